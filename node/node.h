@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node - the whole node without its input and output.
+ *
+ * The mesh decides, the runtime does: node_step() is told one event and answers with
+ * actions, which its caller carries out in order. The runtime (node/runtime.h) and the
+ * simulator (simulations/) are such callers; both drive these same objects.
+ *
+ * Pure: reads no clock, opens nothing, draws no number that it was not handed.
+ *
+ * Order in the outbox is contract. ACTION_PERSIST carries a ticket, counted up from 1;
+ * writes become durable in the order of their tickets. ACTION_TELL names the ticket
+ * that must be durable before anybody may hear of it. A start may come before the
+ * durability of what it depends on: on one node both would be lost together. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "flow/flow.h"
+#include "proto/record.h"
+
+struct node;
+
+struct node_config {
+    struct resources capacity; /* custom names: see custom_names */
+    char *const *custom_names; /* of capacity.custom[].name; NULL-terminated or NULL */
+    uint32_t slots_max;        /* attempts at once, whatever they ask */
+    time_us grace_us;          /* between SIGTERM and SIGKILL; 30 s */
+    bool is_paused;            /* start nothing: a node that only shows a store */
+};
+
+enum event_type {
+    EVENT_SUBMIT = 1,   /* a new run */
+    EVENT_TASK_ENDED,   /* its process tree is gone and its outputs are known */
+    EVENT_CANCEL,       /* end a run; a second one kills at once */
+    EVENT_TICK,         /* node_deadline() has come */
+    EVENT_RESTORE_RUN,  /* a run found in the store that has no end record */
+    EVENT_RESTORE_ATTEMPT,
+    EVENT_RESTORE_LOST, /* this task was running when the node died */
+    EVENT_RESTORE_END,  /* all of the store was read: go on */
+    EVENT_ADOPT,        /* resume: an attempt of another run, done there; between
+                           EVENT_SUBMIT with is_held and EVENT_RELEASE */
+    EVENT_RELEASE,      /* the run may start */
+};
+
+struct event {
+    enum event_type type;
+    time_us now, wall;
+    struct run_id run;
+    union {
+        struct {
+            const struct run_record *record; /* persisted for EVENT_SUBMIT; copied */
+            struct flow *flow;               /* a reference is taken */
+            bool is_held;
+        } submit; /* EVENT_SUBMIT, EVENT_RESTORE_RUN */
+        struct {
+            uint32_t slot;
+            /* All but run, task, attempt and verdict, which the node fills in. */
+            struct attempt_record *record;
+        } ended;
+        const struct attempt_record *attempt; /* EVENT_RESTORE_ATTEMPT, EVENT_ADOPT */
+        struct task_id task;                  /* EVENT_RESTORE_LOST */
+    } u;
+};
+
+enum action_type {
+    ACTION_START = 1, /* run this attempt in this slot; answered by EVENT_TASK_ENDED */
+    ACTION_KILL,      /* send the signal to the slot's process tree */
+    ACTION_PERSIST,   /* write key and value */
+    ACTION_TELL,      /* followers may know, once the ticket is durable */
+};
+
+enum tell_type {
+    TELL_RUN_ACCEPTED = 1,
+    TELL_TASK_STARTED,   /* ticket 0: at once */
+    TELL_TASK_ENDED,     /* verdict and reason tell how */
+    TELL_RUN_ENDED,      /* the node has forgotten the run after this */
+};
+
+struct action {
+    enum action_type type;
+    uint64_t ticket; /* ACTION_PERSIST: its own; ACTION_TELL: what must be durable */
+    struct run_id run;
+    struct task_id task;
+    uint32_t attempt, slot;
+    union {
+        struct flow *flow; /* ACTION_START: borrowed, lives as long as the run */
+        struct {
+            int signal;
+            enum reason why; /* what the attempt's record shall say: timeout, cancelled */
+        } kill;
+        struct {
+            const void *key, *value; /* valid until the outbox is used again */
+            size_t key_len, value_len;
+            bool is_urgent; /* somebody waits: end the commit window */
+        } persist;
+        struct {
+            enum tell_type type;
+            enum verdict verdict;
+            enum reason reason;
+            bool is_retried;          /* TELL_TASK_ENDED: it will run again */
+            time_us retry_in_us;
+            enum run_outcome outcome; /* TELL_RUN_ENDED */
+        } tell;
+    } u;
+};
+
+/* The actions of one step and the bytes they point to. The caller owns it, carries the
+ * actions out in order, then calls outbox_clear(). It grows as needed. */
+struct outbox {
+    struct action *actions;
+    size_t n, cap;
+    struct buffer bytes; /* spans in actions are fixed up at the end of a step */
+};
+
+void outbox_clear(struct outbox *out);
+void outbox_release(struct outbox *out);
+
+/* NULL without memory. */
+struct node *node_new(const struct node_config *config);
+void node_free(struct node *n);
+CLEANUP_POINTER(struct node, node_free);
+
+/* Total: any event in any state is answered; one that does not fit (an unknown run, a
+ * slot that is free) changes nothing. Returns 0, or -ENOMEM, after which the node must
+ * be given up as if it had crashed. */
+int node_step(struct node *n, const struct event *event, struct outbox *out);
+
+/* When EVENT_TICK next has work to do; TIME_NEVER if never. */
+time_us node_deadline(const struct node *n);
+
+/* ---- questions: what the interface shows. None changes anything. ---- */
+
+enum run_state { RUN_STATE_HELD = 1, RUN_STATE_RUNNING, RUN_STATE_STOPPING };
+
+struct run_view {
+    struct run_id id;
+    const struct run_record *record; /* borrowed until the next node_step() */
+    const struct flow *flow;         /* borrowed likewise */
+    enum run_state state;
+    bool is_failed, is_cancelled; /* the end it is heading for */
+    time_us started_wall;
+    uint64_t n_done, n_running, n_failed, n_adopted, n_attempts, n_skipped;
+    uint64_t n_waiting; /* known to exist and not started; foreach behind an artifact
+                           that is not there yet counts nothing */
+};
+
+struct step_view {
+    uint64_t n_known, n_done, n_running, n_failed, n_ready, n_skipped;
+};
+
+size_t node_runs(const struct node *n);                 /* active runs */
+bool node_run_at(const struct node *n, size_t i, struct run_view *ret); /* by age */
+bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret);
+bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
+                  struct step_view *ret);
+/* The attempt in a slot; false if the slot is free. */
+bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
+               struct task_id *ret_task, uint32_t *ret_attempt);
+/* Why a task of a run waits, as a word and a sentence, for status; false if it does
+ * not: "resources", "concurrency", "max_workers", "retry", "upstream". */
+bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t step,
+                      struct buffer *ret_sentence);
+/* A digest of all state that decides, equal for equal histories. */
+uint64_t node_hash(const struct node *n);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runtime - the loop and all input and output of a node.
+ *
+ * One libuv loop on one thread. It hands events to node_step() and carries the actions
+ * out: starts and kills task processes, writes records through store/writer.h, tells
+ * followers through feed.h, and keeps the interface's sockets. All functions here are
+ * called on the loop thread. */
+#pragma once
+
+#include <uv.h>
+
+#include "base/error.h"
+#include "flow/diagnostic.h"
+#include "node/artifacts.h"
+#include "node/feed.h"
+#include "node/node.h"
+
+struct runtime;
+
+struct runtime_config {
+    const char *dir;    /* the data folder */
+    const char *socket; /* NULL: DIR/mesh.sock */
+    uint32_t slots_max; /* 0: a bound from the machine */
+    uint64_t cpu_milli, memory_bytes; /* 0: the machine's */
+    uint64_t quota_bytes;             /* of the store; 0: none */
+    bool is_inspect;     /* serve a store, run nothing, end when nobody asks */
+    bool is_quiet;       /* no log lines on stderr */
+};
+
+/* -EBUSY: another node holds the store, and *ret_pid says which. */
+int runtime_open(const struct runtime_config *config, struct runtime **ret_runtime,
+                 int *ret_pid, struct error *ret_error);
+void runtime_close(struct runtime *rt);
+CLEANUP_POINTER(struct runtime, runtime_close);
+
+/* Until runtime_stop(). Returns 0, or what made the node give up (a failed disk). */
+int runtime_run(struct runtime *rt);
+void runtime_stop(struct runtime *rt);
+
+struct submission {
+    const char *flow_text;
+    size_t flow_text_len;
+    const char *flow_path;         /* for messages */
+    const struct digest *package;  /* a tree kept before; NULL: an empty one */
+    const struct record_parameter *parameters; /* as given; checked here */
+    size_t n_parameters;
+    char *const *tags; /* NULL-terminated, or NULL */
+    const char *user;
+    uint32_t max_workers;   /* 0: as the flow says */
+    const char *on_failure; /* NULL: as the flow says */
+    bool clamp;             /* cpu and memory to what this node has; told by `notes` */
+    const struct run_id *origin; /* resume this run */
+    const char *origin_step;     /* from this step on; NULL: the first that failed */
+};
+
+/* The run is durable when TELL_RUN_ACCEPTED was released; followers see
+ * FEED_RUN_STARTED then. *ret_diagnostics holds all that is wrong (and notes), also on
+ * success. -EINVAL: the flow or a parameter is bad; -ENOENT: no such package, origin or
+ * step; -ENOSPC. */
+int runtime_submit(struct runtime *rt, const struct submission *s,
+                   struct run_id *ret_run, uint64_t *ret_number,
+                   struct diagnostics *ret_diagnostics, struct error *ret_error);
+/* -ENOENT: no such active run. */
+int runtime_cancel(struct runtime *rt, const struct run_id *run);
+
+/* A run by number, by id, or by a prefix of four or more characters of its id.
+ * -ENOENT; -ENOTUNIQ for a prefix of several. */
+int runtime_find_run(struct runtime *rt, const char *name, struct run_id *ret_run);
+
+uv_loop_t *runtime_loop(struct runtime *rt);
+const struct node *runtime_node(const struct runtime *rt);
+struct feed *runtime_feed(struct runtime *rt);
+struct writer *runtime_writer(struct runtime *rt);
+struct blobs *runtime_blobs(struct runtime *rt);
+const struct artifacts *runtime_artifacts(struct runtime *rt);
+const struct runtime_config *runtime_configuration(const struct runtime *rt);
+
+/* ---- the task channel: what a task may ask, see api/task.c ---- */
+
+/* The attempt a token belongs to, while it runs. -EACCES. */
+struct channel_attempt {
+    struct run_id run;
+    struct task_id task;
+    uint32_t attempt, slot;
+    struct flow *flow; /* borrowed */
+    const char *out_dir;
+};
+int runtime_channel(struct runtime *rt, const char *token, struct channel_attempt *ret);
+/* `mesh next --case NAME`: which case the attempt's switch takes. -EINVAL. */
+int runtime_choose(struct runtime *rt, uint32_t slot, const char *name);
+/* `mesh artifact put`: the bytes go to out_dir; this tells the type. */
+int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
+                        const char *type);
+/* Whether a process is this node's task or was started by one, however far below. */
+bool runtime_is_task_process(struct runtime *rt, pid_t pid);
+
+/* ---- the interface: a module, loaded after the first task was started ---- */
+
+/* Defined in node/api/; build/mesh-http.so exports it under this name. Serves the
+ * listening sockets: `user_fd` for people and programs, `task_fd` for tasks. */
+struct api;
+typedef int api_start_fn(struct runtime *rt, int user_fd, int task_fd,
+                         struct api **ret_api, struct error *ret_error);
+typedef void api_stop_fn(struct api *api);
+/* Requests and streams open now: an inspecting node ends when there are none. */
+typedef size_t api_clients_fn(const struct api *api);
+struct api_module {
+    api_start_fn *start;
+    api_stop_fn *stop;
+    api_clients_fn *clients;
+};
+/* The symbol: const struct api_module mesh_http_module. */

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* blobs - bytes kept under the name of their content.
+ *
+ *     <= BLOB_INLINE_MAX   in the record that names them; never here
+ *     <= BLOB_CHUNKED_MAX  STORE_CHUNKS, in chunks of STORE_CHUNK_MAX
+ *     larger               a file DIR/blobs/ab/<hex>, mode 0444, known in STORE_BLOBS
+ *
+ * STORE_BLOBS keeps for each blob its size, class and last use. Blobs that no record
+ * names are garbage; blobs_pin() holds what is in use and in no record yet. */
+#pragma once
+
+#include "base/ids.h"
+#include "store/writer.h"
+
+enum {
+    BLOB_INLINE_MAX = 1024,
+    BLOB_CHUNKED_MAX = 4 << 20,
+};
+
+struct blobs;
+
+/* dir: the data folder; the store's own folder lies beside. quota_bytes 0: none. */
+int blobs_open(const char *dir, struct store *store, struct writer *writer,
+               uint64_t quota_bytes, struct blobs **ret_blobs, struct error *ret_error);
+void blobs_close(struct blobs *b);
+
+/* Keep bytes; a repeat costs a look-up. Any size; above BLOB_CHUNKED_MAX they go through
+ * a temporary file. Durable with whatever is handed to the writer next.
+ * -ENOSPC: quota or disk. */
+int blobs_put(struct blobs *b, const void *data, size_t len, struct digest *ret_id);
+
+/* Keep a file that is to be given up: a large one is renamed into the store (copied
+ * when it lies elsewhere), a small one is read and removed. `id` and `size` are what
+ * digest_file() said. Durable with whatever is handed to the writer next. */
+int blobs_adopt_file(struct blobs *b, const char *path, uint64_t size,
+                     const struct digest *id);
+/* As blobs_adopt_file(), but the file stays: reflink where it can be, else a copy. */
+int blobs_copy_file(struct blobs *b, const char *path, uint64_t size,
+                    const struct digest *id);
+
+int blobs_stat(struct blobs *b, const struct digest *id, uint64_t *ret_size);
+/* Append [offset, offset + len) to ret, less at the end. -ENOENT, -EIO. */
+int blobs_read(struct blobs *b, const struct digest *id, uint64_t offset, uint64_t len,
+               struct buffer *ret);
+/* A descriptor of a file-class blob, read-only; -ENOENT, -ENOTSUP for a chunked one. */
+int blobs_open_file(struct blobs *b, const struct digest *id, int *ret_fd);
+
+/* Make a file at path with this content: reflink, else (for the file class, when
+ * may_link) a hard link, else a copy. *ret_linked tells that writing to it would write
+ * to the store: compare by blobs_is_intact() afterwards. */
+int blobs_lay_out(struct blobs *b, const struct digest *id, const char *path,
+                  unsigned mode, bool may_link, bool *ret_linked);
+/* Whether a linked blob still has the size, mtime and ctime it had. If not it is taken
+ * out of use (moved to DIR/quarantine) and -ESTALE is returned. */
+int blobs_is_intact(struct blobs *b, const struct digest *id);
+
+/* Re-hash; -EBADMSG if the bytes are not what the name says, -ENOENT. */
+int blobs_verify(struct blobs *b, const struct digest *id, unsigned threads);
+
+/* Hold against gc and eviction until unpinned; counted. */
+int blobs_pin(struct blobs *b, const struct digest *id);
+void blobs_unpin(struct blobs *b, const struct digest *id);
+
+struct blobs_usage {
+    uint64_t n_blobs, bytes, quota_bytes, disk_free_bytes;
+};
+int blobs_usage(struct blobs *b, struct blobs_usage *ret_usage);
+
+/* Delete every blob for which is_live() is false and that is not pinned. Called on a
+ * marked set: see store/gc.h. dry_run only counts. */
+struct gc_report {
+    uint64_t n_kept, n_freed, bytes_kept, bytes_freed;
+};
+int blobs_sweep(struct blobs *b, bool (*is_live)(void *arg, const struct digest *id),
+                void *arg, bool dry_run, struct gc_report *ret_report);
