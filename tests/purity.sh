@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 grep -v '^#' >"$work/allowed" <<'END'
 # memory
 malloc calloc realloc free reallocarray
-memcpy memmove memset memcmp memchr memrchr memmem mempcpy
+memcpy memmove memset memcmp bcmp memchr memrchr memmem mempcpy
 __memcpy_chk __memmove_chk __memset_chk __explicit_bzero_chk explicit_bzero
 # text
 strlen strnlen strcmp strncmp strcasecmp strncasecmp strchr strrchr strchrnul strstr
