@@ -236,11 +236,11 @@ def big_artifact(size_mib: int, rounds: int) -> Row:
                 f.write(os.urandom(MIB))
         for _ in range(rounds):
             with Place() as place:
-                reads = ["sh", "-c", 'cat "$MESH_IN/big" > /dev/null']
+                reads = 'cat "$MESH_IN/big" > /dev/null'
                 readers = {f"r{i}": {"run": reads, "inputs": {"big": "start.big"}, "next": "end"}
                            for i in range(4)}
                 flow = place.flow({
-                    "start": {"run": ["sh", "-c", f'cp {source} "$MESH_OUT/big"'],
+                    "start": {"run": f'cp {source} "$MESH_OUT/big"',
                               "next": list(readers)},
                     **readers,
                     "end": {"run": ["/bin/true"]},
@@ -262,8 +262,8 @@ def small_artifacts(n: int, rounds: int) -> Row:
             data.write_bytes(os.urandom(10 << 10))
             flow = place.flow({
                 "start": {"run": ["/bin/true"], "foreach": {"range": n}, "next": "make"},
-                "make": {"run": ["sh", "-c", 'cp data "$MESH_OUT/x"'], "next": "read"},
-                "read": {"run": ["sh", "-c", "mesh inputs | wc -l"], "join": "start"},
+                "make": {"run": 'cp data "$MESH_OUT/x"', "next": "read"},
+                "read": {"run": "mesh inputs | wc -l", "join": "start"},
             })
             values.append(place.mesh("run", flow))
     return value_row(f"{n:,} x 10 KiB artifacts, read by one", "s", 0.8, values)
