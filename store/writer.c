@@ -215,7 +215,8 @@ static size_t queued_bytes(const struct writer *w)
 static uint64_t enter(struct writer *w, bool was_empty, bool is_urgent)
 {
     bool is_half = w->filling->bytes >= w->config.queue_bytes_max / 2;
-    bool wakes = was_empty || (is_urgent && !w->is_hurried) || (is_half && !w->is_half_full);
+    bool wakes =
+        was_empty || (is_urgent && !w->is_hurried) || (is_half && !w->is_half_full);
 
     w->filling->last_ticket = ++w->ticket;
     w->is_hurried |= is_urgent;
