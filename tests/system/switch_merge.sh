@@ -94,7 +94,7 @@ steps:
     next: both
   both:
     join: start
-    merge: true
+    merge: {}
     run: 'mesh inputs | wc -l'
     next: end
   end:
@@ -108,7 +108,7 @@ like "$out" '\] only_right=2$' 'or in the other'
 like "$out" '\] origin=first$' 'and what was there before'
 run 1 'what differs' "$MESH" run merge.mf --b other
 like "$out" 'shared' 'is an error that names it'
-sed 's/merge: true/merge: {exclude: [shared]}/; s/in shared only_left/in only_left/' \
+sed 's/merge: {}/merge: {exclude: [shared]}/; s/in shared only_left/in only_left/' \
     merge.mf >exclude.mf
 run 0 'unless it is excluded' "$MESH" run exclude.mf --b other
 
