@@ -35,10 +35,10 @@ void tree_release(struct tree *t);
 
 /* Keep the files `paths` (relative to the folder `dir`; a folder stands for all in it)
  * and describe them; with may_take, files are moved into the store instead of copied
- * (also when it fails later). paths NULL: all of the folder. -E2BIG beyond bytes_max (0:
- * no limit) or TREE_FILES_MAX; the text lists the largest. -EINVAL for what cannot be
- * kept: sockets, devices, links that leave the folder. -ESTALE: a file was written
- * meanwhile. */
+ * (also when it fails later). paths NULL: all of the folder.
+ * -E2BIG   beyond bytes_max (0: no limit) or TREE_FILES_MAX; the text lists the largest
+ * -EINVAL  what cannot be kept: sockets, devices, links that leave the folder
+ * -ESTALE  a file was written meanwhile */
 int tree_keep(struct blobs *b, const char *dir, char *const *paths, size_t n_paths,
               bool may_take, uint64_t bytes_max, struct tree *ret_tree,
               struct error *ret_error);

@@ -24,7 +24,7 @@ struct writer {
     struct pending *filling, *committing;
     struct pending both[2];
     uint64_t ticket, durable;
-    time_us committed_at; /* when the last commit ended */
+    time_us committed_at; /* when the last commit ended; 0: none yet */
     int error;
     bool is_hurried, is_half_full, is_stopping;
 };
@@ -86,7 +86,7 @@ static void wait_until(struct writer *w, time_us deadline)
 static bool wait_for_work(struct writer *w)
 {
     for (;;) {
-        time_us deadline = w->committed_at + w->config.window_us;
+        time_us deadline = w->committed_at ? w->committed_at + w->config.window_us : 0;
 
         if (w->is_stopping)
             return !pending_is_empty(w->filling);

@@ -31,7 +31,7 @@ int writer_start(struct store *store, const struct writer_config *config,
 void writer_stop(struct writer *w);
 
 /* Queue writes, copied, to be committed together; returns their ticket, 0 without
- * memory. After a failure a ticket is returned that never becomes durable. Any thread. */
+ * memory. After a failed commit the ticket never becomes durable. Any thread. */
 uint64_t writer_put(struct writer *w, const struct store_write *writes, size_t n,
                     bool is_urgent);
 /* Queue a sync of an open file, then rename old to new in the same file system and a
@@ -45,8 +45,7 @@ void writer_hurry(struct writer *w);
 /* The newest durable ticket; a negative errno in *ret_error after a failure. */
 uint64_t writer_durable(struct writer *w, int *ret_error);
 /* Wait until ticket is durable, and hurry it. 0 or the commit's errno; -EINVAL for a
- * ticket that was not given yet. Not on the loop thread in the
- * course of normal work. */
+ * ticket that was not given yet. Not on the loop thread in the course of normal work. */
 int writer_wait(struct writer *w, uint64_t ticket);
 /* The loop must stop taking new work, not wait, while this is so. */
 bool writer_is_full(struct writer *w);
