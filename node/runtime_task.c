@@ -28,7 +28,8 @@
 enum {
     EVENTS_AT_ONCE = 64,
     PIPE_READ_SIZE = 64 << 10,
-    LEAVING_POLL_MS = 1, /* only where no cgroup tells that a tree is empty */
+    PIPE_READS_AT_END = 17, /* F_SETPIPE_SZ ends at 1 MiB without privileges */
+    LEAVING_POLL_MS = 1,    /* only where no cgroup tells that a tree is empty */
     HASH_THREADS = 2,
 };
 
@@ -329,22 +330,31 @@ static void tell_log(struct runtime *rt, const struct slot *s, enum log_stream s
     feed_publish(rt->feed, &e, 0);
 }
 
-/* Takes what a pipe holds. A read that does not fill the buffer has emptied it. */
-static void drain(struct runtime *rt, struct slot *s, enum log_stream stream)
+/* Takes what a pipe holds, in at most `reads` of them: a task that writes as fast as we
+ * read must not keep the loop from its timers. A read that does not fill the buffer has
+ * emptied the pipe. What a survivor writes when the log is closed is thrown away. */
+static void drain(struct runtime *rt, struct slot *s, enum log_stream stream, int reads)
 {
     static char data[PIPE_READ_SIZE];
-    ssize_t n;
+    ssize_t n = sizeof(data);
 
-    do {
+    while (n == sizeof(data) && reads-- > 0) {
         size_t taken;
 
         n = read(s->pipe_read[stream == LOG_STDERR], data, sizeof(data));
-        if (n <= 0 || s->state == SLOT_IDLE)
-            return;
+        if (n <= 0 || (s->state != SLOT_RUNNING && s->state != SLOT_LEAVING))
+            continue;
         taken = slot_log_add(s, stream, runtime_now(rt) - s->started, data, (size_t)n);
         if (taken)
             tell_log(rt, s, stream, data, taken);
-    } while (n == sizeof(data));
+    }
+}
+
+/* At the end: all that a pipe may hold, however much a task has made it hold. */
+static void drain_both(struct runtime *rt, struct slot *s)
+{
+    drain(rt, s, LOG_STDOUT, PIPE_READS_AT_END);
+    drain(rt, s, LOG_STDERR, PIPE_READS_AT_END);
 }
 
 /* Orphans of a task come to us as the subreaper: when they are dead they want reaping.
@@ -393,8 +403,7 @@ static void reap(struct runtime *rt, struct slot *s)
     unwatch(rt, s->pidfd);
     close(s->pidfd);
     s->pidfd = -1;
-    drain(rt, s, LOG_STDOUT);
-    drain(rt, s, LOG_STDERR);
+    drain_both(rt, s);
     set_reason(s, &info);
     s->record.max_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
     s->record.cpu_us = (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000
@@ -412,8 +421,7 @@ static bool has_survivors(const struct slot *s)
 static void finish(struct runtime *rt, struct slot *s)
 {
     if (s->state == SLOT_LEAVING) {
-        drain(rt, s, LOG_STDOUT);
-        drain(rt, s, LOG_STDERR);
+        drain_both(rt, s);
         reap_orphans(rt);
     }
     if (keep(rt, s))
@@ -497,10 +505,10 @@ static void on_tasks_ready(uv_poll_t *poll, int status, int events)
             on_exit_ready(rt, s);
             break;
         case READY_STDOUT:
-            drain(rt, s, LOG_STDOUT);
+            drain(rt, s, LOG_STDOUT, 1);
             break;
         case READY_STDERR:
-            drain(rt, s, LOG_STDERR);
+            drain(rt, s, LOG_STDERR, 1);
             break;
         case READY_EMPTY:
             on_empty_ready(rt, s);
