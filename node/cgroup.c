@@ -229,6 +229,19 @@ static bool write_limit(int fd, uint64_t memory_max, const char *none)
     return pwrite(fd, text, (size_t)n, 0) == n;
 }
 
+/* The number behind `name` in a file of "name value" lines. */
+static uint64_t read_counter(int fd, const char *name)
+{
+    char text[512], *at;
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    at = strstr(text, name);
+    return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
 /* The v1 group is made when the slot's first task asks for a limit. */
 static bool open_v1(const struct cgroups *c, struct cgroup_slot *s)
 {
@@ -242,6 +255,8 @@ static bool open_v1(const struct cgroups *c, struct cgroup_slot *s)
     s->v1_limit = open_in(s->v1_path, "memory.limit_in_bytes", O_RDWR);
     s->v1_oom = open_in(s->v1_path, "memory.oom_control", O_RDONLY);
     s->v1_procs = open_in(s->v1_path, "cgroup.procs", O_WRONLY);
+    if (s->v1_oom >= 0)
+        s->oom_kills = read_counter(s->v1_oom, "oom_kill ");
     return s->v1_procs >= 0 && s->v1_limit >= 0;
 }
 
@@ -264,19 +279,6 @@ bool cgroup_slot_limit(const struct cgroups *c, struct cgroup_slot *s,
     if (ok)
         s->memory_max = memory_max;
     return ok;
-}
-
-/* The number behind `name` in a file of "name value" lines. */
-static uint64_t read_counter(int fd, const char *name)
-{
-    char text[512], *at;
-    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-
-    if (n <= 0)
-        return 0;
-    text[n] = '\0';
-    at = strstr(text, name);
-    return at ? strtoull(at + strlen(name), NULL, 10) : 0;
 }
 
 bool cgroup_slot_is_populated(const struct cgroup_slot *s)

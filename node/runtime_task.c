@@ -376,6 +376,9 @@ static void reap_orphans(struct runtime *rt)
 static void set_reason(struct slot *s, const siginfo_t *info)
 {
     struct attempt_record *r = &s->record;
+    /* Asked whatever the end was: what this attempt does not take is told of the next.
+     */
+    bool had_oom = s->cgroup.memory_max && cgroup_slot_had_oom(&s->cgroup);
 
     if (info->si_code == CLD_EXITED)
         r->exit_code = info->si_status;
@@ -385,7 +388,7 @@ static void set_reason(struct slot *s, const siginfo_t *info)
         r->reason = s->kill_reason;
     else if (info->si_code == CLD_EXITED && info->si_status == 0)
         r->reason = REASON_OK;
-    else if (s->cgroup.memory_max && cgroup_slot_had_oom(&s->cgroup))
+    else if (had_oom)
         r->reason = REASON_OOM;
     else
         r->reason = info->si_code == CLD_EXITED ? REASON_EXIT : REASON_SIGNAL;
