@@ -146,12 +146,24 @@ static char *make_group(const char *controller, const char *name)
     return TAKE(dir);
 }
 
+/* Before Linux 5.14 a group cannot be killed as one: a slot would wait for ever. */
+static bool can_kill(const char *dir)
+{
+    CLEANUP(freep) char *path = NULL;
+
+    return asprintf(&path, "%s/cgroup.kill", dir) > 0 && access(path, W_OK) == 0;
+}
+
 void cgroups_open(struct cgroups *c, const char *name)
 {
     char controllers[512];
     CLEANUP(freep) char *path = NULL;
 
     *c = (struct cgroups){ .v2 = make_group(NULL, name) };
+    if (c->v2 && !can_kill(c->v2)) {
+        remove_group(c->v2);
+        free(TAKE(c->v2));
+    }
     if (c->v2 && asprintf(&path, "%s/cgroup.controllers", c->v2) > 0
         && read_file(path, controllers, sizeof(controllers)) > 0
         && has_word(controllers, "memory", " \n"))
@@ -193,17 +205,6 @@ static char *make_slot_group(const char *parent, uint32_t index)
     return dir;
 }
 
-void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s)
-{
-    *s = CGROUP_SLOT_NONE;
-    s->index = index;
-    s->v2_path = make_slot_group(c->v2, index);
-    if (!s->v2_path)
-        return;
-    s->v2_dir = open(s->v2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    s->v2_events = open_in(s->v2_path, "cgroup.events", O_RDONLY);
-}
-
 void cgroup_slot_close(struct cgroup_slot *s)
 {
     const int fds[] = { s->v2_dir, s->v2_events, s->v1_procs, s->v1_limit, s->v1_oom };
@@ -218,6 +219,20 @@ void cgroup_slot_close(struct cgroup_slot *s)
     free(s->v2_path);
     free(s->v1_path);
     *s = CGROUP_SLOT_NONE;
+}
+
+void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s)
+{
+    *s = CGROUP_SLOT_NONE;
+    s->index = index;
+    s->v2_path = make_slot_group(c->v2, index);
+    if (!s->v2_path)
+        return;
+    s->v2_dir = open(s->v2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    s->v2_events = open_in(s->v2_path, "cgroup.events", O_RDONLY);
+    if (s->v2_dir < 0 || s->v2_events < 0)
+        cgroup_slot_close(s); /* half a group would tell that nobody lives */
+    s->index = index;
 }
 
 static bool write_limit(int fd, uint64_t memory_max, const char *none)
