@@ -424,6 +424,8 @@ static bool has_survivors(const struct slot *s)
 static void finish(struct runtime *rt, struct slot *s)
 {
     if (s->state == SLOT_LEAVING) {
+        if (s->cgroup.v2_events >= 0)
+            unwatch(rt, s->cgroup.v2_events);
         drain_both(rt, s);
         reap_orphans(rt);
     }
@@ -437,16 +439,10 @@ static void leave(struct runtime *rt, struct slot *s)
 {
     s->state = SLOT_LEAVING;
     cgroup_slot_kill(&s->cgroup);
-    if (s->cgroup.v2_events < 0) {
+    if (s->cgroup.v2_events < 0 || watch(rt, s->cgroup.v2_events, s, READY_EMPTY) < 0)
         uv_timer_start(&rt->leaving, on_leaving_timer, LEAVING_POLL_MS, 0);
-        return;
-    }
-    watch(rt, s->cgroup.v2_events, s, READY_EMPTY);
-    /* It may have emptied before we began to watch. */
-    if (!has_survivors(s)) {
-        unwatch(rt, s->cgroup.v2_events);
+    else if (!has_survivors(s)) /* it emptied before we began to watch */
         finish(rt, s);
-    }
 }
 
 static void on_exit_ready(struct runtime *rt, struct slot *s)
@@ -462,10 +458,8 @@ static void on_exit_ready(struct runtime *rt, struct slot *s)
 
 static void on_empty_ready(struct runtime *rt, struct slot *s)
 {
-    if (s->state != SLOT_LEAVING || has_survivors(s))
-        return;
-    unwatch(rt, s->cgroup.v2_events);
-    finish(rt, s);
+    if (s->state == SLOT_LEAVING && !has_survivors(s))
+        finish(rt, s);
 }
 
 static void on_leaving_timer(uv_timer_t *timer)
@@ -476,11 +470,12 @@ static void on_leaving_timer(uv_timer_t *timer)
     for (uint32_t i = 0; i < rt->n_slots; i++) {
         struct slot *s = rt->slots[i];
 
-        if (!s || s->state != SLOT_LEAVING || s->cgroup.v2_events >= 0)
+        if (!s || s->state != SLOT_LEAVING)
             continue;
         reap_orphans(rt);
         if (has_survivors(s)) {
-            kill(-s->pid, SIGKILL);
+            if (s->cgroup.v2_events < 0)
+                kill(-s->pid, SIGKILL);
             again = true;
         } else {
             finish(rt, s);
@@ -619,6 +614,16 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
     return 0;
 }
 
+/* Ends a process that nobody would see end. */
+static void abandon(struct slot *s)
+{
+    cgroup_slot_kill(&s->cgroup);
+    kill(-s->pid, SIGKILL);
+    waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){ 0 }, WEXITED);
+    close(s->pidfd);
+    s->pidfd = -1;
+}
+
 static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
                   struct error *why)
 {
@@ -644,9 +649,14 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     r = spawn_in(rt, s, l, envp, why);
     if (r < 0)
         return r;
+    r = watch(rt, s->pidfd, s, READY_EXIT);
+    if (r < 0) {
+        abandon(s);
+        return fail(why, r, "the process cannot be watched: %s", strerror(-r));
+    }
     s->state = SLOT_RUNNING;
     note_running(rt, s);
-    return watch(rt, s->pidfd, s, READY_EXIT);
+    return 0;
 }
 
 void runtime_start_task(struct runtime *rt, const struct action *a)
@@ -740,11 +750,8 @@ void runtime_tasks_kill(struct runtime *rt)
     for (uint32_t i = 0; rt->slots && i < rt->n_slots; i++) {
         struct slot *s = rt->slots[i];
 
-        if (!s || s->pidfd < 0)
-            continue;
-        cgroup_slot_kill(&s->cgroup);
-        kill(-s->pid, SIGKILL);
-        waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){ 0 }, WEXITED);
+        if (s && s->pidfd >= 0)
+            abandon(s);
     }
 }
 
