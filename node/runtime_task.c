@@ -31,6 +31,7 @@ enum {
     PIPE_READS_AT_END = 17, /* F_SETPIPE_SZ ends at 1 MiB without privileges */
     LEAVING_POLL_MS = 1,    /* only where no cgroup tells that a tree is empty */
     HASH_THREADS = 2,
+    REAP_EVERY = 64, /* exits: what is dead and ours may wait, but not pile up */
 };
 
 /* What became ready, in the low bits of the epoll datum; the slot above them. */
@@ -406,6 +407,8 @@ static void reap(struct runtime *rt, struct slot *s)
     unwatch(rt, s->pidfd);
     close(s->pidfd);
     s->pidfd = -1;
+    if (++rt->n_exits % REAP_EVERY == 0)
+        reap_orphans(rt);
     drain_both(rt, s);
     set_reason(s, &info);
     s->record.max_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
