@@ -383,6 +383,16 @@ static void put_item_text(struct buffer *out, const char *item)
     json_decref(value);
 }
 
+/* Ends the variable that begins at `from`, or takes it back when it is too long. */
+static void end_item(struct launch_scratch *s, size_t *n, size_t from)
+{
+    buffer_append(&s->text, "", 1);
+    if (s->text.len - from <= VARIABLE_BYTES_MAX)
+        s->offsets[(*n)++] = from;
+    else
+        s->text.len = from;
+}
+
 /* MESH_INPUT and MESH_INPUTS, unless they are too long for the environment. */
 static int put_items(struct launch_scratch *scratch, size_t *n, const struct slot *slot,
                      struct items *items, const struct artifacts *a)
@@ -390,6 +400,7 @@ static int put_items(struct launch_scratch *scratch, size_t *n, const struct slo
     CLEANUP(buffer_release) struct buffer all = BUFFER_INIT;
     CLEANUP(buffer_release) struct buffer item = BUFFER_INIT;
     struct buffer *text = &scratch->text;
+    size_t from;
 
     for (uint32_t level = 0; level < slot->task.depth; level++) {
         int r;
@@ -400,17 +411,13 @@ static int put_items(struct launch_scratch *scratch, size_t *n, const struct slo
             return r;
         buffer_printf(&all, "%s%s", level ? "," : "[", buffer_text(&item));
     }
-    if (item.len <= INPUT_VARIABLE_MAX) {
-        scratch->offsets[(*n)++] = text->len;
-        buffer_puts(text, "MESH_INPUT=");
-        put_item_text(text, buffer_text(&item));
-        buffer_append(text, "", 1);
-    }
-    if (all.len < INPUT_VARIABLE_MAX) {
-        scratch->offsets[(*n)++] = text->len;
-        buffer_printf(text, "MESH_INPUTS=%s]", buffer_text(&all));
-        buffer_append(text, "", 1);
-    }
+    from = text->len;
+    buffer_puts(text, "MESH_INPUT=");
+    put_item_text(text, buffer_text(&item));
+    end_item(scratch, n, from);
+    from = text->len;
+    buffer_printf(text, "MESH_INPUTS=%s]", buffer_text(&all));
+    end_item(scratch, n, from);
     return buffer_failed(&all) ? buffer_failed(&all) : buffer_failed(text);
 }
 

@@ -11,8 +11,9 @@
 #include "node/items.h"
 #include "node/slot.h"
 
-/* Longer items do not go through the environment: `mesh artifact get input`. */
-enum { INPUT_VARIABLE_MAX = 128 << 10 };
+/* What Linux takes of one argument or variable, its name and NUL included
+ * (MAX_ARG_STRLEN). Longer items are for `mesh artifact get input`. */
+enum { VARIABLE_BYTES_MAX = 128 << 10 };
 
 struct step_launch {
     bool is_ready;
