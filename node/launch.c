@@ -105,8 +105,8 @@ static int set_path(struct run_context *c, const char *program_dir)
 {
     const char *path = find_variable(c->env, "PATH");
 
-    return set_printf(&c->env, &c->n_env, "PATH=%s:%s", path ? path : default_path,
-                      program_dir);
+    return set_printf(&c->env, &c->n_env, "PATH=%s:%s",
+                      path && *path ? path : default_path, program_dir);
 }
 
 static int set_pairs(const struct run_context *c, const struct pair *pairs, size_t n_pairs,
@@ -471,4 +471,69 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
     memcpy(scratch->envp + n, step->env, (step->n_env + 1) * sizeof(*scratch->envp));
     *ret_envp = scratch->envp;
     return 0;
+}
+
+/* ---- why it did not start ---- */
+
+/* The first text that is too long for one; else how long all are together. */
+static const char *find_too_long(char *const *list, size_t *total)
+{
+    for (; *list; list++) {
+        size_t size = strlen(*list) + 1;
+
+        if (size > VARIABLE_BYTES_MAX)
+            return *list;
+        *total += size + sizeof(*list);
+    }
+    return NULL;
+}
+
+static int explain_too_long(const struct step_launch *step, char *const *envp,
+                            struct error *ret_error)
+{
+    size_t total = 0;
+    const char *text = find_too_long(step->argv, &total);
+
+    if (text)
+        return fail(
+            ret_error, -E2BIG,
+            "cannot run '%s': an argument has %zu bytes, and the system takes %d; "
+            "put a long script into a file of the package",
+            step->path, strlen(text) + 1, VARIABLE_BYTES_MAX);
+    text = find_too_long(envp, &total);
+    if (text)
+        return fail(ret_error, -E2BIG,
+                    "cannot run '%s': the variable %.*s has %zu bytes, and the system "
+                    "takes %d; put long data into a file of the package",
+                    step->path, (int)min_size(strcspn(text, "="), 100), text,
+                    strlen(text) + 1, VARIABLE_BYTES_MAX);
+    return fail(ret_error, -E2BIG,
+                "cannot run '%s': arguments and environment have %zu bytes together, "
+                "which is more than the system takes (see ulimit -s)",
+                step->path, total);
+}
+
+int launch_explain(const struct step_launch *step, char *const *envp,
+                   const char *failed_in, int error, struct error *ret_error)
+{
+    bool in_exec = strcmp(failed_in, "exec") == 0;
+
+    if (error == -E2BIG)
+        return explain_too_long(step, envp, ret_error);
+    if (in_exec && error == -ENOEXEC)
+        return fail(ret_error, error,
+                    "cannot run '%s': it is neither a program nor does it begin with a "
+                    "line '#!'",
+                    step->path);
+    if (in_exec && error == -ENOENT)
+        return fail(ret_error, error,
+                    "cannot run '%s': the interpreter that it names is not there",
+                    step->path);
+    if (strcmp(failed_in, "chdir") == 0)
+        return fail(
+            ret_error, error,
+            "cannot enter the working folder %s: %s; did another task change it?",
+            step->work_path, strerror(-error));
+    return fail(ret_error, error, "cannot run '%s': %s: %s", step->path, failed_in,
+                strerror(-error));
 }

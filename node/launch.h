@@ -67,3 +67,7 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
                        const struct step_launch *step, const struct slot *slot,
                        struct items *items, const struct artifacts *artifacts,
                        char ***ret_envp);
+
+/* Says what spawn_task() could not do for a task of this step; returns error. */
+int launch_explain(const struct step_launch *step, char *const *envp,
+                   const char *failed_in, int error, struct error *ret_error);

@@ -612,9 +612,7 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
     const char *failed_in = "";
     int r = spawn_task(&spawn, &s->pid, &s->pidfd, &failed_in);
 
-    if (r < 0)
-        return fail(why, r, "cannot run '%s': %s: %s", l->path, failed_in, strerror(-r));
-    return 0;
+    return r < 0 ? launch_explain(l, envp, failed_in, r, why) : 0;
 }
 
 /* Ends a process that nobody would see end. */
