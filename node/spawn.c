@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -44,6 +45,7 @@ static int child(void *arg)
     struct birth *b = arg;
     const struct spawn *s = b->spawn;
     const struct rlimit no_core = { 0, 0 };
+    const struct rlimit files = { s->files_max, s->files_hard_max };
     struct rlimit address_space = { s->address_space_max, s->address_space_max };
     struct sigaction ignored_by_us = { .sa_handler = SIG_DFL };
     sigset_t none;
@@ -59,6 +61,8 @@ static int child(void *arg)
         return give_up(b, "setrlimit");
     if (s->address_space_max && setrlimit(RLIMIT_AS, &address_space) < 0)
         return give_up(b, "setrlimit");
+    if (s->files_max && setrlimit(RLIMIT_NOFILE, &files) < 0)
+        return give_up(b, "setrlimit");
     if (b->joins_group && !join_group(s->cgroup_dir))
         return give_up(b, "cgroup");
     if (s->cgroup_procs >= 0 && write(s->cgroup_procs, "0", 1) != 1)
@@ -68,6 +72,8 @@ static int child(void *arg)
             return give_up(b, "dup2");
     if (chdir(s->cwd) < 0)
         return give_up(b, "chdir");
+    /* Ours are closed by exec, but not what we were started with. */
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execve(s->path, s->argv, s->envp);
