@@ -452,7 +452,8 @@ static void allow_files(struct runtime *rt)
         raised.rlim_cur > FILES_BESIDE_SLOTS + FILES_OF_A_SLOT
             ? (uint32_t)((raised.rlim_cur - FILES_BESIDE_SLOTS) / FILES_OF_A_SLOT)
             : 1;
-    runtime_log(rt, "slots.few", "n=%u: the limit of open files is %lu", rt->n_slots,
+    if (rt->config.slots_max)
+        runtime_log(rt, "slots.few", "n=%u: the limit of open files is %lu", rt->n_slots,
                 (unsigned long)raised.rlim_cur);
 }
 
