@@ -80,8 +80,9 @@ int buffer_putc(struct buffer *b, char c)
 
 int buffer_printf(struct buffer *b, const char *format, ...)
 {
-    char *at = buffer_reserve(b, BUFFER_CAP_MIN);
+    char *at = buffer_reserve(b, 0);
     va_list args;
+    size_t len;
     int n;
 
     if (!at)
@@ -89,18 +90,21 @@ int buffer_printf(struct buffer *b, const char *format, ...)
     va_start(args, format);
     n = vsnprintf(at, b->cap - b->len, format, args);
     va_end(args);
-    if (n < 0)
-        return note_failure(b, -EINVAL);
-    if ((size_t)n >= b->cap - b->len) {
+    if (n < 0) {
         *at = '\0';
-        at = buffer_reserve(b, (size_t)n);
+        return note_failure(b, -EINVAL);
+    }
+    len = (size_t)n;
+    if (len >= b->cap - b->len || (b->bytes_max && len > b->bytes_max - b->len)) {
+        *at = '\0';
+        at = buffer_reserve(b, len);
         if (!at)
             return b->error;
         va_start(args, format);
         vsnprintf(at, b->cap - b->len, format, args);
         va_end(args);
     }
-    b->len += (size_t)n;
+    b->len += len;
     return 0;
 }
 

@@ -187,7 +187,8 @@ static const char *parse_number(const char *text, uint64_t *ret_value)
 {
     char *end;
 
-    if (*text < '0' || *text > '9' || (*text == '0' && text[1] >= '0' && text[1] <= '9'))
+    if (*text < '0' || *text > '9'
+        || (*text == '0' && text[1] >= '0' && text[1] <= '9'))
         return NULL;
     errno = 0;
     *ret_value = strtoull(text, &end, 10);
@@ -223,5 +224,5 @@ int task_id_parse(const char *text, uint32_t step, uint32_t depth,
 bool task_id_equal(const struct task_id *a, const struct task_id *b)
 {
     return a->step == b->step && a->depth == b->depth && a->iteration == b->iteration
-        && memcmp(a->path, b->path, a->depth * sizeof(a->path[0])) == 0;
+           && memcmp(a->path, b->path, a->depth * sizeof(a->path[0])) == 0;
 }

@@ -12,10 +12,16 @@ void iset_release(struct iset *s)
     *s = (struct iset){ .all = NULL };
 }
 
+/* The live intervals; an empty set may have no memory to point into. */
+static struct interval *live(const struct iset *s)
+{
+    return s->all ? s->all + s->head : NULL;
+}
+
 /* The first live interval that ends at or after `index`; s->n if none. */
 static size_t find(const struct iset *s, uint64_t index)
 {
-    const struct interval *v = s->all + s->head;
+    const struct interval *v = live(s);
     size_t lo = 0, hi = s->n;
 
     /* Most additions touch the last interval. */
@@ -61,7 +67,7 @@ static int open_gap(struct iset *s, size_t i)
 
 static void close_gap(struct iset *s, size_t i, size_t n)
 {
-    struct interval *v = s->all + s->head;
+    struct interval *v = live(s);
 
     if (i == 0) {
         s->head += n;
@@ -82,7 +88,7 @@ int iset_add_range(struct iset *s, uint64_t lo, uint64_t hi)
     if (lo == hi)
         return 0;
     i = find(s, lo);
-    v = s->all + s->head;
+    v = live(s);
     if (i == s->n || v[i].lo > hi) {
         int r = open_gap(s, i);
 
@@ -110,20 +116,31 @@ int iset_add(struct iset *s, uint64_t index)
     return iset_add_range(s, index, index + 1);
 }
 
+/* The interval that holds the index; s->n if none. */
+static size_t find_holder(const struct iset *s, uint64_t index)
+{
+    size_t i;
+
+    /* No interval can end behind it, and index + 1 would be 0. */
+    if (index == UINT64_MAX)
+        return s->n;
+    i = find(s, index + 1);
+    return i < s->n && s->all[s->head + i].lo <= index ? i : s->n;
+}
+
 bool iset_has(const struct iset *s, uint64_t index)
 {
-    size_t i = find(s, index + 1);
-
-    return i < s->n && s->all[s->head + i].lo <= index;
+    return find_holder(s, index) < s->n;
 }
 
 int iset_remove(struct iset *s, uint64_t index)
 {
-    size_t i = find(s, index + 1);
-    struct interval *v = s->all + s->head + i;
+    size_t i = find_holder(s, index);
+    struct interval *v;
 
-    if (i == s->n || v->lo > index)
+    if (i == s->n)
         return -ENOENT;
+    v = live(s) + i;
     if (v->lo == index && v->hi == index + 1) {
         close_gap(s, i, 1);
     } else if (v->lo == index) {
@@ -150,7 +167,7 @@ uint64_t iset_count(const struct iset *s)
 
 bool iset_pop(struct iset *s, uint64_t *ret_index)
 {
-    struct interval *first = s->all + s->head;
+    struct interval *first = live(s);
 
     if (s->n == 0)
         return false;

@@ -22,7 +22,8 @@ struct iset {
 
 void iset_release(struct iset *s);
 
-/* 0 or -ENOMEM; the set is unchanged on failure. lo == hi adds nothing. */
+/* 0 or -ENOMEM; the set is unchanged on failure. lo == hi adds nothing. The end of an
+ * interval is exclusive, so UINT64_MAX is the one index that no set can hold. */
 int iset_add_range(struct iset *s, uint64_t lo, uint64_t hi);
 int iset_add(struct iset *s, uint64_t index);
 

@@ -27,7 +27,13 @@
 #include "base/ids.h"
 #include "base/time.h"
 
-enum { RECORD_VERSION = 1, RECORD_KEY_MAX = 1 + RUN_ID_SIZE + TASK_ID_SIZE_MAX + 9 };
+enum {
+    RECORD_VERSION = 1,
+    RECORD_KEY_MAX = 1 + RUN_ID_SIZE + TASK_ID_SIZE_MAX + VARINT_SIZE_MAX,
+    RECORD_OUTPUTS_MAX = 65536, /* artifacts of an attempt */
+    RECORD_PARAMETERS_MAX = 4096,
+    RECORD_TAGS_MAX = 4096,
+};
 
 struct record_key {
     uint8_t bytes[RECORD_KEY_MAX];
@@ -37,9 +43,9 @@ struct record_key {
 /* Why an attempt ended. What only a person reads is in `message`. */
 enum reason {
     REASON_OK = 1,
-    REASON_EXIT,           /* exit code is not 0 */
-    REASON_SIGNAL,         /* ended by a signal we did not send */
-    REASON_OOM,            /* killed by the kernel at the memory limit */
+    REASON_EXIT,   /* exit code is not 0 */
+    REASON_SIGNAL, /* ended by a signal we did not send */
+    REASON_OOM,    /* killed by the kernel at the memory limit */
     REASON_TIMEOUT,
     REASON_CANCELLED,
     REASON_LOST,           /* its node died; not the task's fault */
@@ -66,17 +72,18 @@ enum verdict {
 enum artifact_encoding {
     ENCODING_BYTES = 1, /* as is */
     ENCODING_JSON,
-    ENCODING_TREE,      /* a folder: a manifest, see store/tree.h */
+    ENCODING_TREE, /* a folder: a manifest, see store/tree.h */
 };
 
 struct artifact {
     char *name;
     char *type; /* a word for people and clients: "bytes", "json", "text", "folder" */
     enum artifact_encoding encoding;
-    uint64_t size;        /* of the content; of all files in a tree */
+    uint64_t size; /* of the content; of all files in a tree */
     struct digest id;
-    uint8_t *inline_data; /* size bytes when it is small, else NULL: in the blob store */
-    bool is_inherited;    /* passed on by merge, not made here */
+    uint8_t
+        *inline_data;  /* size bytes when it is small, else NULL: in the blob store */
+    bool is_inherited; /* passed on by merge, not made here */
 };
 
 /* Bytes of a log: at most one of the two. Its format is in node/log.h. */
@@ -100,13 +107,13 @@ struct attempt_record {
     time_us started_wall, ended_wall;
     uint32_t pid;
     uint64_t max_rss_bytes, cpu_us;
-    uint64_t width;        /* of the scope a foreach step opened */
+    uint64_t width; /* of the scope a foreach step opened */
     bool has_width;
-    char *choice;          /* the case a switch step took */
+    char *choice; /* the case a switch step took */
     struct artifact *outputs;
     size_t n_outputs;
     struct log_ref log;
-    struct run_id origin;  /* VERDICT_ADOPTED: the run it was made in */
+    struct run_id origin; /* VERDICT_ADOPTED: the run it was made in */
     bool has_origin;
 };
 
@@ -121,7 +128,7 @@ struct run_record {
     char *flow_name, *flow_path; /* path as the user gave it, for messages */
     char *flow_text;             /* the .mf file */
     size_t flow_text_len;
-    struct digest package;       /* tree of the code */
+    struct digest package; /* tree of the code */
     struct record_parameter *parameters;
     size_t n_parameters;
     char **tags;
@@ -154,20 +161,27 @@ struct record_key attempt_key(const struct run_id *run, const struct task_id *ta
 /* The prefix of all attempts of a run; of a step; of a task. */
 struct record_key attempts_of_run(const struct run_id *run);
 struct record_key attempts_of_step(const struct run_id *run, uint32_t step);
-struct record_key attempts_of_task(const struct run_id *run, const struct task_id *task);
+struct record_key attempts_of_task(const struct run_id *run,
+                                   const struct task_id *task);
 /* -EBADMSG unless the bytes are an attempt's key. */
 int attempt_key_decode(const void *key, size_t len, struct run_id *ret_run,
                        struct task_id *ret_task, uint32_t *ret_attempt);
 
-/* Append the record to `out`. 0 or -ENOMEM. */
+/* Append the record to `out`. Text that is not UTF-8 is kept with U+FFFD in place of
+ * the bytes that are not, because what cannot be read back must not be written.
+ * -ENOMEM, -E2BIG  no memory, or `out` is full
+ * -E2BIG           more outputs, parameters or tags than RECORD_*_MAX
+ * -EINVAL          an enumerator or a name is unset, or a log is inline and a blob
+ * On failure nothing was appended. */
 int run_record_encode(const struct run_record *r, struct buffer *out);
 int run_end_record_encode(const struct run_end_record *r, struct buffer *out);
 int attempt_record_encode(const struct attempt_record *r, struct buffer *out);
 
 /* The run, task and attempt of an attempt are in its key and are not repeated in the
- * bytes: the caller fills them in by attempt_key_decode().
+ * bytes: the caller fills them in by attempt_key_decode(). Text that is not said to be
+ * NULL is "" when it is absent.
  * -EBADMSG           torn, flipped or not a record
- * -EPROTONOSUPPORT   written by a newer version
+ * -EPROTONOSUPPORT   written by a newer version, or an enumerator is unknown
  * -ENOMEM
  * On failure *ret is unchanged. */
 int run_record_decode(const void *data, size_t len, struct run_record *ret);
