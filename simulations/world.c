@@ -98,78 +98,6 @@ static struct happening next_happening(struct world *w)
     return h;
 }
 
-/* ---- users ---- */
-
-struct user *world_user(struct world *w, const struct run_id *run)
-{
-    for (uint32_t i = 0; i < w->n_users; i++)
-        if (w->users[i].has_submitted && run_id_equal(&w->users[i].run, run))
-            return &w->users[i];
-    return NULL;
-}
-
-static void submit(struct world *w, struct user *u)
-{
-    struct event event = { .type = EVENT_SUBMIT };
-    uint8_t random[10];
-    struct run_record record = { .flow_name = u->flow->name,
-                                 .flow_path = (char[]){ "flow.mf" },
-                                 .flow_text = u->text.data,
-                                 .flow_text_len = u->text.len,
-                                 .user = (char[]){ "somebody" } };
-
-    if (u->is_accepted)
-        return;
-    if (!w->node) {
-        world_later(w, TIME_S(1), HAPPENING_SUBMIT, (uint32_t)(u - w->users), 0);
-        return;
-    }
-    for (size_t i = 0; i < sizeof(random); i++)
-        random[i] = (uint8_t)world_draw(w, 256);
-    u->run = run_id_make(w->now / 1000, random);
-    u->number = w->next_number++;
-    u->has_submitted = true;
-    u->is_held = world_draw(w, 8) == 0;
-    record.run = event.run = u->run;
-    record.number = u->number;
-    event.u.submit.record = &record;
-    event.u.submit.flow = u->node_flow;
-    event.u.submit.is_held = u->is_held;
-    world_trace(w, "submit run %u%s", (unsigned)u->number, u->is_held ? ", held" : "");
-    if (!checker_submit(&w->checker, &record, u->flow, u->is_held)) {
-        w->error = -ENOMEM;
-        return;
-    }
-    world_step(w, &event);
-    if (u->is_held)
-        world_later(w, world_draw(w, TIME_S(5)), HAPPENING_RELEASE,
-                    (uint32_t)(u - w->users), w->life);
-}
-
-static void release(struct world *w, struct user *u)
-{
-    struct event event = { .type = EVENT_RELEASE, .run = u->run };
-    struct ledger_run *r = checker_run(&w->checker, &u->run);
-
-    world_trace(w, "release run %u", (unsigned)u->number);
-    r->is_held = false;
-    world_step(w, &event);
-}
-
-static void cancel(struct world *w, struct user *u)
-{
-    struct event event = { .type = EVENT_CANCEL, .run = u->run };
-
-    if (!w->node || !u->is_accepted)
-        return;
-    world_trace(w, "cancel run %u", (unsigned)u->number);
-    checker_cancel(&w->checker, &u->run);
-    world_step(w, &event);
-    if (!u->n_cancels++ && world_draw(w, 2))
-        world_later(w, world_draw(w, TIME_S(40)), HAPPENING_CANCEL,
-                    (uint32_t)(u - w->users), 0);
-}
-
 /* ---- faults ---- */
 
 static void send_stray(struct world *w)
@@ -255,7 +183,7 @@ static void happen_to_node(struct world *w, const struct happening *h)
         break;
     case HAPPENING_RELEASE:
         if (h->serial == w->life)
-            release(w, &w->users[h->index]);
+            world_release(w, &w->users[h->index]);
         break;
     case HAPPENING_STRAY:
         send_stray(w);
@@ -269,10 +197,13 @@ static void happen(struct world *w, const struct happening *h)
 {
     switch (h->type) {
     case HAPPENING_SUBMIT:
-        submit(w, &w->users[h->index]);
+        world_submit(w, &w->users[h->index]);
+        break;
+    case HAPPENING_RESUME:
+        world_resume(w, &w->users[h->index]);
         break;
     case HAPPENING_CANCEL:
-        cancel(w, &w->users[h->index]);
+        world_cancel(w, &w->users[h->index]);
         break;
     case HAPPENING_RESTART:
         world_start_node(w);

@@ -164,7 +164,7 @@ static void restore(struct world *w)
     struct found found = { .world = w };
     struct event event = { .type = EVENT_RESTORE_END };
 
-    w->is_restoring = true;
+    w->is_reading = true;
     scan(w, "r", 1, find_run, &found);
     for (size_t i = 0; i < found.n && !checker_failed(&w->checker); i++) {
         struct record_key prefix = attempts_of_run(&found.runs[i]);
@@ -175,7 +175,7 @@ static void restore(struct world *w)
         return;
     if (w->faults & FAULT_REMEMBERED)
         restore_lost(w);
-    w->is_restoring = false;
+    w->is_reading = false;
     checker_restore_end(&w->checker);
     if (!checker_failed(&w->checker))
         world_step(w, &event);

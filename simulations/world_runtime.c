@@ -175,6 +175,26 @@ void world_commit(struct world *w)
     world_later(w, latency(w), HAPPENING_COMMITTED, 0, w->life);
 }
 
+static void hear(struct world *w, struct user *u, const struct action *a)
+{
+    switch (a->u.tell.type) {
+    case TELL_RUN_ACCEPTED:
+        u->is_accepted = true;
+        break;
+    case TELL_TASK_STARTED:
+        break;
+    case TELL_TASK_ENDED:
+        world_trace(w, "told: %s ended", task_name(u, &a->task, a->attempt));
+        break;
+    case TELL_RUN_ENDED:
+        world_trace(w, "told: run %u %s", (unsigned)u->number,
+                    run_outcome_name(a->u.tell.outcome));
+        if (a->u.tell.outcome != RUN_OK && w->tasks.seed % 2)
+            world_later(w, TIME_S(1), HAPPENING_RESUME, (uint32_t)(u - w->users), 0);
+        break;
+    }
+}
+
 static void release_tells(struct world *w)
 {
     size_t n = 0;
@@ -186,13 +206,8 @@ static void release_tells(struct world *w)
         struct user *u = world_user(w, &a->run);
 
         checker_told(&w->checker, a);
-        if (a->u.tell.type == TELL_RUN_ACCEPTED)
-            u->is_accepted = true;
-        if (a->u.tell.type == TELL_RUN_ENDED)
-            world_trace(w, "told: run %u %s", (unsigned)u->number,
-                        run_outcome_name(a->u.tell.outcome));
-        if (a->u.tell.type == TELL_TASK_ENDED)
-            world_trace(w, "told: %s ended", task_name(u, &a->task, a->attempt));
+        if (u)
+            hear(w, u, a);
     }
     if (n)
         memmove(w->tells, w->tells + n, (w->n_tells - n) * sizeof(w->tells[0]));
@@ -230,7 +245,7 @@ static void queue_tell(struct world *w, const struct action *a)
 /* A lone write is committed at once, more wait for each other unless one is urgent. */
 static void plan_commit(struct world *w, bool is_urgent)
 {
-    if (!w->n_queue || w->is_committing || w->is_restoring)
+    if (!w->n_queue || w->is_committing || w->is_reading)
         return;
     if (is_urgent || world_draw(w, 2)) {
         world_commit(w);

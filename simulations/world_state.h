@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* world_state - the inside of a world, shared by world*.c only.
  *
- *     world.c          the heap of events, users and faults
+ *     world.c          the heap of events, and faults
  *     world_draw.c     what the seed draws: flows, node, disk, faults, users
+ *     world_users.c    submit, release, cancel, resume
  *     world_runtime.c  carries the node's actions out: tasks, writer, tells
  *     world_life.c     starts, crashes and restores the node
  */
@@ -24,6 +25,7 @@ enum happening_type {
     HAPPENING_SUBMIT = 1, /* user */
     HAPPENING_RELEASE,    /* user: a run that was submitted held */
     HAPPENING_CANCEL,     /* user */
+    HAPPENING_RESUME,     /* user */
     HAPPENING_TASK_ENDS,  /* slot, serial */
     HAPPENING_COMMIT,     /* the commit window ends; life */
     HAPPENING_COMMITTED,  /* life */
@@ -50,7 +52,7 @@ struct user {
     struct flow *node_flow; /* as the node gets it: the same, but for a mutant */
     struct run_id run;      /* of the newest submission */
     uint64_t number;
-    bool has_submitted, is_accepted, is_held;
+    bool has_submitted, is_accepted, has_resumed;
     unsigned n_cancels;
 };
 
@@ -100,7 +102,7 @@ struct world {
     size_t n_queue, cap_queue;
     uint64_t written_ticket, durable_ticket;
     bool is_committing, is_window_open;
-    bool is_restoring;    /* the store is being read: commits wait */
+    bool is_reading;      /* the store is being read: commits wait */
     struct action *tells; /* in order, waiting for their tickets */
     size_t n_tells, cap_tells;
 
@@ -128,7 +130,13 @@ static inline uint64_t world_draw(struct world *w, uint64_t bound)
 void world_trace(struct world *w, const char *format, ...) PRINTF_LIKE(2, 3);
 void world_later(struct world *w, time_us delay, enum happening_type type,
                  uint32_t index, uint64_t serial);
+
 struct user *world_user(struct world *w, const struct run_id *run);
+void world_submit(struct world *w, struct user *u);
+void world_release(struct world *w, struct user *u);
+void world_cancel(struct world *w, struct user *u);
+/* Submit an ended run again, with what was done in it. */
+void world_resume(struct world *w, struct user *u);
 
 /* 0, -ENOMEM, or -EINVAL: no flow that was drawn can be read. */
 int world_draw_all(struct world *w);
