@@ -41,6 +41,17 @@ struct ledger_run *checker_run(const struct checker *c, const struct run_id *id)
     return NULL;
 }
 
+static enum on_failure on_failure_of(const struct run_record *record,
+                                     const struct flow *flow)
+{
+    if (!record->on_failure)
+        return flow->on_failure;
+    if (strcmp(record->on_failure, "stop") == 0)
+        return ON_FAILURE_STOP;
+    return strcmp(record->on_failure, "kill") == 0 ? ON_FAILURE_KILL
+                                                   : ON_FAILURE_FINISH;
+}
+
 struct ledger_run *checker_submit(struct checker *c, const struct run_record *record,
                                   struct flow *flow, bool is_held)
 {
@@ -57,6 +68,8 @@ struct ledger_run *checker_submit(struct checker *c, const struct run_record *re
     r->id = record->run;
     r->number = record->number;
     r->flow = flow_ref(flow);
+    r->on_failure = on_failure_of(record, flow);
+    r->max_workers = record->max_workers ? record->max_workers : flow->max_workers;
     r->is_known = true;
     r->is_held = is_held;
     r->started = c->now;
@@ -227,7 +240,7 @@ static void check_usage(struct checker *c, const struct ledger_run *r, uint32_t 
         checker_violation(c, "slots", "%s starts beyond slots_max", name);
     if (r->flow->steps[step].concurrency && u.step > r->flow->steps[step].concurrency)
         checker_violation(c, "concurrency", "%s starts beyond it", name);
-    if (r->flow->max_workers && u.run > r->flow->max_workers)
+    if (r->max_workers && u.run > r->max_workers)
         checker_violation(c, "max-workers", "%s starts beyond it", name);
 }
 
@@ -285,7 +298,7 @@ void checker_start(struct checker *c, const struct action *a)
 static bool may_cancel(const struct checker *c, const struct ledger_run *r)
 {
     return r->n_cancels || run_timed_out(c, r)
-           || (r->is_stopping && r->flow->on_failure == ON_FAILURE_KILL);
+           || (r->is_stopping && r->on_failure == ON_FAILURE_KILL);
 }
 
 static bool may_time_out(const struct checker *c, const struct checker_slot *s)

@@ -14,7 +14,7 @@ void checker_note_failure(struct ledger_run *r, const struct step *s,
                           const struct ledger_task *t)
 {
     if (!s->is_hook && !t->counted && t->n_attempts && !oracle_retries(s, t)
-        && r->flow->on_failure != ON_FAILURE_FINISH)
+        && r->on_failure != ON_FAILURE_FINISH)
         r->is_stopping = true;
 }
 

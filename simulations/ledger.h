@@ -43,7 +43,9 @@ struct ledger_task {
 struct ledger_run {
     struct run_id id;
     uint64_t number;
-    struct flow *flow; /* a reference */
+    struct flow *flow;          /* a reference */
+    enum on_failure on_failure; /* the flow's, or what the submission says */
+    uint32_t max_workers;       /* likewise */
     struct ledger_task *tasks;
     bool is_accepted, is_ended; /* told; these survive a crash */
     bool is_known;              /* the node has it in this life */

@@ -139,11 +139,32 @@ enum oracle_state oracle_state(const struct ledger_run *r, uint32_t step,
     return *ret_iteration ? ORACLE_READY : by_upstream(r, step, path);
 }
 
+/* Whether every foreach around the task is done and that wide. */
+static bool exists(const struct ledger_run *r, const struct task_id *task)
+{
+    const struct flow *f = r->flow;
+    uint32_t scope = f->steps[task->step].scope, iteration;
+
+    for (; f->scopes[scope].depth; scope = f->scopes[scope].parent) {
+        uint32_t opener = f->scopes[scope].opener;
+        const struct ledger_task *t;
+
+        if (oracle_state(r, opener, task->path, &iteration) != ORACLE_DONE)
+            return false;
+        t = find(r, opener, task->path, iteration);
+        if (task->path[f->scopes[scope].depth - 1] >= width_of(r, opener, t))
+            return false;
+    }
+    return true;
+}
+
 enum oracle_state oracle_task(const struct ledger_run *r, const struct task_id *task)
 {
     uint32_t iteration;
     enum oracle_state state = oracle_state(r, task->step, task->path, &iteration);
 
+    if (!exists(r, task))
+        return ORACLE_WAITING;
     if (task->iteration < iteration)
         return ORACLE_DONE;
     return task->iteration > iteration ? ORACLE_WAITING : state;

@@ -120,6 +120,16 @@ static void draw_node(struct world *w)
     w->checker.config = &w->true_config;
 }
 
+static void draw_overrides(struct world *w, struct user *u)
+{
+    static const char *const modes[] = { "stop", "finish", "kill" };
+
+    if (world_draw(w, 6) == 0)
+        u->on_failure = modes[world_draw(w, 3)];
+    if (world_draw(w, 6) == 0)
+        u->max_workers = 1 + (uint32_t)world_draw(w, 3);
+}
+
 static int draw_users(struct world *w)
 {
     w->n_users = 1U + (world_draw(w, 3) == 0) + (world_draw(w, 6) == 0);
@@ -133,6 +143,7 @@ static int draw_users(struct world *w)
         if (w->config->is_traced)
             buffer_printf(&w->result->trace, "--- user %u\n%s", i,
                           buffer_text(&w->users[i].text));
+        draw_overrides(w, &w->users[i]);
         mutate_flow(w->users[i].node_flow, w->config->mutant);
         world_later(w, i ? world_draw(w, TIME_S(20)) : 1, HAPPENING_SUBMIT, i, 0);
         if (w->faults & FAULT_CANCEL && world_draw(w, 2))

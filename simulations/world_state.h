@@ -54,6 +54,8 @@ struct user {
     uint64_t number;
     bool has_submitted, is_accepted, has_resumed;
     unsigned n_cancels;
+    uint32_t max_workers; /* overrides, as in struct run_record */
+    const char *on_failure;
 };
 
 struct sim_slot {

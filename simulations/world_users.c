@@ -21,7 +21,9 @@ static void submit_as(struct world *w, struct user *u, const struct run_id *orig
                                  .flow_path = (char[]){ "flow.mf" },
                                  .flow_text = u->text.data,
                                  .flow_text_len = u->text.len,
-                                 .user = (char[]){ "somebody" } };
+                                 .user = (char[]){ "somebody" },
+                                 .max_workers = u->max_workers,
+                                 .on_failure = (char *)u->on_failure };
 
     for (size_t i = 0; i < sizeof(random); i++)
         random[i] = (uint8_t)world_draw(w, 256);

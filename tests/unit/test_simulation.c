@@ -286,7 +286,7 @@ static const struct {
     { MUTANT_DISK_FORGETS, "lost: " },
     { MUTANT_DISK_FLIPS, "lost: " },
     { MUTANT_SKIP_ATTEMPT, "lost: " },
-    { MUTANT_SWALLOW_END, "slots: " },
+    { MUTANT_SWALLOW_END, "liveness: " },
     { MUTANT_NO_TICKS, "timeout: " },
     { MUTANT_LOOSE_CAPACITY, "resources: " },
     { MUTANT_LOOSE_SLOTS, "slots: " },
