@@ -62,6 +62,7 @@ struct runtime {
     int tasks_epoll; /* pidfds and pipes; one descriptor for libuv */
     uv_poll_t tasks_poll;
     bool is_polling;
+    uint64_t n_exits; /* of tasks, so far */
     struct cgroups cgroups;
     struct running running;
     struct items items;

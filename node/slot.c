@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,37 +16,6 @@
 enum { SETTLE_US = 20000 };
 
 static const char log_cut_marker[] = "\n[mesh: the log was cut here: max_log_size]\n";
-
-static int remove_entry(const char *path, const struct stat *st, int type,
-                        struct FTW *where)
-{
-    (void)st, (void)where;
-    if (type == FTW_DP || type == FTW_D || type == FTW_DNR)
-        return rmdir(path) < 0 && errno != ENOENT ? -1 : 0;
-    return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
-}
-
-/* A task may have taken its own right to list or write a folder away. */
-static int make_accessible(const char *path, const struct stat *st, int type,
-                           struct FTW *where)
-{
-    (void)where;
-    if ((type == FTW_D || type == FTW_DNR) && (st->st_mode & 0700) != 0700)
-        chmod(path, 0700);
-    return 0;
-}
-
-int remove_tree(const char *path)
-{
-    if (rmdir(path) == 0 || errno == ENOENT)
-        return 0;
-    if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) == 0)
-        return 0;
-    nftw(path, make_accessible, 32, FTW_PHYS);
-    if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT)
-        return 0;
-    return -errno;
-}
 
 static int make_dir(const char *path, struct error *ret_error)
 {

@@ -24,6 +24,7 @@
 #include "flow/flow.h"
 #include "node/cgroup.h"
 #include "node/feed.h"
+#include "node/remove.h"
 #include "proto/record.h"
 
 enum { SLOT_TOKEN_SIZE = 33 };
@@ -105,5 +106,3 @@ int slot_dir_clean(struct slot_dir *d, time_us wall);
  * many of the bytes count. */
 size_t slot_log_add(struct slot *s, enum log_stream stream, time_us since_start,
                     const void *data, size_t len);
-/* Removes a folder and all below; missing is fine. Any thread. */
-int remove_tree(const char *path);

@@ -8,3 +8,5 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#undef fail /* base/error.h has a function of this name */
