@@ -11,7 +11,14 @@
 #include "base/time.h"
 #include "proto/record.h"
 
-enum { FEED_RING_BYTES = 4 << 20 };
+enum {
+    FEED_RING_BYTES = 4 << 20,
+    FEED_DATA_MAX = 64 << 10, /* of a FEED_LOG event; more is told in several */
+    FEED_TEXT_MAX = 4096,     /* step, message and flow are cut at this many bytes */
+};
+
+/* As `since`: all that is in the ring. No event ever has this number. */
+#define FEED_SINCE_OLDEST UINT64_MAX
 
 enum feed_type {
     FEED_RUN_STARTED = 1,
@@ -56,21 +63,26 @@ struct feed_subscriber;
 struct feed *feed_new(void);
 void feed_free(struct feed *f);
 
-/* Copies the event; seq is given by the feed. -ENOMEM. */
+/* Copies the event; seq is given by the feed. It is handed out before this returns if
+ * nothing is ahead of it and its ticket is durable (0 always is). A callback may
+ * publish: that is handed out after what is being handed out. -ENOMEM: nothing was
+ * published. */
 int feed_publish(struct feed *f, const struct feed_event *event, uint64_t ticket);
 /* Tickets up to this one are durable: hand out what waited for them. */
 void feed_release(struct feed *f, uint64_t durable_ticket);
 
-/* `each` is called on the loop thread for every released event after `since` (0: only
- * new ones; UINT64_MAX - 1 never occurs), those in the ring first, before this returns.
- * run NULL: all runs. The event is borrowed for the call. NULL without memory. */
-struct feed_subscriber *feed_subscribe(struct feed *f, const struct run_id *run,
-                                       uint64_t since,
-                                       void (*each)(void *arg,
-                                                    const struct feed_event *event),
-                                       void *arg);
+/* `each` is called on the loop thread for every released event after `since`, those in
+ * the ring first, before this returns. since 0, or one that was not given yet (it is of
+ * another life of the node): only new ones. Events between `since` and feed_oldest()
+ * are gone. run NULL: all runs. The event is borrowed for the call. NULL without
+ * memory. */
+struct feed_subscriber *
+feed_subscribe(struct feed *f, const struct run_id *run, uint64_t since,
+               void (*each)(void *arg, const struct feed_event *event), void *arg);
+/* Also from within any callback; `each` is not called again. NULL is fine. */
 void feed_unsubscribe(struct feed *f, struct feed_subscriber *s);
 
-/* The oldest sequence number still in the ring; the newest released. */
+/* The oldest sequence number still in the ring, or the next one if it is empty; the
+ * newest released, 0 if none was. */
 uint64_t feed_oldest(const struct feed *f);
 uint64_t feed_newest(const struct feed *f);

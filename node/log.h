@@ -13,6 +13,7 @@
 
 enum { LOG_INLINE_MAX = 4096 };
 
+/* Append a piece. 0, or what buffer_append() says; nothing is appended then. */
 int log_piece_encode(enum log_stream stream, time_us since_start, const void *data,
                      size_t len, struct buffer *out);
 struct log_piece {
@@ -21,5 +22,5 @@ struct log_piece {
     const uint8_t *data;
     size_t len;
 };
-/* Returns the bytes read, or 0 if they are not a whole piece. */
+/* Returns the bytes read, or 0 if they are not a whole piece. `data` lies in bytes. */
 size_t log_piece_decode(const uint8_t *bytes, size_t len, struct log_piece *ret_piece);
