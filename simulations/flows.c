@@ -153,9 +153,24 @@ static void grow(struct sketch *k, unsigned depth, uint32_t opener,
     }
 }
 
+static bool says_needs(const struct sketch *k)
+{
+    for (uint32_t s = 0; s < k->n; s++)
+        for (uint32_t i = 0; i < k->steps[s].n_predecessors; i++)
+            if (!k->steps[k->steps[s].predecessors[i]].is_switch)
+                return true;
+    return false;
+}
+
 static void finish(struct sketch *k)
 {
     uint32_t n_sinks = 0, end;
+
+    /* Without a single `needs` it would be read as a flow with `next`. */
+    if (k->is_needs && !says_needs(k)) {
+        k->steps[0].is_switch = false;
+        wait_for(k, 1, 0);
+    }
 
     for (uint32_t s = 0; s < k->n; s++)
         n_sinks += !has_successor(k, s);
@@ -302,7 +317,7 @@ static void write_step(struct sketch *k, uint32_t step, struct buffer *out)
         write_retry(k, out);
     if (has(k, FEATURE_TIMEOUT, 2))
         buffer_printf(out, ", timeout: %u", 5 + (unsigned)prng_below(k->prng, 30));
-    if (has(k, FEATURE_CATCH, 3))
+    if (!s->is_switch && has(k, FEATURE_CATCH, 3)) /* it would choose nothing */
         buffer_puts(out, ", catch: {var: failure}");
     if (has(k, FEATURE_CONCURRENCY, 2))
         buffer_printf(out, ", concurrency: %u", 1 + (unsigned)prng_below(k->prng, 3));
