@@ -24,6 +24,9 @@ struct blob_entry {
 
 enum { BLOB_ENTRY_SIZE = 1 + 3 * 8, CHUNK_KEY_SIZE = DIGEST_SIZE + 4 };
 
+/* Uses are noted when the last note is older. */
+enum { BLOB_TOUCH_MS = 3600 * 1000 };
+
 /* Room for the writes that concern one blob: chunks, entry, usage. */
 enum {
     CHUNKS_MAX = BLOB_CHUNKED_MAX / STORE_CHUNK_MAX + 1,
@@ -60,6 +63,8 @@ struct blobs {
 
 /* -ENOENT; -EIO for an entry that cannot be read. With or without the lock. */
 int blob_find(struct blobs *b, const struct digest *id, struct blob_entry *ret_entry);
+void blob_chunk_key(const struct digest *id, size_t i, uint8_t key[CHUNK_KEY_SIZE]);
+int blob_load_usage(struct blobs *b);
 bool blob_is_entry(struct span value, struct blob_entry *ret_entry);
 
 /* With the lock: */

@@ -82,9 +82,9 @@ static void test_ranges(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         size_t n = sizes[i], c = STORE_CHUNK_MAX;
-        const size_t ranges[][2] = { { 0, 5 },     { 5, c },     { c - 1, 2 },
-                                     { c, c },     { 7, 2 * c }, { n - 3, 100 },
-                                     { n, 5 },     { n + 5, 5 }, { 2 * c, n } };
+        const size_t ranges[][2] = { { 0, 5 }, { 5, c },     { c - 1, 2 },
+                                     { c, c }, { 7, 2 * c }, { n - 3, 100 },
+                                     { n, 5 }, { n + 5, 5 }, { 2 * c, n } };
         char *data = make_bytes(n, 7);
         struct digest id = put(f, data, n);
 
@@ -129,7 +129,8 @@ static void test_unknown(void **state)
     assert_int_equal(blobs_open_file(f->blobs, &id, &fd), -ENOENT);
     assert_int_equal(blobs_verify(f->blobs, &id, 1), -ENOENT);
     assert_int_equal(blobs_is_intact(f->blobs, &id), -ENOENT);
-    assert_int_equal(blobs_lay_out(f->blobs, &id, "/tmp/x", 0644, true, &linked), -ENOENT);
+    assert_int_equal(blobs_lay_out(f->blobs, &id, "/tmp/x", 0644, true, &linked),
+                     -ENOENT);
     assert_int_equal(blobs_quarantine(f->blobs, &id), -ENOENT);
     id = put(f, "?", 1);
     assert_int_equal(blobs_open_file(f->blobs, &id, &fd), -ENOTSUP);
@@ -270,7 +271,8 @@ static void test_no_entry_before_sync(void **state)
     write_file(path, data, LARGE);
     fault_set(FAULT_SYNC_EIO, 1);
     assert_int_equal(blobs_adopt_file(f->blobs, path, LARGE, &id), 0);
-    assert_int_equal(writer_wait(f->writer, writer_put(f->writer, NULL, 0, true)), -EIO);
+    assert_int_equal(writer_wait(f->writer, writer_put(f->writer, NULL, 0, true)),
+                     -EIO);
     assert_int_equal(blobs_put(f->blobs, "later", 5, &other), -EIO);
     fixture_reopen(f);
     assert_false(is_here(f, &id));
@@ -410,7 +412,8 @@ static void test_lay_out(void **state)
         assert_int_equal(blobs_lay_out(f->blobs, &id, path, 0640, false, &linked), 0);
         assert_false(linked);
         assert_file(path, data, sizes[i], 0640);
-        assert_int_equal(blobs_lay_out(f->blobs, &id, path, 0640, false, &linked), -EEXIST);
+        assert_int_equal(blobs_lay_out(f->blobs, &id, path, 0640, false, &linked),
+                         -EEXIST);
         /* A copy is the task's own. */
         write_file(path, "mine", 4);
         assert_int_equal(blobs_verify(f->blobs, &id, 1), 0);
@@ -622,8 +625,9 @@ static void test_sweep_many(void **state)
     assert_int_equal(blobs_sweep(f->blobs, is_never, NULL, false, &report), 0);
     assert_int_equal(report.n_freed, 3000);
     assert_usage(f, 0, 0);
-    assert_int_equal(
-        writer_scan(f->writer, STORE_CHUNKS, none, none, fail_at_chunk, NULL), 0);
+    assert_int_equal(writer_scan(f->writer, STORE_CHUNKS, none, none, fail_at_chunk,
+                                 NULL),
+                     0);
 }
 
 struct gc_story {
@@ -752,8 +756,9 @@ static void test_threads(void **state)
 
     for (int i = 0; i < 4; i++) {
         workers[i] = (struct worker){ .f = *state };
-        assert_int_equal(
-            pthread_create(&threads[i], NULL, i ? put_many : sweep_often, &workers[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, i ? put_many : sweep_often,
+                                        &workers[i]),
+                         0);
     }
     for (int i = 0; i < 4; i++) {
         pthread_join(threads[i], NULL);
@@ -762,7 +767,7 @@ static void test_threads(void **state)
     assert_usage(*state, 200, 200 * 1000 + 10 * (199 * 200 / 2));
 }
 
-#define TEST(test)                                                                     \
+#define TEST(test) \
     cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)

@@ -238,8 +238,9 @@ static void test_map_grows(void **state)
         CLEANUP(buffer_release) struct buffer found = BUFFER_INIT;
 
         snprintf(key, sizeof(key), "c%d", i);
-        assert_int_equal(
-            d->store->ops->get(d->store, STORE_CHUNKS, text_span(key), &found), 0);
+        assert_int_equal(d->store->ops->get(d->store, STORE_CHUNKS, text_span(key),
+                                            &found),
+                         0);
         assert_int_equal(found.len, 200000);
         assert_memory_equal(found.data, value, 200000);
     }
@@ -271,7 +272,8 @@ static void *read_pairs(void *arg)
         CLEANUP(buffer_release) struct buffer seen = BUFFER_INIT;
 
         if (r->store->ops->scan(r->store, STORE_RECORDS, none, none, check_pair, &seen)
-            || (seen.len && (seen.len != 16 || memcmp(seen.data, seen.data + 8, 8) != 0)))
+            || (seen.len
+                && (seen.len != 16 || memcmp(seen.data, seen.data + 8, 8) != 0)))
             atomic_fetch_add(&r->n_bad, 1);
         atomic_fetch_add(&r->n_reads, 1);
     }
@@ -384,8 +386,9 @@ static void test_memory_stays_small(void **state)
         w.key.len = strlen(key);
         w.value = (struct span){ value, 1 << 20 };
         assert_int_equal(d->store->ops->commit(d->store, &w, 1), 0);
-        assert_int_equal(
-            d->store->ops->get(d->store, STORE_CHUNKS, text_span(key), &found), 0);
+        assert_int_equal(d->store->ops->get(d->store, STORE_CHUNKS, text_span(key),
+                                            &found),
+                         0);
     }
     assert_in_range(file_kib() - before, 0, 60 * 1024);
     free(value);
@@ -397,10 +400,10 @@ static void test_places(void **state)
         uint64_t magic;
         const char *fuse_type, *name;
     } cases[] = {
-        { 0xef53, NULL, NULL },                    /* ext4 */
-        { 0x58465342, NULL, NULL },                /* xfs */
-        { 0x01021994, NULL, NULL },                /* tmpfs */
-        { 0x794c7630, NULL, NULL },                /* overlay */
+        { 0xef53, NULL, NULL },     /* ext4 */
+        { 0x58465342, NULL, NULL }, /* xfs */
+        { 0x01021994, NULL, NULL }, /* tmpfs */
+        { 0x794c7630, NULL, NULL }, /* overlay */
         { 0x6969, NULL, "NFS" },
         { 0xfe534d42, NULL, "SMB" },
         { 0xff534d42, NULL, "CIFS" },

@@ -69,8 +69,7 @@ static void test_refused_manifests(void **state)
         "mesh-tree 1\n" LINE("644", "-1", "a"),
         "mesh-tree 1\n" LINE("644", "", "a"),
         "mesh-tree 1\n" LINE("644", "18446744073709551616", "a"),
-        "mesh-tree 1\n" LINE("644", "18446744073709551615", "a")
-            LINE("644", "1", "b"),
+        "mesh-tree 1\n" LINE("644", "18446744073709551615", "a") LINE("644", "1", "b"),
         "mesh-tree 1\n" LINE("link", "0", "a"),
         "mesh-tree 1\n" LINE("link", "5000", "a"),
         "mesh-tree 1\n644 1 5891 a\n",
@@ -120,13 +119,13 @@ static void test_targets(void **state)
         const char *path, *target;
         bool is_inside;
     } cases[] = {
-        { "l", "a", true },          { "l", "a/b", true },
-        { "l", ".", true },          { "l", "./a", true },
-        { "l", "..", false },        { "d/l", "..", true },
-        { "d/l", "../a", true },     { "d/l", "../../a", false },
+        { "l", "a", true },           { "l", "a/b", true },
+        { "l", ".", true },           { "l", "./a", true },
+        { "l", "..", false },         { "d/l", "..", true },
+        { "d/l", "../a", true },      { "d/l", "../../a", false },
         { "d/e/l", "../../a", true }, { "l", "/etc", false },
-        { "l", "", false },          { "l", "a/..", false },
-        { "l", "a/../../b", false }, { "d/l", "./../a", true },
+        { "l", "", false },           { "l", "a/..", false },
+        { "l", "a/../../b", false },  { "d/l", "./../a", true },
         { "d/l", "..//../x", false }, { "l", "...", true },
     };
 
@@ -281,7 +280,8 @@ static void test_too_large(void **state)
     make_source(f);
     path_in(f, "src", path);
     assert_int_equal(tree_keep(f->blobs, path, NULL, 0, false, 22, &t, &error), -E2BIG);
-    assert_non_null(strstr(error.text, "more than 22; the largest: bin/run (10 bytes)"));
+    assert_non_null(
+        strstr(error.text, "more than 22; the largest: bin/run (10 bytes)"));
     assert_int_equal(tree_keep(f->blobs, path, NULL, 0, false, 23, &t, &error), 0);
     tree_release(&t);
 }
@@ -330,7 +330,10 @@ static void test_hostile_lay_out(void **state)
     for (int i = 0; i < 4; i++) {
         CLEANUP(tree_release) struct tree t = { .n = 0 };
 
-        tree_add(&t, strdup("a/l"), i == 2 ? 0644 : 0, i == 1 ? 8 : i == 2 ? 10 : 9,
+        tree_add(&t, strdup("a/l"), i == 2 ? 0644 : 0,
+                 i == 1   ? 8
+                 : i == 2 ? 10
+                          : 9,
                  i == 3 ? &missing : &out);
         assert_int_equal(tree_lay_out(f->blobs, &t, path, false, &error),
                          i == 3 ? -ENOENT : -EBADMSG);
@@ -370,7 +373,7 @@ static void test_gc_keeps_what_a_tree_names(void **state)
     assert_int_equal(report.n_freed, 6);
 }
 
-#define TEST(test)                                                                     \
+#define TEST(test) \
     cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
