@@ -64,8 +64,9 @@ struct feed *feed_new(void);
 void feed_free(struct feed *f);
 
 /* Copies the event; seq is given by the feed. It is handed out before this returns if
- * nothing is ahead of it and its ticket is durable (0 always is). A callback may publish:
- * that is handed out after what is being handed out. -ENOMEM: nothing was published. */
+ * nothing is ahead of it and its ticket is durable (0 always is). A callback may
+ * publish: that is handed out after what is being handed out. -ENOMEM: nothing was
+ * published. */
 int feed_publish(struct feed *f, const struct feed_event *event, uint64_t ticket);
 /* Tickets up to this one are durable: hand out what waited for them. */
 void feed_release(struct feed *f, uint64_t durable_ticket);
@@ -75,11 +76,9 @@ void feed_release(struct feed *f, uint64_t durable_ticket);
  * another life of the node): only new ones. Events between `since` and feed_oldest()
  * are gone. run NULL: all runs. The event is borrowed for the call. NULL without
  * memory. */
-struct feed_subscriber *feed_subscribe(struct feed *f, const struct run_id *run,
-                                       uint64_t since,
-                                       void (*each)(void *arg,
-                                                    const struct feed_event *event),
-                                       void *arg);
+struct feed_subscriber *
+feed_subscribe(struct feed *f, const struct run_id *run, uint64_t since,
+               void (*each)(void *arg, const struct feed_event *event), void *arg);
 /* Also from within any callback; `each` is not called again. NULL is fine. */
 void feed_unsubscribe(struct feed *f, struct feed_subscriber *s);
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -264,4 +265,30 @@ int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
     *ret_outputs = TAKE(k.all);
     k.n = 0;
     return 0;
+}
+
+int outputs_of_failure(struct attempt_record *attempt, const char *name)
+{
+    json_t *what = json_pack("{s:s, s:i, s:i, s:s?, s:i}", "reason",
+                             reason_name(attempt->reason), "exit", attempt->exit_code,
+                             "signal", attempt->signal, "message", attempt->message,
+                             "attempts", (int)attempt->attempt + 1);
+    char *text = what ? json_dumps(what, JSON_COMPACT) : NULL;
+    struct artifact *a = text ? calloc(1, sizeof(*a)) : NULL;
+
+    json_decref(what);
+    if (!a) {
+        free(text);
+        return -ENOMEM;
+    }
+    a->name = strdup(name);
+    a->type = strdup("json");
+    a->encoding = ENCODING_JSON;
+    a->size = strlen(text);
+    a->id = digest_memory(text, a->size);
+    a->inline_data = (uint8_t *)text;
+    outputs_free(attempt->outputs, attempt->n_outputs);
+    attempt->outputs = a;
+    attempt->n_outputs = 1;
+    return a->name && a->type ? 0 : -ENOMEM;
 }

@@ -32,4 +32,7 @@ bool outputs_are_small(const struct outputs_job *job);
  * that cannot be kept; -ENOSPC; -EIO. The text names the output. */
 int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
                  size_t *ret_n, struct error *ret_error);
+/* The one artifact of an attempt that failed where the step has `catch`: what went
+ * wrong, as JSON. It replaces whatever the attempt made. */
+int outputs_of_failure(struct attempt_record *attempt, const char *name);
 void outputs_free(struct artifact *outputs, size_t n);

@@ -87,8 +87,12 @@ static int open_slot(struct runtime *rt, uint32_t index, struct error *ret_error
 
 static void queue_end(struct runtime *rt, struct slot *s)
 {
+    const char *catch_var = s->flow->steps[s->task.step].catch_var;
     struct event e = { .type = EVENT_TASK_ENDED };
 
+    s->record.attempt = s->attempt;
+    if (s->record.reason != REASON_OK && catch_var)
+        outputs_of_failure(&s->record, catch_var);
     if (rt->running.entries)
         rt->running.entries[s->index].is_used = 0;
     s->state = SLOT_ENDED;

@@ -218,7 +218,8 @@ static int scan_cursor(MDB_cursor *cursor, struct span prefix, struct span from,
                        void *arg, size_t *bytes)
 {
     MDB_val key = to_val(from.len ? from : prefix), value;
-    int rc = mdb_cursor_get(cursor, &key, &value, key.mv_size ? MDB_SET_RANGE : MDB_FIRST);
+    int rc =
+        mdb_cursor_get(cursor, &key, &value, key.mv_size ? MDB_SET_RANGE : MDB_FIRST);
 
     while (rc == 0 && has_prefix(key, prefix)) {
         int r = each(arg, to_span(key), to_span(value));
@@ -512,9 +513,9 @@ static int open_shrinking(struct lmdb *s, const char *path, size_t map_bytes)
 }
 
 /* A page of the map that lies behind the end of the file is a SIGBUS. A file that is
- * too short is made long enough; what is missing then reads as zeros, which LMDB and the
- * checksums above it find. *ret_is_short also when only pages were cut that nobody uses,
- * which happens: then all is well. */
+ * too short is made long enough; what is missing then reads as zeros, which LMDB and
+ * the checksums above it find. *ret_is_short also when only pages were cut that nobody
+ * uses, which happens: then all is well. */
 static int heal_length(struct lmdb *s, bool *ret_is_short)
 {
     mdb_filehandle_t fd;

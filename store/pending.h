@@ -39,12 +39,12 @@ static inline bool pending_is_empty(const struct pending *p)
     return p->last_ticket == 0;
 }
 
-/* Copy writes with many bytes ahead, outside of any lock; *ret_packed is left alone when
- * they have few. Free it. -ENOMEM. */
+/* Copy writes with many bytes ahead, outside of any lock; *ret_packed is left alone
+ * when they have few. Free it. -ENOMEM. */
 int pending_pack(const struct store_write *writes, size_t n,
                  struct pending_block **ret_packed);
-/* All of the writes, copied, or -ENOMEM. *packed is what pending_pack() made of them, or
- * NULL; it is taken on success. */
+/* All of the writes, copied, or -ENOMEM. *packed is what pending_pack() made of them,
+ * or NULL; it is taken on success. */
 int pending_add(struct pending *p, const struct store_write *writes, size_t n,
                 struct pending_block **packed);
 /* Takes the sync and closes its descriptor when done. */

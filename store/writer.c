@@ -24,7 +24,7 @@ struct writer {
     struct pending *filling, *committing;
     struct pending both[2];
     uint64_t ticket, durable;
-    time_us committed_at; /* when the last commit ended */
+    time_us committed_at; /* when the last commit ended; 0: none yet */
     int error;
     bool is_hurried, is_half_full, is_stopping;
 };
@@ -86,7 +86,7 @@ static void wait_until(struct writer *w, time_us deadline)
 static bool wait_for_work(struct writer *w)
 {
     for (;;) {
-        time_us deadline = w->committed_at + w->config.window_us;
+        time_us deadline = w->committed_at ? w->committed_at + w->config.window_us : 0;
 
         if (w->is_stopping)
             return !pending_is_empty(w->filling);
@@ -215,7 +215,8 @@ static size_t queued_bytes(const struct writer *w)
 static uint64_t enter(struct writer *w, bool was_empty, bool is_urgent)
 {
     bool is_half = w->filling->bytes >= w->config.queue_bytes_max / 2;
-    bool wakes = was_empty || (is_urgent && !w->is_hurried) || (is_half && !w->is_half_full);
+    bool wakes =
+        was_empty || (is_urgent && !w->is_hurried) || (is_half && !w->is_half_full);
 
     w->filling->last_ticket = ++w->ticket;
     w->is_hurried |= is_urgent;

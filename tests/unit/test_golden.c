@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes of everything that is kept, against tests/wire/: a difference means that
+ * stores written before can no longer be read. Then raise RECORD_VERSION or take the
+ * change back; do not edit the files. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "node/log.h"
+#include "proto/record.h"
+#include "tests/unit/unit.h"
+
+static const struct run_id run = { { 0x01, 0x9a, 0x4f, 0x30, 0xc2, 0x11, 0, 1, 2, 3, 4,
+                                     5, 6, 7, 8, 9 } };
+static const struct digest digest = { { 0xd0, 1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                        11,   12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+                                        22,   23, 24, 25, 26, 27, 28, 29, 30, 31 } };
+static const struct task_id task = {
+    .step = 3, .depth = 2, .path = { 17, 70000 }, .iteration = 1
+};
+
+static void attempt_lean(struct buffer *out)
+{
+    static const struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .pid = 12345,
+        .max_rss_bytes = 1900 << 10,
+        .cpu_us = 900,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
+static void attempt_full(struct buffer *out)
+{
+    struct artifact outputs[] = {
+        { .name = (char *)"x",
+          .type = (char *)"json",
+          .encoding = ENCODING_JSON,
+          .size = 2,
+          .id = digest,
+          .inline_data = (uint8_t *)"42" },
+        { .name = (char *)"model",
+          .type = (char *)"folder",
+          .encoding = ENCODING_TREE,
+          .size = 70000,
+          .id = digest,
+          .is_inherited = true },
+    };
+    struct attempt_record r = {
+        .verdict = VERDICT_FAILED,
+        .reason = REASON_SIGNAL,
+        .exit_code = -1,
+        .signal = 11,
+        .message = (char *)"signal 11",
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 - 1, /* the clock was set back */
+        .width = 0,
+        .has_width = true,
+        .choice = (char *)"yes",
+        .outputs = outputs,
+        .n_outputs = ARRAY_SIZE(outputs),
+        .log = { .has_blob = true, .blob = digest, .size = 5000, .is_truncated = true },
+        .origin = run,
+        .has_origin = true,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
+static void attempt_log(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .log = { .inline_data = (uint8_t *)"\x01\x07\x03hi\n",
+                 .inline_len = 6,
+                 .size = 6 },
+    };
+
+    attempt_record_encode(&r, out);
+}
+
+static void run_record(struct buffer *out)
+{
+    struct record_parameter parameters[] = {
+        { .name = (char *)"alpha", .value = (char *)"0.5" },
+        { .name = (char *)"key", .value = (char *)"", .is_secret = true },
+    };
+    char *tags[] = { (char *)"nightly" };
+    struct run_record r = {
+        .run = run,
+        .number = 300,
+        .flow_name = (char *)"train",
+        .flow_path = (char *)"train.mf",
+        .flow_text = (char *)"flow: train\n",
+        .flow_text_len = 12,
+        .package = digest,
+        .parameters = parameters,
+        .n_parameters = ARRAY_SIZE(parameters),
+        .tags = tags,
+        .n_tags = ARRAY_SIZE(tags),
+        .user = (char *)"ada",
+        .submitted_wall = 1795253705123456,
+        .max_workers = 16,
+        .origin = run,
+        .has_origin = true,
+        .on_failure = (char *)"stop",
+    };
+
+    run_record_encode(&r, out);
+}
+
+static void run_end(struct buffer *out)
+{
+    struct run_end_record r = {
+        .run = run,
+        .outcome = RUN_FAILED,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1000000,
+        .n_done = 1,
+        .n_failed = 2,
+        .n_skipped = 300,
+        .n_adopted = 4,
+        .n_attempts = 5,
+        .message = (char *)"fit failed",
+    };
+
+    run_end_record_encode(&r, out);
+}
+
+static void put_key(struct buffer *out, struct record_key key)
+{
+    buffer_append(out, key.bytes, key.len);
+}
+
+static void keys(struct buffer *out)
+{
+    put_key(out, run_key(&run));
+    put_key(out, run_end_key(&run));
+    put_key(out, number_key(300));
+    put_key(out, attempt_key(&run, &task, 2));
+    put_key(out, attempts_of_run(&run));
+    put_key(out, attempts_of_step(&run, 240));
+    put_key(out, attempts_of_task(&run, &task));
+}
+
+static void log_pieces(struct buffer *out)
+{
+    log_piece_encode(LOG_STDOUT, 0, "out\n", 4, out);
+    log_piece_encode(LOG_STDERR, 1500000, "err", 3, out);
+}
+
+static void read_golden(const char *name, struct buffer *ret)
+{
+    char path[512], line[256];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s.hex", WIRE_DIR, name);
+    file = fopen(path, "r");
+    if (!file)
+        fail_msg("no %s", path);
+    while (fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "#")] = '\0';
+        for (const char *c = line; *c; c++) {
+            unsigned byte;
+
+            if (isspace((unsigned char)*c))
+                continue;
+            if (sscanf(c++, "%2x", &byte) != 1)
+                fail_msg("%s: not hexadecimal: %s", path, line);
+            buffer_putc(ret, (char)byte);
+        }
+    }
+    fclose(file);
+}
+
+static void assert_golden(const char *name, void (*encode)(struct buffer *out))
+{
+    CLEANUP(buffer_release) struct buffer golden = BUFFER_INIT;
+    CLEANUP(buffer_release) struct buffer now = BUFFER_INIT;
+
+    read_golden(name, &golden);
+    encode(&now);
+    if (now.len == golden.len && memcmp(now.data, golden.data, now.len) == 0)
+        return;
+    print_message("%s.hex differs; encoded now:\n", name);
+    for (size_t i = 0; i < now.len; i++)
+        print_message("%02x%s", (uint8_t)now.data[i], i % 24 == 23 ? "\n" : " ");
+    print_message("\n");
+    fail();
+}
+
+static void test_records(void **state UNUSED)
+{
+    assert_golden("attempt_lean", attempt_lean);
+    assert_golden("attempt_log", attempt_log);
+    assert_golden("attempt_full", attempt_full);
+    assert_golden("run", run_record);
+    assert_golden("run_end", run_end);
+}
+
+static void test_keys(void **state UNUSED)
+{
+    assert_golden("keys", keys);
+}
+
+static void test_log_pieces(void **state UNUSED)
+{
+    assert_golden("log", log_pieces);
+}
+
+/* The bytes are read too, not only written: an encoder and a file that changed together
+ * would still be found by whoever kept the old bytes. */
+static void test_old_bytes_are_read(void **state UNUSED)
+{
+    CLEANUP(buffer_release) struct buffer golden = BUFFER_INIT;
+    CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+
+    read_golden("attempt_full", &golden);
+    assert_int_equal(attempt_record_decode(golden.data, golden.len, &r), 0);
+    assert_int_equal(r.verdict, VERDICT_FAILED);
+    assert_int_equal(r.ended_wall, 1795253705123455);
+    assert_int_equal(r.n_outputs, 2);
+    assert_string_equal(r.outputs[1].type, "folder");
+    assert_int_equal(r.log.size, 5000);
+    assert_true(run_id_equal(&r.origin, &run));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_log_pieces),
+        cmocka_unit_test(test_old_bytes_are_read),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
