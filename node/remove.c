@@ -60,8 +60,8 @@ static int remove_folder(int parent, const char *name, dev_t device, unsigned de
 
     if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
         return 0;
-    if (errno == EBUSY)
-        return -EXDEV;
+    if (errno == EBUSY && depth)
+        return -EXDEV; /* a mount */
     if (depth > REMOVE_DEPTH_MAX)
         return -ELOOP;
     fd = open_folder(parent, name, &st);

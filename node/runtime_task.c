@@ -612,9 +612,7 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
     const char *failed_in = "";
     int r = spawn_task(&spawn, &s->pid, &s->pidfd, &failed_in);
 
-    if (r < 0)
-        return fail(why, r, "cannot run '%s': %s: %s", l->path, failed_in, strerror(-r));
-    return 0;
+    return r < 0 ? launch_explain(l, envp, failed_in, r, why) : 0;
 }
 
 /* Ends a process that nobody would see end. */
@@ -700,16 +698,24 @@ void runtime_kill_task(struct runtime *rt, const struct action *a)
     kill(-s->pid, a->u.kill.signal);
 }
 
+static void check_cleaned(struct runtime *rt, const char *path, int result)
+{
+    if (result > 0)
+        runtime_log(rt, "slot.unclean", "path=%s: it was put aside", path);
+    else if (result < 0)
+        runtime_give_up(rt, result, "a slot's folder cannot be emptied");
+}
+
 void runtime_free_slot(struct runtime *rt, struct slot *s)
 {
     time_us wall = s->started_wall;
 
     if (s->run && s->flow->steps[s->task.step].n_inputs)
-        remove_tree(s->in_path);
-    if (!slot_dir_is_clean(&s->out, wall) && slot_dir_clean(&s->out, wall) < 0)
-        runtime_log(rt, "slot.unclean", "path=%s", s->out.path);
-    if (!slot_dir_is_clean(&s->tmp, wall) && slot_dir_clean(&s->tmp, wall) < 0)
-        runtime_log(rt, "slot.unclean", "path=%s", s->tmp.path);
+        check_cleaned(rt, s->in_path, slot_clear_path(s->in_path));
+    if (!slot_dir_is_clean(&s->out, wall))
+        check_cleaned(rt, s->out.path, slot_dir_clean(&s->out, wall));
+    if (!slot_dir_is_clean(&s->tmp, wall))
+        check_cleaned(rt, s->tmp.path, slot_dir_clean(&s->tmp, wall));
     /* Without a group nothing proves that no survivor holds the pipes. */
     if (s->cgroup.v2_events < 0 && s->pid) {
         unwatch(rt, s->pipe_read[0]);

@@ -47,8 +47,8 @@ struct output_type {
 /* A folder of the slot that most tasks leave empty; see slot_dir_is_clean(). */
 struct slot_dir {
     char *path;
-    struct timespec mtime; /* when we last saw it empty */
-    bool is_settled;       /* mtime was old enough then to show any later change */
+    struct timespec ctime; /* when we last saw it empty */
+    bool is_settled;       /* it was old enough then to show any later change */
 };
 
 struct slot_log {
@@ -99,7 +99,10 @@ void slot_reset(struct slot *s);
 /* Whether nothing was put into the folder since it was last empty. Costs one stat when
  * the folder is settled, one listing else. */
 bool slot_dir_is_clean(struct slot_dir *d, time_us wall);
-/* Removes what is in it. */
+/* Empties a path that the next task needs: 0; 1 when what was there could not be
+ * removed and was put aside, beside it; or a negative errno. */
+int slot_clear_path(const char *path);
+/* The same for a folder, which is there and empty after it. */
 int slot_dir_clean(struct slot_dir *d, time_us wall);
 
 /* Takes what was read from a pipe: counted, cut at bytes_max with a marker. Returns how
