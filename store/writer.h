@@ -45,7 +45,8 @@ void writer_hurry(struct writer *w);
 /* The newest durable ticket; a negative errno in *ret_error after a failure. */
 uint64_t writer_durable(struct writer *w, int *ret_error);
 /* Wait until ticket is durable, and hurry it. 0 or the commit's errno; -EINVAL for a
- * ticket that was not given yet. Not on the loop thread in the course of normal work. */
+ * ticket that was not given yet. Not on the loop thread in the course of normal work.
+ */
 int writer_wait(struct writer *w, uint64_t ticket);
 /* The loop must stop taking new work, not wait, while this is so. */
 bool writer_is_full(struct writer *w);

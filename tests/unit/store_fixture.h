@@ -59,8 +59,9 @@ static inline void fixture_open(struct fixture *f)
 
     assert_int_equal(store_open_lmdb(f->dir, &f->store, NULL, &error), 0);
     assert_int_equal(writer_start(f->store, &config, &f->writer), 0);
-    assert_int_equal(
-        blobs_open(f->dir, f->store, f->writer, f->quota_bytes, &f->blobs, &error), 0);
+    assert_int_equal(blobs_open(f->dir, f->store, f->writer, f->quota_bytes, &f->blobs,
+                                &error),
+                     0);
 }
 
 static inline void fixture_close(struct fixture *f)
@@ -107,9 +108,9 @@ static inline struct span text_span(const char *text)
 static inline struct store_write put_text(enum store_table table, const char *key,
                                           const char *value)
 {
-    return (struct store_write){
-        .table = table, .key = text_span(key), .value = text_span(value)
-    };
+    return (struct store_write){ .table = table,
+                                 .key = text_span(key),
+                                 .value = text_span(value) };
 }
 
 static inline void wait_durable(struct fixture *f)

@@ -26,7 +26,8 @@ static const struct {
     { LEAF, "b461a22b501a099dd9b3997665d834b61d1a7d5bdae12996719e30974c209d50" },
     { LEAF + 1, "ad748179da7cf9f93347825ff5eb46ffe4ea7340881c79a6f859341b7a66e0f4" },
     { 2 * LEAF, "10f8cee666ec8beb4ca56449c6986a38ada95ee2fef41d6aeed2437a2c184dc2" },
-    { 3 * LEAF + 7, "bf05c9658e37edd39ff64856415abe1e4c4199e53619474335e92386c80daef8" },
+    { 3 * LEAF + 7,
+      "bf05c9658e37edd39ff64856415abe1e4c4199e53619474335e92386c80daef8" },
 };
 
 static void assert_digest(const struct digest *d, const char *hex)
@@ -43,8 +44,9 @@ static struct digest stream_of(const void *data, size_t len, size_t step)
     struct digest d;
 
     for (size_t i = 0; i < len; i += step)
-        assert_int_equal(
-            digest_stream_add(s, (const char *)data + i, min_size(step, len - i)), 0);
+        assert_int_equal(digest_stream_add(s, (const char *)data + i,
+                                           min_size(step, len - i)),
+                         0);
     d = digest_stream_end(s);
     digest_stream_free(s);
     return d;
@@ -102,9 +104,11 @@ static void test_root_text_has_another_name(void **state)
     leaf = stream_of(root, sizeof(root), 5);
     assert_true(digest_equal(&d, &leaf));
     d = digest_memory("mesh-blob", 9);
-    assert_digest(&d, "1abd27bc4adc23e4e0a285f13c5a2b282e98962a8055a2d3dd2a1d6a34814fb6");
+    assert_digest(&d,
+                  "1abd27bc4adc23e4e0a285f13c5a2b282e98962a8055a2d3dd2a1d6a34814fb6");
     d = stream_of("mesh-blob of a person", 21, 4);
-    assert_digest(&d, "e58c8a387a4b3a26b5fa7fbd00f8c786b7419fb124a120d2a5ba450f25b3f0d3");
+    assert_digest(&d,
+                  "e58c8a387a4b3a26b5fa7fbd00f8c786b7419fb124a120d2a5ba450f25b3f0d3");
     free(data);
 }
 

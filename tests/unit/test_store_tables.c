@@ -55,9 +55,9 @@ static void assert_value(struct tables *t, const char *key, const char *value)
 static void test_put_get_delete(void **state)
 {
     struct tables *t = *state;
-    struct store_write gone = {
-        .table = STORE_RECORDS, .key = text_span("a"), .is_delete = true
-    };
+    struct store_write gone = { .table = STORE_RECORDS,
+                                .key = text_span("a"),
+                                .is_delete = true };
 
     assert_value(t, "a", NULL);
     assert_int_equal(commit(t, gone), 0);
@@ -170,8 +170,8 @@ static void test_get_within_scan(void **state)
 
     assert_int_equal(commit(n.tables, put_text(STORE_RECORDS, "k1", "-")), 0);
     assert_int_equal(commit(n.tables, put_text(STORE_META, "k1", "meta")), 0);
-    assert_int_equal(n.tables->store->ops->scan(n.tables->store, STORE_RECORDS, none, none,
-                                                get_meanwhile, &n),
+    assert_int_equal(n.tables->store->ops->scan(n.tables->store, STORE_RECORDS, none,
+                                                none, get_meanwhile, &n),
                      0);
     assert_string_equal(buffer_text(&n.found), "meta");
     buffer_release(&n.found);
@@ -188,18 +188,18 @@ static void test_empty_value_and_usage(void **state)
     assert_true(used > 0 && left > 0);
 }
 
-#define BOTH(test)                                                                     \
-    { "memory: " #test, test, setup_memory, teardown, NULL },                          \
-    {                                                                                  \
-        "lmdb: " #test, test, setup_lmdb, teardown, NULL                               \
+#define BOTH(test)                                            \
+    { "memory: " #test, test, setup_memory, teardown, NULL }, \
+    {                                                         \
+        "lmdb: " #test, test, setup_lmdb, teardown, NULL      \
     }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_put_get_delete),    BOTH(test_get_appends),
-        BOTH(test_group_is_whole),    BOTH(test_scan),
-        BOTH(test_get_within_scan),   BOTH(test_empty_value_and_usage),
+        BOTH(test_put_get_delete),  BOTH(test_get_appends),
+        BOTH(test_group_is_whole),  BOTH(test_scan),
+        BOTH(test_get_within_scan), BOTH(test_empty_value_and_usage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

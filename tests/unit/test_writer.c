@@ -4,14 +4,15 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <time.h>
 
 /* A store that counts commits, can be made to wait in one, and to fail. */
 struct fake {
     struct store store;
     struct store *memory;
     sem_t entered, gate, told;
-    bool has_gate;
-    int error; /* of the next commit */
+    atomic_bool has_gate;
+    int error;                 /* of the next commit */
     const char *expected_path; /* must exist when a commit comes */
     size_t n_commits, n_writes, n_told;
     uint64_t told_ticket;
@@ -53,9 +54,9 @@ static int fake_scan(struct store *s, enum store_table table, struct span prefix
     return f->memory->ops->scan(f->memory, table, prefix, from, each, arg);
 }
 
-static const struct store_ops fake_ops = {
-    .commit = fake_commit, .get = fake_get, .scan = fake_scan
-};
+static const struct store_ops fake_ops = { .commit = fake_commit,
+                                           .get = fake_get,
+                                           .scan = fake_scan };
 
 static void on_durable(void *arg, uint64_t ticket, int error)
 {
@@ -127,6 +128,18 @@ static void assert_value(struct test *t, const char *key, const char *value)
 
 static const time_us hour = TIME_S(3600);
 
+/* A commit that comes would come now. */
+static void assert_no_commit(struct test *t)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 50000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    assert_int_equal(sem_timedwait(&t->fake.told, &until), -1);
+}
+
 /* The first write is committed at once; the next ones wait for the window, which is
  * too long for this test, until somebody cannot wait. */
 static void test_groups(void **state)
@@ -138,6 +151,8 @@ static void test_groups(void **state)
     put(t, "first", "1", false);
     sem_wait(&t->fake.told);
     assert_int_equal(t->fake.n_commits, 1);
+    put(t, "second", "1", false);
+    assert_no_commit(t);
     for (int i = 0; i < 1000; i++) {
         snprintf(key, sizeof(key), "%d", i);
         put(t, key, "v", false);
@@ -145,8 +160,8 @@ static void test_groups(void **state)
     put(t, "last", "1", true);
     sem_wait(&t->fake.told);
     assert_int_equal(t->fake.n_commits, 2);
-    assert_int_equal(t->fake.n_writes, 1002);
-    assert_int_equal(t->fake.told_ticket, 1002);
+    assert_int_equal(t->fake.n_writes, 1003);
+    assert_int_equal(t->fake.told_ticket, 1003);
 }
 
 static void test_window_ends(void **state)
@@ -316,13 +331,16 @@ static void test_scan(void **state)
     put(t, "rb", "1", false);
     put(t, "s", "1", false);
     /* Nothing with this prefix is queued: no commit. */
-    assert_int_equal(
-        writer_scan(t->writer, STORE_RECORDS, text_span("x"), none, count_key, &n), 0);
-    assert_int_equal(
-        writer_scan(t->writer, STORE_META, text_span("r"), none, count_key, &n), 0);
+    assert_int_equal(writer_scan(t->writer, STORE_RECORDS, text_span("x"), none,
+                                 count_key, &n),
+                     0);
+    assert_int_equal(writer_scan(t->writer, STORE_META, text_span("r"), none, count_key,
+                                 &n),
+                     0);
     assert_int_equal(t->fake.n_commits, 1);
-    assert_int_equal(
-        writer_scan(t->writer, STORE_RECORDS, text_span("r"), none, count_key, &n), 0);
+    assert_int_equal(writer_scan(t->writer, STORE_RECORDS, text_span("r"), none,
+                                 count_key, &n),
+                     0);
     assert_int_equal(n, 2);
     assert_int_equal(t->fake.n_commits, 2);
 }
@@ -346,7 +364,8 @@ static void test_sync_file(void **state)
     assert_int_equal(t->fake.n_commits, 1);
     assert_true(fcntl(fd, F_GETFD) < 0);
     fd = open(new, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(writer_wait(t->writer, writer_sync_file(t->writer, fd, NULL, NULL)),
+    assert_int_equal(writer_wait(t->writer,
+                                 writer_sync_file(t->writer, fd, NULL, NULL)),
                      0);
     assert_int_equal(t->fake.n_commits, 1);
     fixture_erase(dir);
@@ -411,10 +430,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_groups),     TEST(test_window_ends),  TEST(test_hurry_and_wait),
-        TEST(test_half_full),  TEST(test_overlay),      TEST(test_many_keys),
-        TEST(test_failure),    TEST(test_stop_commits), TEST(test_scan),
-        TEST(test_sync_file),  TEST(test_sync_fails),   TEST(test_threads),
+        TEST(test_groups),    TEST(test_window_ends),  TEST(test_hurry_and_wait),
+        TEST(test_half_full), TEST(test_overlay),      TEST(test_many_keys),
+        TEST(test_failure),   TEST(test_stop_commits), TEST(test_scan),
+        TEST(test_sync_file), TEST(test_sync_fails),   TEST(test_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
