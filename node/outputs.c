@@ -38,11 +38,30 @@ static bool is_dot(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* The folder itself, not what a task has put in its place, and with our rights. */
+static DIR *open_out(const char *path)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = open(path, flags);
+    DIR *d;
+
+    if (fd < 0 && errno == EACCES && chmod(path, 0700) == 0)
+        fd = open(path, flags);
+    if (fd < 0)
+        return NULL;
+    fchmod(fd, 0700);
+    d = fdopendir(fd);
+    if (!d)
+        close(fd);
+    return d;
+}
+
 bool outputs_are_small(const struct outputs_job *job)
 {
     uint64_t bytes = 0;
+    unsigned n = 0;
     bool small = job->step->n_outputs == 0;
-    DIR *d = small ? opendir(job->out_path) : NULL;
+    DIR *d = small ? open_out(job->out_path) : NULL;
 
     if (!d)
         return false;
@@ -56,7 +75,7 @@ bool outputs_are_small(const struct outputs_job *job)
             small = false;
         else
             bytes += (uint64_t)st.st_size;
-        small = small && bytes <= OUTPUTS_SMALL_BYTES;
+        small = small && bytes <= OUTPUTS_SMALL_BYTES && ++n <= OUTPUTS_SMALL_N;
     }
     closedir(d);
     return small;
@@ -224,7 +243,7 @@ static int keep_mapped(const struct outputs_job *job, const struct pair *output,
 static int keep_out_folder(const struct outputs_job *job, struct kept *k,
                            struct error *ret_error)
 {
-    DIR *d = opendir(job->out_path);
+    DIR *d = open_out(job->out_path);
     int r = 0;
 
     if (!d)

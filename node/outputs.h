@@ -14,6 +14,7 @@
 enum {
     OUTPUTS_MAX = 4096,            /* artifacts of one task */
     OUTPUTS_SMALL_BYTES = 1 << 18, /* up to here the loop does it itself */
+    OUTPUTS_SMALL_N = 32,
 };
 
 struct outputs_job {
