@@ -128,7 +128,7 @@ static int keep_small(const struct outputs_job *job, int fd, struct artifact *a)
     return blobs_put(job->blobs, data, a->size, &a->id);
 }
 
-static int keep_file(const struct outputs_job *job, const char *path,
+static int keep_file(const struct outputs_job *job, const char *path, bool may_take,
                      const struct stat *st, struct artifact *a)
 {
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -140,22 +140,24 @@ static int keep_file(const struct outputs_job *job, const char *path,
     a->encoding = strcmp(a->type, "json") == 0 ? ENCODING_JSON : ENCODING_BYTES;
     if (a->size <= BLOB_CHUNKED_MAX) {
         r = keep_small(job, fd, a);
-        if (r == 0)
+        if (r == 0 && may_take)
             unlink(path);
     } else {
         r = digest_file(fd, a->size, job->threads, &a->id);
         if (r == 0)
-            r = blobs_adopt_file(job->blobs, path, a->size, &a->id);
+            r = may_take ? blobs_adopt_file(job->blobs, path, a->size, &a->id)
+                         : blobs_copy_file(job->blobs, path, a->size, &a->id);
     }
     close(fd);
     return r;
 }
 
-static int keep_folder(const struct outputs_job *job, const char *path,
+static int keep_folder(const struct outputs_job *job, const char *path, bool may_take,
                        struct artifact *a, struct error *ret_error)
 {
     CLEANUP(tree_release) struct tree t = { .entries = NULL };
-    int r = tree_keep(job->blobs, path, NULL, 0, true, TREE_BYTES_NO_MAX, &t, ret_error);
+    int r = tree_keep(job->blobs, path, NULL, 0, may_take, TREE_BYTES_NO_MAX, &t,
+                      ret_error);
 
     if (r < 0)
         return r;
@@ -183,8 +185,10 @@ static int add(struct kept *k, const struct artifact *a)
     return 0;
 }
 
+/* may_take: the file may be moved into the store, because the task's folder is its only
+ * place. */
 static int keep_one(const struct outputs_job *job, const char *path, const char *name,
-                    struct kept *k, struct error *ret_error)
+                    bool may_take, struct kept *k, struct error *ret_error)
 {
     struct artifact a = { .name = strdup(name), .type = strdup(type_of(job, name)) };
     struct error why = { .text = "" };
@@ -196,9 +200,9 @@ static int keep_one(const struct outputs_job *job, const char *path, const char 
     else if (lstat(path, &st) < 0)
         r = -errno;
     else if (S_ISREG(st.st_mode))
-        r = keep_file(job, path, &st, &a);
+        r = keep_file(job, path, may_take, &st, &a);
     else if (S_ISDIR(st.st_mode))
-        r = keep_folder(job, path, &a, &why);
+        r = keep_folder(job, path, may_take, &a, &why);
     else
         r = fail(&why, -EINVAL, "is neither a file nor a folder");
     if (r == 0)
@@ -220,21 +224,50 @@ static bool is_taken(const struct kept *k, const char *name)
     return false;
 }
 
-/* A relative path is looked for in $MESH_OUT first, which no other task shares. */
-static int keep_mapped(const struct outputs_job *job, const struct pair *output,
-                       struct kept *k, struct error *ret_error)
+/* Whether an entry of $MESH_OUT was kept under the name that `outputs` gives it. */
+static bool is_mapped(const struct outputs_job *job, const char *entry)
 {
+    size_t len = strlen(entry);
+
+    for (size_t i = 0; i < job->step->n_outputs; i++) {
+        const char *path = job->step->outputs[i].value;
+
+        if (strncmp(path, "./", 2) == 0)
+            path += 2;
+        if (strncmp(path, entry, len) == 0
+            && path[len + strspn(path + len, "/")] == '\0')
+            return true;
+    }
+    return false;
+}
+
+static bool is_named_again(const struct outputs_job *job, size_t i)
+{
+    for (size_t k = i + 1; k < job->step->n_outputs; k++)
+        if (strcmp(job->step->outputs[k].value, job->step->outputs[i].value) == 0)
+            return true;
+    return false;
+}
+
+/* A relative path is looked for in $MESH_OUT first, which no other task shares. What
+ * lies elsewhere is the user's or other tasks' too: it stays. */
+static int keep_mapped(const struct outputs_job *job, size_t i, struct kept *k,
+                       struct error *ret_error)
+{
+    const struct pair *output = &job->step->outputs[i];
     const char *bases[] = { job->out_path, job->work_path };
 
     if (output->value[0] == '/')
-        return keep_one(job, output->value, output->name, k, ret_error);
-    for (size_t i = 0; i < ARRAY_SIZE(bases); i++) {
+        return keep_one(job, output->value, output->name, false, k, ret_error);
+    for (size_t b = 0; b < ARRAY_SIZE(bases); b++) {
         CLEANUP(freep) char *path = NULL;
+        struct stat st;
 
-        if (asprintf(&path, "%s/%s", bases[i], output->value) < 0)
+        if (asprintf(&path, "%s/%s", bases[b], output->value) < 0)
             return -ENOMEM;
-        if (access(path, F_OK) == 0)
-            return keep_one(job, path, output->name, k, ret_error);
+        if (lstat(path, &st) == 0)
+            return keep_one(job, path, output->name, b == 0 && !is_named_again(job, i),
+                            k, ret_error);
     }
     return fail(ret_error, -ENOENT, "output '%s': there is no file '%s'", output->name,
                 output->value);
@@ -251,11 +284,11 @@ static int keep_out_folder(const struct outputs_job *job, struct kept *k,
     for (struct dirent *e; r == 0 && (e = readdir(d));) {
         CLEANUP(freep) char *path = NULL;
 
-        if (is_dot(e->d_name) || is_taken(k, e->d_name))
+        if (is_dot(e->d_name) || is_taken(k, e->d_name) || is_mapped(job, e->d_name))
             continue;
         r = asprintf(&path, "%s/%s", job->out_path, e->d_name) < 0
-              ? -ENOMEM
-              : keep_one(job, path, e->d_name, k, ret_error);
+                ? -ENOMEM
+                : keep_one(job, path, e->d_name, true, k, ret_error);
     }
     closedir(d);
     return r;
@@ -273,7 +306,7 @@ int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < job->step->n_outputs; i++)
-        r = keep_mapped(job, &job->step->outputs[i], &k, ret_error);
+        r = keep_mapped(job, i, &k, ret_error);
     if (r == 0)
         r = keep_out_folder(job, &k, ret_error);
     if (r < 0)
