@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "node/artifacts.h"
+#include "proto/text.h"
 #include "store/digest.h"
 #include "store/tree.h"
 
-enum { TREE_BYTES_NO_MAX = 0 };
+enum { TREE_BYTES_NO_MAX = 0, SHOWN_BYTES_MAX = 64 };
 
 struct kept {
     struct artifact *all;
@@ -170,8 +171,6 @@ static int keep_folder(const struct outputs_job *job, const char *path, bool may
 
 static int add(struct kept *k, const struct artifact *a)
 {
-    if (k->n == OUTPUTS_MAX)
-        return -E2BIG;
     if (k->n == k->cap) {
         size_t cap = k->cap ? 2 * k->cap : 4;
         struct artifact *all = realloc(k->all, cap * sizeof(*all));
@@ -185,10 +184,41 @@ static int add(struct kept *k, const struct artifact *a)
     return 0;
 }
 
+static const char *kind_of(mode_t mode)
+{
+    return S_ISLNK(mode)    ? "it is a link"
+           : S_ISFIFO(mode) ? "it is a pipe"
+           : S_ISSOCK(mode) ? "it is a socket"
+                            : "it is a device";
+}
+
+/* A name is shown, typed and sent as JSON: text without control characters. */
+static int check_name(const char *name, struct error *ret_error)
+{
+    size_t len = strlen(name);
+    bool ok = text_is_valid((const uint8_t *)name, len);
+    char shown[4 * SHOWN_BYTES_MAX + 1] = "";
+
+    for (size_t i = 0; ok && i < len; i++)
+        ok = (unsigned char)name[i] >= ' ' && name[i] != 0x7f;
+    if (ok)
+        return 0;
+    for (size_t i = 0, n = 0; i < len && i < SHOWN_BYTES_MAX; i++) {
+        bool plain = name[i] >= ' ' && name[i] < 0x7f;
+
+        n += (size_t)snprintf(shown + n, sizeof(shown) - n, plain ? "%c" : "\\x%02x",
+                              (unsigned char)name[i]);
+    }
+    return fail(ret_error, -EINVAL,
+                "output '%s'%s: an artifact's name must be UTF-8 without control "
+                "characters",
+                shown, len > SHOWN_BYTES_MAX ? "..." : "");
+}
+
 /* may_take: the file may be moved into the store, because the task's folder is its only
  * place. */
-static int keep_one(const struct outputs_job *job, const char *path, const char *name,
-                    bool may_take, struct kept *k, struct error *ret_error)
+static int keep_named(const struct outputs_job *job, const char *path, const char *name,
+                      bool may_take, struct kept *k, struct error *ret_error)
 {
     struct artifact a = { .name = strdup(name), .type = strdup(type_of(job, name)) };
     struct error why = { .text = "" };
@@ -197,6 +227,8 @@ static int keep_one(const struct outputs_job *job, const char *path, const char 
 
     if (!a.name || !a.type)
         r = -ENOMEM;
+    else if (k->n == OUTPUTS_MAX)
+        r = fail(&why, -E2BIG, "a task may keep %d artifacts at most", OUTPUTS_MAX);
     else if (lstat(path, &st) < 0)
         r = -errno;
     else if (S_ISREG(st.st_mode))
@@ -204,16 +236,24 @@ static int keep_one(const struct outputs_job *job, const char *path, const char 
     else if (S_ISDIR(st.st_mode))
         r = keep_folder(job, path, may_take, &a, &why);
     else
-        r = fail(&why, -EINVAL, "is neither a file nor a folder");
+        r = fail(&why, -EINVAL, "%s, which cannot be kept", kind_of(st.st_mode));
     if (r == 0)
         r = add(k, &a);
     if (r == 0)
         return 0;
     artifact_release(&a);
-    if (r == -E2BIG)
-        fail(&why, r, "a task may keep %d artifacts at most", OUTPUTS_MAX);
+    if (r == -ESTALE && !why.text[0])
+        fail(&why, r, "somebody wrote to it while it was kept");
     return fail(ret_error, r, "output '%s': %s", name,
                 why.text[0] ? why.text : strerror(-r));
+}
+
+static int keep_one(const struct outputs_job *job, const char *path, const char *name,
+                    bool may_take, struct kept *k, struct error *ret_error)
+{
+    int r = check_name(name, ret_error);
+
+    return r < 0 ? r : keep_named(job, path, name, may_take, k, ret_error);
 }
 
 static bool is_taken(const struct kept *k, const char *name)

@@ -215,10 +215,21 @@ struct keeping {
     bool want_outputs;
 };
 
+/* Whose fault: of the store, or of what the task left there. */
 static enum reason reason_of(int error)
 {
-    return error == -ENOENT || error == -EINVAL || error == -E2BIG ? REASON_OUTPUT
-                                                                   : REASON_STORE;
+    switch (-error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EROFS:
+    case EIO:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+        return REASON_STORE;
+    default:
+        return REASON_OUTPUT;
+    }
 }
 
 static void keep_outputs(struct slot *s, const struct outputs_job *job)
