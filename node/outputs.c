@@ -359,16 +359,32 @@ int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
     return 0;
 }
 
+/* Messages quote paths and what programs said, which may be anything. */
+static char *failure_text(const struct attempt_record *attempt)
+{
+    CLEANUP(buffer_release) struct buffer message = BUFFER_INIT;
+    json_t *what;
+    char *text;
+
+    if (attempt->message)
+        text_clean((const uint8_t *)attempt->message, strlen(attempt->message),
+                   &message);
+    what =
+        json_pack("{s:s, s:i, s:i, s:s?, s:I}", "reason", reason_name(attempt->reason),
+                  "exit", attempt->exit_code, "signal", attempt->signal, "message",
+                  attempt->message ? buffer_text(&message) : NULL, "attempts",
+                  (json_int_t)attempt->attempt + 1);
+    text = what ? json_dumps(what, JSON_COMPACT) : NULL;
+    json_decref(what);
+    return text;
+}
+
 int outputs_of_failure(struct attempt_record *attempt, const char *name)
 {
-    json_t *what = json_pack("{s:s, s:i, s:i, s:s?, s:i}", "reason",
-                             reason_name(attempt->reason), "exit", attempt->exit_code,
-                             "signal", attempt->signal, "message", attempt->message,
-                             "attempts", (int)attempt->attempt + 1);
-    char *text = what ? json_dumps(what, JSON_COMPACT) : NULL;
+    char *text = failure_text(attempt);
     struct artifact *a = text ? calloc(1, sizeof(*a)) : NULL;
 
-    json_decref(what);
+    outputs_forget(attempt);
     if (!a) {
         free(text);
         return -ENOMEM;
@@ -379,8 +395,16 @@ int outputs_of_failure(struct attempt_record *attempt, const char *name)
     a->size = strlen(text);
     a->id = digest_memory(text, a->size);
     a->inline_data = (uint8_t *)text;
-    outputs_free(attempt->outputs, attempt->n_outputs);
     attempt->outputs = a;
     attempt->n_outputs = 1;
-    return a->name && a->type ? 0 : -ENOMEM;
+    if (a->name && a->type)
+        return 0;
+    outputs_forget(attempt);
+    return -ENOMEM;
+}
+
+void outputs_forget(struct attempt_record *attempt)
+{
+    outputs_free(TAKE(attempt->outputs), attempt->n_outputs);
+    attempt->n_outputs = 0;
 }

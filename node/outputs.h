@@ -37,4 +37,6 @@ int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
 /* The one artifact of an attempt that failed where the step has `catch`: what went
  * wrong, as JSON. It replaces whatever the attempt made. */
 int outputs_of_failure(struct attempt_record *attempt, const char *name);
+/* No output of a failed attempt is kept. */
+void outputs_forget(struct attempt_record *attempt);
 void outputs_free(struct artifact *outputs, size_t n);

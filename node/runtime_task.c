@@ -93,8 +93,12 @@ static void queue_end(struct runtime *rt, struct slot *s)
     struct event e = { .type = EVENT_TASK_ENDED };
 
     s->record.attempt = s->attempt;
-    if (s->record.reason != REASON_OK && catch_var)
-        outputs_of_failure(&s->record, catch_var);
+    if (s->record.reason != REASON_OK) {
+        if (catch_var)
+            outputs_of_failure(&s->record, catch_var);
+        else
+            outputs_forget(&s->record);
+    }
     if (rt->running.entries)
         rt->running.entries[s->index].is_used = 0;
     s->state = SLOT_ENDED;
@@ -184,8 +188,6 @@ static void conclude(struct runtime *rt, struct slot *s)
     int r;
 
     if (check_links(rt, s) < 0) {
-        outputs_free(TAKE(s->record.outputs), s->record.n_outputs);
-        s->record.n_outputs = 0;
         set_failure(s, REASON_INPUT_MODIFIED,
                     "the task wrote to an input, which other tasks share");
     }
