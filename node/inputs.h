@@ -3,11 +3,17 @@
 #pragma once
 
 #include "node/artifacts.h"
+#include "node/slot.h"
 
-/* Makes the folder in_path with one file or folder for each input. *ret_links are the
- * blobs that were linked, not copied: after the task their files must be as they were,
- * see blobs_is_intact(); the caller frees. On failure the text names the input. */
-int inputs_lay_out(const struct artifacts *a, const struct flow *flow,
-                   const struct run_id *run, const struct task_id *task,
-                   const char *in_path, struct digest **ret_links, size_t *ret_n_links,
-                   struct error *ret_error);
+/* Makes the slot's $MESH_IN with one file or folder for each input of its task. A large
+ * file is linked where it can be, and stands in slot->links then. On failure the text
+ * names the input. */
+int inputs_lay_out(const struct artifacts *a, struct slot *s, struct error *ret_error);
+
+/* -ESTALE: the task wrote to an input that other tasks share. May hash it, so not on
+ * the loop. */
+int inputs_check(const struct artifacts *a, const struct slot *s);
+
+/* Takes $MESH_IN away, the links in such a way that the next check need not hash. As
+ * slot_clear_path(). */
+int inputs_remove(const struct artifacts *a, const struct slot *s);

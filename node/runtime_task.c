@@ -172,14 +172,6 @@ static int find_choice(struct runtime *rt, struct slot *s)
     return 0;
 }
 
-static int check_links(struct runtime *rt, struct slot *s)
-{
-    for (size_t i = 0; i < s->n_links; i++)
-        if (blobs_is_intact(rt->blobs, &s->links[i]) < 0)
-            return -ESTALE;
-    return 0;
-}
-
 /* Back on the loop: what needs the store and the caches, then the node is told. */
 static void conclude(struct runtime *rt, struct slot *s)
 {
@@ -187,10 +179,6 @@ static void conclude(struct runtime *rt, struct slot *s)
     struct error why = { .text = "" };
     int r;
 
-    if (check_links(rt, s) < 0) {
-        set_failure(s, REASON_INPUT_MODIFIED,
-                    "the task wrote to an input, which other tasks share");
-    }
     if (s->record.reason == REASON_OK && step->has_merge) {
         r = merge_branches(&rt->artifacts, s->flow, &s->run->id, &s->task, &s->record,
                            &why);
@@ -280,7 +268,10 @@ static void keep_in_thread(uv_work_t *work)
 {
     struct keeping *k = work->data;
 
-    if (k->want_outputs)
+    if (inputs_check(&k->rt->artifacts, k->slot) < 0)
+        set_failure(k->slot, REASON_INPUT_MODIFIED,
+                    "the task wrote to an input, which other tasks share");
+    else if (k->want_outputs)
         keep_outputs(k->slot, &k->job);
     keep_log(k->job.blobs, k->slot);
 }
@@ -311,7 +302,7 @@ static bool keep(struct runtime *rt, struct slot *s)
     bool want = s->record.reason == REASON_OK
              && (job.step->n_outputs || !slot_dir_is_clean(&s->out, s->started_wall));
 
-    if (s->log.fd < 0 && (!want || outputs_are_small(&job))) {
+    if (s->log.fd < 0 && s->n_links == 0 && (!want || outputs_are_small(&job))) {
         if (want)
             keep_outputs(s, &job);
         keep_log(rt->blobs, s);
@@ -656,8 +647,7 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
         r = launch_step(s->run, s->task.step, &l, why);
     if (r == 0 && s->flow->steps[s->task.step].n_inputs) {
         *ret_reason = REASON_INPUT;
-        r = inputs_lay_out(&rt->artifacts, s->flow, &s->run->id, &s->task, s->in_path,
-                           &s->links, &s->n_links, why);
+        r = inputs_lay_out(&rt->artifacts, s, why);
     }
     if (r < 0)
         return r;
@@ -729,7 +719,7 @@ void runtime_free_slot(struct runtime *rt, struct slot *s)
     time_us wall = s->started_wall;
 
     if (s->run && s->flow->steps[s->task.step].n_inputs)
-        check_cleaned(rt, s->in_path, slot_clear_path(s->in_path));
+        check_cleaned(rt, s->in_path, inputs_remove(&rt->artifacts, s));
     if (!slot_dir_is_clean(&s->out, wall))
         check_cleaned(rt, s->out.path, slot_dir_clean(&s->out, wall));
     if (!slot_dir_is_clean(&s->tmp, wall))

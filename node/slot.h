@@ -44,6 +44,12 @@ struct output_type {
     struct output_type *next;
 };
 
+/* A blob that an input was linked to, and where. */
+struct input_link {
+    struct digest id;
+    char *path;
+};
+
 /* A folder of the slot that most tasks leave empty; see slot_dir_is_clean(). */
 struct slot_dir {
     char *path;
@@ -79,7 +85,7 @@ struct slot {
     char token[SLOT_TOKEN_SIZE];
     char *choice;            /* of `mesh next` */
     struct output_type *types;
-    struct digest *links;      /* blobs that were linked as inputs */
+    struct input_link *links;
     size_t n_links;
     struct slot_log log;
     struct attempt_record record; /* filled in as the attempt ends */
