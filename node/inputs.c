@@ -87,7 +87,7 @@ static int lay_out_one(const struct artifacts *a, const struct flow *flow,
     r = find_source(a, flow, run, task, in, &artifact);
     if (r == -ENOENT)
         return fail(ret_error, r, "there is no artifact '%s'", in->artifact);
-    if (r == -EINVAL)
+    if (r == -EINVAL && in->step != FLOW_NONE)
         return fail(ret_error, r, "step '%s' cannot be seen from here",
                     flow->steps[in->step].name);
     if (r < 0)
