@@ -257,6 +257,8 @@ static bool is_before(const struct flow *f, uint32_t from, uint32_t step)
     CLEANUP(freep) uint32_t *stack = calloc(f->n_all_steps, sizeof(*stack));
     uint32_t n = 0;
 
+    if (f->steps[step].is_hook)
+        return true; /* of the run's end: all are before it */
     if (!seen || !stack)
         return false;
     stack[n++] = step;
