@@ -20,6 +20,7 @@
 #include "node/log.h"
 #include "node/merge.h"
 #include "node/outputs.h"
+#include "node/process.h"
 #include "node/runtime_internal.h"
 #include "node/spawn.h"
 #include "store/digest.h"
@@ -362,6 +363,16 @@ static void drain_both(struct runtime *rt, struct slot *s)
     drain(rt, s, LOG_STDERR, PIPE_READS_AT_END);
 }
 
+static bool is_leader(void *arg, pid_t pid)
+{
+    const struct runtime *rt = arg;
+
+    for (uint32_t i = 0; i < rt->n_slots; i++)
+        if (rt->slots[i] && rt->slots[i]->pidfd >= 0 && rt->slots[i]->pid == pid)
+            return true;
+    return false;
+}
+
 /* Orphans of a task come to us as the subreaper: when they are dead they want reaping.
  * Leaders are left alone, their exit is told by their pidfd. */
 static void reap_orphans(struct runtime *rt)
@@ -369,10 +380,8 @@ static void reap_orphans(struct runtime *rt)
     siginfo_t info = { 0 };
 
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
-        for (uint32_t i = 0; i < rt->n_slots; i++)
-            if (rt->slots[i] && rt->slots[i]->pidfd >= 0
-                && rt->slots[i]->pid == info.si_pid)
-                return;
+        if (is_leader(rt, info.si_pid))
+            return;
         waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
         info.si_pid = 0;
     }
@@ -420,11 +429,13 @@ static void reap(struct runtime *rt, struct slot *s)
                      + (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }
 
-static bool has_survivors(const struct slot *s)
+static bool has_survivors(struct runtime *rt, const struct slot *s)
 {
     if (s->cgroup.v2_events >= 0)
         return cgroup_slot_is_populated(&s->cgroup);
-    return kill(-s->pid, 0) == 0 || errno != ESRCH;
+    if (kill(-s->pid, 0) == 0 || errno != ESRCH)
+        return true;
+    return process_kill_orphans(rt->children_fd, s->pid, s->token, is_leader, rt) > 0;
 }
 
 /* The tree is gone: nobody writes to the log or the outputs any more. */
@@ -448,7 +459,7 @@ static void leave(struct runtime *rt, struct slot *s)
     cgroup_slot_kill(&s->cgroup);
     if (s->cgroup.v2_events < 0 || watch(rt, s->cgroup.v2_events, s, READY_EMPTY) < 0)
         uv_timer_start(&rt->leaving, on_leaving_timer, LEAVING_POLL_MS, 0);
-    else if (!has_survivors(s)) /* it emptied before we began to watch */
+    else if (!has_survivors(rt, s)) /* it emptied before we began to watch */
         finish(rt, s);
 }
 
@@ -457,7 +468,7 @@ static void on_exit_ready(struct runtime *rt, struct slot *s)
     if (s->state != SLOT_RUNNING)
         return;
     reap(rt, s);
-    if (has_survivors(s))
+    if (has_survivors(rt, s))
         leave(rt, s);
     else
         finish(rt, s);
@@ -465,7 +476,7 @@ static void on_exit_ready(struct runtime *rt, struct slot *s)
 
 static void on_empty_ready(struct runtime *rt, struct slot *s)
 {
-    if (s->state == SLOT_LEAVING && !has_survivors(s))
+    if (s->state == SLOT_LEAVING && !has_survivors(rt, s))
         finish(rt, s);
 }
 
@@ -480,7 +491,7 @@ static void on_leaving_timer(uv_timer_t *timer)
         if (!s || s->state != SLOT_LEAVING)
             continue;
         reap_orphans(rt);
-        if (has_survivors(s)) {
+        if (has_survivors(rt, s)) {
             if (s->cgroup.v2_events < 0)
                 kill(-s->pid, SIGKILL);
             again = true;
@@ -756,6 +767,7 @@ int runtime_tasks_open(struct runtime *rt, struct error *ret_error)
     snprintf(name, sizeof(name), "%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev,
              (uint64_t)st.st_ino);
     cgroups_open(&rt->cgroups, name);
+    rt->children_fd = process_open_children();
     uv_poll_init(&rt->loop, &rt->tasks_poll, rt->tasks_epoll);
     rt->tasks_poll.data = rt;
     runtime_pause_tasks(rt, false);
@@ -787,4 +799,6 @@ void runtime_tasks_close(struct runtime *rt)
         close(rt->tasks_epoll);
     if (rt->null_fd >= 0)
         close(rt->null_fd);
+    if (rt->children_fd >= 0)
+        close(rt->children_fd);
 }
