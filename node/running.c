@@ -37,7 +37,7 @@ int running_open(const char *dir, uint32_t n, struct running *ret,
     CLEANUP(freep) char *path = NULL;
     size_t size = n * sizeof(struct running_entry);
     void *map;
-    int fd;
+    int fd, r;
 
     if (asprintf(&path, "%s/running", dir) < 0)
         return -ENOMEM;
@@ -45,11 +45,12 @@ int running_open(const char *dir, uint32_t n, struct running *ret,
     if (fd < 0)
         return fail(ret_error, -errno, "cannot open %s: %s", path, strerror(errno));
     read_before(fd, ret_before, ret_n_before);
-    if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)size) < 0) {
-        int r = fail(ret_error, -errno, "cannot size %s: %s", path, strerror(errno));
-
+    /* With its blocks: on a full disk a store into a hole would be a SIGBUS. */
+    r = ftruncate(fd, 0) < 0 ? -errno : -posix_fallocate(fd, 0, (off_t)size);
+    if (r < 0) {
         close(fd);
-        return r;
+        free(TAKE(*ret_before));
+        return fail(ret_error, r, "cannot size %s: %s", path, strerror(-r));
     }
     map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
