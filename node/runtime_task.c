@@ -168,14 +168,6 @@ static int find_choice(struct runtime *rt, struct slot *s)
     return 0;
 }
 
-static int check_links(struct runtime *rt, struct slot *s)
-{
-    for (size_t i = 0; i < s->n_links; i++)
-        if (blobs_is_intact(rt->blobs, &s->links[i]) < 0)
-            return -ESTALE;
-    return 0;
-}
-
 /* Back on the loop: what needs the store and the caches, then the node is told. */
 static void conclude(struct runtime *rt, struct slot *s)
 {
@@ -183,7 +175,7 @@ static void conclude(struct runtime *rt, struct slot *s)
     struct error why = { .text = "" };
     int r;
 
-    if (check_links(rt, s) < 0) {
+    if (s->links.n && inputs_take_back(rt->blobs, &s->links) < 0) {
         outputs_free(TAKE(s->record.outputs), s->record.n_outputs);
         s->record.n_outputs = 0;
         set_failure(s, REASON_INPUT_MODIFIED,
@@ -639,7 +631,7 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     if (r == 0 && s->flow->steps[s->task.step].n_inputs) {
         *ret_reason = REASON_INPUT;
         r = inputs_lay_out(&rt->artifacts, s->flow, &s->run->id, &s->task, s->in_path,
-                           &s->links, &s->n_links, why);
+                           &s->links, why);
     }
     if (r < 0)
         return r;

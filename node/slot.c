@@ -192,8 +192,7 @@ void slot_reset(struct slot *s)
     if (s->types)
         forget_types(s);
     free(TAKE(s->choice));
-    free(TAKE(s->links));
-    s->n_links = 0;
+    input_links_release(&s->links);
     if (s->log.fd >= 0) {
         close(s->log.fd);
         unlink(s->log_path);

@@ -24,6 +24,7 @@
 #include "flow/flow.h"
 #include "node/cgroup.h"
 #include "node/feed.h"
+#include "node/inputs.h"
 #include "node/remove.h"
 #include "proto/record.h"
 
@@ -79,8 +80,7 @@ struct slot {
     char token[SLOT_TOKEN_SIZE];
     char *choice;            /* of `mesh next` */
     struct output_type *types;
-    struct digest *links;      /* blobs that were linked as inputs */
-    size_t n_links;
+    struct input_links links;
     struct slot_log log;
     struct attempt_record record; /* filled in as the attempt ends */
 };
