@@ -595,11 +595,16 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
                         : 0;
     bool by_cgroup = cgroup_slot_limit(&rt->cgroups, &s->cgroup, memory);
     struct spawn spawn = {
-        .path = l->path, .argv = l->argv, .envp = envp, .cwd = l->work_path,
+        .path = l->path,
+        .argv = l->argv,
+        .envp = envp,
+        .cwd = l->work_path,
         .stdio = { rt->null_fd, s->pipe_write[0], s->pipe_write[1] },
         .cgroup_dir = s->cgroup.v2_dir,
         .cgroup_procs = memory && by_cgroup ? s->cgroup.v1_procs : -1,
         .address_space_max = by_cgroup ? 0 : memory,
+        .files_max = rt->files_before.rlim_cur,
+        .files_hard_max = rt->files_before.rlim_max,
     };
     const char *failed_in = "";
     int r = spawn_task(&spawn, &s->pid, &s->pidfd, &failed_in);
