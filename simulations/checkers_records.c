@@ -433,6 +433,7 @@ void checker_crash(struct checker *c)
     }
     memset(c->slots, 0, sizeof(c->slots));
     c->last_ticket = 0;
+    c->is_restoring = true;
     c->ending.run = NULL;
 }
 
@@ -469,6 +470,7 @@ void checker_restore_attempt(struct checker *c, const struct attempt_record *rec
 
 void checker_restore_end(struct checker *c)
 {
+    c->is_restoring = false;
     for (size_t i = 0; i < c->n_runs; i++)
         for (const struct ledger_task *t = c->runs[i]->tasks; t; t = t->hh.next)
             if (t->was_told_done && !t->counted && c->runs[i]->is_known)
