@@ -31,13 +31,19 @@ int placement_init(struct placement *p, const struct resources *capacity,
     return 0;
 }
 
+static void class_free(struct class *c)
+{
+    bitmap_release(&c->listed);
+    free(c);
+}
+
 void placement_release(struct placement *p)
 {
     struct class *c, *next;
 
     HASH_ITER (hh, p->classes, c, next) {
         HASH_DELETE(hh, p->classes, c);
-        free(c);
+        class_free(c);
     }
     for (size_t i = 0; i < RESOURCES_CUSTOM_MAX; i++)
         free(p->names[i]);
@@ -79,25 +85,44 @@ uint32_t demand_lacks(const struct demand *demand, const struct demand *of)
     return i;
 }
 
+uint8_t placement_level(uint32_t run_priority, uint32_t step_priority)
+{
+    uint32_t run = run_priority < PRIORITY_MAX ? PRIORITY_MAX - run_priority : 0;
+    uint32_t step = step_priority < PRIORITY_MAX ? PRIORITY_MAX - step_priority : 0;
+
+    return (uint8_t)((PRIORITY_MAX + 1) * run + step);
+}
+
+static struct class *add_class(struct placement *p, const struct demand *demand)
+{
+    struct class *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->demand = *demand;
+    c->fits_ever =
+        !demand->unknown && demand_lacks(demand, &p->capacity) == DEMAND_ENTRIES;
+    if (bitmap_init(&c->listed, LEVELS) < 0) {
+        free(c);
+        return NULL;
+    }
+    HASH_ADD(hh, p->classes, demand, sizeof(*demand), c);
+    if (!c->hh.tbl) {
+        class_free(c);
+        return NULL;
+    }
+    return c;
+}
+
 struct class *placement_hold(struct placement *p, const struct demand *demand)
 {
     struct class *c;
 
     HASH_FIND(hh, p->classes, demand, sizeof(*demand), c);
-    if (!c) {
-        c = calloc(1, sizeof(*c));
-        if (!c)
-            return NULL;
-        c->demand = *demand;
-        c->fits_ever =
-            !demand->unknown && demand_lacks(demand, &p->capacity) == DEMAND_ENTRIES;
-        HASH_ADD(hh, p->classes, demand, sizeof(*demand), c);
-        if (!c->hh.tbl) {
-            free(c);
-            return NULL;
-        }
-    }
-    c->n_held++;
+    if (!c)
+        c = add_class(p, demand);
+    if (c)
+        c->n_held++;
     return c;
 }
 
@@ -112,8 +137,8 @@ int queue_init(struct queue *q, struct class *class, struct turn *turn, uint32_t
     *q = (struct queue){ .class = class, .turn = turn, .n = n, .listed = -1 };
     q->steps = calloc(n, sizeof(q->steps[0]));
     q->ranks = calloc(n, sizeof(q->ranks[0]));
-    q->priorities = calloc(n, sizeof(q->priorities[0]));
-    if (!q->steps || !q->ranks || !q->priorities)
+    q->levels = calloc(n, sizeof(q->levels[0]));
+    if (!q->steps || !q->ranks || !q->levels)
         return -ENOMEM;
     return bitmap_init(&q->ready, n);
 }
@@ -126,15 +151,15 @@ static void unlist(struct queue *q)
         return;
     DL_DELETE(c->lists[q->listed], q);
     if (!c->lists[q->listed])
-        c->listed &= ~(1U << q->listed);
+        bitmap_clear(&c->listed, (uint32_t)q->listed);
     q->listed = -1;
 }
 
-static void list(struct queue *q, int priority)
+static void list(struct queue *q, int level)
 {
-    DL_APPEND(q->class->lists[priority], q);
-    q->class->listed |= 1U << priority;
-    q->listed = priority;
+    DL_APPEND(q->class->lists[level], q);
+    bitmap_set(&q->class->listed, (uint32_t)level);
+    q->listed = level;
 }
 
 void queue_release(struct placement *p, struct queue *q)
@@ -145,27 +170,27 @@ void queue_release(struct placement *p, struct queue *q)
     q->class->n_held -= q->n;
     if (!q->class->n_held) {
         HASH_DELETE(hh, p->classes, q->class);
-        free(q->class);
+        class_free(q->class);
     }
     bitmap_release(&q->ready);
     free(q->steps);
     free(q->ranks);
-    free(q->priorities);
+    free(q->levels);
     *q = (struct queue){ .listed = -1 };
 }
 
 void queue_sync(struct queue *q)
 {
     uint32_t first;
-    int priority = -1;
+    int level = -1;
 
     if (q->is_open && bitmap_first(&q->ready, &first))
-        priority = q->priorities[first];
-    if (priority == q->listed)
+        level = q->levels[first];
+    if (level == q->listed)
         return;
     unlist(q);
-    if (priority >= 0)
-        list(q, priority);
+    if (level >= 0)
+        list(q, level);
 }
 
 static bool is_better(const struct queue *a, const struct queue *b)
@@ -173,7 +198,7 @@ static bool is_better(const struct queue *a, const struct queue *b)
     uint32_t i = 0, j = 0;
 
     if (!b || a->listed != b->listed)
-        return !b || a->listed > b->listed;
+        return !b || a->listed < b->listed;
     if (a->turn->served != b->turn->served)
         return a->turn->served < b->turn->served;
     if (a->turn != b->turn)
@@ -188,23 +213,22 @@ struct queue *placement_pick(struct placement *p)
     struct queue *best = NULL;
 
     for (struct class *c = p->classes; c; c = c->hh.next) {
-        struct queue *q;
+        uint32_t level;
 
-        if (!c->listed
+        if (!bitmap_first(&c->listed, &level)
             || (c->fits_ever && demand_lacks(&c->demand, &p->free) != DEMAND_ENTRIES))
             continue;
-        q = c->lists[31 - __builtin_clz(c->listed)];
-        if (is_better(q, best))
-            best = q;
+        if (is_better(c->lists[level], best))
+            best = c->lists[level];
     }
     if (!best)
         return NULL;
     best->turn->served = ++p->clock;
     if (best->next) {
-        int priority = best->listed;
+        int level = best->listed;
 
         unlist(best);
-        list(best, priority);
+        list(best, level);
     }
     return best;
 }

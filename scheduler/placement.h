@@ -5,11 +5,12 @@
  * class that have ready tasks, best first; a class lists its queues by the priority of
  * their best step. So the next task is found by a look at each class that fits:
  *
- *     class {cpu 1}         9: -   ...   4: queue of run 7, queue of run 9   ...   0: -
- *     class {cpu 1, gpu 1}  9: queue of run 7   ...
+ *     class {cpu 1}         level 55: queue of run 7, queue of run 9   level 59: ...
+ *     class {cpu 1, gpu 1}  level 50: queue of run 7   ...
  *
- * Order: the higher priority, then the run served longest ago, then the better rank
- * within the run. A task that does not fit now is passed over: smaller ones go on. */
+ * Order: the higher priority of the run, then of the step, which together are a level,
+ * 0 the best; then the run served longest ago; then the better rank within the run. A
+ * task that does not fit now is passed over: smaller ones go on. */
 #pragma once
 
 #include <stdbool.h>
@@ -26,7 +27,8 @@ enum {
     DEMAND_GPU,
     DEMAND_CUSTOM,
     DEMAND_ENTRIES = DEMAND_CUSTOM + RESOURCES_CUSTOM_MAX,
-    PRIORITIES = 10,
+    PRIORITY_MAX = 9,
+    LEVELS = (PRIORITY_MAX + 1) * (PRIORITY_MAX + 1),
 };
 
 struct demand {
@@ -43,8 +45,8 @@ struct class
     uint32_t n_held;       /* steps of runs that are in it */
     struct queue *planned; /* of the run whose queues are being made */
     uint32_t n_planned;
-    uint32_t listed; /* bit p: lists[p] is not empty */
-    struct queue *lists[PRIORITIES];
+    struct bitmap listed; /* levels whose list is not empty */
+    struct queue *lists[LEVELS];
     UT_hash_handle hh;
 };
 
@@ -60,10 +62,10 @@ struct queue {
     struct bitmap ready; /* positions that may start a task */
     uint32_t *steps;     /* by position */
     uint32_t *ranks;     /* ascending */
-    uint8_t *priorities;
+    uint8_t *levels;
     uint32_t n, n_filled;
     bool is_open; /* the run may start tasks */
-    int listed;   /* the priority it is listed under, or -1 */
+    int listed;   /* the level it is listed under, or -1 */
     struct queue *prev, *next;
 };
 
@@ -82,6 +84,9 @@ void placement_release(struct placement *p);
 /* A step's demand on this node: cpu is 1 when it is not asked, all else 0. */
 struct demand placement_demand(const struct placement *p, const struct flow *f,
                                const struct resources *r);
+
+/* Priorities above PRIORITY_MAX count as that. */
+uint8_t placement_level(uint32_t run_priority, uint32_t step_priority);
 
 /* The class of this demand, made if needed, and held once more. NULL without memory. */
 struct class *placement_hold(struct placement *p, const struct demand *demand);

@@ -25,6 +25,17 @@ static int plan_spans(struct run *r)
 
 /* ---- edges ---- */
 
+/* By where the two steps stand alone: an opener stands in the scope around the one it
+ * opens, also when the step that joins that scope waits for the opener itself. */
+static enum edge_kind kind_of(const struct flow *f, uint32_t from, uint32_t to)
+{
+    const struct step *a = &f->steps[from], *b = &f->steps[to];
+
+    if (b->closes != FLOW_NONE && a->scope == b->closes)
+        return EDGE_CLOSE;
+    return a->scope == b->scope ? EDGE_SAME : EDGE_DOWN;
+}
+
 /* A switch that returns to itself waits for nothing by that. */
 static uint32_t add_edges(const struct flow *f, uint32_t step, bool is_before,
                           struct edge *edges)
@@ -38,8 +49,8 @@ static uint32_t add_edges(const struct flow *f, uint32_t step, bool is_before,
             continue;
         edges[n_edges++] =
             (struct edge){ .step = others[i],
-                           .kind = is_before ? flow_edge_kind(f, others[i], step)
-                                             : flow_edge_kind(f, step, others[i]) };
+                           .kind = is_before ? kind_of(f, others[i], step)
+                                             : kind_of(f, step, others[i]) };
     }
     return n_edges;
 }
@@ -101,7 +112,8 @@ static int plan_levels(struct run *r)
 /* ---- queues ---- */
 
 struct ranked {
-    uint32_t step, priority, depth, level;
+    uint32_t step, depth, level;
+    uint8_t importance; /* placement_level() */
     struct class *class;
 };
 
@@ -111,8 +123,8 @@ static int compare_ranked(const void *a, const void *b)
 {
     const struct ranked *x = a, *y = b;
 
-    if (x->priority != y->priority)
-        return x->priority > y->priority ? -1 : 1;
+    if (x->importance != y->importance)
+        return x->importance < y->importance ? -1 : 1;
     if (x->depth != y->depth)
         return x->depth > y->depth ? -1 : 1;
     if (x->level != y->level)
@@ -131,7 +143,7 @@ static void rank_steps(const struct run *r, struct ranked *ranked)
             (struct ranked){ .step = i,
                              .depth = s->is_hook ? 0 : f->scopes[s->scope].depth,
                              .level = r->steps[i].level };
-        ranked[i].priority = s->priority < PRIORITIES ? s->priority : PRIORITIES - 1;
+        ranked[i].importance = placement_level(f->priority, s->priority);
     }
     qsort(ranked, f->n_all_steps, sizeof(ranked[0]), compare_ranked);
 }
@@ -180,7 +192,7 @@ static void fill_queue(struct run *r, const struct ranked *ranked, uint32_t rank
     s->position = q->n_filled++;
     q->steps[s->position] = ranked->step;
     q->ranks[s->position] = rank;
-    q->priorities[s->position] = (uint8_t)ranked->priority;
+    q->levels[s->position] = ranked->importance;
 }
 
 static int plan_queues(struct run *r)
