@@ -80,6 +80,7 @@ void checker_finish(struct checker *c);
 
 /* For checkers_records.c: whether on_failure, a cancel or the run's own timeout may
  * keep ready tasks of the run from being started. */
+bool checker_timed_out(const struct checker *c, const struct ledger_run *r);
 bool checker_may_leave_ready(const struct checker *c, const struct ledger_run *r);
 void checker_note_failure(struct ledger_run *r, const struct step *s,
                           const struct ledger_task *t);

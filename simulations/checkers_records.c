@@ -67,18 +67,27 @@ static void check_ending(struct checker *c, const struct attempt_record *record)
                           reason_name(c->ending.reason));
 }
 
+/* So many losses are for free; the next is a failure. */
+static uint32_t free_losses(const struct step *s)
+{
+    return s->retry.lost_max ? s->retry.lost_max - 1 : 0;
+}
+
 static void check_attempts(struct checker *c, const struct ledger_run *r,
                            const struct ledger_task *t)
 {
     const struct step *s = &r->flow->steps[t->id.step];
-    uint32_t lost_max = s->retry.lost_max ? s->retry.lost_max : 1;
+    const struct ledger_attempt *last = ledger_last(t);
 
     if (ledger_count(t, VERDICT_FAILED) > s->retry.times + 1)
         checker_violation(c, "attempts", "%s failed %u times", s->name,
                           ledger_count(t, VERDICT_FAILED));
-    if (ledger_count(t, VERDICT_LOST) > lost_max)
+    if (ledger_count(t, VERDICT_LOST) > free_losses(s))
         checker_violation(c, "attempts", "%s was lost %u times", s->name,
                           ledger_count(t, VERDICT_LOST));
+    if (last->reason == REASON_LOST && last->verdict != VERDICT_LOST
+        && ledger_count(t, VERDICT_LOST) < free_losses(s))
+        checker_violation(c, "attempts", "%s is charged with a loss", s->name);
 }
 
 static void note_attempt(struct checker *c, struct ledger_run *r,
@@ -141,9 +150,11 @@ static void check_outcome(struct checker *c, const struct ledger_run *r,
     enum run_outcome outcome = r->end.outcome;
     bool may_leave = checker_may_leave_ready(c, r);
 
-    if (outcome == RUN_CANCELLED && !r->was_cancelled)
-        checker_violation(c, "outcome", "cancelled by nobody");
-    if (outcome != RUN_CANCELLED && r->n_cancels && !r->cancel_was_late)
+    if (outcome == RUN_CANCELLED && (!r->n_cancels || r->cancel_was_late))
+        checker_violation(c, "outcome", "cancelled %s",
+                          r->n_cancels ? "too late" : "by nobody");
+    if (outcome != RUN_CANCELLED && r->n_cancels && !r->cancel_was_late
+        && !checker_timed_out(c, r))
         checker_violation(c, "outcome", "%s after a cancel", run_outcome_name(outcome));
     if (outcome == RUN_OK && (s->n_failed || s->n_ready || s->n_waiting))
         checker_violation(c, "outcome", "ok with %u failed, %u ready, %u waiting",
