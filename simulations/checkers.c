@@ -98,6 +98,7 @@ void checker_ended(struct checker *c, uint32_t slot, enum reason reason)
     c->ending.task = s->task->id;
     c->ending.attempt = s->attempt;
     c->ending.reason = reason;
+    c->ending.why = s->why;
     c->ending.is_written = false;
     s->task->is_running = false;
     s->run->n_running--;

@@ -36,7 +36,7 @@ struct checker {
         struct ledger_run *run; /* NULL: no attempt is ending in this step */
         struct task_id task;
         uint32_t attempt;
-        enum reason reason;
+        enum reason reason, why; /* as it ended; of a kill */
         bool is_written;
     } ending;
     uint64_t n_checks;
@@ -82,5 +82,3 @@ void checker_finish(struct checker *c);
  * keep ready tasks of the run from being started. */
 bool checker_timed_out(const struct checker *c, const struct ledger_run *r);
 bool checker_may_leave_ready(const struct checker *c, const struct ledger_run *r);
-void checker_note_failure(struct ledger_run *r, const struct step *s,
-                          const struct ledger_task *t);

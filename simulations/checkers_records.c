@@ -4,18 +4,25 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "simulations/oracle.h"
 
-/* What a failed attempt leads to: another one, later, or the end of the run. */
-void checker_note_failure(struct ledger_run *r, const struct step *s,
-                          const struct ledger_task *t)
+/* A task that failed for good may stop the run, and its name is in the run's end. */
+static void note_failure(struct ledger_run *r, const struct ledger_task *t,
+                         time_us wall)
 {
-    if (!s->is_hook && !t->counted && t->n_attempts && !oracle_retries(s, t)
-        && r->on_failure != ON_FAILURE_FINISH)
+    const struct step *s = &r->flow->steps[t->id.step];
+
+    if (s->is_hook || t->counted || oracle_retries(s, t))
+        return;
+    if (r->on_failure != ON_FAILURE_FINISH)
         r->is_stopping = true;
+    if (r->first_failed_wall && wall > r->first_failed_wall)
+        return;
+    r->first_failed = wall == r->first_failed_wall ? FLOW_NONE : t->id.step;
+    r->first_failed_wall = wall;
 }
 
 /* ---- persisted ---- */
@@ -65,6 +72,8 @@ static void check_ending(struct checker *c, const struct attempt_record *record)
     if (record->verdict == VERDICT_DONE && c->ending.reason != REASON_OK)
         checker_violation(c, "verdict", "done, and it ended with '%s'",
                           reason_name(c->ending.reason));
+    if (record->verdict == VERDICT_CAUGHT && c->ending.why == REASON_CANCELLED)
+        checker_violation(c, "verdict", "caught, and it was cancelled");
 }
 
 /* So many losses are for free; the next is a failure. */
@@ -97,8 +106,9 @@ static void note_attempt(struct checker *c, struct ledger_run *r,
     const struct step *s = &r->flow->steps[record->task.step];
     struct ledger_attempt *written;
 
-    if (t->counted && verdict_counts(record->verdict))
-        checker_violation(c, "one-counts", "two attempts of %s count", s->name);
+    if (t->counted)
+        checker_violation(c, "one-counts", "%s is done, and another attempt is written",
+                          s->name);
     if (ledger_attempt(t, record->attempt))
         checker_violation(c, "one-attempt", "attempt %u of %s is written twice",
                           record->attempt, s->name);
@@ -107,7 +117,7 @@ static void note_attempt(struct checker *c, struct ledger_run *r,
     check_attempts(c, r, t);
     if (!t->counted && ticket && oracle_retries(s, t))
         t->not_before = c->now + oracle_delay(s, t);
-    checker_note_failure(r, s, t);
+    note_failure(r, t, record->ended_wall);
 }
 
 static void persist_attempt(struct checker *c, const struct action *a)
@@ -205,6 +215,23 @@ static void check_hooks(struct checker *c, const struct ledger_run *r,
         checker_violation(c, "hook", "it did not run");
 }
 
+static void check_message(struct checker *c, const struct ledger_run *r)
+{
+    const char *message = r->end.message;
+    char expected[160];
+
+    if (r->end.outcome == RUN_FAILED && !message)
+        checker_violation(c, "outcome", "failed, and no message says why");
+    if (!message || !r->first_failed_wall || r->first_failed == FLOW_NONE
+        || checker_timed_out(c, r))
+        return;
+    (void)snprintf(expected, sizeof(expected), "step '%.128s'",
+                   r->flow->steps[r->first_failed].name);
+    if (strncmp(message, expected, strlen(expected)) != 0)
+        checker_violation(c, "outcome", "the first failure was of %s, not: %.200s",
+                          expected, message);
+}
+
 static void persist_end(struct checker *c, const struct action *a)
 {
     struct ledger_run *r = checker_run(c, &a->run);
@@ -230,6 +257,7 @@ static void persist_end(struct checker *c, const struct action *a)
     check_outcome(c, r, &s);
     check_counts(c, r, &s);
     check_hooks(c, r, &s);
+    check_message(c, r);
 }
 
 void checker_persist(struct checker *c, const struct action *a)

@@ -89,6 +89,8 @@ void world_end_task(struct world *w, uint32_t slot)
 
     fill_record(w, s, &record);
     s->is_used = false;
+    w->stale[w->n_stale++ % WORLD_STALE_MAX] =
+        (struct lost_task){ s->user->run, s->task };
     world_trace(w, "end %s %s", task_name(s->user, &s->task, s->attempt),
                 reason_name(record.reason));
     if (w->config->mutant == MUTANT_SWALLOW_END && s->task.step == 1)
