@@ -60,14 +60,34 @@ static bool fits_reason(const struct attempt_record *record, const struct step *
     return false;
 }
 
+static bool is_told_lost(const struct checker *c, const struct attempt_record *record)
+{
+    for (size_t i = 0; i < c->n_lost; i++)
+        if (run_id_equal(&c->lost[i].run, &record->run)
+            && task_id_equal(&c->lost[i].task, &record->task))
+            return true;
+    return false;
+}
+
+/* Of what did not end just now only these are written. */
+static bool may_be_written(const struct checker *c, const struct attempt_record *record)
+{
+    return record->verdict == VERDICT_ADOPTED || record->reason == REASON_START
+           || (record->reason == REASON_LOST && is_told_lost(c, record));
+}
+
 static void check_ending(struct checker *c, const struct attempt_record *record)
 {
     bool is_ending = c->ending.run && run_id_equal(&record->run, &c->ending.run->id)
                      && task_id_equal(&record->task, &c->ending.task)
                      && record->attempt == c->ending.attempt;
 
-    if (!is_ending)
+    if (!is_ending) {
+        if (!may_be_written(c, record))
+            checker_violation(c, "written", "an attempt that did not end ('%s')",
+                              reason_name(record->reason));
         return;
+    }
     c->ending.is_written = true;
     if (record->verdict == VERDICT_DONE && c->ending.reason != REASON_OK)
         checker_violation(c, "verdict", "done, and it ended with '%s'",
@@ -472,6 +492,7 @@ void checker_crash(struct checker *c)
     }
     memset(c->slots, 0, sizeof(c->slots));
     c->last_ticket = 0;
+    c->n_lost = 0;
     c->is_restoring = true;
     c->ending.run = NULL;
 }
@@ -505,6 +526,15 @@ void checker_restore_attempt(struct checker *c, const struct attempt_record *rec
     t = ledger_find(r, &record->task);
     ledger_attempt(t, record->attempt)->is_told = true;
     t->was_told_done |= verdict_counts(record->verdict);
+}
+
+void checker_restore_lost(struct checker *c, const struct run_id *run,
+                          const struct task_id *task)
+{
+    if (c->n_lost == CHECKER_LOST_MAX)
+        return;
+    c->lost[c->n_lost].run = *run;
+    c->lost[c->n_lost++].task = *task;
 }
 
 void checker_restore_end(struct checker *c)

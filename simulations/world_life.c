@@ -148,6 +148,7 @@ static void restore_lost(struct world *w)
 
         if (!r || !r->is_known || world_draw(w, 4) == 0)
             continue;
+        checker_restore_lost(&w->checker, &event.run, &event.u.task);
         world_step(w, &event);
     }
 }
