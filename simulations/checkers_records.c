@@ -242,8 +242,8 @@ static void check_message(struct checker *c, const struct ledger_run *r)
 
     if (r->end.outcome == RUN_FAILED && !message)
         checker_violation(c, "outcome", "failed, and no message says why");
-    if (!message || !r->first_failed_wall || r->first_failed == FLOW_NONE
-        || checker_timed_out(c, r))
+    if (r->end.outcome != RUN_FAILED || !message || !r->first_failed_wall
+        || r->first_failed == FLOW_NONE || checker_timed_out(c, r))
         return;
     (void)snprintf(expected, sizeof(expected), "step '%.128s'",
                    r->flow->steps[r->first_failed].name);
