@@ -110,9 +110,19 @@ bool checker_timed_out(const struct checker *c, const struct ledger_run *r)
     return r->flow->timeout_us && c->now >= r->started + r->flow->timeout_us;
 }
 
+/* It tells that the run had failed before a crash, though its tasks may not. */
+bool checker_has_error_hook(const struct ledger_run *r)
+{
+    for (const struct ledger_task *t = r->tasks; t; t = t->hh.next)
+        if (t->id.step == r->flow->on_error && t->n_attempts)
+            return true;
+    return false;
+}
+
 bool checker_may_leave_ready(const struct checker *c, const struct ledger_run *r)
 {
-    return r->n_cancels || r->is_stopping || checker_timed_out(c, r);
+    return r->n_cancels || r->is_stopping || checker_timed_out(c, r)
+           || checker_has_error_hook(r);
 }
 
 /* ---- starts ---- */
@@ -175,7 +185,7 @@ static void check_hook(struct checker *c, const struct ledger_run *r,
     else if (task->step == r->flow->on_success && !is_ok)
         checker_violation(c, "hook", "%s starts and the run is not ok", name);
     else if (task->step == r->flow->on_error && is_ok && !r->n_cancels
-             && !checker_timed_out(c, r))
+             && !checker_timed_out(c, r) && !checker_has_error_hook(r))
         checker_violation(c, "hook", "%s starts and the run is ok", name);
 }
 

@@ -88,4 +88,5 @@ void checker_finish(struct checker *c);
 /* For checkers_records.c: whether on_failure, a cancel or the run's own timeout may
  * keep ready tasks of the run from being started. */
 bool checker_timed_out(const struct checker *c, const struct ledger_run *r);
+bool checker_has_error_hook(const struct ledger_run *r);
 bool checker_may_leave_ready(const struct checker *c, const struct ledger_run *r);

@@ -194,6 +194,8 @@ static void check_outcome(struct checker *c, const struct ledger_run *r,
         checker_violation(c, "outcome", "%s, and it should be %s",
                           run_outcome_name(outcome),
                           run_outcome_name(expected_outcome(s)));
+    if (outcome == RUN_OK && checker_has_error_hook(r))
+        checker_violation(c, "outcome", "ok after the hook for a failure");
     if (!may_leave && s->n_ready)
         checker_violation(c, "outcome", "ended with %u ready tasks",
                           (unsigned)s->n_ready);
