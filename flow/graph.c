@@ -3,6 +3,7 @@
 #include "flow/check.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { NAMES_SHOWN_MAX = 8 };
@@ -52,12 +53,25 @@ static uint32_t find_step(struct graph *g, uint32_t i, const struct value *v,
     return FLOW_NONE;
 }
 
+bool expect_name(struct check *c, uint32_t i, const struct value *v)
+{
+    const char *outer = c->where;
+    char where[160];
+    bool is_name;
+
+    snprintf(where, sizeof(where), "step '%.130s'", c->flow->steps[i].name);
+    c->where = where;
+    is_name = expect_text(c, v);
+    c->where = outer;
+    return is_name;
+}
+
 static void read_edge(struct graph *g, uint32_t i, const struct value *v, bool is_needs)
 {
     struct check *c = g->c;
     uint32_t other;
 
-    if (!expect_text(c, v)) {
+    if (!expect_name(c, i, v)) {
         g->is_broken = true;
         return;
     }
@@ -182,7 +196,8 @@ static void read_switch(struct graph *g, uint32_t i)
     struct step *step = &g->c->flow->steps[i];
     uint32_t k = 0;
 
-    if (!cases || cases->type != VALUE_MAPPING || cases->n != step->n_cases) {
+    if (!cases || cases->type != VALUE_MAPPING || cases->n != step->n_cases
+        || !cases->n) {
         g->is_broken = true;
         return;
     }
@@ -302,37 +317,58 @@ static uint32_t sort(const struct flow *f, uint32_t *order, uint32_t *n_waiting)
     return n;
 }
 
-static uint32_t waits_for(const struct flow *f, const uint32_t *n_waiting, uint32_t i)
+struct walk {
+    const struct flow *f;
+    const uint32_t *n_waiting;
+    uint32_t *round; /* in which a step was visited; 0: not yet */
+    uint32_t *waits; /* for which step, on that visit */
+};
+
+static void walk_release(struct walk *w)
 {
-    for (uint32_t k = 0; k < f->steps[i].n_before; k++)
-        if (n_waiting[f->steps[i].before[k]])
-            return f->steps[i].before[k];
-    return FLOW_NONE; /* not reached: what waits, waits for one that waits */
+    free(w->round);
+    free(w->waits);
 }
 
-/* The cycle that `at` is on, against the edges; shown along them. */
-static void complain_cycle(struct check *c, const uint32_t *n_waiting, uint32_t at)
+/* A step in or behind a cycle waits for another such one; rather for one that no
+ * earlier round visited, because there a cycle was reported already. */
+static uint32_t waits_for(const struct walk *w, uint32_t i, uint32_t round)
+{
+    const struct step *step = &w->f->steps[i];
+    uint32_t found = FLOW_NONE;
+
+    for (uint32_t k = 0; k < step->n_before; k++) {
+        uint32_t before = step->before[k];
+
+        if (!w->n_waiting[before])
+            continue;
+        found = before;
+        if (!w->round[before] || w->round[before] == round)
+            break;
+    }
+    return found;
+}
+
+/* The cycle that `at` is on; shown along the edges, which is against the walk. */
+static void complain_cycle(struct check *c, const struct walk *w, uint32_t at)
 {
     CLEANUP(buffer_release) struct buffer names = BUFFER_INIT;
-    const struct flow *f = c->flow;
+    const struct step *steps = c->flow->steps;
     uint32_t shown[NAMES_SHOWN_MAX], first = at, i = at;
-    size_t n = 0, len = 0;
+    size_t n, len = 0;
 
-    do { /* the step of the cycle that is written first */
+    do { /* begin with the step that is written first */
         first = i < first ? i : first;
-        i = waits_for(f, n_waiting, i);
+        i = w->waits[i];
     } while (i != at);
     i = first;
     do {
-        shown[len++ % NAMES_SHOWN_MAX] = i = waits_for(f, n_waiting, i);
+        shown[len++ % NAMES_SHOWN_MAX] = i = w->waits[i];
     } while (i != first);
-    n = len < NAMES_SHOWN_MAX ? len : NAMES_SHOWN_MAX;
-    for (size_t k = 0; k < n; k++)
-        buffer_printf(&names, "%s -> ",
-                      f->steps[shown[(len - 1 - k) % NAMES_SHOWN_MAX]].name);
-    if (len > n)
-        buffer_puts(&names, "... -> ");
-    buffer_puts(&names, f->steps[first].name);
+    n = min_size(len, NAMES_SHOWN_MAX);
+    for (size_t k = 1; k <= n; k++)
+        buffer_printf(&names, "%s -> ", steps[shown[(len - k) % NAMES_SHOWN_MAX]].name);
+    buffer_printf(&names, "%s%s", len > n ? "... -> " : "", steps[first].name);
     complain(c, c->sources[first].value->key,
              "only a step with a `switch` may return, and only to itself",
              "these steps wait for each other: %s", buffer_text(&names));
@@ -340,24 +376,29 @@ static void complain_cycle(struct check *c, const uint32_t *n_waiting, uint32_t 
 
 static void complain_cycles(struct check *c, const uint32_t *n_waiting)
 {
-    const struct flow *f = c->flow;
-    CLEANUP(freep) uint32_t *walk = calloc(f->n_steps, sizeof(*walk));
+    uint32_t n = c->flow->n_steps;
+    CLEANUP(walk_release)
+    struct walk w = { .f = c->flow,
+                      .n_waiting = n_waiting,
+                      .round = calloc(n, sizeof(uint32_t)),
+                      .waits = calloc(n, sizeof(uint32_t)) };
 
-    if (!walk) {
+    if (!w.round || !w.waits) {
         c->error = -ENOMEM;
         return;
     }
-    for (uint32_t i = 0; i < f->n_steps; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         uint32_t at = i;
 
-        if (!n_waiting[i] || walk[i])
+        if (!n_waiting[i] || w.round[i])
             continue;
-        while (!walk[at]) {
-            walk[at] = i + 1;
-            at = waits_for(f, n_waiting, at);
+        while (!w.round[at]) {
+            w.round[at] = i + 1;
+            w.waits[at] = waits_for(&w, at, i + 1);
+            at = w.waits[at];
         }
-        if (walk[at] == i + 1)
-            complain_cycle(c, n_waiting, at);
+        if (w.round[at] == i + 1)
+            complain_cycle(c, &w, at);
     }
 }
 
@@ -539,7 +580,7 @@ static void graph_release(struct graph *g)
 
 void check_graph(struct check *c, const struct value *start, const struct value *end)
 {
-    CLEANUP(graph_release) struct graph g = { .c = c };
+    CLEANUP(graph_release) struct graph g = { .c = c, .is_broken = c->has_twins };
     CLEANUP(freep) uint32_t *order = calloc(c->flow->n_steps, sizeof(*order));
     CLEANUP(freep) uint32_t *n_waiting = calloc(c->flow->n_steps, sizeof(*n_waiting));
 

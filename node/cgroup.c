@@ -146,12 +146,24 @@ static char *make_group(const char *controller, const char *name)
     return TAKE(dir);
 }
 
+/* Before Linux 5.14 a group cannot be killed as one: a slot would wait for ever. */
+static bool can_kill(const char *dir)
+{
+    CLEANUP(freep) char *path = NULL;
+
+    return asprintf(&path, "%s/cgroup.kill", dir) > 0 && access(path, W_OK) == 0;
+}
+
 void cgroups_open(struct cgroups *c, const char *name)
 {
     char controllers[512];
     CLEANUP(freep) char *path = NULL;
 
     *c = (struct cgroups){ .v2 = make_group(NULL, name) };
+    if (c->v2 && !can_kill(c->v2)) {
+        remove_group(c->v2);
+        free(TAKE(c->v2));
+    }
     if (c->v2 && asprintf(&path, "%s/cgroup.controllers", c->v2) > 0
         && read_file(path, controllers, sizeof(controllers)) > 0
         && has_word(controllers, "memory", " \n"))
@@ -193,17 +205,6 @@ static char *make_slot_group(const char *parent, uint32_t index)
     return dir;
 }
 
-void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s)
-{
-    *s = CGROUP_SLOT_NONE;
-    s->index = index;
-    s->v2_path = make_slot_group(c->v2, index);
-    if (!s->v2_path)
-        return;
-    s->v2_dir = open(s->v2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    s->v2_events = open_in(s->v2_path, "cgroup.events", O_RDONLY);
-}
-
 void cgroup_slot_close(struct cgroup_slot *s)
 {
     const int fds[] = { s->v2_dir, s->v2_events, s->v1_procs, s->v1_limit, s->v1_oom };
@@ -220,6 +221,20 @@ void cgroup_slot_close(struct cgroup_slot *s)
     *s = CGROUP_SLOT_NONE;
 }
 
+void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s)
+{
+    *s = CGROUP_SLOT_NONE;
+    s->index = index;
+    s->v2_path = make_slot_group(c->v2, index);
+    if (!s->v2_path)
+        return;
+    s->v2_dir = open(s->v2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    s->v2_events = open_in(s->v2_path, "cgroup.events", O_RDONLY);
+    if (s->v2_dir < 0 || s->v2_events < 0)
+        cgroup_slot_close(s); /* half a group would tell that nobody lives */
+    s->index = index;
+}
+
 static bool write_limit(int fd, uint64_t memory_max, const char *none)
 {
     char text[32];
@@ -227,6 +242,19 @@ static bool write_limit(int fd, uint64_t memory_max, const char *none)
                        : snprintf(text, sizeof(text), "%s", none);
 
     return pwrite(fd, text, (size_t)n, 0) == n;
+}
+
+/* The number behind `name` in a file of "name value" lines. */
+static uint64_t read_counter(int fd, const char *name)
+{
+    char text[512], *at;
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    at = strstr(text, name);
+    return at ? strtoull(at + strlen(name), NULL, 10) : 0;
 }
 
 /* The v1 group is made when the slot's first task asks for a limit. */
@@ -242,6 +270,8 @@ static bool open_v1(const struct cgroups *c, struct cgroup_slot *s)
     s->v1_limit = open_in(s->v1_path, "memory.limit_in_bytes", O_RDWR);
     s->v1_oom = open_in(s->v1_path, "memory.oom_control", O_RDONLY);
     s->v1_procs = open_in(s->v1_path, "cgroup.procs", O_WRONLY);
+    if (s->v1_oom >= 0)
+        s->oom_kills = read_counter(s->v1_oom, "oom_kill ");
     return s->v1_procs >= 0 && s->v1_limit >= 0;
 }
 
@@ -264,19 +294,6 @@ bool cgroup_slot_limit(const struct cgroups *c, struct cgroup_slot *s,
     if (ok)
         s->memory_max = memory_max;
     return ok;
-}
-
-/* The number behind `name` in a file of "name value" lines. */
-static uint64_t read_counter(int fd, const char *name)
-{
-    char text[512], *at;
-    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-
-    if (n <= 0)
-        return 0;
-    text[n] = '\0';
-    at = strstr(text, name);
-    return at ? strtoull(at + strlen(name), NULL, 10) : 0;
 }
 
 bool cgroup_slot_is_populated(const struct cgroup_slot *s)

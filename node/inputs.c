@@ -90,19 +90,13 @@ static int lay_out_one(const struct artifacts *a, const struct flow *flow,
     return blobs_lay_out(a->blobs, &artifact.id, path, 0444, true, ret_linked);
 }
 
-int inputs_lay_out(const struct artifacts *a, const struct flow *flow,
-                   const struct run_id *run, const struct task_id *task,
-                   const char *in_path, struct digest **ret_links, size_t *ret_n_links,
-                   struct error *ret_error)
+static int lay_out_all(const struct artifacts *a, const struct flow *flow,
+                       const struct run_id *run, const struct task_id *task,
+                       const char *in_path, struct input_links *links,
+                       struct error *ret_error)
 {
     const struct step *s = &flow->steps[task->step];
-    CLEANUP(freep) struct digest *links = calloc(s->n_inputs + 1, sizeof(*links));
-    size_t n_links = 0;
 
-    if (!links)
-        return -ENOMEM;
-    if (mkdir(in_path, 0700) < 0)
-        return fail(ret_error, -errno, "cannot make $MESH_IN: %s", strerror(errno));
     for (size_t i = 0; i < s->n_inputs; i++) {
         const struct step_input *in = &s->inputs[i];
         CLEANUP(freep) char *path = NULL;
@@ -114,13 +108,50 @@ int inputs_lay_out(const struct artifacts *a, const struct flow *flow,
             return -ENOMEM;
         r = make_parents(path, strlen(in_path) + 1);
         if (r == 0)
-            r = lay_out_one(a, flow, run, task, in, path, &links[n_links], &linked, &why);
+            r = lay_out_one(a, flow, run, task, in, path, &links->all[links->n].id,
+                            &linked, &why);
         if (r < 0)
             return fail(ret_error, r, "input '%s': %s", in->name,
                         why.text[0] ? why.text : strerror(-r));
-        n_links += linked;
+        if (linked)
+            links->all[links->n++].path = TAKE(path);
     }
-    *ret_links = TAKE(links);
-    *ret_n_links = n_links;
     return 0;
+}
+
+int inputs_lay_out(const struct artifacts *a, const struct flow *flow,
+                   const struct run_id *run, const struct task_id *task,
+                   const char *in_path, struct input_links *ret_links,
+                   struct error *ret_error)
+{
+    const struct step *s = &flow->steps[task->step];
+
+    *ret_links = (struct input_links){ .all = calloc(s->n_inputs + 1,
+                                                     sizeof(*ret_links->all)) };
+    if (!ret_links->all)
+        return -ENOMEM;
+    if (mkdir(in_path, 0700) < 0)
+        return fail(ret_error, -errno, "cannot make $MESH_IN: %s", strerror(errno));
+    return lay_out_all(a, flow, run, task, in_path, ret_links, ret_error);
+}
+
+void input_links_release(struct input_links *links)
+{
+    for (size_t i = 0; i < links->n; i++)
+        free(links->all[i].path);
+    free(links->all);
+    *links = (struct input_links){ .all = NULL };
+}
+
+int inputs_take_back(struct blobs *b, struct input_links *links)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < links->n; i++)
+        if (blobs_is_intact(b, &links->all[i].id) == -ESTALE)
+            r = -ESTALE;
+        else
+            blobs_remove_link(b, &links->all[i].id, links->all[i].path);
+    input_links_release(links);
+    return r;
 }

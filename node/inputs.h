@@ -4,10 +4,24 @@
 
 #include "node/artifacts.h"
 
-/* Makes the folder in_path with one file or folder for each input. *ret_links are the
- * blobs that were linked, not copied: after the task their files must be as they were,
- * see blobs_is_intact(); the caller frees. On failure the text names the input. */
+/* Blobs that were linked, not copied, and where: a task that writes to one writes to the
+ * store. */
+struct input_links {
+    struct {
+        struct digest id;
+        char *path;
+    } *all;
+    size_t n;
+};
+
+/* Makes the folder in_path with one file or folder for each input. On failure the text
+ * names the input; *ret_links is set either way. */
 int inputs_lay_out(const struct artifacts *a, const struct flow *flow,
                    const struct run_id *run, const struct task_id *task,
-                   const char *in_path, struct digest **ret_links, size_t *ret_n_links,
+                   const char *in_path, struct input_links *ret_links,
                    struct error *ret_error);
+
+/* After the task: -ESTALE if it wrote to a linked blob, which is then out of use. The
+ * links are removed and forgotten. */
+int inputs_take_back(struct blobs *b, struct input_links *links);
+void input_links_release(struct input_links *links);

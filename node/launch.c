@@ -105,8 +105,8 @@ static int set_path(struct run_context *c, const char *program_dir)
 {
     const char *path = find_variable(c->env, "PATH");
 
-    return set_printf(&c->env, &c->n_env, "PATH=%s:%s", path ? path : default_path,
-                      program_dir);
+    return set_printf(&c->env, &c->n_env, "PATH=%s:%s",
+                      path && *path ? path : default_path, program_dir);
 }
 
 static int set_pairs(const struct run_context *c, const struct pair *pairs, size_t n_pairs,
@@ -383,6 +383,16 @@ static void put_item_text(struct buffer *out, const char *item)
     json_decref(value);
 }
 
+/* Ends the variable that begins at `from`, or takes it back when it is too long. */
+static void end_item(struct launch_scratch *s, size_t *n, size_t from)
+{
+    buffer_append(&s->text, "", 1);
+    if (s->text.len - from <= VARIABLE_BYTES_MAX)
+        s->offsets[(*n)++] = from;
+    else
+        s->text.len = from;
+}
+
 /* MESH_INPUT and MESH_INPUTS, unless they are too long for the environment. */
 static int put_items(struct launch_scratch *scratch, size_t *n, const struct slot *slot,
                      struct items *items, const struct artifacts *a)
@@ -390,6 +400,7 @@ static int put_items(struct launch_scratch *scratch, size_t *n, const struct slo
     CLEANUP(buffer_release) struct buffer all = BUFFER_INIT;
     CLEANUP(buffer_release) struct buffer item = BUFFER_INIT;
     struct buffer *text = &scratch->text;
+    size_t from;
 
     for (uint32_t level = 0; level < slot->task.depth; level++) {
         int r;
@@ -400,17 +411,13 @@ static int put_items(struct launch_scratch *scratch, size_t *n, const struct slo
             return r;
         buffer_printf(&all, "%s%s", level ? "," : "[", buffer_text(&item));
     }
-    if (item.len <= INPUT_VARIABLE_MAX) {
-        scratch->offsets[(*n)++] = text->len;
-        buffer_puts(text, "MESH_INPUT=");
-        put_item_text(text, buffer_text(&item));
-        buffer_append(text, "", 1);
-    }
-    if (all.len < INPUT_VARIABLE_MAX) {
-        scratch->offsets[(*n)++] = text->len;
-        buffer_printf(text, "MESH_INPUTS=%s]", buffer_text(&all));
-        buffer_append(text, "", 1);
-    }
+    from = text->len;
+    buffer_puts(text, "MESH_INPUT=");
+    put_item_text(text, buffer_text(&item));
+    end_item(scratch, n, from);
+    from = text->len;
+    buffer_printf(text, "MESH_INPUTS=%s]", buffer_text(&all));
+    end_item(scratch, n, from);
     return buffer_failed(&all) ? buffer_failed(&all) : buffer_failed(text);
 }
 
@@ -464,4 +471,69 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
     memcpy(scratch->envp + n, step->env, (step->n_env + 1) * sizeof(*scratch->envp));
     *ret_envp = scratch->envp;
     return 0;
+}
+
+/* ---- why it did not start ---- */
+
+/* The first text that is too long for one; else how long all are together. */
+static const char *find_too_long(char *const *list, size_t *total)
+{
+    for (; *list; list++) {
+        size_t size = strlen(*list) + 1;
+
+        if (size > VARIABLE_BYTES_MAX)
+            return *list;
+        *total += size + sizeof(*list);
+    }
+    return NULL;
+}
+
+static int explain_too_long(const struct step_launch *step, char *const *envp,
+                            struct error *ret_error)
+{
+    size_t total = 0;
+    const char *text = find_too_long(step->argv, &total);
+
+    if (text)
+        return fail(
+            ret_error, -E2BIG,
+            "cannot run '%s': an argument has %zu bytes, and the system takes %d; "
+            "put a long script into a file of the package",
+            step->path, strlen(text) + 1, VARIABLE_BYTES_MAX);
+    text = find_too_long(envp, &total);
+    if (text)
+        return fail(ret_error, -E2BIG,
+                    "cannot run '%s': the variable %.*s has %zu bytes, and the system "
+                    "takes %d; put long data into a file of the package",
+                    step->path, (int)min_size(strcspn(text, "="), 100), text,
+                    strlen(text) + 1, VARIABLE_BYTES_MAX);
+    return fail(ret_error, -E2BIG,
+                "cannot run '%s': arguments and environment have %zu bytes together, "
+                "which is more than the system takes (see ulimit -s)",
+                step->path, total);
+}
+
+int launch_explain(const struct step_launch *step, char *const *envp,
+                   const char *failed_in, int error, struct error *ret_error)
+{
+    bool in_exec = strcmp(failed_in, "exec") == 0;
+
+    if (error == -E2BIG)
+        return explain_too_long(step, envp, ret_error);
+    if (in_exec && error == -ENOEXEC)
+        return fail(ret_error, error,
+                    "cannot run '%s': it is neither a program nor does it begin with a "
+                    "line '#!'",
+                    step->path);
+    if (in_exec && error == -ENOENT)
+        return fail(ret_error, error,
+                    "cannot run '%s': the interpreter that it names is not there",
+                    step->path);
+    if (strcmp(failed_in, "chdir") == 0)
+        return fail(
+            ret_error, error,
+            "cannot enter the working folder %s: %s; did another task change it?",
+            step->work_path, strerror(-error));
+    return fail(ret_error, error, "cannot run '%s': %s: %s", step->path, failed_in,
+                strerror(-error));
 }

@@ -11,8 +11,9 @@
 #include "node/items.h"
 #include "node/slot.h"
 
-/* Longer items do not go through the environment: `mesh artifact get input`. */
-enum { INPUT_VARIABLE_MAX = 128 << 10 };
+/* What Linux takes of one argument or variable, its name and NUL included
+ * (MAX_ARG_STRLEN). Longer items are for `mesh artifact get input`. */
+enum { VARIABLE_BYTES_MAX = 128 << 10 };
 
 struct step_launch {
     bool is_ready;
@@ -66,3 +67,7 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
                        const struct step_launch *step, const struct slot *slot,
                        struct items *items, const struct artifacts *artifacts,
                        char ***ret_envp);
+
+/* Says what spawn_task() could not do for a task of this step; returns error. */
+int launch_explain(const struct step_launch *step, char *const *envp,
+                   const char *failed_in, int error, struct error *ret_error);

@@ -32,13 +32,14 @@ struct node_config {
 };
 
 enum event_type {
-    EVENT_SUBMIT = 1,   /* a new run */
-    EVENT_TASK_ENDED,   /* its process tree is gone and its outputs are known */
-    EVENT_CANCEL,       /* end a run; a second one kills at once */
-    EVENT_TICK,         /* node_deadline() has come */
-    EVENT_RESTORE_RUN,  /* a run found in the store that has no end record */
+    EVENT_SUBMIT = 1,  /* a new run */
+    EVENT_TASK_ENDED,  /* its process tree is gone and its outputs are known */
+    EVENT_CANCEL,      /* end a run; a second one kills at once */
+    EVENT_TICK,        /* node_deadline() has come */
+    EVENT_RESTORE_RUN, /* a run found in the store that has no end record */
     EVENT_RESTORE_ATTEMPT,
-    EVENT_RESTORE_LOST, /* this task was running when the node died */
+    EVENT_RESTORE_LOST, /* this task was running when the node died; after the attempts
+                         */
     EVENT_RESTORE_END,  /* all of the store was read: go on */
     EVENT_ADOPT,        /* resume: an attempt of another run, done there; between
                            EVENT_SUBMIT with is_held and EVENT_RELEASE */
@@ -74,10 +75,14 @@ enum action_type {
 
 enum tell_type {
     TELL_RUN_ACCEPTED = 1,
-    TELL_TASK_STARTED,   /* ticket 0: at once */
-    TELL_TASK_ENDED,     /* verdict and reason tell how */
-    TELL_RUN_ENDED,      /* the node has forgotten the run after this */
+    TELL_TASK_STARTED, /* ticket 0: at once */
+    TELL_TASK_ENDED,   /* verdict and reason tell how */
+    TELL_RUN_ENDED,    /* the node has forgotten the run after this */
 };
+
+/* ACTION_TELL of an attempt that had no slot: lost with the node before, or fits none.
+ */
+enum { NODE_SLOT_NONE = UINT32_MAX };
 
 struct action {
     enum action_type type;
@@ -89,7 +94,8 @@ struct action {
         struct flow *flow; /* ACTION_START: borrowed, lives as long as the run */
         struct {
             int signal;
-            enum reason why; /* what the attempt's record shall say: timeout, cancelled */
+            enum reason
+                why; /* what the attempt's record shall say: timeout, cancelled */
         } kill;
         struct {
             const void *key, *value; /* valid until the outbox is used again */
@@ -100,7 +106,7 @@ struct action {
             enum tell_type type;
             enum verdict verdict;
             enum reason reason;
-            bool is_retried;          /* TELL_TASK_ENDED: it will run again */
+            bool is_retried; /* TELL_TASK_ENDED: it will run again */
             time_us retry_in_us;
             enum run_outcome outcome; /* TELL_RUN_ENDED */
         } tell;
@@ -151,7 +157,7 @@ struct step_view {
     uint64_t n_known, n_done, n_running, n_failed, n_ready, n_skipped;
 };
 
-size_t node_runs(const struct node *n);                 /* active runs */
+size_t node_runs(const struct node *n); /* active runs */
 bool node_run_at(const struct node *n, size_t i, struct run_view *ret); /* by age */
 bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret);
 bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,

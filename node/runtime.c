@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GRACE_DEFAULT_S = 30 };
+enum { GRACE_DEFAULT_S = 30, FILES_OF_A_SLOT = 10, FILES_BESIDE_SLOTS = 512 };
 
 /* ---- small services ---- */
 
@@ -423,6 +423,40 @@ static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
     return r;
 }
 
+/* A descriptor of the store must never be what somebody prints to. */
+static void open_standard_files(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", O_RDWR); /* the lowest number that is free: fd */
+}
+
+/* A slot takes up to ten descriptors and the usual limit is 1,024 of them. Where it
+ * cannot be raised there are fewer slots. */
+static void allow_files(struct runtime *rt)
+{
+    const rlim_t wanted = FILES_BESIDE_SLOTS + FILES_OF_A_SLOT * rt->n_slots;
+    struct rlimit files, raised;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= wanted)
+        return;
+    raised = files;
+    raised.rlim_cur = wanted < files.rlim_max ? wanted : files.rlim_max;
+    if (raised.rlim_cur > files.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        rt->files_before = files;
+    else
+        raised.rlim_cur = files.rlim_cur;
+    if (raised.rlim_cur >= wanted)
+        return;
+    rt->n_slots =
+        raised.rlim_cur > FILES_BESIDE_SLOTS + FILES_OF_A_SLOT
+            ? (uint32_t)((raised.rlim_cur - FILES_BESIDE_SLOTS) / FILES_OF_A_SLOT)
+            : 1;
+    if (rt->config.slots_max)
+        runtime_log(rt, "slots.few", "n=%u: the limit of open files is %lu", rt->n_slots,
+                (unsigned long)raised.rlim_cur);
+}
+
 int runtime_open(const struct runtime_config *config, struct runtime **ret_runtime,
                  int *ret_pid, struct error *ret_error)
 {
@@ -437,6 +471,8 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
     rt->n_slots = config->slots_max ? config->slots_max : SLOTS_MAX;
     if (rt->n_slots > SLOTS_MAX)
         rt->n_slots = SLOTS_MAX;
+    open_standard_files();
+    allow_files(rt);
     r = uv_loop_init(&rt->loop);
     if (r == 0) {
         rt->has_loop = true;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "node/items.h"
 #include "node/launch.h"
@@ -59,9 +60,11 @@ struct runtime {
     struct run_context *runs; /* by id */
     struct slot **slots;      /* opened at first use */
     uint32_t n_slots;
+    struct rlimit files_before; /* what tasks get; rlim_cur 0: we changed nothing */
     int tasks_epoll; /* pidfds and pipes; one descriptor for libuv */
     uv_poll_t tasks_poll;
     bool is_polling;
+    uint64_t n_exits; /* of tasks, so far */
     struct cgroups cgroups;
     struct running running;
     struct items items;

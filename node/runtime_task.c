@@ -28,8 +28,10 @@
 enum {
     EVENTS_AT_ONCE = 64,
     PIPE_READ_SIZE = 64 << 10,
-    LEAVING_POLL_MS = 1, /* only where no cgroup tells that a tree is empty */
+    PIPE_READS_AT_END = 17, /* F_SETPIPE_SZ ends at 1 MiB without privileges */
+    LEAVING_POLL_MS = 1,    /* only where no cgroup tells that a tree is empty */
     HASH_THREADS = 2,
+    REAP_EVERY = 64, /* exits: what is dead and ours may wait, but not pile up */
 };
 
 /* What became ready, in the low bits of the epoll datum; the slot above them. */
@@ -166,14 +168,6 @@ static int find_choice(struct runtime *rt, struct slot *s)
     return 0;
 }
 
-static int check_links(struct runtime *rt, struct slot *s)
-{
-    for (size_t i = 0; i < s->n_links; i++)
-        if (blobs_is_intact(rt->blobs, &s->links[i]) < 0)
-            return -ESTALE;
-    return 0;
-}
-
 /* Back on the loop: what needs the store and the caches, then the node is told. */
 static void conclude(struct runtime *rt, struct slot *s)
 {
@@ -181,7 +175,7 @@ static void conclude(struct runtime *rt, struct slot *s)
     struct error why = { .text = "" };
     int r;
 
-    if (check_links(rt, s) < 0) {
+    if (s->links.n && inputs_take_back(rt->blobs, &s->links) < 0) {
         outputs_free(TAKE(s->record.outputs), s->record.n_outputs);
         s->record.n_outputs = 0;
         set_failure(s, REASON_INPUT_MODIFIED,
@@ -329,22 +323,31 @@ static void tell_log(struct runtime *rt, const struct slot *s, enum log_stream s
     feed_publish(rt->feed, &e, 0);
 }
 
-/* Takes what a pipe holds. A read that does not fill the buffer has emptied it. */
-static void drain(struct runtime *rt, struct slot *s, enum log_stream stream)
+/* Takes what a pipe holds, in at most `reads` of them: a task that writes as fast as we
+ * read must not keep the loop from its timers. A read that does not fill the buffer has
+ * emptied the pipe. What a survivor writes when the log is closed is thrown away. */
+static void drain(struct runtime *rt, struct slot *s, enum log_stream stream, int reads)
 {
     static char data[PIPE_READ_SIZE];
-    ssize_t n;
+    ssize_t n = sizeof(data);
 
-    do {
+    while (n == sizeof(data) && reads-- > 0) {
         size_t taken;
 
         n = read(s->pipe_read[stream == LOG_STDERR], data, sizeof(data));
-        if (n <= 0 || s->state == SLOT_IDLE)
-            return;
+        if (n <= 0 || (s->state != SLOT_RUNNING && s->state != SLOT_LEAVING))
+            continue;
         taken = slot_log_add(s, stream, runtime_now(rt) - s->started, data, (size_t)n);
         if (taken)
             tell_log(rt, s, stream, data, taken);
-    } while (n == sizeof(data));
+    }
+}
+
+/* At the end: all that a pipe may hold, however much a task has made it hold. */
+static void drain_both(struct runtime *rt, struct slot *s)
+{
+    drain(rt, s, LOG_STDOUT, PIPE_READS_AT_END);
+    drain(rt, s, LOG_STDERR, PIPE_READS_AT_END);
 }
 
 /* Orphans of a task come to us as the subreaper: when they are dead they want reaping.
@@ -366,6 +369,9 @@ static void reap_orphans(struct runtime *rt)
 static void set_reason(struct slot *s, const siginfo_t *info)
 {
     struct attempt_record *r = &s->record;
+    /* Asked whatever the end was: what this attempt does not take is told of the next.
+     */
+    bool had_oom = s->cgroup.memory_max && cgroup_slot_had_oom(&s->cgroup);
 
     if (info->si_code == CLD_EXITED)
         r->exit_code = info->si_status;
@@ -375,7 +381,7 @@ static void set_reason(struct slot *s, const siginfo_t *info)
         r->reason = s->kill_reason;
     else if (info->si_code == CLD_EXITED && info->si_status == 0)
         r->reason = REASON_OK;
-    else if (s->cgroup.memory_max && cgroup_slot_had_oom(&s->cgroup))
+    else if (had_oom)
         r->reason = REASON_OOM;
     else
         r->reason = info->si_code == CLD_EXITED ? REASON_EXIT : REASON_SIGNAL;
@@ -393,8 +399,9 @@ static void reap(struct runtime *rt, struct slot *s)
     unwatch(rt, s->pidfd);
     close(s->pidfd);
     s->pidfd = -1;
-    drain(rt, s, LOG_STDOUT);
-    drain(rt, s, LOG_STDERR);
+    if (++rt->n_exits % REAP_EVERY == 0)
+        reap_orphans(rt);
+    drain_both(rt, s);
     set_reason(s, &info);
     s->record.max_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
     s->record.cpu_us = (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000
@@ -412,8 +419,9 @@ static bool has_survivors(const struct slot *s)
 static void finish(struct runtime *rt, struct slot *s)
 {
     if (s->state == SLOT_LEAVING) {
-        drain(rt, s, LOG_STDOUT);
-        drain(rt, s, LOG_STDERR);
+        if (s->cgroup.v2_events >= 0)
+            unwatch(rt, s->cgroup.v2_events);
+        drain_both(rt, s);
         reap_orphans(rt);
     }
     if (keep(rt, s))
@@ -426,16 +434,10 @@ static void leave(struct runtime *rt, struct slot *s)
 {
     s->state = SLOT_LEAVING;
     cgroup_slot_kill(&s->cgroup);
-    if (s->cgroup.v2_events < 0) {
+    if (s->cgroup.v2_events < 0 || watch(rt, s->cgroup.v2_events, s, READY_EMPTY) < 0)
         uv_timer_start(&rt->leaving, on_leaving_timer, LEAVING_POLL_MS, 0);
-        return;
-    }
-    watch(rt, s->cgroup.v2_events, s, READY_EMPTY);
-    /* It may have emptied before we began to watch. */
-    if (!has_survivors(s)) {
-        unwatch(rt, s->cgroup.v2_events);
+    else if (!has_survivors(s)) /* it emptied before we began to watch */
         finish(rt, s);
-    }
 }
 
 static void on_exit_ready(struct runtime *rt, struct slot *s)
@@ -451,10 +453,8 @@ static void on_exit_ready(struct runtime *rt, struct slot *s)
 
 static void on_empty_ready(struct runtime *rt, struct slot *s)
 {
-    if (s->state != SLOT_LEAVING || has_survivors(s))
-        return;
-    unwatch(rt, s->cgroup.v2_events);
-    finish(rt, s);
+    if (s->state == SLOT_LEAVING && !has_survivors(s))
+        finish(rt, s);
 }
 
 static void on_leaving_timer(uv_timer_t *timer)
@@ -465,11 +465,12 @@ static void on_leaving_timer(uv_timer_t *timer)
     for (uint32_t i = 0; i < rt->n_slots; i++) {
         struct slot *s = rt->slots[i];
 
-        if (!s || s->state != SLOT_LEAVING || s->cgroup.v2_events >= 0)
+        if (!s || s->state != SLOT_LEAVING)
             continue;
         reap_orphans(rt);
         if (has_survivors(s)) {
-            kill(-s->pid, SIGKILL);
+            if (s->cgroup.v2_events < 0)
+                kill(-s->pid, SIGKILL);
             again = true;
         } else {
             finish(rt, s);
@@ -497,10 +498,10 @@ static void on_tasks_ready(uv_poll_t *poll, int status, int events)
             on_exit_ready(rt, s);
             break;
         case READY_STDOUT:
-            drain(rt, s, LOG_STDOUT);
+            drain(rt, s, LOG_STDOUT, 1);
             break;
         case READY_STDERR:
-            drain(rt, s, LOG_STDERR);
+            drain(rt, s, LOG_STDERR, 1);
             break;
         case READY_EMPTY:
             on_empty_ready(rt, s);
@@ -594,18 +595,31 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
                         : 0;
     bool by_cgroup = cgroup_slot_limit(&rt->cgroups, &s->cgroup, memory);
     struct spawn spawn = {
-        .path = l->path, .argv = l->argv, .envp = envp, .cwd = l->work_path,
+        .path = l->path,
+        .argv = l->argv,
+        .envp = envp,
+        .cwd = l->work_path,
         .stdio = { rt->null_fd, s->pipe_write[0], s->pipe_write[1] },
         .cgroup_dir = s->cgroup.v2_dir,
         .cgroup_procs = memory && by_cgroup ? s->cgroup.v1_procs : -1,
         .address_space_max = by_cgroup ? 0 : memory,
+        .files_max = rt->files_before.rlim_cur,
+        .files_hard_max = rt->files_before.rlim_max,
     };
     const char *failed_in = "";
     int r = spawn_task(&spawn, &s->pid, &s->pidfd, &failed_in);
 
-    if (r < 0)
-        return fail(why, r, "cannot run '%s': %s: %s", l->path, failed_in, strerror(-r));
-    return 0;
+    return r < 0 ? launch_explain(l, envp, failed_in, r, why) : 0;
+}
+
+/* Ends a process that nobody would see end. */
+static void abandon(struct slot *s)
+{
+    cgroup_slot_kill(&s->cgroup);
+    kill(-s->pid, SIGKILL);
+    waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){ 0 }, WEXITED);
+    close(s->pidfd);
+    s->pidfd = -1;
 }
 
 static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
@@ -622,7 +636,7 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     if (r == 0 && s->flow->steps[s->task.step].n_inputs) {
         *ret_reason = REASON_INPUT;
         r = inputs_lay_out(&rt->artifacts, s->flow, &s->run->id, &s->task, s->in_path,
-                           &s->links, &s->n_links, why);
+                           &s->links, why);
     }
     if (r < 0)
         return r;
@@ -633,9 +647,14 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     r = spawn_in(rt, s, l, envp, why);
     if (r < 0)
         return r;
+    r = watch(rt, s->pidfd, s, READY_EXIT);
+    if (r < 0) {
+        abandon(s);
+        return fail(why, r, "the process cannot be watched: %s", strerror(-r));
+    }
     s->state = SLOT_RUNNING;
     note_running(rt, s);
-    return watch(rt, s->pidfd, s, READY_EXIT);
+    return 0;
 }
 
 void runtime_start_task(struct runtime *rt, const struct action *a)
@@ -676,16 +695,24 @@ void runtime_kill_task(struct runtime *rt, const struct action *a)
     kill(-s->pid, a->u.kill.signal);
 }
 
+static void check_cleaned(struct runtime *rt, const char *path, int result)
+{
+    if (result > 0)
+        runtime_log(rt, "slot.unclean", "path=%s: it was put aside", path);
+    else if (result < 0)
+        runtime_give_up(rt, result, "a slot's folder cannot be emptied");
+}
+
 void runtime_free_slot(struct runtime *rt, struct slot *s)
 {
     time_us wall = s->started_wall;
 
     if (s->run && s->flow->steps[s->task.step].n_inputs)
-        remove_tree(s->in_path);
-    if (!slot_dir_is_clean(&s->out, wall) && slot_dir_clean(&s->out, wall) < 0)
-        runtime_log(rt, "slot.unclean", "path=%s", s->out.path);
-    if (!slot_dir_is_clean(&s->tmp, wall) && slot_dir_clean(&s->tmp, wall) < 0)
-        runtime_log(rt, "slot.unclean", "path=%s", s->tmp.path);
+        check_cleaned(rt, s->in_path, slot_clear_path(s->in_path));
+    if (!slot_dir_is_clean(&s->out, wall))
+        check_cleaned(rt, s->out.path, slot_dir_clean(&s->out, wall));
+    if (!slot_dir_is_clean(&s->tmp, wall))
+        check_cleaned(rt, s->tmp.path, slot_dir_clean(&s->tmp, wall));
     /* Without a group nothing proves that no survivor holds the pipes. */
     if (s->cgroup.v2_events < 0 && s->pid) {
         unwatch(rt, s->pipe_read[0]);
@@ -729,11 +756,8 @@ void runtime_tasks_kill(struct runtime *rt)
     for (uint32_t i = 0; rt->slots && i < rt->n_slots; i++) {
         struct slot *s = rt->slots[i];
 
-        if (!s || s->pidfd < 0)
-            continue;
-        cgroup_slot_kill(&s->cgroup);
-        kill(-s->pid, SIGKILL);
-        waitid(P_PIDFD, (id_t)s->pidfd, &(siginfo_t){ 0 }, WEXITED);
+        if (s && s->pidfd >= 0)
+            abandon(s);
     }
 }
 

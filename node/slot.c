@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,39 +14,9 @@
 
 /* Longer than any kernel's coarse clock step, by which folders are stamped. */
 enum { SETTLE_US = 20000 };
+enum { ASIDE_MAX = 1000 };
 
 static const char log_cut_marker[] = "\n[mesh: the log was cut here: max_log_size]\n";
-
-static int remove_entry(const char *path, const struct stat *st, int type,
-                        struct FTW *where)
-{
-    (void)st, (void)where;
-    if (type == FTW_DP || type == FTW_D || type == FTW_DNR)
-        return rmdir(path) < 0 && errno != ENOENT ? -1 : 0;
-    return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
-}
-
-/* A task may have taken its own right to list or write a folder away. */
-static int make_accessible(const char *path, const struct stat *st, int type,
-                           struct FTW *where)
-{
-    (void)where;
-    if ((type == FTW_D || type == FTW_DNR) && (st->st_mode & 0700) != 0700)
-        chmod(path, 0700);
-    return 0;
-}
-
-int remove_tree(const char *path)
-{
-    if (rmdir(path) == 0 || errno == ENOENT)
-        return 0;
-    if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) == 0)
-        return 0;
-    nftw(path, make_accessible, 32, FTW_PHYS);
-    if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT)
-        return 0;
-    return -errno;
-}
 
 static int make_dir(const char *path, struct error *ret_error)
 {
@@ -56,29 +25,34 @@ static int make_dir(const char *path, struct error *ret_error)
     return 0;
 }
 
+/* The ctime, not the mtime: a task can set that one back, and `cp -a` does. */
 static void note_empty(struct slot_dir *d, time_us wall)
 {
     struct stat st;
 
     d->is_settled = false;
-    if (stat(d->path, &st) < 0)
+    if (lstat(d->path, &st) < 0)
         return;
-    d->mtime = st.st_mtim;
-    d->is_settled = (time_us)st.st_mtim.tv_sec * 1000000
-                      + (time_us)st.st_mtim.tv_nsec / 1000 + SETTLE_US
-                  < wall;
+    d->ctime = st.st_ctim;
+    d->is_settled = (time_us)st.st_ctim.tv_sec * 1000000
+                        + (time_us)st.st_ctim.tv_nsec / 1000 + SETTLE_US
+                    < wall;
 }
 
+/* Whether it is still our folder, with our rights and nothing in it. */
 static bool is_empty(const char *path)
 {
-    DIR *d = opendir(path);
-    bool empty = d != NULL;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct stat st;
+    bool empty = d && fstat(fd, &st) == 0 && (st.st_mode & 0777) == 0700;
 
-    if (!d)
-        return false;
     for (struct dirent *e; empty && (e = readdir(d));)
         empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
-    closedir(d);
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
     return empty;
 }
 
@@ -86,9 +60,9 @@ bool slot_dir_is_clean(struct slot_dir *d, time_us wall)
 {
     struct stat st;
 
-    if (d->is_settled && stat(d->path, &st) == 0
-        && st.st_mtim.tv_sec == d->mtime.tv_sec
-        && st.st_mtim.tv_nsec == d->mtime.tv_nsec)
+    if (d->is_settled && lstat(d->path, &st) == 0
+        && st.st_ctim.tv_sec == d->ctime.tv_sec
+        && st.st_ctim.tv_nsec == d->ctime.tv_nsec)
         return true;
     if (!is_empty(d->path))
         return false;
@@ -96,25 +70,49 @@ bool slot_dir_is_clean(struct slot_dir *d, time_us wall)
     return true;
 }
 
+/* What cannot be removed, such as files of another user or a mount, must not be seen by
+ * the next task. The next start of a node tries again. */
+static int put_aside(const char *path)
+{
+    for (unsigned i = 0; i < ASIDE_MAX; i++) {
+        CLEANUP(freep) char *aside = NULL;
+
+        if (asprintf(&aside, "%s.unclean-%u", path, i) < 0)
+            return -ENOMEM;
+        if (renameat2(AT_FDCWD, path, AT_FDCWD, aside, RENAME_NOREPLACE) == 0)
+            return 1;
+        if (errno != EEXIST)
+            return -errno;
+    }
+    return -EEXIST;
+}
+
+int slot_clear_path(const char *path)
+{
+    return remove_tree(path) == 0 ? 0 : put_aside(path);
+}
+
 int slot_dir_clean(struct slot_dir *d, time_us wall)
 {
-    int r = remove_tree(d->path);
+    int r = slot_clear_path(d->path);
 
     if (r < 0)
         return r;
     if (mkdir(d->path, 0700) < 0)
         return -errno;
     note_empty(d, wall);
-    return 0;
+    return r;
 }
 
 static int prepare_dir(struct slot *s, struct slot_dir *d, const char *name,
                        struct error *ret_error)
 {
+    int r;
+
     if (asprintf(&d->path, "%s/%s", s->dir, name) < 0)
         return -ENOMEM;
-    remove_tree(d->path);
-    return make_dir(d->path, ret_error);
+    r = slot_dir_clean(d, 0);
+    return r < 0 ? fail(ret_error, r, "cannot make %s: %s", d->path, strerror(-r)) : 0;
 }
 
 static void close_pipes(struct slot *s)
@@ -164,7 +162,7 @@ int slot_open(struct slot *s, uint32_t index, const char *data_dir,
             || asprintf(&s->log_path, "%s/log", s->dir) < 0))
         r = -ENOMEM;
     if (r == 0) {
-        remove_tree(s->in_path);
+        slot_clear_path(s->in_path);
         r = slot_renew_pipes(s);
         if (r < 0)
             fail(ret_error, r, "cannot make a pipe: %s", strerror(-r));
@@ -194,8 +192,7 @@ void slot_reset(struct slot *s)
     if (s->types)
         forget_types(s);
     free(TAKE(s->choice));
-    free(TAKE(s->links));
-    s->n_links = 0;
+    input_links_release(&s->links);
     if (s->log.fd >= 0) {
         close(s->log.fd);
         unlink(s->log_path);

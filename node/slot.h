@@ -24,6 +24,8 @@
 #include "flow/flow.h"
 #include "node/cgroup.h"
 #include "node/feed.h"
+#include "node/inputs.h"
+#include "node/remove.h"
 #include "proto/record.h"
 
 enum { SLOT_TOKEN_SIZE = 33 };
@@ -46,8 +48,8 @@ struct output_type {
 /* A folder of the slot that most tasks leave empty; see slot_dir_is_clean(). */
 struct slot_dir {
     char *path;
-    struct timespec mtime; /* when we last saw it empty */
-    bool is_settled;       /* mtime was old enough then to show any later change */
+    struct timespec ctime; /* when we last saw it empty */
+    bool is_settled;       /* it was old enough then to show any later change */
 };
 
 struct slot_log {
@@ -78,8 +80,7 @@ struct slot {
     char token[SLOT_TOKEN_SIZE];
     char *choice;            /* of `mesh next` */
     struct output_type *types;
-    struct digest *links;      /* blobs that were linked as inputs */
-    size_t n_links;
+    struct input_links links;
     struct slot_log log;
     struct attempt_record record; /* filled in as the attempt ends */
 };
@@ -98,12 +99,13 @@ void slot_reset(struct slot *s);
 /* Whether nothing was put into the folder since it was last empty. Costs one stat when
  * the folder is settled, one listing else. */
 bool slot_dir_is_clean(struct slot_dir *d, time_us wall);
-/* Removes what is in it. */
+/* Empties a path that the next task needs: 0; 1 when what was there could not be
+ * removed and was put aside, beside it; or a negative errno. */
+int slot_clear_path(const char *path);
+/* The same for a folder, which is there and empty after it. */
 int slot_dir_clean(struct slot_dir *d, time_us wall);
 
 /* Takes what was read from a pipe: counted, cut at bytes_max with a marker. Returns how
  * many of the bytes count. */
 size_t slot_log_add(struct slot *s, enum log_stream stream, time_us since_start,
                     const void *data, size_t len);
-/* Removes a folder and all below; missing is fine. Any thread. */
-int remove_tree(const char *path);

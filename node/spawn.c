@@ -2,6 +2,8 @@
 #include "node/spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +20,7 @@ enum { CHILD_STACK_SIZE = 64 << 10 };
 struct birth {
     const struct spawn *spawn;
     pid_t parent;
+    bool joins_group; /* the child itself: clone() cannot put it into one */
     int error;
     const char *failed_in;
 };
@@ -29,12 +32,20 @@ static int give_up(struct birth *b, const char *failed_in)
     _exit(127);
 }
 
+static bool join_group(int dir)
+{
+    int fd = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+    return fd >= 0 && write(fd, "0", 1) == 1;
+}
+
 /* Between clone and exec: system calls only, nothing that takes a lock or allocates. */
 static int child(void *arg)
 {
     struct birth *b = arg;
     const struct spawn *s = b->spawn;
     const struct rlimit no_core = { 0, 0 };
+    const struct rlimit files = { s->files_max, s->files_hard_max };
     struct rlimit address_space = { s->address_space_max, s->address_space_max };
     struct sigaction ignored_by_us = { .sa_handler = SIG_DFL };
     sigset_t none;
@@ -50,6 +61,10 @@ static int child(void *arg)
         return give_up(b, "setrlimit");
     if (s->address_space_max && setrlimit(RLIMIT_AS, &address_space) < 0)
         return give_up(b, "setrlimit");
+    if (s->files_max && setrlimit(RLIMIT_NOFILE, &files) < 0)
+        return give_up(b, "setrlimit");
+    if (b->joins_group && !join_group(s->cgroup_dir))
+        return give_up(b, "cgroup");
     if (s->cgroup_procs >= 0 && write(s->cgroup_procs, "0", 1) != 1)
         return give_up(b, "cgroup");
     for (int i = 0; i < 3; i++)
@@ -57,6 +72,8 @@ static int child(void *arg)
             return give_up(b, "dup2");
     if (chdir(s->cwd) < 0)
         return give_up(b, "chdir");
+    /* Ours are closed by exec, but not what we were started with. */
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execve(s->path, s->argv, s->envp);
@@ -148,6 +165,7 @@ static pid_t start(struct birth *b, int *ret_pidfd)
         return (pid_t)pid;
     /* Some container runtimes refuse clone3. All signals are blocked, so no handler of
      * ours runs in the child before exec resets it. */
+    b->joins_group = b->spawn->cgroup_dir >= 0;
     return clone(child, stack + sizeof(stack),
                  CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, b, ret_pidfd);
 }

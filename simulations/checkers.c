@@ -371,18 +371,60 @@ static void check_slots(struct checker *c, const struct node *n)
     }
 }
 
+static void check_step_views(struct checker *c, const struct node *n,
+                             const struct ledger_run *r)
+{
+    for (uint32_t step = 0; step < r->flow->n_all_steps; step++) {
+        CLEANUP(buffer_release) struct buffer why = BUFFER_INIT;
+        struct step_view view;
+        uint64_t n_running = 0;
+
+        for (uint32_t i = 0; i < CHECKER_SLOTS_MAX; i++)
+            n_running += c->slots[i].run == r && c->slots[i].task->id.step == step;
+        if (!node_step_of(n, &r->id, step, &view) || view.n_running != n_running)
+            checker_violation(c, "view",
+                              "step %s: %" PRIu64 " running tasks, not %" PRIu64,
+                              r->flow->steps[step].name, view.n_running, n_running);
+        if (node_why_waiting(n, &r->id, step, &why) && !why.len)
+            checker_violation(c, "view", "step %s waits and nothing says why",
+                              r->flow->steps[step].name);
+    }
+}
+
+static void check_counts_of(struct checker *c, const struct ledger_run *r,
+                            const struct run_view *view)
+{
+    struct oracle_summary s;
+
+    oracle_summarise(r, &s);
+    if (view->n_done != s.n_made + s.hooks_done || view->n_adopted != s.n_adopted
+        || view->n_attempts != s.n_attempts || view->n_skipped != s.n_skipped
+        || view->n_failed < s.n_failed || view->n_failed > s.n_tried_in_vain)
+        checker_violation(c, "view", "run %u: its counts are wrong",
+                          (unsigned)r->number);
+}
+
 static void check_view(struct checker *c, const struct node *n,
                        const struct ledger_run *r)
 {
     struct run_view view;
     bool is_there = node_run(n, &r->id, &view);
 
-    if (is_there != r->is_known)
+    if (is_there != r->is_known) {
         checker_violation(c, "view", "run %u is %s", (unsigned)r->number,
                           is_there ? "still known" : "not known");
-    else if (is_there && view.n_running != r->n_running)
+        return;
+    }
+    if (!is_there)
+        return;
+    if (view.n_running != r->n_running)
         checker_violation(c, "view", "run %u: %u running tasks, not %u",
                           (unsigned)r->number, (unsigned)view.n_running, r->n_running);
+    /* Slow: now and then is enough. */
+    if (!c->is_restoring && !r->is_held && c->n_checks % 8 == 0) {
+        check_counts_of(c, r, &view);
+        check_step_views(c, n, r);
+    }
 }
 
 void checker_stepped(struct checker *c, const struct node *n)

@@ -31,6 +31,7 @@ struct checker {
     size_t n_runs;
     struct checker_slot slots[CHECKER_SLOTS_MAX];
     uint64_t last_ticket;
+    bool is_restoring; /* the node has not seen all records yet */
     struct {
         struct ledger_run *run; /* NULL: no attempt is ending in this step */
         struct task_id task;

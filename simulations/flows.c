@@ -44,8 +44,10 @@ struct sketch {
     uint32_t n;
 };
 
+/* The steps of a scope that later ones may wait for. */
 struct exits {
     uint32_t steps[STEPS_ALL], n;
+    const struct exits *enclosing;
 };
 
 static bool chance(struct sketch *k, uint64_t in)
@@ -103,13 +105,15 @@ static void choose_predecessors(struct sketch *k, uint32_t step, uint32_t opener
 static void wait_for_enclosing(struct sketch *k, uint32_t step,
                                const struct exits *enclosing)
 {
-    uint32_t from;
+    for (; k->is_needs && enclosing; enclosing = enclosing->enclosing) {
+        uint32_t from;
 
-    if (!k->is_needs || !enclosing || !enclosing->n || !has(k, FEATURE_DOWN, 4))
-        return;
-    from = enclosing->steps[prng_below(k->prng, enclosing->n)];
-    if (!k->steps[from].is_switch)
-        wait_for(k, step, from);
+        if (!enclosing->n || !has(k, FEATURE_DOWN, 4))
+            continue;
+        from = enclosing->steps[prng_below(k->prng, enclosing->n)];
+        if (!k->steps[from].is_switch)
+            wait_for(k, step, from);
+    }
 }
 
 static void grow(struct sketch *k, unsigned depth, uint32_t opener,
@@ -138,7 +142,7 @@ static uint32_t open_scope(struct sketch *k, unsigned depth, uint32_t opener,
 static void grow(struct sketch *k, unsigned depth, uint32_t opener,
                  const struct exits *enclosing)
 {
-    struct exits exits = { .n = 0 };
+    struct exits exits = { .enclosing = enclosing };
     uint64_t units = depth ? 1 + prng_below(k->prng, 3) : FLOWS_STEPS_MAX;
 
     for (uint64_t i = 0; i < units && (i == 0 || k->n < k->n_wanted); i++) {
@@ -153,9 +157,24 @@ static void grow(struct sketch *k, unsigned depth, uint32_t opener,
     }
 }
 
+static bool says_needs(const struct sketch *k)
+{
+    for (uint32_t s = 0; s < k->n; s++)
+        for (uint32_t i = 0; i < k->steps[s].n_predecessors; i++)
+            if (!k->steps[k->steps[s].predecessors[i]].is_switch)
+                return true;
+    return false;
+}
+
 static void finish(struct sketch *k)
 {
     uint32_t n_sinks = 0, end;
+
+    /* Without a single `needs` it would be read as a flow with `next`. */
+    if (k->is_needs && !says_needs(k)) {
+        k->steps[0].is_switch = false;
+        wait_for(k, 1, 0);
+    }
 
     for (uint32_t s = 0; s < k->n; s++)
         n_sinks += !has_successor(k, s);
@@ -280,6 +299,8 @@ static void write_resources(struct sketch *k, struct buffer *out)
     if (chance(k, 4))
         buffer_printf(out, ", custom: {licence: %u}",
                       1 + (unsigned)prng_below(k->prng, 2));
+    else if (chance(k, 30))
+        buffer_puts(out, ", custom: {rig: 1}"); /* no node has one */
     buffer_putc(out, '}');
 }
 
@@ -302,7 +323,7 @@ static void write_step(struct sketch *k, uint32_t step, struct buffer *out)
         write_retry(k, out);
     if (has(k, FEATURE_TIMEOUT, 2))
         buffer_printf(out, ", timeout: %u", 5 + (unsigned)prng_below(k->prng, 30));
-    if (has(k, FEATURE_CATCH, 3))
+    if (!s->is_switch && has(k, FEATURE_CATCH, 3)) /* it would choose nothing */
         buffer_puts(out, ", catch: {var: failure}");
     if (has(k, FEATURE_CONCURRENCY, 2))
         buffer_printf(out, ", concurrency: %u", 1 + (unsigned)prng_below(k->prng, 3));

@@ -254,7 +254,6 @@ static void walk_scope(struct walk *w, uint32_t scope)
         case ORACLE_DONE:
             t = find(w->run, step, w->path, iteration);
             w->summary->n_done += iteration + 1;
-            w->summary->n_adopted += t->counted == VERDICT_ADOPTED;
             if (f->steps[step].foreach.kind)
                 walk_below(w, step, t);
             break;
@@ -276,17 +275,25 @@ static void walk_scope(struct walk *w, uint32_t scope)
     }
 }
 
+static void count_records(const struct ledger_run *r, struct oracle_summary *s)
+{
+    for (const struct ledger_task *t = r->tasks; t; t = t->hh.next) {
+        bool is_hook = r->flow->steps[t->id.step].is_hook;
+
+        s->n_attempts += t->n_attempts;
+        s->hooks_done += is_hook && t->counted;
+        s->hooks_failed += is_hook && !t->counted && t->n_attempts;
+        s->n_made += !is_hook && t->counted && t->counted != VERDICT_ADOPTED;
+        s->n_adopted += t->counted == VERDICT_ADOPTED;
+        s->n_tried_in_vain += !is_hook && !t->counted && t->n_attempts;
+    }
+}
+
 void oracle_summarise(const struct ledger_run *r, struct oracle_summary *ret)
 {
     struct walk w = { .run = r, .summary = ret };
 
     *ret = (struct oracle_summary){ .n_done = 0 };
-    for (struct ledger_task *t = r->tasks; t; t = t->hh.next) {
-        ret->n_attempts += t->n_attempts;
-        if (!r->flow->steps[t->id.step].is_hook)
-            continue;
-        ret->hooks_done += t->counted != 0;
-        ret->hooks_failed += !t->counted && t->n_attempts != 0;
-    }
+    count_records(r, ret);
     walk_scope(&w, 0);
 }

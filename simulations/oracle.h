@@ -29,9 +29,11 @@ bool oracle_retries(const struct step *s, const struct ledger_task *t);
 time_us oracle_delay(const struct step *s, const struct ledger_task *t);
 
 struct oracle_summary {
-    uint64_t n_done, n_adopted, n_failed, n_skipped, n_ready, n_waiting;
-    uint64_t n_attempts; /* records, hooks included */
+    /* By the flow, over all tasks that exist: those of a scope that was never opened do
+     * not. Iterations count, hooks do not. */
+    uint64_t n_done, n_failed, n_skipped, n_ready, n_waiting;
+    /* By the records. */
+    uint64_t n_made, n_adopted, n_tried_in_vain, n_attempts;
     uint64_t hooks_done, hooks_failed;
 };
-/* Over all tasks that exist; those of a scope that was never opened do not. */
 void oracle_summarise(const struct ledger_run *r, struct oracle_summary *ret);

@@ -25,27 +25,28 @@ static struct prng draw_for(uint64_t seed, uint64_t run_number,
     return p;
 }
 
-static const char *choose(const struct step *s, struct prng *p, unsigned faults)
+static const char *choose(const struct step *s, struct prng *p,
+                          const struct tasks_config *config)
 {
-    if (faults & FAULT_CHOICE && prng_below(p, 8) == 0)
+    if (config->faults & FAULT_CHOICE && prng_below(p, config->failure_in) == 0)
         return prng_below(p, 2) ? "nonsense" : NULL;
     return s->cases[prng_below(p, s->n_cases)].name;
 }
 
 static void plan_yield(struct task_plan *plan, const struct step *s, struct prng *p,
-                       unsigned faults)
+                       const struct tasks_config *config)
 {
     plan->reason = REASON_OK;
     if (s->foreach.kind == FOREACH_ARTIFACT) {
         plan->has_width = true;
         plan->width = prng_below(p, FLOWS_WIDTH_MAX + 1);
-        if (faults & FAULT_CHOICE && prng_below(p, 10) == 0) {
+        if (config->faults & FAULT_CHOICE && prng_below(p, config->failure_in) == 0) {
             plan->has_width = false;
-            plan->reason = REASON_WIDTH;
+            plan->reason = prng_below(p, 2) ? REASON_WIDTH : REASON_OK;
         }
     }
     if (s->switch_by)
-        plan->choice = choose(s, p, faults);
+        plan->choice = choose(s, p, config);
 }
 
 static void fail_with(struct task_plan *plan, enum reason reason)
@@ -105,7 +106,7 @@ struct task_plan tasks_plan(const struct tasks_config *config, const struct flow
         .exits_well = prng_below(&course, 4) == 0,
     };
 
-    plan_yield(&plan, s, &yield, faults);
+    plan_yield(&plan, s, &yield, config);
     plan.ignores_term = faults & FAULT_STUBBORN && prng_below(&course, 3) == 0;
     if (prng_below(&course, config->failure_in) == 0)
         plan_failure(&plan, &course, faults);

@@ -100,29 +100,46 @@ static struct happening next_happening(struct world *w)
 
 /* ---- faults ---- */
 
-static void send_stray(struct world *w)
+/* A run that goes on, to be disturbed; or one that nobody knows. */
+static struct run_id some_run(struct world *w)
 {
-    struct attempt_record record = { .reason = REASON_OK };
-    struct event event = { .now = w->now - w->clock_back, .wall = w->now };
-    uint64_t before = node_hash(w->node);
+    const struct user *u = &w->users[world_draw(w, w->n_users)];
+    struct ledger_run *r = checker_run(&w->checker, &u->run);
+
+    return r && r->is_known && !r->is_held ? u->run : (struct run_id){ .bytes = { 1 } };
+}
+
+static struct event stray_event(struct world *w, struct attempt_record *record)
+{
+    static const enum event_type types[] = {
+        EVENT_TASK_ENDED,      EVENT_CANCEL, EVENT_TICK,    EVENT_RESTORE_LOST,
+        EVENT_RESTORE_ATTEMPT, EVENT_ADOPT,  EVENT_RELEASE, EVENT_RESTORE_END,
+    };
+    struct event event = { .type = types[world_draw(w, ARRAY_SIZE(types))],
+                           .now = w->now - w->clock_back,
+                           .wall = w->now };
     uint32_t slot = (uint32_t)world_draw(w, CHECKER_SLOTS_MAX);
 
-    switch (world_draw(w, 4)) {
-    case 0:
-        event.type = EVENT_TASK_ENDED;
+    if (event.type != EVENT_CANCEL)
+        event.run = some_run(w);
+    record->run = event.run;
+    if (event.type == EVENT_TASK_ENDED) {
         event.u.ended.slot = w->slots[slot].is_used ? 1000 : slot;
-        event.u.ended.record = &record;
-        break;
-    case 1:
-        event.type = EVENT_CANCEL;
-        break;
-    case 2:
-        event.type = EVENT_RELEASE;
-        break;
-    default:
-        event.type = EVENT_RESTORE_LOST;
-        break;
+        event.u.ended.record = record;
+    } else if (event.type == EVENT_RESTORE_ATTEMPT || event.type == EVENT_ADOPT) {
+        event.u.attempt = record;
     }
+    return event;
+}
+
+static void send_stray(struct world *w)
+{
+    struct attempt_record record = { .verdict = VERDICT_DONE, .reason = REASON_OK };
+    struct event event = stray_event(w, &record);
+    uint64_t before = node_hash(w->node);
+
+    if (event.type == EVENT_TICK && node_deadline(w->node) <= event.now)
+        return;
     if (node_step(w->node, &event, &w->outbox) < 0)
         w->error = -ENOMEM;
     if (w->outbox.n || node_hash(w->node) != before)

@@ -87,9 +87,11 @@ static void draw_faults(struct world *w)
     if (world_draw(w, 4) == 0)
         w->faults &= (unsigned)prng_next(&w->prng);
     w->result->faults = w->faults;
-    w->tasks = (struct tasks_config){ .seed = prng_next(&w->prng),
-                                      .faults = w->faults,
-                                      .failure_in = 2 + world_draw(w, 30) };
+    w->tasks =
+        (struct tasks_config){ .seed = prng_next(&w->prng),
+                               .faults = w->faults,
+                               .failure_in =
+                                   2 + world_draw(w, world_draw(w, 2) ? 20 : 400) };
     w->n_crashes_left = (unsigned)(1 + world_draw(w, 6));
     w->crash_in = 2 + world_draw(w, world_draw(w, 2) ? 10 : 100);
     w->checker.slack = w->faults & FAULT_LATE ? TIME_MS(200) : 0;

@@ -184,9 +184,15 @@ static void restore(struct world *w)
 /* Who got no answer asks again, unless the node has the run after all. */
 static void ask_again(struct world *w)
 {
-    for (uint32_t i = 0; i < w->n_users; i++)
-        if (w->users[i].has_submitted && !w->users[i].is_accepted)
+    for (uint32_t i = 0; i < w->n_users; i++) {
+        struct user *u = &w->users[i];
+
+        if (!u->is_waiting)
+            continue;
+        u->is_waiting = false;
+        if (!u->is_accepted)
             world_later(w, world_draw(w, TIME_S(2)), HAPPENING_SUBMIT, i, 0);
+    }
 }
 
 void world_start_node(struct world *w)

@@ -310,7 +310,7 @@ static void plan_tick(struct world *w)
         return;
     if (w->faults & FAULT_LATE)
         late = world_draw(w, w->checker.slack);
-    world_later(w, (deadline > now ? deadline - now : 0) + late, HAPPENING_TICK, 0,
+    world_later(w, deadline + late > now ? deadline + late - now : 0, HAPPENING_TICK, 0,
                 w->tick_serial);
 }
 

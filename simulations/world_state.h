@@ -53,6 +53,7 @@ struct user {
     struct run_id run;      /* of the newest submission */
     uint64_t number;
     bool has_submitted, is_accepted, has_resumed;
+    bool is_waiting; /* for the answer to a submission */
     unsigned n_cancels;
     uint32_t max_workers; /* overrides, as in struct run_record */
     const char *on_failure;

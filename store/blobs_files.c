@@ -193,14 +193,29 @@ static int queue_file(struct blobs *b, int take_fd, const char *path,
     entry.mtime_ns = stat_mtime_ns(&st);
     if (!writer_sync_file(b->writer, take_fd, NULL, path))
         return -ENOMEM;
+    b->n_unsynced++;
     r = blob_enter(b, id, &entry, NULL);
     if (r == 0)
         blob_touch(b, id, &entry);
     return r;
 }
 
-int blob_place(struct blobs *b, const char *path, const struct digest *id,
-               uint64_t size)
+/* Who makes files faster than the disk syncs them waits here, without the lock. */
+static int wait_for_syncs(struct blobs *b)
+{
+    uint64_t ticket = 0;
+
+    pthread_mutex_lock(&b->lock);
+    if (b->n_unsynced >= BLOBS_UNSYNCED_MAX) {
+        ticket = b->ticket;
+        b->n_unsynced = 0;
+    }
+    pthread_mutex_unlock(&b->lock);
+    return ticket ? writer_wait(b->writer, ticket) : 0;
+}
+
+static int place(struct blobs *b, const char *path, const struct digest *id,
+                 uint64_t size)
 {
     CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     char final[PLACE_PATH_MAX];
@@ -260,12 +275,14 @@ static int temporary_make(struct blobs *b, uint64_t size, struct temporary *t)
 static int place_temporary(struct blobs *b, struct temporary *t,
                            const struct digest *id, uint64_t size)
 {
-    int r;
+    int r = wait_for_syncs(b);
 
+    if (r < 0)
+        return r;
     pthread_mutex_lock(&b->lock);
     r = blob_find_whole(b, id, size);
     if (r == -ENOENT) {
-        r = blob_place(b, t->path, id, size);
+        r = place(b, t->path, id, size);
         if (r == 0)
             t->path[0] = '\0';
     }
@@ -414,12 +431,14 @@ int blobs_copy_file(struct blobs *b, const char *path, uint64_t size,
 static int rename_large(struct blobs *b, const char *path, uint64_t size,
                         const struct digest *id)
 {
-    int r;
+    int r = wait_for_syncs(b);
 
+    if (r < 0)
+        return r;
     pthread_mutex_lock(&b->lock);
     r = blob_find_whole(b, id, size);
     if (r == -ENOENT)
-        r = blob_place(b, path, id, size);
+        r = place(b, path, id, size);
     pthread_mutex_unlock(&b->lock);
     return r;
 }

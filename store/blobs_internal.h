@@ -24,6 +24,9 @@ struct blob_entry {
 
 enum { BLOB_ENTRY_SIZE = 1 + 3 * 8, CHUNK_KEY_SIZE = DIGEST_SIZE + 4 };
 
+/* Each sync that waits holds a descriptor. */
+enum { BLOBS_UNSYNCED_MAX = 64 };
+
 /* Uses are noted when the last note is older. */
 enum { BLOB_TOUCH_MS = 3600 * 1000 };
 
@@ -58,7 +61,8 @@ struct blobs {
     bool is_watching;                    /* new notes are fresh */
     uint64_t disk_free, disk_checked_ms; /* the last look, less what was kept since */
     uint64_t ticket;                     /* of our last write */
-    atomic_bool has_no_reflink;          /* not under the lock */
+    unsigned n_unsynced;        /* files queued since all were known to be synced */
+    atomic_bool has_no_reflink; /* not under the lock */
 };
 
 /* -ENOENT; -EIO for an entry that cannot be read. With or without the lock. */
@@ -81,9 +85,6 @@ void blob_touch(struct blobs *b, const struct digest *id, struct blob_entry *ent
 int blob_has_room(struct blobs *b, uint64_t size, bool takes_disk);
 /* 0 if it is here and whole; -ENOENT if it is to be made (again). */
 int blob_find_whole(struct blobs *b, const struct digest *id, uint64_t size);
-/* Give a file its place and queue its sync and entry. */
-int blob_place(struct blobs *b, const char *path, const struct digest *id,
-               uint64_t size);
 
 /* Without it: */
 int blob_put_small(struct blobs *b, const struct digest *id, const void *data,

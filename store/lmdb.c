@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <lmdb.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -512,45 +513,112 @@ static int open_shrinking(struct lmdb *s, const char *path, size_t map_bytes)
     return rc;
 }
 
+/* ---- a file that is too short ---- */
+
+/* LMDB ends the process when a page is not what it must be; a walk jumps out instead.
+ */
+struct walk {
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    const char *end; /* of the file's bytes in the map */
+    jmp_buf out;
+};
+
+static _Thread_local struct walk *walking;
+
+static void jump_out(MDB_env *env, const char *message)
+{
+    (void)env;
+    (void)message;
+    if (walking)
+        longjmp(walking->out, 1);
+}
+
+static int walk_table(struct walk *w, MDB_dbi table)
+{
+    MDB_val key, value;
+    int rc = mdb_cursor_open(w->txn, table, &w->cursor);
+
+    while (rc == 0) {
+        rc = mdb_cursor_get(w->cursor, &key, &value, MDB_NEXT);
+        if (rc == 0 && (const char *)value.mv_data + value.mv_size > w->end)
+            rc = MDB_CORRUPTED;
+    }
+    if (w->cursor)
+        mdb_cursor_close(TAKE(w->cursor));
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* LMDB's own two tables, the free pages and the names of ours, come first. */
+static int walk_tables(struct walk *w)
+{
+    int rc = walk_table(w, 0);
+
+    if (rc == 0)
+        rc = walk_table(w, 1);
+    for (int i = 1; rc == 0 && i < STORE_TABLES_END; i++) {
+        MDB_dbi table;
+
+        rc = mdb_dbi_open(w->txn, table_names[i], 0, &table);
+        if (rc == 0)
+            rc = walk_table(w, table);
+        else if (rc == MDB_NOTFOUND)
+            rc = 0;
+    }
+    return rc;
+}
+
+static int walk_to(struct lmdb *s, size_t size)
+{
+    struct walk w = { .txn = NULL };
+    uintptr_t from, to;
+    int rc;
+
+    if (!find_map(s, &from, &to))
+        return -EIO;
+    w.end = (const char *)from + size;
+    rc = mdb_env_set_assert(s->env, jump_out);
+    if (rc == 0)
+        rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &w.txn);
+    if (rc)
+        return translate(rc);
+    walking = &w;
+    rc = setjmp(w.out) ? MDB_CORRUPTED : walk_tables(&w);
+    walking = NULL;
+    if (w.cursor)
+        mdb_cursor_close(w.cursor);
+    mdb_txn_abort(w.txn);
+    return translate(rc);
+}
+
 /* A page of the map that lies behind the end of the file is a SIGBUS. A file that is
- * too short is made long enough; what is missing then reads as zeros, which LMDB and
- * the checksums above it find. *ret_is_short also when only pages were cut that nobody
- * uses, which happens: then all is well. */
-static int heal_length(struct lmdb *s, bool *ret_is_short)
+ * too short is made long enough, and all that is in use must lie before its old end:
+ * LMDB does not always write the last pages it took, when it gave them back at once.
+ * One that is damaged is left as it was. */
+static int check_length(struct lmdb *s)
 {
     mdb_filehandle_t fd;
     MDB_envinfo info;
     MDB_stat stat;
     struct stat st;
     off_t wanted;
+    int r;
 
     if (mdb_env_get_fd(s->env, &fd) || mdb_env_info(s->env, &info)
         || mdb_env_stat(s->env, &stat) || fstat(fd, &st) < 0)
         return -EIO;
     wanted = (off_t)(info.me_last_pgno + 1) * (off_t)stat.ms_psize;
-    *ret_is_short = st.st_size < wanted;
-    if (*ret_is_short && ftruncate(fd, wanted) < 0)
+    if (st.st_size >= wanted)
+        return 0;
+    if (ftruncate(fd, wanted) < 0)
         return -errno;
-    return 0;
-}
-
-static int look_at(void *arg, struct span key, struct span value)
-{
-    (void)key;
-    (void)value;
-    (void)arg;
-    return 0;
-}
-
-static int walk_tables(struct lmdb *s)
-{
-    const struct span all = { .data = NULL };
-    int r = 0;
-
-    for (int i = 1; r == 0 && atomic_load(&s->is_made) && i < STORE_TABLES_END; i++)
-        r = lmdb_scan(&s->store, (enum store_table)i, all, all, look_at, NULL);
+    r = walk_to(s, (size_t)st.st_size);
+    if (r < 0 && ftruncate(fd, st.st_size) < 0)
+        return -errno;
     return r;
 }
+
+/* ---- the tables ---- */
 
 static int load_tables(struct lmdb *s)
 {
@@ -598,18 +666,15 @@ static int check_version(struct lmdb *s, const char *path, struct error *ret_err
 static int load(struct lmdb *s, const char *path, size_t map_bytes,
                 struct error *ret_error)
 {
-    bool is_short = false;
     int r, n_dead;
 
     r = translate(open_shrinking(s, path, map_bytes));
     if (r == 0)
         r = translate(mdb_reader_check(s->env, &n_dead));
     if (r == 0)
-        r = heal_length(s, &is_short);
+        r = check_length(s);
     if (r == 0)
         r = load_tables(s);
-    if (r == 0 && is_short)
-        r = walk_tables(s);
     if (r == -EBADMSG)
         return fail(ret_error, r, "%s is damaged", path);
     if (r < 0)

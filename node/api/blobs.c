@@ -111,8 +111,8 @@ int blobs_missing_work(struct request *r)
     CLEANUP(missing_body_release) struct missing_body b = { .ids = NULL };
     struct emit e = { .out = &r->reply.body };
     struct error why = { .text = "" };
-    int error = missing_body_read(buffer_text(&r->body.memory), r->body.memory.len, &b,
-                                  &why);
+    int error =
+        missing_body_read(buffer_text(&r->body.memory), r->body.memory.len, &b, &why);
 
     if (error == -EINVAL)
         return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "%s", why.text);
@@ -160,7 +160,8 @@ static int reply_missing(struct request *r, size_t n_missing, const struct buffe
     struct emit e = { .out = &r->reply.body };
     char sentence[128];
 
-    snprintf(sentence, sizeof(sentence), "%zu blobs of this tree are not here", n_missing);
+    snprintf(sentence, sizeof(sentence), "%zu blobs of this tree are not here",
+             n_missing);
     emit_open(&e, NULL, '{');
     emit_text(&e, "error", sentence);
     emit_text(&e, "hint", "PUT /v1/blobs/ID first; 'missing' lists up to 100 of them");

@@ -88,15 +88,16 @@ static int read_object(const json_t *json, const struct field *fields, size_t n,
 
     if (!json_is_object(json))
         return fail(error, -EINVAL, "the body must be a JSON object");
-    json_object_foreach((json_t *)json, name, value) {
+    json_object_foreach((json_t *)json, name, value)
+    {
         const struct field *f = find_field(fields, n, name);
         int r;
 
         if (!f)
             return fail(error, -EINVAL, "there is no field '%.64s'", name);
         r = json_is_null(value) && !f->is_required
-              ? 0
-              : f->read(value, name, (char *)base + f->offset, error);
+                ? 0
+                : f->read(value, name, (char *)base + f->offset, error);
         if (r < 0)
             return r;
     }
@@ -153,8 +154,9 @@ static int read_parameter(const json_t *value, struct record_parameter *p,
     struct error why = { .text = "" };
 
     if (!json_is_object(value))
-        return fail(error, -EINVAL, "field 'parameters' must be a list of "
-                                    "{\"name\": ..., \"value\": ...}");
+        return fail(error, -EINVAL,
+                    "field 'parameters' must be a list of "
+                    "{\"name\": ..., \"value\": ...}");
     if (read_object(value, fields, sizeof(fields) / sizeof(fields[0]), p, &why) < 0)
         return fail(error, -EINVAL, "field 'parameters': %s", why.text);
     return 0;
@@ -213,8 +215,9 @@ int submission_body_read(const char *data, size_t len, struct submission_body *r
                         sizeof(submission_fields) / sizeof(submission_fields[0]), &b,
                         ret_error);
     if (r == 0 && b.step && !b.origin)
-        r = fail(ret_error, -EINVAL, "field 'step' needs field 'origin': the run to "
-                                     "resume");
+        r = fail(ret_error, -EINVAL,
+                 "field 'step' needs field 'origin': the run to "
+                 "resume");
     if (r < 0)
         return r;
     *ret = b;

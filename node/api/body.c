@@ -14,8 +14,9 @@ static const char name_prefix[] = "upload-";
 void body_init(struct body *b, enum body_kind kind, uint64_t bytes_max,
                const char *spool_dir)
 {
-    *b = (struct body){ .kind = kind, .bytes_max = bytes_max, .fd = -1,
-                        .spool_dir = spool_dir };
+    *b = (struct body){
+        .kind = kind, .bytes_max = bytes_max, .fd = -1, .spool_dir = spool_dir
+    };
 }
 
 void body_release(struct body *b)
@@ -76,7 +77,7 @@ static bool wants_file(const struct body *b, size_t len)
     if (b->path)
         return false;
     return b->kind == BODY_FILE
-        || (b->kind == BODY_SPOOL && b->memory.len + len > BODY_MEMORY_MAX);
+           || (b->kind == BODY_SPOOL && b->memory.len + len > BODY_MEMORY_MAX);
 }
 
 static int add(struct body *b, const void *data, size_t len)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* content - an artifact as an answer: its bytes, with headers that say what they are. */
+/* content - an artifact as an answer: its bytes, with headers that say what they are.
+ */
 #pragma once
 
 #include "node/api/request.h"

@@ -4,14 +4,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define NAME_OF(names, value)                                                          \
+#define NAME_OF(names, value) \
     ((size_t)(value) < ARRAY_SIZE(names) && (names)[value] ? (names)[value] : "unknown")
 
 const char *event_name(enum feed_type type)
 {
     static const char *const names[] = {
-        [FEED_RUN_STARTED] = "run_started", [FEED_TASK_STARTED] = "task_started",
-        [FEED_LOG] = "log",                 [FEED_TASK_ENDED] = "task_ended",
+        [FEED_RUN_STARTED] = "run_started",
+        [FEED_TASK_STARTED] = "task_started",
+        [FEED_LOG] = "log",
+        [FEED_TASK_ENDED] = "task_ended",
         [FEED_RUN_ENDED] = "run_ended",
     };
 
@@ -21,8 +23,8 @@ const char *event_name(enum feed_type type)
 const char *verdict_name(enum verdict v)
 {
     static const char *const names[] = {
-        [VERDICT_DONE] = "done",     [VERDICT_FAILED] = "failed",
-        [VERDICT_LOST] = "lost",     [VERDICT_CAUGHT] = "caught",
+        [VERDICT_DONE] = "done",       [VERDICT_FAILED] = "failed",
+        [VERDICT_LOST] = "lost",       [VERDICT_CAUGHT] = "caught",
         [VERDICT_ADOPTED] = "adopted",
     };
 

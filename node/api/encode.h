@@ -22,7 +22,7 @@ struct step_about {
 struct run_about {
     const struct run_record *record;
     const struct run_end_record *end; /* NULL: it has not ended */
-    const char *state;                /* "running", "stopping", "interrupted", "ended" */
+    const char *state; /* "running", "stopping", "interrupted", "ended" */
     time_us started;
     struct task_counts tasks;
     uint64_t attempts;

@@ -68,8 +68,8 @@ static int subscribe(struct event_stream *s, uint64_t since)
 {
     struct feed *feed = runtime_feed(s->request->rt);
 
-    s->subscriber = feed_subscribe(
-        feed, s->is_of_run ? &s->request->run : NULL, since, on_event, s);
+    s->subscriber = feed_subscribe(feed, s->is_of_run ? &s->request->run : NULL, since,
+                                   on_event, s);
     return s->subscriber ? 0 : -ENOMEM;
 }
 

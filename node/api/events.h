@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* events - GET /v1/events: what happens, as it happens, to any number of clients.
  *
- * Each stream has a queue of at most EVENTS_QUEUE_MAX bytes; behind it stands the feed's
- * own ring. A full queue skips events and reads them out of the ring when the client
- * has taken what was queued:
+ * Each stream has a queue of at most EVENTS_QUEUE_MAX bytes; behind it stands the
+ * feed's own ring. A full queue skips events and reads them out of the ring when the
+ * client has taken what was queued:
  *
  *     feed --event--> [ queue ]---> client          keeping up
  *     feed --event-x  [ full  ]---> client          behind: `skipped` is the first lost

@@ -11,7 +11,7 @@
 #include "node/api/number.h"
 
 enum {
-    BLOCK_SIZE = 32 << 10, /* of what is made while it is sent */
+    BLOCK_SIZE = 32 << 10,  /* of what is made while it is sent */
     DROPPED_MAX = 64 << 20, /* bytes of a refused body that are read, to be polite */
 };
 
@@ -158,8 +158,8 @@ static struct MHD_Response *make_response(struct request *r)
     char *data;
 
     if (reply->read || reply->stream.fill)
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, on_read, r,
-                                                 NULL);
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, on_read,
+                                                 r, NULL);
     if (reply->fd >= 0) {
         response = MHD_create_response_from_fd_at_offset64(reply->part.len, reply->fd,
                                                            reply->part.offset);
@@ -273,8 +273,8 @@ static enum MHD_Result check_query(void *arg, enum MHD_ValueKind kind, const cha
     if (r->reply.status)
         return MHD_NO;
     if (!word_is_among(name, r->route->query))
-        reply_error(r, MHD_HTTP_BAD_REQUEST, r->route->query, "there is no '?%.64s' here",
-                    name);
+        reply_error(r, MHD_HTTP_BAD_REQUEST, r->route->query,
+                    "there is no '?%.64s' here", name);
     else if (!value)
         reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'?%.64s=' has no value", name);
     return MHD_YES;
@@ -285,15 +285,16 @@ static bool refuse_path(struct request *r, const char *method, const char *path,
 {
     struct route_match other;
     char hint[160];
-    bool is_elsewhere =
-        r->is_task
-            ? router_find(user_routes, n_user_routes, method_parse(method), path, &other)
-                  == 0
-            : router_find(task_routes, n_task_routes, method_parse(method), path, &other)
-                  == 0;
+    bool is_elsewhere = r->is_task ? router_find(user_routes, n_user_routes,
+                                                 method_parse(method), path, &other)
+                                         == 0
+                                   : router_find(task_routes, n_task_routes,
+                                                 method_parse(method), path, &other)
+                                         == 0;
 
     if (is_elsewhere && r->is_task)
-        reply_error(r, MHD_HTTP_FORBIDDEN, NULL, "a task may not %s %.200s", method, path);
+        reply_error(r, MHD_HTTP_FORBIDDEN, NULL, "a task may not %s %.200s", method,
+                    path);
     else if (is_elsewhere)
         reply_error(r, MHD_HTTP_FORBIDDEN, "ask from inside a task, by $MESH_CHANNEL",
                     "%.200s is for tasks", path);
@@ -365,7 +366,8 @@ static bool has_room(struct request *r, uint64_t size)
         return true;
     if (size < usage.disk_free_bytes
         && (!usage.quota_bytes
-            || (usage.bytes < usage.quota_bytes && size <= usage.quota_bytes - usage.bytes)))
+            || (usage.bytes < usage.quota_bytes
+                && size <= usage.quota_bytes - usage.bytes)))
         return true;
     reply_errno(r, -ENOSPC, "the content");
     return false;
@@ -390,8 +392,8 @@ static bool open_request(struct request *r, const char *method, const char *path
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     enum peer peer = info ? (enum peer)(uintptr_t)info->socket_context : PEER_UNKNOWN;
     bool is_allowed = r->is_task && peer != PEER_STRANGER && peer != PEER_UNKNOWN
-                        ? auth_task(r)
-                        : auth_user(r, peer);
+                          ? auth_task(r)
+                          : auth_user(r, peer);
 
     if (atomic_load(&r->api->is_stopping)) {
         reply_errno(r, -ECANCELED, "");
@@ -400,7 +402,8 @@ static bool open_request(struct request *r, const char *method, const char *path
     return is_allowed && find_route(r, method, path) && check_length(r);
 }
 
-static struct request *request_new(struct listener *l, struct MHD_Connection *connection)
+static struct request *request_new(struct listener *l,
+                                   struct MHD_Connection *connection)
 {
     struct request *r = calloc(1, sizeof(*r));
     struct api *api = l->api;

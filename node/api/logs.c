@@ -9,12 +9,12 @@
 #include "node/api/nouns.h"
 #include "node/api/number.h"
 #include "node/api/source.h"
+#include "node/attempt_reader.h"
 #include "node/log.h"
 
 enum {
     LOG_READ_BYTES = 256 << 10,
     LOG_PIECE_BYTES_MAX = 4 << 20, /* more cannot be a piece: the log is damaged */
-    BATCH_MAX = 64,                /* records that are copied out of one scan */
 };
 
 /* Up to three bytes of a character whose rest comes with the next piece. */
@@ -26,72 +26,22 @@ struct carry {
 struct log_reader {
     bool is_raw;
     enum log_stream only; /* 0: both */
-    struct record_key prefix, next; /* the records to read from; next.len 0: the first */
-    bool has_all_records;
-
-    struct attempt_record batch[BATCH_MAX];
-    size_t n, at; /* in batch: how many; the one that is read */
-    bool has_attempt; /* ?attempt= */
-    uint32_t attempt;
+    bool has_attempt;     /* ?attempt= */
+    uint32_t number;
+    struct attempt_reader records;
+    const struct attempt_record *attempt; /* whose log is read; NULL: between two */
 
     struct buffer window; /* bytes of the log that are no whole piece yet */
     uint64_t offset;      /* of the blob: what was read of it */
-    bool is_open;
     struct carry carry[LOG_STDERR + 1];
 };
-
-static void batch_clear(struct log_reader *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        attempt_record_release(&l->batch[i]);
-    l->n = l->at = 0;
-}
 
 static void reader_release(void *data)
 {
     struct log_reader *l = data;
 
-    batch_clear(l);
+    attempt_reader_release(&l->records);
     buffer_release(&l->window);
-}
-
-/* ---- records ---- */
-
-static int keep_record(void *arg, struct span key, struct span value)
-{
-    struct log_reader *l = arg;
-    struct attempt_record a = { .attempt = 0 };
-    int error;
-
-    if (l->n == BATCH_MAX)
-        return 1;
-    error = attempt_record_decode(value.data, value.len, &a);
-    if (error == 0)
-        error = attempt_key_decode(key.data, key.len, &a.run, &a.task, &a.attempt);
-    if (error < 0) {
-        attempt_record_release(&a);
-        return error;
-    }
-    l->next = attempt_key(&a.run, &a.task, a.attempt);
-    l->next.bytes[l->next.len++] = 0;
-    if (a.log.size == 0 || (l->has_attempt && a.attempt != l->attempt)) {
-        attempt_record_release(&a);
-        return 0;
-    }
-    l->batch[l->n++] = a;
-    return 0;
-}
-
-static int read_batch(struct request *r, struct log_reader *l)
-{
-    int error;
-
-    batch_clear(l);
-    error = writer_scan(runtime_writer(r->rt), STORE_RECORDS,
-                        (struct span){ l->prefix.bytes, l->prefix.len },
-                        (struct span){ l->next.bytes, l->next.len }, keep_record, l);
-    l->has_all_records = error == 0;
-    return error < 0 ? error : 0;
 }
 
 /* ---- pieces ---- */
@@ -125,8 +75,6 @@ static size_t unfinished(const uint8_t *bytes, size_t len)
         if (*at < 0xc2)
             return 0;
         memcpy(whole, at, n);
-        if (n > 1 && (*at == 0xe0 || *at == 0xf0))
-            return n; /* its second byte was looked at when it was whole */
         if (n == 1 && *at == 0xe0)
             whole[1] = 0xa0;
         if (n == 1 && *at == 0xf0)
@@ -139,7 +87,7 @@ static size_t unfinished(const uint8_t *bytes, size_t len)
 static int put_text(struct request *r, struct log_reader *l, const struct log_piece *p,
                     struct buffer *out)
 {
-    const struct attempt_record *a = &l->batch[l->at];
+    const struct attempt_record *a = l->attempt;
     struct carry *carry = &l->carry[p->stream];
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
     struct emit e = { .out = out };
@@ -163,7 +111,7 @@ static int put_text(struct request *r, struct log_reader *l, const struct log_pi
 static void flush_carry(struct request *r, struct log_reader *l, struct buffer *out)
 {
     for (enum log_stream s = LOG_STDOUT; s <= LOG_STDERR; s++) {
-        const struct attempt_record *a = &l->batch[l->at];
+        const struct attempt_record *a = l->attempt;
         struct log_piece last = { .stream = s };
         struct emit e = { .out = out };
 
@@ -197,7 +145,7 @@ static int put_pieces(struct request *r, struct log_reader *l, struct buffer *ou
 
 static int read_more(struct request *r, struct log_reader *l, bool *ret_is_end)
 {
-    const struct log_ref *log = &l->batch[l->at].log;
+    const struct log_ref *log = &l->attempt->log;
     size_t before = l->window.len;
     int error = 0;
 
@@ -213,7 +161,7 @@ static int read_more(struct request *r, struct log_reader *l, bool *ret_is_end)
 
 static void say_damaged(struct request *r, struct log_reader *l, struct buffer *out)
 {
-    const struct attempt_record *a = &l->batch[l->at];
+    const struct attempt_record *a = l->attempt;
     struct emit e = { .out = out };
 
     if (l->is_raw)
@@ -240,7 +188,8 @@ static int put_log(struct request *r, struct log_reader *l, struct buffer *out)
         error = 0;
     if (error < 0)
         return error;
-    if (is_damaged || (is_end && l->window.len) || l->window.len > LOG_PIECE_BYTES_MAX) {
+    if (is_damaged || (is_end && l->window.len)
+        || l->window.len > LOG_PIECE_BYTES_MAX) {
         say_damaged(r, l, out);
         is_damaged = true;
     }
@@ -248,9 +197,26 @@ static int put_log(struct request *r, struct log_reader *l, struct buffer *out)
         flush_carry(r, l, out);
         buffer_clear(&l->window);
         l->offset = 0;
-        l->at++;
+        l->attempt = NULL;
     }
     return 0;
+}
+
+/* Opens the next log that was asked for: 1, 0 behind the last. */
+static int next_log(struct request *r, struct log_reader *l)
+{
+    const struct attempt_record *a;
+    int n;
+
+    while ((n = attempt_reader_next(&l->records, &a)) > 0) {
+        if (a->task.step >= r->flow->n_all_steps)
+            return -EBADMSG;
+        if (a->log.size == 0 || (l->has_attempt && a->attempt != l->number))
+            continue;
+        l->attempt = a;
+        break;
+    }
+    return n;
 }
 
 static int fill(struct request *r, struct buffer *out)
@@ -258,20 +224,18 @@ static int fill(struct request *r, struct buffer *out)
     struct log_reader *l = r->data;
 
     while (out->len < LOG_READ_BYTES) {
-        int error = 0;
+        int n;
 
         if (atomic_load(r->is_stopping))
             return -ECANCELED;
-        if (l->at < l->n) {
-            if (l->batch[l->at].task.step >= r->flow->n_all_steps)
-                return -EBADMSG;
-            error = put_log(r, l, out);
-        } else if (l->has_all_records)
-            return 0;
-        else
-            error = read_batch(r, l);
-        if (error < 0)
-            return error;
+        if (!l->attempt) {
+            n = next_log(r, l);
+            if (n <= 0)
+                return n;
+        }
+        n = put_log(r, l, out);
+        if (n < 0)
+            return n;
     }
     return 1;
 }
@@ -294,7 +258,7 @@ int logs_list(struct request *r)
     if (stream)
         l->only = strcmp(stream, "stdout") == 0 ? LOG_STDOUT : LOG_STDERR;
     l->has_attempt = request_query(r, "attempt") != NULL;
-    l->attempt = (uint32_t)attempt;
+    l->number = (uint32_t)attempt;
     return source_begin(r);
 }
 
@@ -302,22 +266,23 @@ int logs_list_work(struct request *r)
 {
     const char *step = request_query(r, "step"), *task = request_query(r, "task");
     struct log_reader *l = r->data;
+    struct record_key prefix = attempts_of_run(&r->run);
     struct task_id id;
 
     if (!source_flow(r))
         return 0;
-    l->prefix = attempts_of_run(&r->run);
     if (task && !step)
         return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'task' needs 'step'");
     if (task) {
         if (!source_task(r, step, task, &id))
             return 0;
-        l->prefix = attempts_of_task(&r->run, &id);
+        prefix = attempts_of_task(&r->run, &id);
     } else if (step) {
         if (!source_step(r, step, &id.step))
             return 0;
-        l->prefix = attempts_of_step(&r->run, id.step);
+        prefix = attempts_of_step(&r->run, id.step);
     }
+    attempt_reader_init(&l->records, runtime_writer(r->rt), &prefix);
     r->reply.stream.fill = fill;
     return reply_stream(r, "application/x-ndjson");
 }
@@ -330,23 +295,25 @@ static int keep_newest(void *arg, struct span key, struct span value)
 
     (void)value;
     l->has_attempt = true;
-    return attempt_key_decode(key.data, key.len, &run, &task, &l->attempt);
+    return attempt_key_decode(key.data, key.len, &run, &task, &l->number);
 }
 
 /* The bytes of one attempt: the newest that has ended, unless another is named. */
 int logs_raw_work(struct request *r)
 {
     struct log_reader *l = r->data;
+    struct record_key prefix;
     struct task_id id;
     int error = 0;
 
     if (!source_flow(r) || !source_task(r, r->params[1], r->params[2], &id))
         return 0;
     l->is_raw = true;
-    l->prefix = attempts_of_task(&r->run, &id);
+    prefix = attempts_of_task(&r->run, &id);
+    attempt_reader_init(&l->records, runtime_writer(r->rt), &prefix);
     if (!l->has_attempt)
         error = writer_scan(runtime_writer(r->rt), STORE_RECORDS,
-                            (struct span){ l->prefix.bytes, l->prefix.len },
+                            (struct span){ prefix.bytes, prefix.len },
                             (struct span){ NULL, 0 }, keep_newest, l);
     if (error < 0)
         return reply_errno(r, error, "an attempt's record");

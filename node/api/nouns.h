@@ -43,11 +43,8 @@ int events_get(struct request *r);
 /* maintenance.c */
 int verify_post(struct request *r);
 int verify_post_work(struct request *r);
-int gc_post(struct request *r);
 int gc_post_work(struct request *r);
-int gc_post_end(struct request *r);
 /* task.c */
-int task_artifact_get(struct request *r);
 int task_artifact_get_work(struct request *r);
 int task_artifact_put(struct request *r);
 int task_artifact_put_work(struct request *r);

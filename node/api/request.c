@@ -228,8 +228,7 @@ static int choose_part(struct request *r, const struct digest *id, uint64_t size
                  ret_part->offset, ret_part->offset + ret_part->len - 1, size);
     else
         snprintf(text, sizeof(text), "bytes */%" PRIu64, size);
-    if (kind != RANGE_WHOLE
-        && reply_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text) < 0)
+    if (kind != RANGE_WHOLE && reply_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text) < 0)
         return -ENOMEM;
     return kind;
 }
@@ -272,8 +271,8 @@ int reply_bytes(struct request *r, const struct digest *id, const void *data,
     error = kind < 0 ? kind : fill_part(r, id, data, part);
     if (error < 0)
         return reply_errno(r, error, "the content");
-    return reply_body(
-        r, kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, bytes_type);
+    return reply_body(r, kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK,
+                      bytes_type);
 }
 
 int reply_stream(struct request *r, const char *content_type)

@@ -62,7 +62,7 @@ struct request {
     struct MHD_Connection *connection;
     const struct route *route;
     char *params[ROUTE_PARAMS_MAX];
-    bool is_task;        /* it came over the task socket */
+    bool is_task;                   /* it came over the task socket */
     struct channel_attempt attempt; /* is_task */
     char *token;
     struct body body;
@@ -83,7 +83,7 @@ struct request {
         STAGE_SENDING,
     } stage;
     bool is_suspended, is_woken;
-    size_t n_dropped; /* bytes of a body that is refused */
+    size_t n_dropped;             /* bytes of a body that is refused */
     struct request *next, **link; /* in the api's list */
 };
 

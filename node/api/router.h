@@ -35,7 +35,8 @@ struct request;
 struct route {
     enum method method;
     const char *pattern;
-    const char *query; /* the names that may be asked, with spaces between; NULL: none */
+    const char
+        *query; /* the names that may be asked, with spaces between; NULL: none */
     enum body_kind body;
     uint64_t body_bytes_max;
     int (*begin)(struct request *r);

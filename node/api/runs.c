@@ -22,8 +22,11 @@ static void fill_view(struct run_about *about, const struct run_view *view)
     about->started = view->started_wall;
     about->attempts = view->n_attempts;
     about->tasks = (struct task_counts){
-        .done = view->n_done, .running = view->n_running, .failed = view->n_failed,
-        .waiting = view->n_waiting, .skipped = view->n_skipped,
+        .done = view->n_done,
+        .running = view->n_running,
+        .failed = view->n_failed,
+        .waiting = view->n_waiting,
+        .skipped = view->n_skipped,
         .adopted = view->n_adopted,
     };
 }
@@ -34,7 +37,8 @@ static void fill_end(struct run_about *about, const struct run_end_record *end)
     about->state = "ended";
     about->started = end->started_wall;
     about->attempts = end->n_attempts;
-    about->tasks = (struct task_counts){ .done = end->n_done, .failed = end->n_failed,
+    about->tasks = (struct task_counts){ .done = end->n_done,
+                                         .failed = end->n_failed,
                                          .skipped = end->n_skipped,
                                          .adopted = end->n_adopted };
 }
@@ -141,8 +145,8 @@ int runs_get_work(struct request *r)
     if (error == 0)
         error = name_steps(r->flow, &steps);
     if (error == 0)
-        error = tally_run(runtime_writer(r->rt), &r->run, steps.n, r->is_stopping,
-                          &tally);
+        error =
+            tally_run(runtime_writer(r->rt), &r->run, steps.n, r->is_stopping, &tally);
     if (error < 0)
         return reply_errno(r, error, "the run's record");
     count_steps(&tally, &steps);
@@ -379,7 +383,8 @@ int runs_graph_work(struct request *r)
         flow_write_dot(r->flow, &r->reply.body);
     else
         flow_write_json(r->flow, &r->reply.body);
-    return reply_body(r, MHD_HTTP_OK, is_dot ? "text/vnd.graphviz" : "application/json");
+    return reply_body(r, MHD_HTTP_OK,
+                      is_dot ? "text/vnd.graphviz" : "application/json");
 }
 
 /* ---- POST /v1/runs/RUN/cancel ---- */

@@ -60,14 +60,15 @@ static struct MHD_Daemon *start_daemon(struct listener *l, int listen_fd)
 
     if (fd < 0)
         return NULL;
-    daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, exchange_on_request, l,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)CONNECTION_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED,
-        exchange_on_completed, l, MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection,
-        l, MHD_OPTION_END);
+    daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+                         exchange_on_request, l, MHD_OPTION_LISTEN_SOCKET, fd,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
+                         MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, l,
+                         MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, l,
+                         MHD_OPTION_END);
     if (!daemon)
         close(fd);
     return daemon;
@@ -156,8 +157,9 @@ static size_t api_clients(const struct api *api)
     size_t n = 0;
 
     for (size_t i = 0; i < api->n_listeners; i++) {
-        const union MHD_DaemonInfo *info = MHD_get_daemon_info(
-            api->listeners[i].daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+        const union MHD_DaemonInfo *info =
+            MHD_get_daemon_info(api->listeners[i].daemon,
+                                MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
 
         n += info ? info->num_connections : 0;
     }

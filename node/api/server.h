@@ -28,7 +28,7 @@ struct listener {
     bool is_task;
 };
 
-struct events; /* events.c: the open event streams */
+struct events;  /* events.c: the open event streams */
 struct uploads; /* uploads.c: blobs that are in no record yet */
 
 struct api {
@@ -40,7 +40,6 @@ struct api {
     struct request *requests;
     struct events *events;
     struct uploads *uploads;
-    bool is_sweeping; /* one gc at a time */
 
     /* Threads that work for a request; api_stop() waits for them. */
     pthread_mutex_t lock;

@@ -4,6 +4,7 @@
 #include <microhttpd.h>
 #include <string.h>
 
+#include "flow/read.h"
 #include "node/api/bodies.h"
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
@@ -12,6 +13,7 @@
 struct submitting {
     struct submission_body body;
     struct diagnostics diagnostics;
+    struct flow *flow;
     struct request *request;
     struct feed_subscriber *subscriber;
     uint64_t number, seq;
@@ -26,7 +28,20 @@ static void submitting_release(void *data)
     if (s->subscriber)
         feed_unsubscribe(runtime_feed(s->request->rt), s->subscriber);
     submission_body_release(&s->body);
+    flow_unref(s->flow);
     diagnostics_release(&s->diagnostics);
+}
+
+static int reply_bad_flow(struct request *r, const struct submitting *s,
+                          const char *sentence)
+{
+    struct emit e = { .out = &r->reply.body };
+
+    emit_open(&e, NULL, '{');
+    emit_text(&e, "error", sentence);
+    encode_diagnostics(&e, "diagnostics", &s->diagnostics);
+    emit_close(&e, '}');
+    return reply_json(r, MHD_HTTP_UNPROCESSABLE_CONTENT);
 }
 
 int submit_work(struct request *r)
@@ -42,24 +57,24 @@ int submit_work(struct request *r)
                                  &s->body, &why);
     if (error == -EINVAL)
         return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "%s", why.text);
-    return error < 0 ? error : REQUEST_NEXT;
+    if (error < 0)
+        return error;
+    error = flow_read(s->body.flow, strlen(s->body.flow), &s->flow, &s->diagnostics);
+    if (error == -EINVAL)
+        return reply_bad_flow(r, s, "the flow is bad: nothing was started");
+    return error < 0 ? reply_errno(r, error, "the flow file") : REQUEST_NEXT;
 }
 
-static int reply_refused(struct request *r, struct submitting *s, int code,
+static int reply_refused(struct request *r, const struct submitting *s, int code,
                          const struct error *why)
 {
-    struct emit e = { .out = &r->reply.body };
     const char *sentence = why->text[0] ? why->text : strerror(-code);
 
+    if (code == -EINVAL || code == -E2BIG)
+        return reply_bad_flow(r, s, sentence);
     if (code == -ENOENT)
         return reply_error(r, MHD_HTTP_NOT_FOUND, NULL, "%s", sentence);
-    if (code != -EINVAL && code != -E2BIG)
-        return reply_errno(r, code, why->text[0] ? why->text : "the run");
-    emit_open(&e, NULL, '{');
-    emit_text(&e, "error", sentence);
-    encode_diagnostics(&e, "diagnostics", &s->diagnostics);
-    emit_close(&e, '}');
-    return reply_json(r, MHD_HTTP_UNPROCESSABLE_CONTENT);
+    return reply_errno(r, code, sentence);
 }
 
 static int reply_started(struct request *r, const struct submitting *s)
@@ -89,11 +104,13 @@ static void on_event(void *arg, const struct feed_event *event)
 static int submit(struct request *r, struct submitting *s)
 {
     const struct submission_body *b = &s->body;
+    uint64_t newest = feed_newest(runtime_feed(r->rt));
     struct error why = { .text = "" };
     struct submission submission = {
         .flow_text = b->flow,
         .flow_text_len = strlen(b->flow),
-        .flow_path = b->path,
+        .flow = s->flow,
+        .flow_path = b->path ? b->path : "flow.mf",
         .package = b->has_package ? &b->package : NULL,
         .parameters = b->parameters,
         .n_parameters = b->n_parameters,
@@ -115,12 +132,13 @@ static int submit(struct request *r, struct submitting *s)
             return 0;
         s->origin = r->run;
     }
-    error = runtime_submit(r->rt, &submission, &r->run, &s->number, &s->diagnostics, &why);
+    error =
+        runtime_submit(r->rt, &submission, &r->run, &s->number, &s->diagnostics, &why);
     if (error < 0)
         return reply_refused(r, s, error, &why);
     s->is_submitted = true;
-    s->subscriber = feed_subscribe(runtime_feed(r->rt), &r->run, FEED_SINCE_OLDEST,
-                                   on_event, s);
+    s->subscriber = feed_subscribe(runtime_feed(r->rt), &r->run,
+                                   newest ? newest : FEED_SINCE_OLDEST, on_event, s);
     return s->subscriber ? REQUEST_WAIT : -ENOMEM;
 }
 

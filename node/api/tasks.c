@@ -48,9 +48,9 @@ static bool is_of_task(const struct task_page *page, const struct task_id *task)
     size_t run_end = 1 + RUN_ID_SIZE;
 
     return key.len >= page->prefix.len
-        && memcmp(key.bytes + run_end, page->prefix.bytes + run_end,
-                  page->prefix.len - run_end)
-               == 0;
+           && memcmp(key.bytes + run_end, page->prefix.bytes + run_end,
+                     page->prefix.len - run_end)
+                  == 0;
 }
 
 static void list_slot(struct request *r, struct task_page *page, uint32_t slot)

@@ -2,9 +2,9 @@
 /* uploads - holds blobs that a client has sent, or was told are here, until a run can
  * name them.
  *
- * Between PUT /v1/blobs/ID and POST /v1/runs no record names a blob, and a gc would take
- * it. Each is pinned for UPLOAD_HOLD_S after it was last spoken of. There is no timer:
- * the next request that concerns blobs lets go of what is past its time. */
+ * Between PUT /v1/blobs/ID and POST /v1/runs no record names a blob, and a gc would
+ * take it. Each is pinned for UPLOAD_HOLD_S after it was last spoken of. There is no
+ * timer: the next request that concerns blobs lets go of what is past its time. */
 #pragma once
 
 #include <stddef.h>

@@ -269,7 +269,8 @@ static void test_no_entry_before_sync(void **state)
     wait_durable(f);
     path_in(f, "output", path);
     write_file(path, data, LARGE);
-    fault_set(FAULT_SYNC_EIO, 1);
+    /* The first two are of the folders it makes. */
+    fault_set(FAULT_SYNC_EIO, 3);
     assert_int_equal(blobs_adopt_file(f->blobs, path, LARGE, &id), 0);
     assert_int_equal(writer_wait(f->writer, writer_put(f->writer, NULL, 0, true)),
                      -EIO);
@@ -278,6 +279,22 @@ static void test_no_entry_before_sync(void **state)
     assert_false(is_here(f, &id));
     put(f, data, LARGE);
     assert_content(f, &id, data, LARGE);
+    free(data);
+}
+
+/* Each waiting sync holds a descriptor: there are never many. */
+static void test_many_files(void **state)
+{
+    struct fixture *f = *state;
+    char *data = make_bytes(LARGE, 17);
+
+    f->blobs->n_unsynced = BLOBS_UNSYNCED_MAX - 1;
+    for (int i = 0; i < 3; i++) {
+        data[0] = (char)i;
+        put(f, data, LARGE);
+    }
+    assert_int_equal(f->blobs->n_unsynced, 2);
+    assert_usage(f, 3, 3 * LARGE);
     free(data);
 }
 
@@ -784,6 +801,7 @@ int main(void)
         TEST(test_adopt_refuses),
         TEST(test_file_without_entry),
         TEST(test_no_entry_before_sync),
+        TEST(test_many_files),
         TEST(test_lost_file),
         TEST(test_temporary_is_cleaned),
         TEST(test_killed),

@@ -51,7 +51,7 @@ static void test_a_crash_loses_a_suffix_of_what_was_not_synced(void **state)
         assert_true(has(d, "a", "3"));
         assert_int_equal(disk_crash(d), 0);
 
-        n = has(d, "b", "1") + has(d, "c", "2") + has(d, "a", "3");
+        n = 0U + has(d, "b", "1") + has(d, "c", "2") + has(d, "a", "3");
         assert_true(has(d, "a", n == 3 ? "3" : "synced"));
         assert_true(n == 0 || has(d, "b", "1"));
         assert_true(n < 2 || has(d, "c", "2"));

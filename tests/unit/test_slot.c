@@ -56,11 +56,9 @@ static void test_file_is_seen_in_settled_folder(void **state)
     assert_true(slot_dir_is_clean(&slot.out, much_later));
     assert_true(slot.out.is_settled);
     assert_true(slot_dir_is_clean(&slot.out, much_later));
-    /* The kernel stamps folders by a coarse clock: make sure that it has moved on. */
-    utimensat(AT_FDCWD, slot.out.path, (struct timespec[]){ { 1, 0 }, { 1, 0 } }, 0);
-    slot.out.is_settled = false;
-    assert_true(slot_dir_is_clean(&slot.out, much_later));
     put_file(slot.out.path, "x");
+    /* The kernel stamps folders by a coarse clock: as if it had moved on. */
+    slot.out.ctime.tv_sec = 1;
     assert_false(slot_dir_is_clean(&slot.out, much_later));
     assert_int_equal(slot_dir_clean(&slot.out, much_later), 0);
     assert_true(slot_dir_is_clean(&slot.out, much_later));

@@ -127,6 +127,7 @@ static void test_targets(void **state)
         { "l", "", false },           { "l", "a/..", false },
         { "l", "a/../../b", false },  { "d/l", "./../a", true },
         { "d/l", "..//../x", false }, { "l", "...", true },
+        { "d/l", "a/..", false },
     };
 
     (void)state;

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading runs back, and adopting what another run made. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "node/node_internal.h"
+
+int node_on_restore_attempt(struct node *n, const struct attempt_record *record)
+{
+    struct run *r = node_find_run(n, &record->run);
+    bool is_taken;
+
+    if (!r || r->phase != RUN_LOADING)
+        return 0;
+    return attempts_load(r, record, &is_taken);
+}
+
+int node_on_restore_lost(struct node *n, const struct run_id *run,
+                         const struct task_id *task)
+{
+    struct run *r = node_find_run(n, run);
+
+    if (!r || r->phase != RUN_LOADING)
+        return 0;
+    if (n->n_lost == n->cap_lost) {
+        size_t cap = n->cap_lost ? 2 * n->cap_lost : 16;
+        struct lost_task *lost = realloc(n->lost, cap * sizeof(lost[0]));
+
+        if (!lost)
+            return -ENOMEM;
+        n->lost = lost;
+        n->cap_lost = cap;
+    }
+    n->lost[n->n_lost++] = (struct lost_task){ .run = *run, .task = *task };
+    return 0;
+}
+
+/* It counts only if all that it started from was read back too: else it starts anew,
+ * as if it never had. */
+static int lose(struct node *n, const struct lost_task *lost)
+{
+    CLEANUP(attempt_record_release)
+    struct attempt_record record = { .reason = REASON_LOST, .ended_wall = n->wall };
+    struct run *r = node_find_run(n, &lost->run);
+    uint32_t iteration, attempt;
+    struct span *s;
+    uint64_t index;
+    int error;
+
+    if (!r || run_locate(r, &lost->task, false, &s, &index) < 0)
+        return 0;
+    attempts_next(s, index, &iteration, &attempt);
+    if (iteration != lost->task.iteration)
+        return 0;
+    error = run_unready(r, s, index);
+    if (error < 0)
+        return error == -ENOENT ? 0 : error;
+    record.message = strdup("its node died");
+    if (!record.message)
+        return -ENOMEM;
+    return node_conclude(n, r, s, index, NODE_SLOT_NONE, &record);
+}
+
+static bool has_tried(const struct run *r, uint32_t hook)
+{
+    const struct span *s = hook == FLOW_NONE ? NULL : run_span(r, r->root, hook);
+
+    return s && (s->done.count || s->failed.count || s->exceptions);
+}
+
+/* A hook that was tried tells how the run had ended, though its tasks may not: by a
+ * timeout, say. */
+static int open_run(struct node *n, struct run *r)
+{
+    int error;
+
+    r->phase = RUN_ACTIVE;
+    error = readiness_open(r);
+    if (error < 0)
+        return error;
+    run_sync_queues(r);
+    if (r->n_failed)
+        error = node_on_failure(n, r);
+    if (has_tried(r, r->flow->on_error)) {
+        r->outcome = RUN_FAILED;
+        node_stop(r);
+    }
+    return error ? error : node_mark(n, r);
+}
+
+int node_on_restore_end(struct node *n)
+{
+    struct run *r;
+    int error = 0;
+
+    DL_FOREACH(n->oldest, r)
+    if (error == 0 && r->phase == RUN_LOADING)
+        error = open_run(n, r);
+    for (size_t i = 0; i < n->n_lost && error == 0 && !n->config.is_paused; i++)
+        error = lose(n, &n->lost[i]);
+    n->n_lost = 0;
+    return error;
+}
+
+int node_on_adopt(struct node *n, struct run *r, const struct attempt_record *record)
+{
+    struct attempt_record copy = *record;
+    uint64_t ticket;
+    bool is_taken;
+    int error;
+
+    if (r->phase != RUN_HELD || record->task.step >= r->flow->n_steps)
+        return 0;
+    copy.run = r->id;
+    copy.attempt = 0;
+    copy.verdict = VERDICT_ADOPTED;
+    if (!copy.has_origin)
+        copy.origin = record->run;
+    copy.has_origin = true;
+    error = attempts_load(r, &copy, &is_taken);
+    if (error < 0 || !is_taken)
+        return error;
+    return node_emit_attempt(n, &copy, &ticket);
+}
+
+int node_on_release(struct node *n, struct run *r)
+{
+    return r->phase == RUN_HELD ? open_run(n, r) : 0;
+}

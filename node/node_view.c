@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions. None changes anything. */
+#include <string.h>
+#include <utlist.h>
+
+#include "node/node_internal.h"
+
+size_t node_runs(const struct node *n)
+{
+    return n->n_runs;
+}
+
+static enum run_state state_of(const struct run *r)
+{
+    if (r->is_stopping || r->phase == RUN_HOOK)
+        return RUN_STATE_STOPPING;
+    return r->phase == RUN_HELD ? RUN_STATE_HELD : RUN_STATE_RUNNING;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+static struct run_view view_of(const struct run *r)
+{
+    uint64_t known = r->n_final + r->n_skipped + r->n_failed + r->n_running;
+
+    return (struct run_view){ .id = r->id,
+                              .record = &r->record,
+                              .flow = r->flow,
+                              .state = state_of(r),
+                              .is_failed = r->outcome == RUN_FAILED || r->n_failed,
+                              .is_cancelled = r->outcome == RUN_CANCELLED,
+                              .started_wall = r->started_wall,
+                              .n_done = r->n_done,
+                              .n_running = r->n_running,
+                              .n_failed = r->n_failed,
+                              .n_adopted = r->n_adopted,
+                              .n_attempts = r->n_attempts,
+                              .n_skipped = r->n_skipped,
+                              .n_waiting = less(r->n_known, known) };
+}
+
+bool node_run_at(const struct node *n, size_t i, struct run_view *ret)
+{
+    const struct run *r;
+
+    DL_FOREACH(n->oldest, r)
+    if (i-- == 0) {
+        *ret = view_of(r);
+        return true;
+    }
+    return false;
+}
+
+bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret)
+{
+    const struct run *r = node_find_run(n, id);
+
+    if (!r)
+        return false;
+    *ret = view_of(r);
+    return true;
+}
+
+bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
+                  struct step_view *ret)
+{
+    const struct run *r = node_find_run(n, id);
+    const struct run_step *s;
+
+    if (!r || step >= r->flow->n_all_steps)
+        return false;
+    s = &r->steps[step];
+    *ret = (struct step_view){ .n_known = s->n_known,
+                               .n_done = s->n_done,
+                               .n_running = s->n_running,
+                               .n_failed = s->n_failed,
+                               .n_ready = s->n_ready,
+                               .n_skipped = s->n_skipped };
+    return true;
+}
+
+bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
+               struct task_id *ret_task, uint32_t *ret_attempt)
+{
+    const struct slot *s;
+
+    if (slot >= n->config.slots_max || !n->slots[slot].run)
+        return false;
+    s = &n->slots[slot];
+    *ret_run = s->run->id;
+    *ret_task = s->task;
+    *ret_attempt = s->attempt;
+    return true;
+}
+
+/* ---- why a step waits ---- */
+
+static bool is_resolved(const struct run_step *s)
+{
+    return s->n_known && s->n_done + s->n_skipped >= s->n_known;
+}
+
+static void lacks(const struct node *n, const struct class *c, struct buffer *out)
+{
+    static const char *const names[] = { [DEMAND_CPU] = "cpu",
+                                         [DEMAND_MEMORY] = "memory",
+                                         [DEMAND_DISK] = "disk",
+                                         [DEMAND_GPU] = "gpu" };
+    uint32_t slot, i = demand_lacks(&c->demand, &n->placement.free);
+
+    if (!bitmap_first(&n->free_slots, &slot))
+        buffer_printf(out, "resources: all %u slots are taken", n->config.slots_max);
+    else if (i == DEMAND_ENTRIES)
+        buffer_puts(out, "resources: other tasks come first");
+    else
+        buffer_printf(out, "resources: not enough %s is free",
+                      i < DEMAND_CUSTOM ? names[i]
+                                        : n->placement.names[i - DEMAND_CUSTOM]);
+}
+
+static void why_ready(const struct node *n, const struct run *r,
+                      const struct run_step *s, struct buffer *out)
+{
+    uint32_t concurrency = s->step->concurrency;
+
+    if (r->is_stopping && !s->step->is_hook)
+        buffer_puts(out, "stopping: the run starts nothing more");
+    else if (concurrency && s->n_running >= concurrency)
+        buffer_printf(out, "concurrency: %u run, which is its limit", concurrency);
+    else if (r->max_workers && r->n_running >= r->max_workers)
+        buffer_printf(out, "max_workers: %u tasks of the run run, which is its limit",
+                      r->max_workers);
+    else
+        lacks(n, s->queue->class, out);
+}
+
+static void why_upstream(const struct run *r, const struct run_step *s,
+                         struct buffer *out)
+{
+    for (uint32_t i = 0; i < s->n_before; i++) {
+        const struct run_step *before = &r->steps[s->before[i].step];
+
+        if (is_resolved(before))
+            continue;
+        buffer_printf(out, "upstream: it waits for '%s'", before->step->name);
+        return;
+    }
+    buffer_puts(out, "upstream: it waits for steps before it");
+}
+
+bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t step,
+                      struct buffer *ret_sentence)
+{
+    const struct run *r = node_find_run(n, id);
+    const struct run_step *s;
+
+    if (!r || step >= r->flow->n_steps)
+        return false;
+    s = &r->steps[step];
+    if (s->n_ready)
+        why_ready(n, r, s, ret_sentence);
+    else if (s->n_retrying)
+        buffer_puts(ret_sentence, "retry: it waits for its next attempt");
+    else if (!is_resolved(s) && !s->n_running && !s->n_failed)
+        why_upstream(r, s, ret_sentence);
+    else
+        return false;
+    return true;
+}
+
+/* ---- the digest ----
+ * Tables are summed up, so that the order in which they were filled does not count. */
+
+static uint64_t mix(uint64_t h, uint64_t value)
+{
+    h = (h ^ value) * 0x9fb21c651e98df25u;
+    return h ^ (h >> 29);
+}
+
+static uint64_t hash_set(uint64_t h, const struct iset *s)
+{
+    h = mix(h, s->count);
+    for (size_t i = 0; i < iset_intervals(s); i++) {
+        struct interval v = iset_interval(s, i);
+
+        h = mix(mix(h, v.lo), v.hi);
+    }
+    return h;
+}
+
+static uint64_t hash_span(const struct run *r, const struct span *s)
+{
+    uint64_t h = mix(1, s->step), sum = 0;
+    const struct exception *e;
+
+    h = hash_set(h, &s->released);
+    h = hash_set(h, &s->done);
+    h = hash_set(h, &s->skipped);
+    h = hash_set(h, &s->failed);
+    for (uint32_t i = 0; s->chosen && i <= r->steps[s->step].step->n_cases; i++)
+        h = hash_set(h, &s->chosen[i]);
+    for (e = s->exceptions; e; e = e->hh.next)
+        sum += mix(mix(mix(mix(mix(2, e->index), e->iteration), e->n_attempts),
+                       e->n_failed),
+                   e->n_lost);
+    return mix(h, sum);
+}
+
+static uint64_t hash_instance(const struct run *r, const struct instance *in)
+{
+    uint64_t h = mix(mix(3, in->width), in->is_open);
+
+    for (uint32_t i = 0; i < in->key_len / sizeof(in->key[0]); i++)
+        h = mix(h, in->key[i]);
+    for (uint32_t i = 0; i < in->n_spans; i++)
+        h = mix(h, hash_span(r, &in->spans[i]));
+    return h;
+}
+
+static uint64_t hash_run(const struct run *r)
+{
+    uint64_t parts[] = { r->phase,  r->outcome,   r->is_stopping, r->n_cancels,
+                         r->n_done, r->n_failed,  r->n_skipped,   r->n_adopted,
+                         r->n_open, r->n_attempts };
+    uint64_t h = 4, sum = 0;
+    const struct instance *in;
+
+    for (size_t i = 0; i < RUN_ID_SIZE; i++)
+        h = mix(h, r->id.bytes[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        h = mix(h, parts[i]);
+    for (in = r->instances; in; in = in->hh.next)
+        sum += hash_instance(r, in);
+    return mix(h, sum);
+}
+
+uint64_t node_hash(const struct node *n)
+{
+    uint64_t sum = n->n_runs;
+    const struct run *r;
+
+    DL_FOREACH(n->oldest, r)
+    sum += hash_run(r);
+    return sum;
+}

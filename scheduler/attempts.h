@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attempts - what becomes of a task when an attempt ended.
+ *
+ *     ok      --> done; or, of a switch that chose itself, again as iteration + 1
+ *     lost    --> again at once, uncharged; the retry.lost-th loss is a failure
+ *     failed  --> again after a delay while retry allows; then caught, or failed
+ *
+ * The same functions judge an attempt that just ended and take in one that is read back
+ * from its record, so that both lead to the same state. */
+#pragma once
+
+#include "scheduler/run.h"
+
+struct judgement {
+    enum verdict verdict;
+    bool is_final;  /* done, or failed for good: the task has no further attempt */
+    bool is_again;  /* a switch goes on with the next iteration */
+    uint32_t taken; /* of a switch that is done: see switch_case_of() */
+    time_us delay;  /* before the next attempt */
+};
+
+/* Decide on an ended attempt whose run, task, attempt and reason are set. A record that
+ * says ok but lacks a valid choice or width is turned into a failure. With is_ended the
+ * run ended it: then there is no retry and no catch. -ENOMEM. */
+int attempts_judge(const struct run *r, const struct span *s, uint64_t index,
+                   bool is_ended, struct attempt_record *record, struct judgement *ret);
+
+/* Carry the judgement into the run's state; what waits for the task is not told yet,
+ * and the task is not made ready again. -ENOMEM. */
+int attempts_apply(struct run *r, struct span *s, uint64_t index,
+                   const struct attempt_record *record, const struct judgement *j);
+
+/* Take in a record of a run whose root is not open. Records that fit nothing are
+ * passed over: *ret_is_taken. -ENOMEM. */
+int attempts_load(struct run *r, const struct attempt_record *record,
+                  bool *ret_is_taken);
+
+/* Which iteration and attempt of the task is next. */
+void attempts_next(const struct span *s, uint64_t index, uint32_t *ret_iteration,
+                   uint32_t *ret_attempt);
