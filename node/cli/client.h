@@ -43,7 +43,8 @@ struct request {
     const char *content_type;
     const char *header; /* one more, without the line's end; NULL: none */
     int timeout_ms;     /* between bytes; 0: CLIENT_TIMEOUT_MS; -1: none */
-    /* For the body of an answer that is not an error; NULL: it goes to answer.body. */
+    /* For the body of an answer that is not an error, whose status and headers are in
+     * *ret by then; NULL: it goes to answer.body. */
     client_body_fn *on_body;
     void *arg;
     /* While it waits: counts interruptions; a change calls on_signal. NULL: none. */
