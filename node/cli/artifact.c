@@ -257,7 +257,7 @@ static int put(const struct options *o)
     if (r < 0) {
         cli_say("cannot read %s: %s", from, strerror(-r));
         if (r == -EISDIR)
-            cli_hint("a folder: make it at "$MESH_OUT/%s"", name);
+            cli_hint("a folder: make it at $MESH_OUT/%s", name);
         r = CLI_FAILED;
     } else {
         r = client_request(c, &q, &a, &error);
@@ -399,7 +399,7 @@ const struct command command_artifact = {
              "\n"
              "In the script of a step, get NAME prints an artifact that came along, or that\n"
              "a step before made, and put NAME keeps FILE, or standard input, when the task\n"
-             "exits 0. What is written to \"$MESH_OUT/NAME\" is kept without it.",
+             "exits 0. What is written to $MESH_OUT/NAME is kept without it.",
     .options = artifact_options,
     .examples = "mesh artifact list 42\n"
                 "mesh artifact get 42/fit/3 model -o model.bin\n"

@@ -80,11 +80,6 @@ int client_refused(const struct answer *a);
 /* Says that asking failed; the exit code. */
 int client_lost(int code, const struct error *e);
 
-static inline void json_decrefp(json_t **json)
-{
-    json_decref(*json);
-}
-
 /* "" and 0 for what is absent, null or of another type. */
 const char *json_text(const json_t *object, const char *key);
 uint64_t json_number(const json_t *object, const char *key);
