@@ -4,18 +4,25 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "simulations/oracle.h"
 
-/* What a failed attempt leads to: another one, later, or the end of the run. */
-void checker_note_failure(struct ledger_run *r, const struct step *s,
-                          const struct ledger_task *t)
+/* A task that failed for good may stop the run, and its name is in the run's end. */
+static void note_failure(struct ledger_run *r, const struct ledger_task *t,
+                         time_us wall)
 {
-    if (!s->is_hook && !t->counted && t->n_attempts && !oracle_retries(s, t)
-        && r->on_failure != ON_FAILURE_FINISH)
+    const struct step *s = &r->flow->steps[t->id.step];
+
+    if (s->is_hook || t->counted || oracle_retries(s, t))
+        return;
+    if (r->on_failure != ON_FAILURE_FINISH)
         r->is_stopping = true;
+    if (r->first_failed_wall && wall > r->first_failed_wall)
+        return;
+    r->first_failed = wall == r->first_failed_wall ? FLOW_NONE : t->id.step;
+    r->first_failed_wall = wall;
 }
 
 /* ---- persisted ---- */
@@ -53,32 +60,63 @@ static bool fits_reason(const struct attempt_record *record, const struct step *
     return false;
 }
 
+static bool is_told_lost(const struct checker *c, const struct attempt_record *record)
+{
+    for (size_t i = 0; i < c->n_lost; i++)
+        if (run_id_equal(&c->lost[i].run, &record->run)
+            && task_id_equal(&c->lost[i].task, &record->task))
+            return true;
+    return false;
+}
+
+/* Of what did not end just now only these are written. */
+static bool may_be_written(const struct checker *c, const struct attempt_record *record)
+{
+    return record->verdict == VERDICT_ADOPTED || record->reason == REASON_START
+           || (record->reason == REASON_LOST && is_told_lost(c, record));
+}
+
 static void check_ending(struct checker *c, const struct attempt_record *record)
 {
     bool is_ending = c->ending.run && run_id_equal(&record->run, &c->ending.run->id)
                      && task_id_equal(&record->task, &c->ending.task)
                      && record->attempt == c->ending.attempt;
 
-    if (!is_ending)
+    if (!is_ending) {
+        if (!may_be_written(c, record))
+            checker_violation(c, "written", "an attempt that did not end ('%s')",
+                              reason_name(record->reason));
         return;
+    }
     c->ending.is_written = true;
     if (record->verdict == VERDICT_DONE && c->ending.reason != REASON_OK)
         checker_violation(c, "verdict", "done, and it ended with '%s'",
                           reason_name(c->ending.reason));
+    if (record->verdict == VERDICT_CAUGHT && c->ending.why == REASON_CANCELLED)
+        checker_violation(c, "verdict", "caught, and it was cancelled");
+}
+
+/* So many losses are for free; the next is a failure. */
+static uint32_t free_losses(const struct step *s)
+{
+    return s->retry.lost_max ? s->retry.lost_max - 1 : 0;
 }
 
 static void check_attempts(struct checker *c, const struct ledger_run *r,
                            const struct ledger_task *t)
 {
     const struct step *s = &r->flow->steps[t->id.step];
-    uint32_t lost_max = s->retry.lost_max ? s->retry.lost_max : 1;
+    const struct ledger_attempt *last = ledger_last(t);
 
     if (ledger_count(t, VERDICT_FAILED) > s->retry.times + 1)
         checker_violation(c, "attempts", "%s failed %u times", s->name,
                           ledger_count(t, VERDICT_FAILED));
-    if (ledger_count(t, VERDICT_LOST) > lost_max)
+    if (ledger_count(t, VERDICT_LOST) > free_losses(s))
         checker_violation(c, "attempts", "%s was lost %u times", s->name,
                           ledger_count(t, VERDICT_LOST));
+    if (last->reason == REASON_LOST && last->verdict != VERDICT_LOST
+        && ledger_count(t, VERDICT_LOST) < free_losses(s))
+        checker_violation(c, "attempts", "%s is charged with a loss", s->name);
 }
 
 static void note_attempt(struct checker *c, struct ledger_run *r,
@@ -88,8 +126,9 @@ static void note_attempt(struct checker *c, struct ledger_run *r,
     const struct step *s = &r->flow->steps[record->task.step];
     struct ledger_attempt *written;
 
-    if (t->counted && verdict_counts(record->verdict))
-        checker_violation(c, "one-counts", "two attempts of %s count", s->name);
+    if (t->counted)
+        checker_violation(c, "one-counts", "%s is done, and another attempt is written",
+                          s->name);
     if (ledger_attempt(t, record->attempt))
         checker_violation(c, "one-attempt", "attempt %u of %s is written twice",
                           record->attempt, s->name);
@@ -98,7 +137,7 @@ static void note_attempt(struct checker *c, struct ledger_run *r,
     check_attempts(c, r, t);
     if (!t->counted && ticket && oracle_retries(s, t))
         t->not_before = c->now + oracle_delay(s, t);
-    checker_note_failure(r, s, t);
+    note_failure(r, t, record->ended_wall);
 }
 
 static void persist_attempt(struct checker *c, const struct action *a)
@@ -141,9 +180,11 @@ static void check_outcome(struct checker *c, const struct ledger_run *r,
     enum run_outcome outcome = r->end.outcome;
     bool may_leave = checker_may_leave_ready(c, r);
 
-    if (outcome == RUN_CANCELLED && !r->was_cancelled)
-        checker_violation(c, "outcome", "cancelled by nobody");
-    if (outcome != RUN_CANCELLED && r->n_cancels && !r->cancel_was_late)
+    if (outcome == RUN_CANCELLED && (!r->n_cancels || r->cancel_was_late))
+        checker_violation(c, "outcome", "cancelled %s",
+                          r->n_cancels ? "too late" : "by nobody");
+    if (outcome != RUN_CANCELLED && r->n_cancels && !r->cancel_was_late
+        && !checker_timed_out(c, r))
         checker_violation(c, "outcome", "%s after a cancel", run_outcome_name(outcome));
     if (outcome == RUN_OK && (s->n_failed || s->n_ready || s->n_waiting))
         checker_violation(c, "outcome", "ok with %u failed, %u ready, %u waiting",
@@ -153,6 +194,8 @@ static void check_outcome(struct checker *c, const struct ledger_run *r,
         checker_violation(c, "outcome", "%s, and it should be %s",
                           run_outcome_name(outcome),
                           run_outcome_name(expected_outcome(s)));
+    if (outcome == RUN_OK && checker_has_error_hook(r))
+        checker_violation(c, "outcome", "ok after the hook for a failure");
     if (!may_leave && s->n_ready)
         checker_violation(c, "outcome", "ended with %u ready tasks",
                           (unsigned)s->n_ready);
@@ -194,6 +237,23 @@ static void check_hooks(struct checker *c, const struct ledger_run *r,
         checker_violation(c, "hook", "it did not run");
 }
 
+static void check_message(struct checker *c, const struct ledger_run *r)
+{
+    const char *message = r->end.message;
+    char expected[160];
+
+    if (r->end.outcome == RUN_FAILED && !message)
+        checker_violation(c, "outcome", "failed, and no message says why");
+    if (r->end.outcome != RUN_FAILED || !message || !r->first_failed_wall
+        || r->first_failed == FLOW_NONE || checker_timed_out(c, r))
+        return;
+    (void)snprintf(expected, sizeof(expected), "step '%.128s'",
+                   r->flow->steps[r->first_failed].name);
+    if (strncmp(message, expected, strlen(expected)) != 0)
+        checker_violation(c, "outcome", "the first failure was of %s, not: %.200s",
+                          expected, message);
+}
+
 static void persist_end(struct checker *c, const struct action *a)
 {
     struct ledger_run *r = checker_run(c, &a->run);
@@ -219,6 +279,7 @@ static void persist_end(struct checker *c, const struct action *a)
     check_outcome(c, r, &s);
     check_counts(c, r, &s);
     check_hooks(c, r, &s);
+    check_message(c, r);
 }
 
 void checker_persist(struct checker *c, const struct action *a)
@@ -433,6 +494,7 @@ void checker_crash(struct checker *c)
     }
     memset(c->slots, 0, sizeof(c->slots));
     c->last_ticket = 0;
+    c->n_lost = 0;
     c->is_restoring = true;
     c->ending.run = NULL;
 }
@@ -466,6 +528,15 @@ void checker_restore_attempt(struct checker *c, const struct attempt_record *rec
     t = ledger_find(r, &record->task);
     ledger_attempt(t, record->attempt)->is_told = true;
     t->was_told_done |= verdict_counts(record->verdict);
+}
+
+void checker_restore_lost(struct checker *c, const struct run_id *run,
+                          const struct task_id *task)
+{
+    if (c->n_lost == CHECKER_LOST_MAX)
+        return;
+    c->lost[c->n_lost].run = *run;
+    c->lost[c->n_lost++].task = *task;
 }
 
 void checker_restore_end(struct checker *c)

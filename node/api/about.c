@@ -5,17 +5,7 @@
 
 #include "node/api/emit.h"
 #include "node/api/nouns.h"
-
-static uint64_t count_running(const struct node *n)
-{
-    struct run_view view;
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < node_runs(n); i++)
-        if (node_run_at(n, i, &view))
-            sum += view.n_running;
-    return sum;
-}
+#include "node/api/source.h"
 
 static void emit_store(struct emit *e, const struct blobs_usage *usage)
 {
@@ -45,7 +35,7 @@ int about_get(struct request *r)
     emit_u64(&e, "slots", config->slots_max);
     emit_u64(&e, "cpu_milli", config->cpu_milli);
     emit_u64(&e, "memory_bytes", config->memory_bytes);
-    emit_u64(&e, "n_running", count_running(node));
+    emit_u64(&e, "n_running", source_count_running(node));
     emit_u64(&e, "n_runs", node_runs(node));
     emit_u64(&e, "seq", feed_newest(runtime_feed(r->rt)));
     emit_store(&e, &usage);

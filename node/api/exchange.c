@@ -68,6 +68,7 @@ void exchange_resume(struct request *r)
         return;
     r->is_suspended = false;
     MHD_resume_connection(r->connection);
+    listener_kick(r->listener);
 }
 
 static int spawn(struct request *r, void (*run)(struct request *r))
@@ -413,6 +414,7 @@ static struct request *request_new(struct listener *l,
     r->api = api;
     r->rt = api->rt;
     r->connection = connection;
+    r->listener = l;
     r->is_task = l->is_task;
     r->stage = STAGE_BODY;
     r->reply.fd = -1;

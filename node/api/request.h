@@ -21,6 +21,7 @@
 #include "node/runtime.h"
 
 struct MHD_Connection;
+struct listener;
 
 enum {
     REQUEST_NEXT = 1, /* go on with the route's next stage */
@@ -58,6 +59,7 @@ enum { READ_END = -1, READ_FAILED = -2 };
 
 struct request {
     struct api *api;
+    struct listener *listener;
     struct runtime *rt;
     struct MHD_Connection *connection;
     const struct route *route;

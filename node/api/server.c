@@ -25,20 +25,37 @@ enum {
 
 static void on_timer(uv_timer_t *timer);
 
+/* Without a thread of its own MHD takes up resumed connections only when it is run. */
+static bool run_once(struct listener *l, MHD_UNSIGNED_LONG_LONG *ret_wait_ms)
+{
+    l->has_resumed = false;
+    l->is_running = true;
+    MHD_run(l->daemon);
+    l->is_running = false;
+    *ret_wait_ms = 0;
+    return MHD_get_timeout(l->daemon, ret_wait_ms) == MHD_YES || l->has_resumed;
+}
+
 static void run_daemon(struct listener *l)
 {
-    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    MHD_UNSIGNED_LONG_LONG wait_ms;
 
     for (int i = 0; i < ROUNDS_MAX; i++) {
-        MHD_run(l->daemon);
-        if (MHD_get_timeout(l->daemon, &wait_ms) != MHD_YES) {
+        if (!run_once(l, &wait_ms)) {
             uv_timer_stop(&l->timer);
             return;
         }
-        if (wait_ms)
+        if (wait_ms && !l->has_resumed)
             break;
     }
-    uv_timer_start(&l->timer, on_timer, wait_ms, 0);
+    uv_timer_start(&l->timer, on_timer, l->has_resumed ? 0 : wait_ms, 0);
+}
+
+void listener_kick(struct listener *l)
+{
+    l->has_resumed = true;
+    if (!l->is_running)
+        uv_timer_start(&l->timer, on_timer, 0, 0);
 }
 
 static void on_timer(uv_timer_t *timer)

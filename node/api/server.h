@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server - libmicrohttpd in the node's loop.
  *
- *     listening socket --.
+ *     listening socket -.
  *     connections -------+-- MHD's epoll --- uv_poll ---.
- *     resumed ones ------'                              |-- MHD_run()
- *     MHD's next timeout ----------------- uv_timer ----'
+ *     MHD's next timeout -.                             |-- MHD_run()
+ *     resumed connections -'-------------- uv_timer ----'
  *
  * One daemon for each of the two sockets. MHD has no thread of its own; a connection
  * whose answer is made on a thread of libuv's pool is suspended meanwhile. Nothing is
@@ -26,7 +26,11 @@ struct listener {
     uv_poll_t poll;
     uv_timer_t timer;
     bool is_task;
+    bool is_running, has_resumed; /* inside of MHD_run(); since it began */
 };
+
+/* A connection was resumed: run MHD soon. */
+void listener_kick(struct listener *l);
 
 struct events;  /* events.c: the open event streams */
 struct uploads; /* uploads.c: blobs that are in no record yet */

@@ -96,3 +96,14 @@ bool source_task(struct request *r, const char *step, const char *task,
                 "step '%.64s' has no task '%.64s'", step, task);
     return false;
 }
+
+uint64_t source_count_running(const struct node *n)
+{
+    struct run_view view;
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < node_runs(n); i++)
+        if (node_run_at(n, i, &view))
+            sum += view.n_running;
+    return sum;
+}

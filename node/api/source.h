@@ -22,3 +22,5 @@ int source_record(struct request *r, const struct run_id *run,
 int source_end(struct request *r, const struct run_id *run,
                struct run_end_record *ret_end);
 uint32_t source_depth(const struct flow *f, uint32_t step);
+/* Attempts of all runs that run now. */
+uint64_t source_count_running(const struct node *n);

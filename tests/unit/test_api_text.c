@@ -73,11 +73,10 @@ static void characters_pass_and_other_bytes_do_not(void **state)
         { "\xf4\x8f\xbf\xbf", "\"\xf4\x8f\xbf\xbf\"" },
         { "\xff", "\"\xef\xbf\xbd\"" },
         { "a\xc3", "\"a\xef\xbf\xbd\"" },
-        { "\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\"" },         /* overlong */
+        { "\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\"" }, /* overlong */
         { "\xe0\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
         { "\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" }, /* surrogate */
-        { "\xf4\x90\x80\x80",
-          "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
+        { "\xf4\x90\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
         { "\xe2\x82z", "\"\xef\xbf\xbd\xef\xbf\xbdz\"" },
     };
 
@@ -119,17 +118,28 @@ static void a_run_says_all_of_itself(void **state)
         { .name = (char *)"alpha", .value = (char *)"0.3" },
         { .name = (char *)"key", .value = (char *)"", .is_secret = true },
     };
-    struct run_record record = { .run = some_run(), .number = 42,
+    struct run_record record = { .run = some_run(),
+                                 .number = 42,
                                  .flow_name = (char *)"Train",
-                                 .flow_path = (char *)"train.mf", .user = (char *)"ann",
-                                 .tags = tags, .n_tags = 1, .parameters = parameters,
-                                 .n_parameters = 2, .submitted_wall = 1000001 };
-    struct run_end_record end = { .outcome = RUN_FAILED, .ended_wall = 3000000,
+                                 .flow_path = (char *)"train.mf",
+                                 .user = (char *)"ann",
+                                 .tags = tags,
+                                 .n_tags = 1,
+                                 .parameters = parameters,
+                                 .n_parameters = 2,
+                                 .submitted_wall = 1000001 };
+    struct run_end_record end = { .outcome = RUN_FAILED,
+                                  .ended_wall = 3000000,
                                   .message = (char *)"step 'fit': exit code 2" };
     struct step_about step = { .name = "fit", .known = 3, .done = 1, .failed = 1 };
-    struct run_about about = { .record = &record, .end = &end, .state = "ended",
-                               .started = 2000000, .attempts = 4, .steps = &step,
-                               .n_steps = 1, .tasks = { .done = 1, .failed = 1 } };
+    struct run_about about = { .record = &record,
+                               .end = &end,
+                               .state = "ended",
+                               .started = 2000000,
+                               .attempts = 4,
+                               .steps = &step,
+                               .n_steps = 1,
+                               .tasks = { .done = 1, .failed = 1 } };
 
     (void)state;
     encode_run(&e, &about);
@@ -149,15 +159,25 @@ static void a_run_says_all_of_itself(void **state)
 
 static void an_attempt_says_all_of_itself(void **state)
 {
-    struct artifact artifact = { .name = (char *)"model", .type = (char *)"bytes",
-                                 .encoding = ENCODING_BYTES, .size = 7 };
-    struct attempt_record a = { .task = { .step = 1, .depth = 2, .path = { 3, 1 },
-                                          .iteration = 2 },
-                                .attempt = 1, .verdict = VERDICT_FAILED,
-                                .reason = REASON_SIGNAL, .signal = 11, .pid = 77,
-                                .started_wall = 1000000, .ended_wall = 2000000,
-                                .outputs = &artifact, .n_outputs = 1, .width = 0,
-                                .has_width = true, .log = { .size = 9 } };
+    struct artifact artifact = { .name = (char *)"model",
+                                 .type = (char *)"bytes",
+                                 .encoding = ENCODING_BYTES,
+                                 .size = 7 };
+    struct attempt_record a = {
+        .task = { .step = 1, .depth = 2, .path = { 3, 1 }, .iteration = 2 },
+        .attempt = 1,
+        .verdict = VERDICT_FAILED,
+        .reason = REASON_SIGNAL,
+        .signal = 11,
+        .pid = 77,
+        .started_wall = 1000000,
+        .ended_wall = 2000000,
+        .outputs = &artifact,
+        .n_outputs = 1,
+        .width = 0,
+        .has_width = true,
+        .log = { .size = 9 }
+    };
 
     (void)state;
     encode_attempt(&e, "fit", &a);
@@ -174,8 +194,11 @@ static void an_attempt_says_all_of_itself(void **state)
 
 static void diagnostics_count_what_was_left_out(void **state)
 {
-    struct diagnostic d = { .severity = SEVERITY_NOTE, .line = 3, .column = 5,
-                            .width = 2, .message = (char *)"odd" };
+    struct diagnostic d = { .severity = SEVERITY_NOTE,
+                            .line = 3,
+                            .column = 5,
+                            .width = 2,
+                            .message = (char *)"odd" };
     struct diagnostics all = { .all = &d, .n = 1, .n_more = 7 };
 
     (void)state;
@@ -190,9 +213,15 @@ static void diagnostics_count_what_was_left_out(void **state)
 
 static void an_event_is_three_lines_and_an_empty_one(void **state)
 {
-    struct feed_event event = { .seq = 17, .type = FEED_LOG, .wall = 5,
-                                .run = some_run(), .number = 2, .step = "start",
-                                .pid = 9, .stream = LOG_STDERR, .data = "a\nb\xff",
+    struct feed_event event = { .seq = 17,
+                                .type = FEED_LOG,
+                                .wall = 5,
+                                .run = some_run(),
+                                .number = 2,
+                                .step = "start",
+                                .pid = 9,
+                                .stream = LOG_STDERR,
+                                .data = "a\nb\xff",
                                 .len = 4 };
 
     (void)state;
@@ -205,11 +234,18 @@ static void an_event_is_three_lines_and_an_empty_one(void **state)
 
 static void the_end_of_a_task_says_what_comes_next(void **state)
 {
-    struct feed_event event = { .seq = 1, .type = FEED_TASK_ENDED, .wall = 5,
-                                .run = some_run(), .number = 2, .step = "fit",
-                                .verdict = VERDICT_FAILED, .reason = REASON_EXIT,
-                                .exit_code = 3, .is_retried = true,
-                                .retry_in_us = 2000000, .message = "no" };
+    struct feed_event event = { .seq = 1,
+                                .type = FEED_TASK_ENDED,
+                                .wall = 5,
+                                .run = some_run(),
+                                .number = 2,
+                                .step = "fit",
+                                .verdict = VERDICT_FAILED,
+                                .reason = REASON_EXIT,
+                                .exit_code = 3,
+                                .is_retried = true,
+                                .retry_in_us = 2000000,
+                                .message = "no" };
 
     (void)state;
     encode_event(&e, &event);
@@ -392,12 +428,13 @@ static void a_submission_is_read(void **state)
 
     (void)state;
     assert_int_equal(
-        read_submission("{\"flow\": \"mesh: 1\", \"path\": \"a.mf\", \"package\": \""
-                        ZERO_ID "\", \"parameters\": [{\"name\": \"x\", \"value\": "
-                        "\"1\"}], \"tags\": [\"t\", \"u\"], \"max_workers\": 4, "
-                        "\"on_failure\": \"kill\", \"clamp\": true, \"origin\": \"3\", "
-                        "\"step\": null}",
-                        &b),
+        read_submission(
+            "{\"flow\": \"mesh: 1\", \"path\": \"a.mf\", \"package\": \"" ZERO_ID
+            "\", \"parameters\": [{\"name\": \"x\", \"value\": "
+            "\"1\"}], \"tags\": [\"t\", \"u\"], \"max_workers\": 4, "
+            "\"on_failure\": \"kill\", \"clamp\": true, \"origin\": \"3\", "
+            "\"step\": null}",
+            &b),
         0);
     assert_string_equal(b.flow, "mesh: 1");
     assert_string_equal(b.path, "a.mf");
@@ -451,7 +488,8 @@ static void what_is_no_json_is_refused(void **state)
     (void)state;
     assert_int_equal(read_submission("", &b), -EINVAL);
     assert_int_equal(read_submission("{\"flow\": \"a\"", &b), -EINVAL);
-    assert_int_equal(read_submission("{\"flow\": \"a\", \"flow\": \"b\"}", &b), -EINVAL);
+    assert_int_equal(read_submission("{\"flow\": \"a\", \"flow\": \"b\"}", &b),
+                     -EINVAL);
     assert_int_equal(read_submission("{\"flow\": \"\xff\"}", &b), -EINVAL);
     assert_int_equal(read_submission("{\"flow\": \"a\\u0000b\"}", &b), -EINVAL);
     assert_int_equal(read_submission("{\"flow\": \"a\"} {}", &b), -EINVAL);
