@@ -48,7 +48,8 @@ static void attach(struct builder *b, struct value *v)
         b->doc->root = v;
         return;
     }
-    v->key = TAKE(f->key);
+    v->is_item = f->collection->type == VALUE_SEQUENCE;
+    v->key = v->is_item ? f->collection->key : TAKE(f->key);
     if (f->last)
         f->last->next = v;
     else

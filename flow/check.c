@@ -85,7 +85,8 @@ const char *hint_parameter(const struct check *c, struct hint *h, const char *na
 const char *value_name(const struct value *v, struct hint *h)
 {
     if (v->key)
-        return hint_format(h, "'%.130s'", v->key->text);
+        return hint_format(h, "%s'%.130s'", v->is_item ? "an item of " : "",
+                           v->key->text);
     return "an item";
 }
 
@@ -128,6 +129,15 @@ void read_mapping(struct check *c, const struct value *v, const struct key *keys
         else
             key->read(c, child, (char *)object + key->offset);
     }
+}
+
+bool expect_mapping(struct check *c, const struct value *v)
+{
+    if (v->type == VALUE_MAPPING)
+        return true;
+    complain(c, v, NULL, "%s must be a mapping, not %s", c->where,
+             value_type_name(v->type));
+    return false;
 }
 
 bool expect(struct check *c, const struct value *v, enum value_type type)

@@ -27,6 +27,7 @@ struct check {
     struct step_source *sources; /* one for each step */
     struct step *defaults;       /* what every step begins as */
     const char *where;           /* "step 'fit'", for messages */
+    bool has_twins; /* two steps of one name: the graph is not what was meant */
     int error;
 };
 
@@ -56,7 +57,7 @@ const char *hint_parameter(const struct check *c, struct hint *h, const char *na
 /* Nobody will read more: then what only serves a message costs no time. */
 bool is_enough(const struct check *c);
 const char *hint_format(struct hint *h, const char *format, ...) PRINTF_LIKE(2, 3);
-/* "'key'", or "an item" of a list. */
+/* "'key'", or "an item of 'key'". */
 const char *value_name(const struct value *v, struct hint *h);
 
 /* ---- reading ---- */
@@ -66,6 +67,8 @@ void read_mapping(struct check *c, const struct value *v, const struct key *keys
 #define READ_MAPPING(c, v, keys, object) \
     read_mapping((c), (v), (keys), ARRAY_SIZE(keys), (object))
 
+/* Whether what c->where names is a mapping. */
+bool expect_mapping(struct check *c, const struct value *v);
 /* Whether v is of this type; complains if not. */
 bool expect(struct check *c, const struct value *v, enum value_type type);
 bool expect_text(struct check *c, const struct value *v); /* and not empty */
@@ -129,5 +132,9 @@ void check_template_none(struct check *c, const struct value *v);
 /* Edges, scopes, start and end. Complains about all that is wrong with them. */
 void check_graph(struct check *c, const struct value *start, const struct value *end);
 void check_scopes(struct check *c, const uint32_t *order);
+void check_ends(struct check *c, const struct value *start, const struct value *end,
+                const uint32_t *order);
 void check_joins(struct check *c, const uint32_t *order);
 void check_inputs(struct check *c, const uint32_t *order);
+/* Whether v, written in step i, is a text. */
+bool expect_name(struct check *c, uint32_t i, const struct value *v);

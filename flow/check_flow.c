@@ -58,7 +58,7 @@ static void check_limits(struct check *c, const struct value *v)
     };
 
     c->where = "limits";
-    if (v)
+    if (v && expect_mapping(c, v))
         READ_MAPPING(c, v, keys, c->flow);
 }
 
@@ -80,7 +80,7 @@ static void check_package(struct check *c, const struct value *v)
     };
 
     c->where = "package";
-    if (v)
+    if (v && expect_mapping(c, v))
         READ_MAPPING(c, v, keys, c->flow);
 }
 
@@ -186,10 +186,10 @@ void check_flow(struct check *c)
 
     set_defaults(c->flow);
     c->where = "the flow";
-    READ_MAPPING(c, c->doc.root, top_keys, &top);
     check_credentials(c);
-    if (c->doc.root->type != VALUE_MAPPING)
+    if (!expect_mapping(c, c->doc.root))
         return;
+    READ_MAPPING(c, c->doc.root, top_keys, &top);
     check_head(c, &top);
     check_parameters(c, top.parameters);
     check_limits(c, top.limits);

@@ -201,7 +201,8 @@ static void read_parameter(struct check *c, const struct value *v, struct parame
 {
     struct parameter_source source = { .type = NULL };
 
-    READ_MAPPING(c, v, keys, &source);
+    if (expect_mapping(c, v))
+        READ_MAPPING(c, v, keys, &source);
     *p = source.parameter;
     p->type = source.fallback ? type_of_default(source.fallback) : PARAMETER_STRING;
     if (source.type)

@@ -349,7 +349,7 @@ void check_defaults(struct check *c, const struct value *v)
     struct draft draft = { .step = blank_step() };
 
     c->where = "the defaults";
-    if (v)
+    if (v && expect_mapping(c, v))
         READ_MAPPING(c, v, default_keys, &draft);
     c->defaults = check_alloc(c, 1, sizeof(*c->defaults));
     if (c->defaults)
@@ -366,7 +366,8 @@ static struct draft read_body(struct check *c, const struct value *v,
     draft.source.value = v;
     draft.step.line = v->key->at.line;
     draft.step.column = v->key->at.column;
-    read_mapping(c, v, keys, n_keys, &draft);
+    if (expect_mapping(c, v))
+        read_mapping(c, v, keys, n_keys, &draft);
     draft.step.has_limits = draft.step.resources.memory_bytes > 0;
     if (v->type == VALUE_MAPPING && !draft.step.action && !value_get(v, "run")
         && !draft.source.has_python)
@@ -412,6 +413,7 @@ static bool name_steps(struct check *c, const struct value *v)
             c->error = r;
             return false;
         }
+        c->has_twins = c->has_twins || r == -EEXIST;
     }
     return true;
 }

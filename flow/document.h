@@ -33,6 +33,7 @@ enum value_type {
 
 struct value {
     enum value_type type;
+    bool is_item; /* of a sequence; then key is the sequence's */
     struct place at;
     uint32_t n;       /* children, or the length of text */
     const char *text; /* of a scalar, whatever its type: as written, without quotes */
@@ -42,7 +43,7 @@ struct value {
         double real;
         const struct value *first; /* child */
     } u;
-    const struct value *key;  /* of a mapping's child; always a string */
+    const struct value *key;  /* of a mapping's child: a string. NULL: none */
     const struct value *next; /* of its parent's children */
 };
 

@@ -288,7 +288,7 @@ bool expect_relative(struct check *c, const struct value *v)
     check_template_none(c, v);
     if (*v->text != '/' && !has_parent_component(v->text))
         return true;
-    complain(c, v, NULL, "%s in %s must be a path below the package",
+    complain(c, v, NULL, "%s in %s must be a relative path without `..`",
              value_name(v, &name), c->where);
     return false;
 }

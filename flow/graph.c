@@ -3,6 +3,7 @@
 #include "flow/check.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { NAMES_SHOWN_MAX = 8 };
@@ -52,12 +53,25 @@ static uint32_t find_step(struct graph *g, uint32_t i, const struct value *v,
     return FLOW_NONE;
 }
 
+bool expect_name(struct check *c, uint32_t i, const struct value *v)
+{
+    const char *outer = c->where;
+    char where[160];
+    bool is_name;
+
+    snprintf(where, sizeof(where), "step '%.130s'", c->flow->steps[i].name);
+    c->where = where;
+    is_name = expect_text(c, v);
+    c->where = outer;
+    return is_name;
+}
+
 static void read_edge(struct graph *g, uint32_t i, const struct value *v, bool is_needs)
 {
     struct check *c = g->c;
     uint32_t other;
 
-    if (!expect_text(c, v)) {
+    if (!expect_name(c, i, v)) {
         g->is_broken = true;
         return;
     }
@@ -182,7 +196,8 @@ static void read_switch(struct graph *g, uint32_t i)
     struct step *step = &g->c->flow->steps[i];
     uint32_t k = 0;
 
-    if (!cases || cases->type != VALUE_MAPPING || cases->n != step->n_cases) {
+    if (!cases || cases->type != VALUE_MAPPING || cases->n != step->n_cases
+        || !cases->n) {
         g->is_broken = true;
         return;
     }
@@ -302,37 +317,58 @@ static uint32_t sort(const struct flow *f, uint32_t *order, uint32_t *n_waiting)
     return n;
 }
 
-static uint32_t waits_for(const struct flow *f, const uint32_t *n_waiting, uint32_t i)
+struct walk {
+    const struct flow *f;
+    const uint32_t *n_waiting;
+    uint32_t *round; /* in which a step was visited; 0: not yet */
+    uint32_t *waits; /* for which step, on that visit */
+};
+
+static void walk_release(struct walk *w)
 {
-    for (uint32_t k = 0; k < f->steps[i].n_before; k++)
-        if (n_waiting[f->steps[i].before[k]])
-            return f->steps[i].before[k];
-    return FLOW_NONE; /* not reached: what waits, waits for one that waits */
+    free(w->round);
+    free(w->waits);
 }
 
-/* The cycle that `at` is on, against the edges; shown along them. */
-static void complain_cycle(struct check *c, const uint32_t *n_waiting, uint32_t at)
+/* A step in or behind a cycle waits for another such one; rather for one that no
+ * earlier round visited, because there a cycle was reported already. */
+static uint32_t waits_for(const struct walk *w, uint32_t i, uint32_t round)
+{
+    const struct step *step = &w->f->steps[i];
+    uint32_t found = FLOW_NONE;
+
+    for (uint32_t k = 0; k < step->n_before; k++) {
+        uint32_t before = step->before[k];
+
+        if (!w->n_waiting[before])
+            continue;
+        found = before;
+        if (!w->round[before] || w->round[before] == round)
+            break;
+    }
+    return found;
+}
+
+/* The cycle that `at` is on; shown along the edges, which is against the walk. */
+static void complain_cycle(struct check *c, const struct walk *w, uint32_t at)
 {
     CLEANUP(buffer_release) struct buffer names = BUFFER_INIT;
-    const struct flow *f = c->flow;
+    const struct step *steps = c->flow->steps;
     uint32_t shown[NAMES_SHOWN_MAX], first = at, i = at;
-    size_t n = 0, len = 0;
+    size_t n, len = 0;
 
-    do { /* the step of the cycle that is written first */
+    do { /* begin with the step that is written first */
         first = i < first ? i : first;
-        i = waits_for(f, n_waiting, i);
+        i = w->waits[i];
     } while (i != at);
     i = first;
     do {
-        shown[len++ % NAMES_SHOWN_MAX] = i = waits_for(f, n_waiting, i);
+        shown[len++ % NAMES_SHOWN_MAX] = i = w->waits[i];
     } while (i != first);
-    n = len < NAMES_SHOWN_MAX ? len : NAMES_SHOWN_MAX;
-    for (size_t k = 0; k < n; k++)
-        buffer_printf(&names, "%s -> ",
-                      f->steps[shown[(len - 1 - k) % NAMES_SHOWN_MAX]].name);
-    if (len > n)
-        buffer_puts(&names, "... -> ");
-    buffer_puts(&names, f->steps[first].name);
+    n = min_size(len, NAMES_SHOWN_MAX);
+    for (size_t k = 1; k <= n; k++)
+        buffer_printf(&names, "%s -> ", steps[shown[(len - k) % NAMES_SHOWN_MAX]].name);
+    buffer_printf(&names, "%s%s", len > n ? "... -> " : "", steps[first].name);
     complain(c, c->sources[first].value->key,
              "only a step with a `switch` may return, and only to itself",
              "these steps wait for each other: %s", buffer_text(&names));
@@ -340,183 +376,30 @@ static void complain_cycle(struct check *c, const uint32_t *n_waiting, uint32_t 
 
 static void complain_cycles(struct check *c, const uint32_t *n_waiting)
 {
-    const struct flow *f = c->flow;
-    CLEANUP(freep) uint32_t *walk = calloc(f->n_steps, sizeof(*walk));
+    uint32_t n = c->flow->n_steps;
+    CLEANUP(walk_release)
+    struct walk w = { .f = c->flow,
+                      .n_waiting = n_waiting,
+                      .round = calloc(n, sizeof(uint32_t)),
+                      .waits = calloc(n, sizeof(uint32_t)) };
 
-    if (!walk) {
+    if (!w.round || !w.waits) {
         c->error = -ENOMEM;
         return;
     }
-    for (uint32_t i = 0; i < f->n_steps; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         uint32_t at = i;
 
-        if (!n_waiting[i] || walk[i])
+        if (!n_waiting[i] || w.round[i])
             continue;
-        while (!walk[at]) {
-            walk[at] = i + 1;
-            at = waits_for(f, n_waiting, at);
+        while (!w.round[at]) {
+            w.round[at] = i + 1;
+            w.waits[at] = waits_for(&w, at, i + 1);
+            at = w.waits[at];
         }
-        if (walk[at] == i + 1)
-            complain_cycle(c, n_waiting, at);
+        if (w.round[at] == i + 1)
+            complain_cycle(c, &w, at);
     }
-}
-
-/* ---- start and end ---- */
-
-static uint32_t find_named(struct check *c, const struct value *v)
-{
-    const struct flow *f = c->flow;
-    struct hint h;
-    uint32_t i;
-
-    if (!expect_text(c, v))
-        return FLOW_NONE;
-    i = names_find(f->names, v->text);
-    if (i != NAME_NONE)
-        return i;
-    complain(c, v, hint_step(c, &h, v->text), "the %s, '%.130s', is no step",
-             v->key->text, v->text);
-    return FLOW_NONE;
-}
-
-static bool is_edge_of_flow(const struct step *step, bool is_start)
-{
-    return is_start ? !step->n_before : !step->n_after && !step->scope;
-}
-
-/* The only source or sink, or the one that is called like it; else FLOW_NONE. */
-static uint32_t usual(const struct flow *f, bool is_start, uint32_t *ret_n,
-                      uint32_t *ret_second)
-{
-    uint32_t named = names_find(f->names, is_start ? "start" : "end");
-    uint32_t first = FLOW_NONE;
-
-    *ret_n = 0;
-    for (uint32_t i = 0; i < f->n_steps; i++) {
-        if (!is_edge_of_flow(&f->steps[i], is_start))
-            continue;
-        if (++*ret_n == 1)
-            first = i;
-        else if (*ret_n == 2)
-            *ret_second = i;
-    }
-    if (*ret_n <= 1)
-        return first;
-    if (!f->is_needs && named != NAME_NONE
-        && is_edge_of_flow(&f->steps[named], is_start))
-        return named;
-    return FLOW_NONE;
-}
-
-static void complain_several(struct check *c, bool is_start, uint32_t second)
-{
-    const struct flow *f = c->flow;
-    uint32_t first = 0;
-    struct hint h;
-
-    while (!is_edge_of_flow(&f->steps[first], is_start))
-        first++;
-    if (is_start)
-        complain(c, c->sources[second].value->key,
-                 hint_format(
-                     &h, "add `next: %.100s` to a step, or write the flow with `needs`",
-                     f->steps[second].name),
-                 "nothing leads to '%.130s' nor to '%.130s': a flow has one start",
-                 f->steps[first].name, f->steps[second].name);
-    else
-        complain(c, c->sources[second].value->key,
-                 "add `next` to all but one, or write the flow with `needs`",
-                 "'%.130s' and '%.130s' lead nowhere: a flow has one end",
-                 f->steps[first].name, f->steps[second].name);
-}
-
-static void check_reachable(struct check *c, uint32_t start, const uint32_t *order)
-{
-    const struct flow *f = c->flow;
-    CLEANUP(freep) bool *is_reached = calloc(f->n_steps, sizeof(bool));
-    struct hint h;
-
-    if (!is_reached) {
-        c->error = -ENOMEM;
-        return;
-    }
-    is_reached[start] = true;
-    for (uint32_t k = 0; k < f->n_steps; k++) {
-        const struct step *step = &f->steps[order[k]];
-
-        for (uint32_t j = 0; j < step->n_after && is_reached[order[k]]; j++)
-            is_reached[step->after[j]] = true;
-    }
-    for (uint32_t i = 0; i < f->n_steps; i++)
-        if (!is_reached[i])
-            complain(c, c->sources[i].value->key,
-                     hint_format(&h,
-                                 f->is_needs ? "`start` is for a flow with one start"
-                                             : "add `next: %.100s` to a step before it",
-                                 f->steps[i].name),
-                     "step '%s' cannot be reached from the start, '%s'",
-                     f->steps[i].name, f->steps[start].name);
-}
-
-static void check_start(struct check *c, const struct value *v, const uint32_t *order)
-{
-    struct flow *f = c->flow;
-    uint32_t n, second = FLOW_NONE;
-    uint32_t start = usual(f, true, &n, &second);
-
-    if (v) {
-        start = find_named(c, v);
-        if (start == FLOW_NONE)
-            return;
-        if (f->steps[start].n_before) {
-            complain(c, v, NULL, "the start, '%s', comes after '%s'", v->text,
-                     f->steps[f->steps[start].before[0]].name);
-            return;
-        }
-    }
-    f->start = start;
-    if (start != FLOW_NONE)
-        check_reachable(c, start, order);
-    else if (!f->is_needs)
-        complain_several(c, true, second);
-}
-
-static void complain_no_next(struct check *c, uint32_t end)
-{
-    const struct flow *f = c->flow;
-    struct hint h;
-
-    for (uint32_t i = 0; i < f->n_steps; i++)
-        if (i != end && is_edge_of_flow(&f->steps[i], false))
-            complain(c, c->sources[i].value->key,
-                     f->is_needs
-                         ? "`end` is for a flow with one end"
-                         : hint_format(&h, "add `next: %.100s`", f->steps[end].name),
-                     "step '%s' leads nowhere and is not the end, '%s'",
-                     f->steps[i].name, f->steps[end].name);
-}
-
-static void check_end(struct check *c, const struct value *v)
-{
-    struct flow *f = c->flow;
-    uint32_t n, second = FLOW_NONE;
-    uint32_t end = usual(f, false, &n, &second);
-
-    if (v) {
-        end = find_named(c, v);
-        if (end == FLOW_NONE)
-            return;
-        if (f->steps[end].n_after) {
-            complain(c, v, NULL, "the end, '%s', goes on to '%s'", v->text,
-                     f->steps[f->steps[end].after[0]].name);
-            return;
-        }
-    }
-    f->end = end;
-    if (end != FLOW_NONE)
-        complain_no_next(c, end);
-    else if (!f->is_needs && n)
-        complain_several(c, false, second);
 }
 
 static void check_ordered(struct check *c, const struct value *start,
@@ -525,8 +408,7 @@ static void check_ordered(struct check *c, const struct value *start,
     check_scopes(c, order);
     if (c->error)
         return;
-    check_start(c, start, order);
-    check_end(c, end);
+    check_ends(c, start, end, order);
     check_joins(c, order);
     if (!c->error)
         check_inputs(c, order);
@@ -539,7 +421,7 @@ static void graph_release(struct graph *g)
 
 void check_graph(struct check *c, const struct value *start, const struct value *end)
 {
-    CLEANUP(graph_release) struct graph g = { .c = c };
+    CLEANUP(graph_release) struct graph g = { .c = c, .is_broken = c->has_twins };
     CLEANUP(freep) uint32_t *order = calloc(c->flow->n_steps, sizeof(*order));
     CLEANUP(freep) uint32_t *n_waiting = calloc(c->flow->n_steps, sizeof(*n_waiting));
 

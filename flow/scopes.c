@@ -175,7 +175,7 @@ static void place_join(struct check *c, uint32_t i)
     uint32_t named;
     struct hint h;
 
-    if (!expect_text(c, join)) {
+    if (!expect_name(c, i, join)) {
         recover(c, i);
         return;
     }
