@@ -85,8 +85,13 @@ void checker_stepped(struct checker *c, const struct node *n);
 /* Nothing is left to happen. */
 void checker_finish(struct checker *c);
 
-/* For checkers_records.c: whether on_failure, a cancel or the run's own timeout may
- * keep ready tasks of the run from being started. */
+/* ---- shared by checkers*.c ---- */
+
 bool checker_timed_out(const struct checker *c, const struct ledger_run *r);
 bool checker_has_error_hook(const struct ledger_run *r);
+/* Whether on_failure, a cancel or the run's own timeout may keep ready tasks of the run
+ * from being started. */
 bool checker_may_leave_ready(const struct checker *c, const struct ledger_run *r);
+/* An attempt's end was written, or read (then the ticket is 0). */
+void checker_note_attempt(struct checker *c, struct ledger_run *r,
+                          const struct attempt_record *record, uint64_t ticket);

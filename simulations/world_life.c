@@ -71,7 +71,8 @@ static bool has_ended(struct world *w, const struct run_id *run)
     struct span span = { key.bytes, key.len };
     struct store *store = disk_store(w->disk);
 
-    if (store->ops->get(store, STORE_RECORDS, span, &bytes) < 0)
+    if (store->ops->get(store, STORE_RECORDS, span, &bytes) < 0
+        || w->config->mutant == MUTANT_FORGET_END)
         return false;
     return !is_damaged(w, span, run_end_record_decode(bytes.data, bytes.len, &end));
 }
@@ -148,7 +149,8 @@ static void restore_lost(struct world *w)
 
         if (!r || !r->is_known || world_draw(w, 4) == 0)
             continue;
-        checker_restore_lost(&w->checker, &event.run, &event.u.task);
+        if (w->config->mutant != MUTANT_INVENT_LOSS)
+            checker_restore_lost(&w->checker, &event.run, &event.u.task);
         world_step(w, &event);
     }
 }

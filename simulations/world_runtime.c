@@ -110,6 +110,8 @@ void world_end_task(struct world *w, uint32_t slot)
     if (w->config->mutant == MUTANT_SWALLOW_END && s->task.step == 1)
         return;
     checker_ended(&w->checker, slot, record.reason);
+    if (w->config->mutant == MUTANT_WRONG_REASON)
+        record.reason = REASON_OK;
     event.u.ended.slot = slot;
     event.u.ended.record = &record;
     world_step(w, &event);
