@@ -228,11 +228,13 @@ void cgroups_describe(const struct cgroups *c, struct buffer *out)
                                    : "RLIMIT_AS");
 }
 
-static char *make_slot_group(const char *parent, uint32_t index)
+static char *make_slot_group(const char *parent, const struct cgroup_slot *s)
 {
     char *dir;
 
-    if (!parent || asprintf(&dir, "%s/slot%" PRIu32, parent, index) < 0)
+    if (!parent
+        || asprintf(&dir, "%s/slot%" PRIu32 ".%" PRIu32, parent, s->index, s->generation)
+               < 0)
         return NULL;
     if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
         free(dir);
@@ -257,11 +259,13 @@ void cgroup_slot_close(struct cgroup_slot *s)
     *s = CGROUP_SLOT_NONE;
 }
 
-void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s)
+static void open_group(const struct cgroups *c, uint32_t index, uint32_t generation,
+                       struct cgroup_slot *s)
 {
     *s = CGROUP_SLOT_NONE;
     s->index = index;
-    s->v2_path = make_slot_group(c->v2, index);
+    s->generation = generation;
+    s->v2_path = make_slot_group(c->v2, s);
     if (!s->v2_path)
         return;
     s->v2_dir = open(s->v2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -269,6 +273,22 @@ void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slo
     if (s->v2_dir < 0 || s->v2_events < 0)
         cgroup_slot_close(s); /* half a group would tell that nobody lives */
     s->index = index;
+    s->generation = generation;
+}
+
+void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s)
+{
+    open_group(c, index, 0, s);
+}
+
+void cgroup_slot_renew(const struct cgroups *c, struct cgroup_slot *s)
+{
+    uint32_t index = s->index, generation = s->generation + 1;
+
+    if (!s->was_killed)
+        return;
+    cgroup_slot_close(s);
+    open_group(c, index, generation, s);
 }
 
 static bool write_limit(int fd, uint64_t memory_max, const char *none)
@@ -300,7 +320,7 @@ static bool open_v1(const struct cgroups *c, struct cgroup_slot *s)
         return true;
     if (!c->v1_memory)
         return false;
-    s->v1_path = make_slot_group(c->v1_memory, s->index);
+    s->v1_path = make_slot_group(c->v1_memory, s);
     if (!s->v1_path)
         return false;
     s->v1_limit = open_in(s->v1_path, "memory.limit_in_bytes", O_RDWR);
@@ -337,8 +357,9 @@ bool cgroup_slot_is_populated(const struct cgroup_slot *s)
     return s->v2_events >= 0 && read_counter(s->v2_events, "populated ") != 0;
 }
 
-void cgroup_slot_kill(const struct cgroup_slot *s)
+void cgroup_slot_kill(struct cgroup_slot *s)
 {
+    s->was_killed = true;
     if (s->v2_path)
         write_file(s->v2_path, "cgroup.kill", "1");
 }

@@ -22,7 +22,8 @@ struct cgroups {
 };
 
 struct cgroup_slot {
-    uint32_t index;
+    uint32_t index, generation;
+    bool was_killed;
     int v2_dir, v2_events; /* -1: none */
     int v1_procs, v1_limit, v1_oom;
     char *v2_path, *v1_path;
@@ -49,7 +50,11 @@ bool cgroup_slot_limit(const struct cgroups *c, struct cgroup_slot *s,
                        uint64_t memory_max);
 /* Whether any process of the slot lives; false too where there is no v2 group. */
 bool cgroup_slot_is_populated(const struct cgroup_slot *s);
-void cgroup_slot_kill(const struct cgroup_slot *s);
+void cgroup_slot_kill(struct cgroup_slot *s);
+/* Gives the slot a new group if the old one was killed: Linux 6.18 compares the kills of
+ * a new process's group with those of its parent's, so whatever is born into a group
+ * that was ever killed dies at once. The old one must be empty. */
+void cgroup_slot_renew(const struct cgroups *c, struct cgroup_slot *s);
 /* Whether the kernel killed a process of the slot for its memory since the last call. */
 bool cgroup_slot_had_oom(struct cgroup_slot *s);
 

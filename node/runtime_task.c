@@ -742,6 +742,7 @@ void runtime_free_slot(struct runtime *rt, struct slot *s)
         if (slot_renew_pipes(s) < 0 || watch_pipes(rt, s) < 0)
             runtime_give_up(rt, -EMFILE, "a slot's pipes cannot be made");
     }
+    cgroup_slot_renew(&rt->cgroups, &s->cgroup);
     slot_reset(s);
 }
 
