@@ -271,7 +271,7 @@ def small_artifacts(n: int, rounds: int) -> Row:
 
 def idle(seconds: float) -> list[Row]:
     with Place() as place:
-        node = subprocess.Popen([MESH, "node", "--data", place.path / "store"],
+        node = subprocess.Popen([MESH, "node", "--dev", "--data", place.path / "store"],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(2)
 

@@ -12,6 +12,8 @@
 
 #include "base/macros.h"
 
+enum { GROUPS_PASSED_OVER_MAX = 1000 };
+
 enum { MOUNTINFO_MAX = 1 << 20 };
 
 static int read_file(const char *path, char *text, size_t size)
@@ -228,19 +230,24 @@ void cgroups_describe(const struct cgroups *c, struct buffer *out)
                                    : "RLIMIT_AS");
 }
 
-static char *make_slot_group(const char *parent, const struct cgroup_slot *s)
+/* A group that an earlier node left and that is not empty yet was killed: it is passed
+ * over, see cgroup_slot_renew(). */
+static char *make_slot_group(const char *parent, struct cgroup_slot *s)
 {
-    char *dir;
+    for (int i = 0; parent && i < GROUPS_PASSED_OVER_MAX; i++, s->generation++) {
+        char *dir;
 
-    if (!parent
-        || asprintf(&dir, "%s/slot%" PRIu32 ".%" PRIu32, parent, s->index, s->generation)
-               < 0)
-        return NULL;
-    if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+        if (asprintf(&dir, "%s/slot%" PRIu32 ".%" PRIu32, parent, s->index,
+                     s->generation)
+            < 0)
+            return NULL;
+        if (mkdir(dir, 0700) == 0)
+            return dir;
         free(dir);
-        return NULL;
+        if (errno != EEXIST)
+            break;
     }
-    return dir;
+    return NULL;
 }
 
 void cgroup_slot_close(struct cgroup_slot *s)
@@ -273,7 +280,8 @@ static void open_group(const struct cgroups *c, uint32_t index, uint32_t generat
     if (s->v2_dir < 0 || s->v2_events < 0)
         cgroup_slot_close(s); /* half a group would tell that nobody lives */
     s->index = index;
-    s->generation = generation;
+    if (!s->v2_path)
+        s->generation = generation;
 }
 
 void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s)

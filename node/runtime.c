@@ -116,6 +116,9 @@ static void measure_machine(struct runtime *rt)
         rt->capacity.memory_bytes = (uint64_t)info.totalram * info.mem_unit;
     if (statvfs(rt->dir, &disk) == 0)
         rt->capacity.disk_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    rt->config.cpu_milli = rt->capacity.cpu_milli;
+    rt->config.memory_bytes = rt->capacity.memory_bytes;
+    rt->config.slots_max = rt->n_slots;
 }
 
 /* ---- events in, actions out ---- */
