@@ -132,6 +132,8 @@ void check_template_none(struct check *c, const struct value *v);
 /* Edges, scopes, start and end. Complains about all that is wrong with them. */
 void check_graph(struct check *c, const struct value *start, const struct value *end);
 void check_scopes(struct check *c, const uint32_t *order);
+void check_ends(struct check *c, const struct value *start, const struct value *end,
+                const uint32_t *order);
 void check_joins(struct check *c, const uint32_t *order);
 void check_inputs(struct check *c, const uint32_t *order);
 /* Whether v, written in step i, is a text. */

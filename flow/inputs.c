@@ -80,7 +80,7 @@ static void read_long_input(struct check *c, const struct value *v,
         { "url", read_value, offsetof(struct input_source, url), NULL },
         { "identity", NULL, 0, "how a change of a URL is seen" },
     };
-    struct input_source source = { NULL };
+    struct input_source source = { .from = NULL };
 
     READ_MAPPING(c, v, keys, &source);
     if (!source.from == !source.url)
@@ -297,7 +297,7 @@ static size_t check_batch(struct check *c, const struct queries *q, size_t i,
 
 void check_inputs(struct check *c, const uint32_t *order)
 {
-    CLEANUP(queries_release) struct queries q = { NULL, 0 };
+    CLEANUP(queries_release) struct queries q = { .all = NULL };
     CLEANUP(freep) uint64_t *above = calloc(c->flow->n_steps, sizeof(*above));
 
     if (!above) {

@@ -171,12 +171,13 @@ int artifacts_attempt_before(const struct artifacts *a, const struct flow *f,
         again.iteration--;
         return artifacts_attempt(a, run, &again, ret);
     }
+    for (uint32_t i = 0; i < s->n_before; i++)
+        if (flow_edge_kind(f, s->before[i], task->step) == EDGE_CLOSE)
+            return -ENOENT; /* a join, which sees its branches by name only */
     for (uint32_t i = 0; i < s->n_before; i++) {
         struct task_id before;
         struct attempt_record one;
 
-        if (flow_edge_kind(f, s->before[i], task->step) == EDGE_CLOSE)
-            continue;
         before = task_before(f, task, s->before[i]);
         r = last_iteration(a, f, run, &before, &one);
         if (r == -ENOENT)
@@ -234,6 +235,47 @@ int artifacts_find(const struct artifacts *a, const struct flow *flow,
     }
 }
 
+/* Whether the step's scope, or the one around the scope that it was split into, holds
+ * the task's: else their indexes have nothing to do with each other. */
+static bool is_around(const struct flow *f, uint32_t from, uint32_t step)
+{
+    const struct scope *outer = &f->scopes[f->steps[from].scope];
+    const struct scope *inner = &f->scopes[f->steps[step].scope];
+
+    if (outer->depth > inner->depth)
+        outer = &f->scopes[outer->parent];
+    while (inner->depth > outer->depth)
+        inner = &f->scopes[inner->parent];
+    return inner == outer;
+}
+
+/* Whether the step waits for the other one, however far back: what runs beside it may
+ * be done or not. */
+static bool is_before(const struct flow *f, uint32_t from, uint32_t step)
+{
+    CLEANUP(freep) bool *seen = calloc(f->n_all_steps, sizeof(*seen));
+    CLEANUP(freep) uint32_t *stack = calloc(f->n_all_steps, sizeof(*stack));
+    uint32_t n = 0;
+
+    if (f->steps[step].is_hook)
+        return true; /* of the run's end: all are before it */
+    if (!seen || !stack)
+        return false;
+    stack[n++] = step;
+    while (n) {
+        const struct step *s = &f->steps[stack[--n]];
+
+        for (uint32_t i = 0; i < s->n_before; i++) {
+            if (s->before[i] == from)
+                return true;
+            if (!seen[s->before[i]])
+                stack[n++] = s->before[i];
+            seen[s->before[i]] = true;
+        }
+    }
+    return false;
+}
+
 int artifacts_find_from(const struct artifacts *a, const struct flow *flow,
                         const struct run_id *run, const struct task_id *task,
                         uint32_t from_step, const uint64_t *index, const char *name,
@@ -245,7 +287,11 @@ int artifacts_find_from(const struct artifacts *a, const struct flow *flow,
     struct task_id from = { .step = from_step, .depth = from_scope->depth };
     int error;
 
-    if (from.depth > task->depth + 1 || (from.depth == task->depth + 1) != (index != NULL))
+    if (from.depth > task->depth + 1
+        || (from.depth == task->depth + 1) != (index != NULL)
+        || !is_around(flow, from_step, task->step)
+        || (!is_before(flow, from_step, task->step)
+            && !(from_step == task->step && task->iteration)))
         return -EINVAL;
     memcpy(from.path, task->path, shared * sizeof(from.path[0]));
     if (index)

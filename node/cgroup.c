@@ -12,6 +12,8 @@
 
 #include "base/macros.h"
 
+enum { MOUNTINFO_MAX = 1 << 20 };
+
 static int read_file(const char *path, char *text, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -65,52 +67,86 @@ static bool has_word(const char *list, const char *word, const char *separators)
     return false;
 }
 
-/* Where a hierarchy is mounted: `controller` NULL asks for v2. Caller frees. */
-static char *find_mount(const char *controller)
+/* One mount of /proc/self/mountinfo: `root` of its file system is seen at `point`. */
+struct mount {
+    char root[512], point[512];
+};
+
+/* Where a hierarchy is mounted: `controller` NULL asks for v2. */
+static bool find_mount(const char *mountinfo, const char *controller, struct mount *ret)
 {
-    CLEANUP(freep) char *text = malloc(1 << 16);
-    char *rest;
+    for (const char *line = mountinfo; *line; line += *line == '\n') {
+        size_t len = strcspn(line, "\n");
+        CLEANUP(freep) char *text = strndup(line, len);
+        char *behind = text ? strstr(text, " - ") : NULL;
+        char type[32], options[512];
 
-    if (!text || read_file("/proc/self/mountinfo", text, 1 << 16) < 0)
-        return NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line;
-         line = strtok_r(NULL, "\n", &rest)) {
-        char point[512], type[32], options[512];
-        char *behind = strstr(line, " - ");
-
-        if (!behind || sscanf(line, "%*s %*s %*s %*s %511s", point) != 1
+        line += len;
+        if (!behind
+            || sscanf(text, "%*s %*s %*s %511s %511s", ret->root, ret->point) != 2
             || sscanf(behind, " - %31s %*s %511s", type, options) != 2)
             continue;
         if (controller ? strcmp(type, "cgroup") == 0 && has_word(options, controller, ",")
                        : strcmp(type, "cgroup2") == 0)
-            return strdup(point);
+            return true;
+    }
+    return false;
+}
+
+/* The path behind the line of /proc/self/cgroup; its length in *ret_len. */
+static const char *find_path(const char *proc_cgroup, const char *controller,
+                             size_t *ret_len)
+{
+    for (const char *line = proc_cgroup; *line; line += *line == '\n') {
+        size_t len = strcspn(line, "\n");
+        CLEANUP(freep) char *text = strndup(line, len);
+        char *names = text ? strchr(text, ':') : NULL;
+        char *path = names ? strchr(names + 1, ':') : NULL;
+
+        if (path)
+            *path++ = '\0';
+        if (path
+            && (controller ? has_word(names + 1, controller, ",") : names[1] == '\0')) {
+            *ret_len = strlen(path);
+            return line + (path - text);
+        }
+        line += len;
     }
     return NULL;
+}
+
+char *cgroup_own_folder(const char *mountinfo, const char *proc_cgroup,
+                        const char *controller)
+{
+    struct mount m;
+    size_t len, root;
+    const char *path = find_path(proc_cgroup, controller, &len);
+    char *dir;
+
+    if (!path || !find_mount(mountinfo, controller, &m))
+        return NULL;
+    /* A container without a namespace of groups sees the host's path, but only its own
+     * part of the hierarchy. */
+    root = strcmp(m.root, "/") == 0 ? 0 : strlen(m.root);
+    if (root && (len < root || strncmp(path, m.root, root) != 0))
+        return NULL;
+    path += root;
+    len -= root;
+    if (len == 1 && *path == '/')
+        len = 0;
+    return asprintf(&dir, "%s%.*s", m.point, (int)len, path) < 0 ? NULL : dir;
 }
 
 /* Our own group's folder in that hierarchy. Caller frees. */
 static char *own_group(const char *controller)
 {
-    CLEANUP(freep) char *mount = find_mount(controller);
-    char text[8192], *rest, *dir;
+    CLEANUP(freep) char *mountinfo = malloc(MOUNTINFO_MAX);
+    char text[8192];
 
-    if (!mount || read_file("/proc/self/cgroup", text, sizeof(text)) < 0)
+    if (!mountinfo || read_file("/proc/self/mountinfo", mountinfo, MOUNTINFO_MAX) < 0
+        || read_file("/proc/self/cgroup", text, sizeof(text)) < 0)
         return NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line;
-         line = strtok_r(NULL, "\n", &rest)) {
-        char *names = strchr(line, ':');
-        char *path = names ? strchr(names + 1, ':') : NULL;
-
-        if (!path)
-            continue;
-        *path++ = '\0';
-        if (controller ? !has_word(names + 1, controller, ",") : names[1] != '\0')
-            continue;
-        if (strcmp(path, "/") == 0)
-            path = "";
-        return asprintf(&dir, "%s%s", mount, path) < 0 ? NULL : dir;
-    }
-    return NULL;
+    return cgroup_own_folder(mountinfo, text, controller);
 }
 
 /* Empties and removes a group and its children; what survives is left. */

@@ -52,3 +52,9 @@ bool cgroup_slot_is_populated(const struct cgroup_slot *s);
 void cgroup_slot_kill(const struct cgroup_slot *s);
 /* Whether the kernel killed a process of the slot for its memory since the last call. */
 bool cgroup_slot_had_oom(struct cgroup_slot *s);
+
+/* Where our own group lies, by the texts of /proc/self/mountinfo and /proc/self/cgroup;
+ * `controller` NULL asks for v2. NULL: it cannot be seen from here. The caller frees.
+ */
+char *cgroup_own_folder(const char *mountinfo, const char *proc_cgroup,
+                        const char *controller);

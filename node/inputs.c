@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "node/launch.h"
 #include "store/tree.h"
 
 static const char file_scheme[] = "file://";
@@ -27,13 +28,19 @@ static int find_source(const struct artifacts *a, const struct flow *flow,
 static int write_inline(const struct artifact *artifact, const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    ssize_t n;
+    int r = 0;
 
     if (fd < 0)
         return -errno;
-    n = artifact->size ? write(fd, artifact->inline_data, artifact->size) : 0;
+    for (uint64_t done = 0; r == 0 && done < artifact->size;) {
+        ssize_t n = write(fd, artifact->inline_data + done, artifact->size - done);
+
+        if (n < 0 && errno != EINTR)
+            r = -errno;
+        done += n > 0 ? (uint64_t)n : 0;
+    }
     close(fd);
-    return n == (ssize_t)artifact->size ? 0 : -EIO;
+    return r;
 }
 
 static int lay_out_tree(const struct artifacts *a, const struct artifact *artifact,
@@ -78,10 +85,13 @@ static int lay_out_one(const struct artifacts *a, const struct flow *flow,
         return symlink(target, path) < 0 ? -errno : 0;
     }
     r = find_source(a, flow, run, task, in, &artifact);
+    if (r == -ENOENT)
+        return fail(ret_error, r, "there is no artifact '%s'", in->artifact);
+    if (r == -EINVAL && in->step != FLOW_NONE)
+        return fail(ret_error, r, "step '%s' cannot be seen from here",
+                    flow->steps[in->step].name);
     if (r < 0)
-        return r == -ENOENT ? fail(ret_error, r, "there is no artifact '%s'",
-                                   in->artifact)
-                            : r;
+        return r;
     if (artifact.encoding == ENCODING_TREE)
         return lay_out_tree(a, &artifact, path, ret_error);
     if (artifact.inline_data || artifact.size == 0)
@@ -90,68 +100,68 @@ static int lay_out_one(const struct artifacts *a, const struct flow *flow,
     return blobs_lay_out(a->blobs, &artifact.id, path, 0444, true, ret_linked);
 }
 
-static int lay_out_all(const struct artifacts *a, const struct flow *flow,
-                       const struct run_id *run, const struct task_id *task,
-                       const char *in_path, struct input_links *links,
-                       struct error *ret_error)
+/* A task that had no inputs may have made the folder itself. */
+static int make_in_folder(const char *path)
 {
-    const struct step *s = &flow->steps[task->step];
+    if (mkdir(path, 0700) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return -errno;
+    remove_tree(path);
+    return mkdir(path, 0700) < 0 ? -errno : 0;
+}
 
-    for (size_t i = 0; i < s->n_inputs; i++) {
-        const struct step_input *in = &s->inputs[i];
-        CLEANUP(freep) char *path = NULL;
-        struct error why = { .text = "" };
-        bool linked;
-        int r;
+static int lay_out_input(const struct artifacts *a, const struct flow *flow,
+                         const struct run_id *run, const struct task_id *task,
+                         const struct step_input *in, struct slot *s,
+                         struct error *ret_error)
+{
+    CLEANUP(freep) char *path = NULL;
+    struct error why = { .text = "" };
+    struct digest id;
+    bool linked;
+    int r;
 
-        if (asprintf(&path, "%s/%s", in_path, in->as) < 0)
-            return -ENOMEM;
-        r = make_parents(path, strlen(in_path) + 1);
-        if (r == 0)
-            r = lay_out_one(a, flow, run, task, in, path, &links->all[links->n].id,
-                            &linked, &why);
-        if (r < 0)
-            return fail(ret_error, r, "input '%s': %s", in->name,
-                        why.text[0] ? why.text : strerror(-r));
-        if (linked)
-            links->all[links->n++].path = TAKE(path);
-    }
+    if (asprintf(&path, "%s/%s", s->in_path, in->as) < 0)
+        return -ENOMEM;
+    r = make_parents(path, strlen(s->in_path) + 1);
+    if (r == 0)
+        r = lay_out_one(a, flow, run, task, in, path, &id, &linked, &why);
+    if (r < 0)
+        return fail(ret_error, r, "input '%s': %s", in->name,
+                    why.text[0] ? why.text : strerror(-r));
+    if (linked)
+        s->links[s->n_links++] = (struct input_link){ .id = id, .path = TAKE(path) };
     return 0;
 }
 
-int inputs_lay_out(const struct artifacts *a, const struct flow *flow,
-                   const struct run_id *run, const struct task_id *task,
-                   const char *in_path, struct input_links *ret_links,
-                   struct error *ret_error)
+int inputs_lay_out(const struct artifacts *a, struct slot *s, struct error *ret_error)
 {
-    const struct step *s = &flow->steps[task->step];
+    const struct step *step = &s->flow->steps[s->task.step];
+    int r = make_in_folder(s->in_path);
 
-    *ret_links = (struct input_links){ .all = calloc(s->n_inputs + 1,
-                                                     sizeof(*ret_links->all)) };
-    if (!ret_links->all)
+    if (r < 0)
+        return fail(ret_error, r, "cannot make $MESH_IN: %s", strerror(-r));
+    s->links = calloc(step->n_inputs + 1, sizeof(*s->links));
+    if (!s->links)
         return -ENOMEM;
-    if (mkdir(in_path, 0700) < 0)
-        return fail(ret_error, -errno, "cannot make $MESH_IN: %s", strerror(errno));
-    return lay_out_all(a, flow, run, task, in_path, ret_links, ret_error);
-}
-
-void input_links_release(struct input_links *links)
-{
-    for (size_t i = 0; i < links->n; i++)
-        free(links->all[i].path);
-    free(links->all);
-    *links = (struct input_links){ .all = NULL };
-}
-
-int inputs_take_back(struct blobs *b, struct input_links *links)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < links->n; i++)
-        if (blobs_is_intact(b, &links->all[i].id) == -ESTALE)
-            r = -ESTALE;
-        else
-            blobs_remove_link(b, &links->all[i].id, links->all[i].path);
-    input_links_release(links);
+    for (size_t i = 0; r == 0 && i < step->n_inputs; i++)
+        r = lay_out_input(a, s->flow, &s->run->id, &s->task, &step->inputs[i], s,
+                          ret_error);
     return r;
+}
+
+int inputs_check(const struct artifacts *a, const struct slot *s)
+{
+    for (size_t i = 0; i < s->n_links; i++)
+        if (blobs_is_intact(a->blobs, &s->links[i].id) < 0)
+            return -ESTALE;
+    return 0;
+}
+
+int inputs_remove(const struct artifacts *a, const struct slot *s)
+{
+    for (size_t i = 0; i < s->n_links; i++)
+        blobs_remove_link(a->blobs, &s->links[i].id, s->links[i].path);
+    return slot_clear_path(s->in_path);
 }

@@ -3,25 +3,17 @@
 #pragma once
 
 #include "node/artifacts.h"
+#include "node/slot.h"
 
-/* Blobs that were linked, not copied, and where: a task that writes to one writes to the
- * store. */
-struct input_links {
-    struct {
-        struct digest id;
-        char *path;
-    } *all;
-    size_t n;
-};
+/* Makes the slot's $MESH_IN with one file or folder for each input of its task. A large
+ * file is linked where it can be, and stands in slot->links then. On failure the text
+ * names the input. */
+int inputs_lay_out(const struct artifacts *a, struct slot *s, struct error *ret_error);
 
-/* Makes the folder in_path with one file or folder for each input. On failure the text
- * names the input; *ret_links is set either way. */
-int inputs_lay_out(const struct artifacts *a, const struct flow *flow,
-                   const struct run_id *run, const struct task_id *task,
-                   const char *in_path, struct input_links *ret_links,
-                   struct error *ret_error);
+/* -ESTALE: the task wrote to an input that other tasks share. May hash it, so not on
+ * the loop. */
+int inputs_check(const struct artifacts *a, const struct slot *s);
 
-/* After the task: -ESTALE if it wrote to a linked blob, which is then out of use. The
- * links are removed and forgotten. */
-int inputs_take_back(struct blobs *b, struct input_links *links);
-void input_links_release(struct input_links *links);
+/* Takes $MESH_IN away, the links in such a way that the next check need not hash. As
+ * slot_clear_path(). */
+int inputs_remove(const struct artifacts *a, const struct slot *s);

@@ -20,6 +20,36 @@ void items_release(struct items *c)
         item_list_release(&c->cached[i].list);
 }
 
+static bool has_real(const json_t *value)
+{
+    const char *key;
+    json_t *below;
+    size_t i;
+
+    json_array_foreach(value, i, below) if (has_real(below)) return true;
+    json_object_foreach((json_t *)value, key, below) if (has_real(below)) return true;
+    return json_is_real(value);
+}
+
+/* 0.1 is written with 17 digits as 0.10000000000000001: the fewest are taken that read
+ * back as the same numbers. */
+static char *dump_item(const json_t *item)
+{
+    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
+
+    for (size_t digits = has_real(item) ? 15 : 17; digits < 17; digits++) {
+        CLEANUP(freep)
+        char *text = json_dumps(item, flags | JSON_REAL_PRECISION(digits));
+        json_t *back = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+        bool same = json_equal(item, back);
+
+        json_decref(back);
+        if (same)
+            return TAKE(text);
+    }
+    return json_dumps(item, flags);
+}
+
 static int parse_array(const char *data, size_t len, struct item_list *ret,
                        struct error *ret_error)
 {
@@ -36,7 +66,7 @@ static int parse_array(const char *data, size_t len, struct item_list *ret,
     }
     l.items = calloc(json_array_size(array) + 1, sizeof(*l.items));
     for (size_t i = 0; l.items && i < json_array_size(array); i++) {
-        l.items[i] = json_dumps(json_array_get(array, i), JSON_COMPACT | JSON_ENCODE_ANY);
+        l.items[i] = dump_item(json_array_get(array, i));
         if (!l.items[i])
             r = -ENOMEM;
         else

@@ -31,16 +31,19 @@ static bool in_list(char *const *list, const char *name)
     return false;
 }
 
+static bool is_own(const struct merge *m, const char *name)
+{
+    for (size_t i = 0; i < m->own->n_outputs; i++)
+        if (strcmp(m->own->outputs[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static bool is_wanted(const struct merge *m, const char *name)
 {
     if (m->step->merge_include && !in_list(m->step->merge_include, name))
         return false;
-    if (in_list(m->step->merge_exclude, name))
-        return false;
-    for (size_t i = 0; i < m->own->n_outputs; i++)
-        if (strcmp(m->own->outputs[i].name, name) == 0)
-            return false;
-    return true;
+    return !in_list(m->step->merge_exclude, name) && !is_own(m, name);
 }
 
 static int see_artifact(struct merge *m, const struct artifact *a)
@@ -99,7 +102,7 @@ static int check_include(const struct merge *m, struct error *ret_error)
         struct candidate *c;
 
         HASH_FIND_STR(m->names, *name, c);
-        if (!c)
+        if (!c && !is_own(m, *name))
             return fail(ret_error, -EINVAL, "merge: no branch has an artifact '%s'",
                         *name);
     }
@@ -121,12 +124,16 @@ static int check_differing(const struct merge *m, struct error *ret_error)
                 buffer_text(&names));
 }
 
-static int append(struct merge *m, struct attempt_record *attempt)
+static int append(struct merge *m, struct attempt_record *attempt,
+                  struct error *ret_error)
 {
     size_t n = attempt->n_outputs + HASH_COUNT(m->names);
     struct artifact *outputs;
     struct candidate *c, *next;
 
+    if (n > RECORD_OUTPUTS_MAX)
+        return fail(ret_error, -E2BIG, "merge: %zu artifacts, and a task may have %d",
+                    n, RECORD_OUTPUTS_MAX);
     outputs = realloc(attempt->outputs, (n + 1) * sizeof(*outputs));
     if (!outputs)
         return -ENOMEM;
@@ -163,7 +170,7 @@ int merge_branches(const struct artifacts *a, const struct flow *flow,
     if (r == 0)
         r = check_differing(&m, ret_error);
     if (r == 0)
-        r = append(&m, attempt);
+        r = append(&m, attempt, ret_error);
     forget(&m);
     return r;
 }

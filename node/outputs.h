@@ -14,6 +14,7 @@
 enum {
     OUTPUTS_MAX = 4096,            /* artifacts of one task */
     OUTPUTS_SMALL_BYTES = 1 << 18, /* up to here the loop does it itself */
+    OUTPUTS_SMALL_N = 32,
 };
 
 struct outputs_job {
@@ -27,12 +28,15 @@ struct outputs_job {
 /* Whether keeping them takes so little that it may be done on the loop. */
 bool outputs_are_small(const struct outputs_job *job);
 
-/* On success the array is the caller's, sorted by name, and $MESH_OUT is empty but for
- * what a folder artifact left. -ENOENT: a mapped output is missing; -EINVAL: something
- * that cannot be kept; -ENOSPC; -EIO. The text names the output. */
+/* On success the array is the caller's, sorted by name, and files of $MESH_OUT may have
+ * been moved into the store; mapped paths elsewhere are copied and stay. -ENOENT: a
+ * mapped output is missing; -EINVAL: something that cannot be kept; -ENOSPC; -EIO. The
+ * text names the output. */
 int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
                  size_t *ret_n, struct error *ret_error);
 /* The one artifact of an attempt that failed where the step has `catch`: what went
  * wrong, as JSON. It replaces whatever the attempt made. */
 int outputs_of_failure(struct attempt_record *attempt, const char *name);
+/* No output of a failed attempt is kept. */
+void outputs_forget(struct attempt_record *attempt);
 void outputs_free(struct artifact *outputs, size_t n);

@@ -94,7 +94,7 @@ static bool is_named(const struct ignore *names, const char *path)
 }
 
 /* A link's target must stay in the folder, with `..` only at its front. */
-static bool is_inside(const char *path, const char *target)
+bool package_link_is_inside(const char *path, const char *target)
 {
     size_t depth = 0;
     bool is_front = true;
@@ -170,7 +170,7 @@ static int consider(struct collect *c, int dir_fd, const char *name, const char 
     if (n < 0)
         return skip_link(c, path);
     target[n] = '\0';
-    return is_inside(path, target) ? add_file(c, path, st) : skip_link(c, path);
+    return package_link_is_inside(path, target) ? add_file(c, path, st) : skip_link(c, path);
 }
 
 static int compare_files(const void *a, const void *b)

@@ -52,3 +52,5 @@ char **package_paths(const struct package *p);
 
 /* Whether a path is never packed, whoever names it. */
 bool package_is_secret(const char *path);
+/* Whether a link at `path` with this target stays in the folder. */
+bool package_link_is_inside(const char *path, const char *target);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/running.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +13,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
-
-enum { ENVIRON_READ_MAX = 256 << 10 };
+#include "node/process.h"
 
 static void read_before(int fd, struct running_entry **ret_before, uint32_t *ret_n)
 {
@@ -39,7 +37,7 @@ int running_open(const char *dir, uint32_t n, struct running *ret,
     CLEANUP(freep) char *path = NULL;
     size_t size = n * sizeof(struct running_entry);
     void *map;
-    int fd;
+    int fd, r;
 
     if (asprintf(&path, "%s/running", dir) < 0)
         return -ENOMEM;
@@ -47,11 +45,12 @@ int running_open(const char *dir, uint32_t n, struct running *ret,
     if (fd < 0)
         return fail(ret_error, -errno, "cannot open %s: %s", path, strerror(errno));
     read_before(fd, ret_before, ret_n_before);
-    if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)size) < 0) {
-        int r = fail(ret_error, -errno, "cannot size %s: %s", path, strerror(errno));
-
+    /* With its blocks: on a full disk a store into a hole would be a SIGBUS. */
+    r = ftruncate(fd, 0) < 0 ? -errno : -posix_fallocate(fd, 0, (off_t)size);
+    if (r < 0) {
         close(fd);
-        return r;
+        free(TAKE(*ret_before));
+        return fail(ret_error, r, "cannot size %s: %s", path, strerror(-r));
     }
     map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
@@ -68,56 +67,35 @@ void running_close(struct running *r)
     *r = (struct running){ .entries = NULL };
 }
 
-/* Whether a process was started by a node with this data folder. */
-static bool is_ours(const char *pid, const char *data_dir)
+/* We may have been started by what a task left behind: that one stays. */
+static bool is_above_us(pid_t pid)
 {
-    CLEANUP(freep) char *text = malloc(ENVIRON_READ_MAX);
-    CLEANUP(freep) char *wanted = NULL;
-    char path[64];
-    size_t len = 0, wanted_len;
-    ssize_t n;
-    int fd;
+    struct process p;
 
-    if (!text || asprintf(&wanted, "MESH_DATA=%s", data_dir) < 0)
-        return false;
-    wanted_len = strlen(wanted) + 1;
-    snprintf(path, sizeof(path), "/proc/%.20s/environ", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    while (len < ENVIRON_READ_MAX && (n = read(fd, text + len, ENVIRON_READ_MAX - len)) > 0)
-        len += (size_t)n;
-    close(fd);
-    return memmem(text, len, wanted, wanted_len) != NULL;
+    for (pid_t at = getpid(); at > 1 && process_read(at, &p) == 0; at = p.parent)
+        if (at == pid)
+            return true;
+    return false;
 }
 
-static pid_t session_of(const char *pid)
+void running_kill_orphans(const char *data_dir)
 {
-    char path[64], text[512], *behind;
-    int session = 0;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
-    f = fopen(path, "re");
-    if (!f)
-        return 0;
-    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
-    fclose(f);
-    behind = strrchr(text, ')'); /* the name may hold anything */
-    if (!behind || sscanf(behind + 1, " %*c %*d %*d %d", &session) != 1)
-        return 0;
-    return session;
-}
-
-void running_kill_orphans(const struct running_entry *e, const char *data_dir)
-{
+    CLEANUP(buffer_release) struct buffer wanted = BUFFER_INIT;
+    CLEANUP(buffer_release) struct buffer environment = BUFFER_INIT;
     DIR *proc = opendir("/proc");
 
     if (!proc)
         return;
-    for (struct dirent *d; (d = readdir(proc));)
-        if (isdigit((unsigned char)d->d_name[0]) && session_of(d->d_name) == e->pid
-            && is_ours(d->d_name, data_dir))
-            kill((pid_t)strtol(d->d_name, NULL, 10), SIGKILL);
+    buffer_printf(&wanted, "MESH_DATA=%s", data_dir);
+    for (struct dirent *d; !buffer_failed(&wanted) && (d = readdir(proc));) {
+        pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+
+        if (pid <= 1)
+            continue;
+        process_environment(pid, &environment);
+        if (environment_has(&environment, buffer_text(&wanted), false)
+            && environment_has(&environment, "MESH_TOKEN=", true) && !is_above_us(pid))
+            kill(pid, SIGKILL);
+    }
     closedir(proc);
 }

@@ -32,6 +32,7 @@ int running_open(const char *dir, uint32_t n, struct running *ret,
                  struct error *ret_error);
 void running_close(struct running *r);
 
-/* Kills what is left of the attempt's session: processes whose environment names
- * data_dir, so that a number that was given to somebody else is left alone. */
-void running_kill_orphans(const struct running_entry *e, const char *data_dir);
+/* Kills what tasks of an earlier node left behind: processes whose environment names
+ * data_dir and holds a task's token, wherever they went. A number that was given to
+ * somebody else is left alone, and so is whoever started us. */
+void running_kill_orphans(const char *data_dir);

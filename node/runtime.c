@@ -467,6 +467,7 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
         return -ENOMEM;
     rt->config = *config;
     rt->user_fd = rt->task_fd = rt->tasks_epoll = rt->null_fd = -1;
+    rt->children_fd = -1;
     rt->deadline_set = TIME_NEVER;
     rt->n_slots = config->slots_max ? config->slots_max : SLOTS_MAX;
     if (rt->n_slots > SLOTS_MAX)

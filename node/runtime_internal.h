@@ -66,6 +66,7 @@ struct runtime {
     bool is_polling;
     uint64_t n_exits; /* of tasks, so far */
     struct cgroups cgroups;
+    int children_fd; /* see node/process.h; only used without a cgroup v2 */
     struct running running;
     struct items items;
     struct launch_scratch scratch;

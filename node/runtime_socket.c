@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "node/process.h"
 #include "node/runtime_internal.h"
 
 enum {
@@ -220,33 +221,18 @@ int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
     return 0;
 }
 
-static pid_t parent_of(pid_t pid)
-{
-    char path[64], text[512], *behind;
-    int parent = 0;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    f = fopen(path, "re");
-    if (!f)
-        return 0;
-    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
-    fclose(f);
-    behind = strrchr(text, ')');
-    return behind && sscanf(behind + 1, " %*c %d", &parent) == 1 ? parent : 0;
-}
-
 /* We are the subreaper of all that a task starts, so whoever descends from a task has
  * us among its ancestors, however it forked or changed its session. */
 bool runtime_is_task_process(struct runtime *rt, pid_t pid)
 {
     pid_t self = getpid();
+    struct process p;
 
     (void)rt;
     if (pid == self)
         return false;
     for (int depth = 0; pid > 1 && depth < 4096; depth++) {
-        pid = parent_of(pid);
+        pid = process_read(pid, &p) < 0 ? 0 : p.parent;
         if (pid == self)
             return true;
     }

@@ -317,10 +317,14 @@ static int restore_run(struct runtime *rt, const struct run_id *id)
 static void restore_running(struct runtime *rt, const struct running_entry *before,
                             uint32_t n)
 {
+    bool is_searched = false;
+
     for (uint32_t i = 0; i < n; i++) {
         if (!before[i].is_used || before[i].pid <= 0)
             continue;
-        running_kill_orphans(&before[i], rt->dir);
+        if (!is_searched) /* all of /proc: only when something was running */
+            running_kill_orphans(rt->dir);
+        is_searched = true;
         if (before[i].task.depth > SCOPE_DEPTH_MAX
             || !runtime_context(rt, &before[i].run))
             continue;

@@ -20,6 +20,7 @@
 #include "node/log.h"
 #include "node/merge.h"
 #include "node/outputs.h"
+#include "node/process.h"
 #include "node/runtime_internal.h"
 #include "node/spawn.h"
 #include "store/digest.h"
@@ -93,8 +94,12 @@ static void queue_end(struct runtime *rt, struct slot *s)
     struct event e = { .type = EVENT_TASK_ENDED };
 
     s->record.attempt = s->attempt;
-    if (s->record.reason != REASON_OK && catch_var)
-        outputs_of_failure(&s->record, catch_var);
+    if (s->record.reason != REASON_OK) {
+        if (catch_var)
+            outputs_of_failure(&s->record, catch_var);
+        else
+            outputs_forget(&s->record);
+    }
     if (rt->running.entries)
         rt->running.entries[s->index].is_used = 0;
     s->state = SLOT_ENDED;
@@ -175,12 +180,6 @@ static void conclude(struct runtime *rt, struct slot *s)
     struct error why = { .text = "" };
     int r;
 
-    if (s->links.n && inputs_take_back(rt->blobs, &s->links) < 0) {
-        outputs_free(TAKE(s->record.outputs), s->record.n_outputs);
-        s->record.n_outputs = 0;
-        set_failure(s, REASON_INPUT_MODIFIED,
-                    "the task wrote to an input, which other tasks share");
-    }
     if (s->record.reason == REASON_OK && step->has_merge) {
         r = merge_branches(&rt->artifacts, s->flow, &s->run->id, &s->task, &s->record,
                            &why);
@@ -207,10 +206,21 @@ struct keeping {
     bool want_outputs;
 };
 
+/* Whose fault: of the store, or of what the task left there. */
 static enum reason reason_of(int error)
 {
-    return error == -ENOENT || error == -EINVAL || error == -E2BIG ? REASON_OUTPUT
-                                                                   : REASON_STORE;
+    switch (-error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EROFS:
+    case EIO:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+        return REASON_STORE;
+    default:
+        return REASON_OUTPUT;
+    }
 }
 
 static void keep_outputs(struct slot *s, const struct outputs_job *job)
@@ -259,7 +269,10 @@ static void keep_in_thread(uv_work_t *work)
 {
     struct keeping *k = work->data;
 
-    if (k->want_outputs)
+    if (inputs_check(&k->rt->artifacts, k->slot) < 0)
+        set_failure(k->slot, REASON_INPUT_MODIFIED,
+                    "the task wrote to an input, which other tasks share");
+    else if (k->want_outputs)
         keep_outputs(k->slot, &k->job);
     keep_log(k->job.blobs, k->slot);
 }
@@ -290,7 +303,7 @@ static bool keep(struct runtime *rt, struct slot *s)
     bool want = s->record.reason == REASON_OK
              && (job.step->n_outputs || !slot_dir_is_clean(&s->out, s->started_wall));
 
-    if (s->log.fd < 0 && (!want || outputs_are_small(&job))) {
+    if (s->log.fd < 0 && s->n_links == 0 && (!want || outputs_are_small(&job))) {
         if (want)
             keep_outputs(s, &job);
         keep_log(rt->blobs, s);
@@ -350,6 +363,16 @@ static void drain_both(struct runtime *rt, struct slot *s)
     drain(rt, s, LOG_STDERR, PIPE_READS_AT_END);
 }
 
+static bool is_leader(void *arg, pid_t pid)
+{
+    const struct runtime *rt = arg;
+
+    for (uint32_t i = 0; i < rt->n_slots; i++)
+        if (rt->slots[i] && rt->slots[i]->pidfd >= 0 && rt->slots[i]->pid == pid)
+            return true;
+    return false;
+}
+
 /* Orphans of a task come to us as the subreaper: when they are dead they want reaping.
  * Leaders are left alone, their exit is told by their pidfd. */
 static void reap_orphans(struct runtime *rt)
@@ -357,10 +380,8 @@ static void reap_orphans(struct runtime *rt)
     siginfo_t info = { 0 };
 
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
-        for (uint32_t i = 0; i < rt->n_slots; i++)
-            if (rt->slots[i] && rt->slots[i]->pidfd >= 0
-                && rt->slots[i]->pid == info.si_pid)
-                return;
+        if (is_leader(rt, info.si_pid))
+            return;
         waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
         info.si_pid = 0;
     }
@@ -408,11 +429,13 @@ static void reap(struct runtime *rt, struct slot *s)
                      + (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }
 
-static bool has_survivors(const struct slot *s)
+static bool has_survivors(struct runtime *rt, const struct slot *s)
 {
     if (s->cgroup.v2_events >= 0)
         return cgroup_slot_is_populated(&s->cgroup);
-    return kill(-s->pid, 0) == 0 || errno != ESRCH;
+    if (kill(-s->pid, 0) == 0 || errno != ESRCH)
+        return true;
+    return process_kill_orphans(rt->children_fd, s->pid, s->token, is_leader, rt) > 0;
 }
 
 /* The tree is gone: nobody writes to the log or the outputs any more. */
@@ -436,7 +459,7 @@ static void leave(struct runtime *rt, struct slot *s)
     cgroup_slot_kill(&s->cgroup);
     if (s->cgroup.v2_events < 0 || watch(rt, s->cgroup.v2_events, s, READY_EMPTY) < 0)
         uv_timer_start(&rt->leaving, on_leaving_timer, LEAVING_POLL_MS, 0);
-    else if (!has_survivors(s)) /* it emptied before we began to watch */
+    else if (!has_survivors(rt, s)) /* it emptied before we began to watch */
         finish(rt, s);
 }
 
@@ -445,7 +468,7 @@ static void on_exit_ready(struct runtime *rt, struct slot *s)
     if (s->state != SLOT_RUNNING)
         return;
     reap(rt, s);
-    if (has_survivors(s))
+    if (has_survivors(rt, s))
         leave(rt, s);
     else
         finish(rt, s);
@@ -453,7 +476,7 @@ static void on_exit_ready(struct runtime *rt, struct slot *s)
 
 static void on_empty_ready(struct runtime *rt, struct slot *s)
 {
-    if (s->state == SLOT_LEAVING && !has_survivors(s))
+    if (s->state == SLOT_LEAVING && !has_survivors(rt, s))
         finish(rt, s);
 }
 
@@ -468,7 +491,7 @@ static void on_leaving_timer(uv_timer_t *timer)
         if (!s || s->state != SLOT_LEAVING)
             continue;
         reap_orphans(rt);
-        if (has_survivors(s)) {
+        if (has_survivors(rt, s)) {
             if (s->cgroup.v2_events < 0)
                 kill(-s->pid, SIGKILL);
             again = true;
@@ -635,8 +658,7 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
         r = launch_step(s->run, s->task.step, &l, why);
     if (r == 0 && s->flow->steps[s->task.step].n_inputs) {
         *ret_reason = REASON_INPUT;
-        r = inputs_lay_out(&rt->artifacts, s->flow, &s->run->id, &s->task, s->in_path,
-                           &s->links, why);
+        r = inputs_lay_out(&rt->artifacts, s, why);
     }
     if (r < 0)
         return r;
@@ -708,7 +730,7 @@ void runtime_free_slot(struct runtime *rt, struct slot *s)
     time_us wall = s->started_wall;
 
     if (s->run && s->flow->steps[s->task.step].n_inputs)
-        check_cleaned(rt, s->in_path, slot_clear_path(s->in_path));
+        check_cleaned(rt, s->in_path, inputs_remove(&rt->artifacts, s));
     if (!slot_dir_is_clean(&s->out, wall))
         check_cleaned(rt, s->out.path, slot_dir_clean(&s->out, wall));
     if (!slot_dir_is_clean(&s->tmp, wall))
@@ -745,6 +767,7 @@ int runtime_tasks_open(struct runtime *rt, struct error *ret_error)
     snprintf(name, sizeof(name), "%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev,
              (uint64_t)st.st_ino);
     cgroups_open(&rt->cgroups, name);
+    rt->children_fd = process_open_children();
     uv_poll_init(&rt->loop, &rt->tasks_poll, rt->tasks_epoll);
     rt->tasks_poll.data = rt;
     runtime_pause_tasks(rt, false);
@@ -776,4 +799,6 @@ void runtime_tasks_close(struct runtime *rt)
         close(rt->tasks_epoll);
     if (rt->null_fd >= 0)
         close(rt->null_fd);
+    if (rt->children_fd >= 0)
+        close(rt->children_fd);
 }

@@ -185,6 +185,14 @@ static void forget_types(struct slot *s)
     }
 }
 
+static void forget_links(struct slot *s)
+{
+    for (size_t i = 0; i < s->n_links; i++)
+        free(s->links[i].path);
+    free(TAKE(s->links));
+    s->n_links = 0;
+}
+
 void slot_reset(struct slot *s)
 {
     attempt_record_release(&s->record);
@@ -192,7 +200,7 @@ void slot_reset(struct slot *s)
     if (s->types)
         forget_types(s);
     free(TAKE(s->choice));
-    input_links_release(&s->links);
+    forget_links(s);
     if (s->log.fd >= 0) {
         close(s->log.fd);
         unlink(s->log_path);

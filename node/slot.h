@@ -24,7 +24,6 @@
 #include "flow/flow.h"
 #include "node/cgroup.h"
 #include "node/feed.h"
-#include "node/inputs.h"
 #include "node/remove.h"
 #include "proto/record.h"
 
@@ -43,6 +42,12 @@ enum slot_state {
 struct output_type {
     char *name, *type;
     struct output_type *next;
+};
+
+/* A blob that an input was linked to, and where. */
+struct input_link {
+    struct digest id;
+    char *path;
 };
 
 /* A folder of the slot that most tasks leave empty; see slot_dir_is_clean(). */
@@ -80,7 +85,8 @@ struct slot {
     char token[SLOT_TOKEN_SIZE];
     char *choice;            /* of `mesh next` */
     struct output_type *types;
-    struct input_links links;
+    struct input_link *links;
+    size_t n_links;
     struct slot_log log;
     struct attempt_record record; /* filled in as the attempt ends */
 };

@@ -83,9 +83,10 @@ void checker_cancel(struct checker *c, const struct run_id *run)
 
     if (!r || !r->is_known || r->has_end)
         return;
+    /* With nothing left to start only its hook keeps it. */
     oracle_summarise(r, &s);
     if (!r->n_cancels++)
-        r->cancel_was_late = s.n_failed || r->is_stopping || !(s.n_ready + s.n_waiting);
+        r->cancel_was_late = r->is_stopping || s.n_ready == 0;
     r->was_cancelled = true;
 }
 
@@ -97,20 +98,31 @@ void checker_ended(struct checker *c, uint32_t slot, enum reason reason)
     c->ending.task = s->task->id;
     c->ending.attempt = s->attempt;
     c->ending.reason = reason;
+    c->ending.why = s->why;
     c->ending.is_written = false;
     s->task->is_running = false;
     s->run->n_running--;
     s->run = NULL;
 }
 
-static bool run_timed_out(const struct checker *c, const struct ledger_run *r)
+bool checker_timed_out(const struct checker *c, const struct ledger_run *r)
 {
     return r->flow->timeout_us && c->now >= r->started + r->flow->timeout_us;
 }
 
+/* It tells that the run had failed before a crash, though its tasks may not. */
+bool checker_has_error_hook(const struct ledger_run *r)
+{
+    for (const struct ledger_task *t = r->tasks; t; t = t->hh.next)
+        if (t->id.step == r->flow->on_error && t->n_attempts)
+            return true;
+    return false;
+}
+
 bool checker_may_leave_ready(const struct checker *c, const struct ledger_run *r)
 {
-    return r->n_cancels || r->is_stopping || run_timed_out(c, r);
+    return r->n_cancels || r->is_stopping || checker_timed_out(c, r)
+           || checker_has_error_hook(r);
 }
 
 /* ---- starts ---- */
@@ -132,9 +144,8 @@ static void check_attempt(struct checker *c, const struct ledger_task *t,
 {
     const struct ledger_attempt *last = t->n_attempts ? ledger_last(t) : NULL;
 
-    if (last && attempt <= last->attempt)
-        checker_violation(c, "attempts", "%s starts as attempt %u after %u", name,
-                          attempt, last->attempt);
+    if (attempt != (last ? last->attempt + 1 : 0))
+        checker_violation(c, "attempts", "%s starts out of order", name);
     if (c->now < t->not_before)
         checker_violation(c, "retry-delay", "%s starts %" PRIu64 " us early", name,
                           t->not_before - c->now);
@@ -145,6 +156,8 @@ static void check_upstream(struct checker *c, const struct ledger_run *r,
 {
     enum oracle_state state = oracle_task(r, task);
 
+    if (task->iteration && task->iteration >= r->flow->steps[task->step].iterations_max)
+        checker_violation(c, "attempts", "%s starts beyond max_iterations", name);
     if (state != ORACLE_READY)
         checker_violation(c, "upstream", "%s starts and is %s", name,
                           oracle_state_name(state));
@@ -172,7 +185,7 @@ static void check_hook(struct checker *c, const struct ledger_run *r,
     else if (task->step == r->flow->on_success && !is_ok)
         checker_violation(c, "hook", "%s starts and the run is not ok", name);
     else if (task->step == r->flow->on_error && is_ok && !r->n_cancels
-             && !run_timed_out(c, r))
+             && !checker_timed_out(c, r) && !checker_has_error_hook(r))
         checker_violation(c, "hook", "%s starts and the run is ok", name);
 }
 
@@ -297,7 +310,7 @@ void checker_start(struct checker *c, const struct action *a)
 
 static bool may_cancel(const struct checker *c, const struct ledger_run *r)
 {
-    return r->n_cancels || run_timed_out(c, r)
+    return r->n_cancels || checker_timed_out(c, r)
            || (r->is_stopping && r->on_failure == ON_FAILURE_KILL);
 }
 
@@ -305,7 +318,7 @@ static bool may_time_out(const struct checker *c, const struct checker_slot *s)
 {
     time_us timeout = s->run->flow->steps[s->task->id.step].timeout_us;
 
-    return run_timed_out(c, s->run) || (timeout && c->now >= s->since + timeout);
+    return checker_timed_out(c, s->run) || (timeout && c->now >= s->since + timeout);
 }
 
 void checker_kill(struct checker *c, const struct action *a)

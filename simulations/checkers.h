@@ -12,7 +12,7 @@
 #include "simulations/disk.h"
 #include "simulations/ledger.h"
 
-enum { CHECKER_SLOTS_MAX = 16 };
+enum { CHECKER_SLOTS_MAX = 16, CHECKER_LOST_MAX = 32 };
 
 struct checker_slot {
     struct ledger_run *run; /* NULL: free */
@@ -36,9 +36,14 @@ struct checker {
         struct ledger_run *run; /* NULL: no attempt is ending in this step */
         struct task_id task;
         uint32_t attempt;
-        enum reason reason;
+        enum reason reason, why; /* as it ended; of a kill */
         bool is_written;
     } ending;
+    struct {
+        struct run_id run;
+        struct task_id task;
+    } lost[CHECKER_LOST_MAX]; /* what a restart told to be lost */
+    size_t n_lost;
     uint64_t n_checks;
     char violation[ERROR_TEXT_MAX]; /* "": none */
 };
@@ -64,6 +69,8 @@ void checker_ended(struct checker *c, uint32_t slot, enum reason reason);
 void checker_crash(struct checker *c);
 void checker_restore_run(struct checker *c, const struct run_record *record);
 void checker_restore_attempt(struct checker *c, const struct attempt_record *record);
+void checker_restore_lost(struct checker *c, const struct run_id *run,
+                          const struct task_id *task);
 void checker_restore_end(struct checker *c);
 
 /* ---- what the node does ---- */
@@ -78,8 +85,13 @@ void checker_stepped(struct checker *c, const struct node *n);
 /* Nothing is left to happen. */
 void checker_finish(struct checker *c);
 
-/* For checkers_records.c: whether on_failure, a cancel or the run's own timeout may
- * keep ready tasks of the run from being started. */
+/* ---- shared by checkers*.c ---- */
+
+bool checker_timed_out(const struct checker *c, const struct ledger_run *r);
+bool checker_has_error_hook(const struct ledger_run *r);
+/* Whether on_failure, a cancel or the run's own timeout may keep ready tasks of the run
+ * from being started. */
 bool checker_may_leave_ready(const struct checker *c, const struct ledger_run *r);
-void checker_note_failure(struct ledger_run *r, const struct step *s,
-                          const struct ledger_task *t);
+/* An attempt's end was written, or read (then the ticket is 0). */
+void checker_note_attempt(struct checker *c, struct ledger_run *r,
+                          const struct attempt_record *record, uint64_t ticket);

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checkers of what is written, told, lost and read again. */
+/* The checkers of what the node writes and tells. */
 #include "simulations/checkers.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "simulations/oracle.h"
 
-/* What a failed attempt leads to: another one, later, or the end of the run. */
-void checker_note_failure(struct ledger_run *r, const struct step *s,
-                          const struct ledger_task *t)
+/* A task that failed for good may stop the run, and its name is in the run's end. */
+static void note_failure(struct ledger_run *r, const struct ledger_task *t,
+                         time_us wall)
 {
-    if (!s->is_hook && !t->counted && t->n_attempts && !oracle_retries(s, t)
-        && r->on_failure != ON_FAILURE_FINISH)
+    const struct step *s = &r->flow->steps[t->id.step];
+
+    if (s->is_hook || t->counted || oracle_retries(s, t))
+        return;
+    if (r->on_failure != ON_FAILURE_FINISH)
         r->is_stopping = true;
+    if (r->first_failed_wall && wall > r->first_failed_wall)
+        return;
+    r->first_failed = wall == r->first_failed_wall ? FLOW_NONE : t->id.step;
+    r->first_failed_wall = wall;
 }
 
 /* ---- persisted ---- */
@@ -53,43 +59,75 @@ static bool fits_reason(const struct attempt_record *record, const struct step *
     return false;
 }
 
+static bool is_told_lost(const struct checker *c, const struct attempt_record *record)
+{
+    for (size_t i = 0; i < c->n_lost; i++)
+        if (run_id_equal(&c->lost[i].run, &record->run)
+            && task_id_equal(&c->lost[i].task, &record->task))
+            return true;
+    return false;
+}
+
+/* Of what did not end just now only these are written. */
+static bool may_be_written(const struct checker *c, const struct attempt_record *record)
+{
+    return record->verdict == VERDICT_ADOPTED || record->reason == REASON_START
+           || (record->reason == REASON_LOST && is_told_lost(c, record));
+}
+
 static void check_ending(struct checker *c, const struct attempt_record *record)
 {
     bool is_ending = c->ending.run && run_id_equal(&record->run, &c->ending.run->id)
                      && task_id_equal(&record->task, &c->ending.task)
                      && record->attempt == c->ending.attempt;
 
-    if (!is_ending)
+    if (!is_ending) {
+        if (!may_be_written(c, record))
+            checker_violation(c, "written", "an attempt that did not end ('%s')",
+                              reason_name(record->reason));
         return;
+    }
     c->ending.is_written = true;
     if (record->verdict == VERDICT_DONE && c->ending.reason != REASON_OK)
         checker_violation(c, "verdict", "done, and it ended with '%s'",
                           reason_name(c->ending.reason));
+    if (record->verdict == VERDICT_CAUGHT && c->ending.why == REASON_CANCELLED)
+        checker_violation(c, "verdict", "caught, and it was cancelled");
+}
+
+/* So many losses are for free; the next is a failure. */
+static uint32_t free_losses(const struct step *s)
+{
+    return s->retry.lost_max ? s->retry.lost_max - 1 : 0;
 }
 
 static void check_attempts(struct checker *c, const struct ledger_run *r,
                            const struct ledger_task *t)
 {
     const struct step *s = &r->flow->steps[t->id.step];
-    uint32_t lost_max = s->retry.lost_max ? s->retry.lost_max : 1;
+    const struct ledger_attempt *last = ledger_last(t);
 
     if (ledger_count(t, VERDICT_FAILED) > s->retry.times + 1)
         checker_violation(c, "attempts", "%s failed %u times", s->name,
                           ledger_count(t, VERDICT_FAILED));
-    if (ledger_count(t, VERDICT_LOST) > lost_max)
+    if (ledger_count(t, VERDICT_LOST) > free_losses(s))
         checker_violation(c, "attempts", "%s was lost %u times", s->name,
                           ledger_count(t, VERDICT_LOST));
+    if (last->reason == REASON_LOST && last->verdict != VERDICT_LOST
+        && ledger_count(t, VERDICT_LOST) < free_losses(s))
+        checker_violation(c, "attempts", "%s is charged with a loss", s->name);
 }
 
-static void note_attempt(struct checker *c, struct ledger_run *r,
-                         const struct attempt_record *record, uint64_t ticket)
+void checker_note_attempt(struct checker *c, struct ledger_run *r,
+                          const struct attempt_record *record, uint64_t ticket)
 {
     struct ledger_task *t = ledger_task(r, &record->task);
     const struct step *s = &r->flow->steps[record->task.step];
     struct ledger_attempt *written;
 
-    if (t->counted && verdict_counts(record->verdict))
-        checker_violation(c, "one-counts", "two attempts of %s count", s->name);
+    if (t->counted)
+        checker_violation(c, "one-counts", "%s is done, and another attempt is written",
+                          s->name);
     if (ledger_attempt(t, record->attempt))
         checker_violation(c, "one-attempt", "attempt %u of %s is written twice",
                           record->attempt, s->name);
@@ -98,7 +136,7 @@ static void note_attempt(struct checker *c, struct ledger_run *r,
     check_attempts(c, r, t);
     if (!t->counted && ticket && oracle_retries(s, t))
         t->not_before = c->now + oracle_delay(s, t);
-    checker_note_failure(r, s, t);
+    note_failure(r, t, record->ended_wall);
 }
 
 static void persist_attempt(struct checker *c, const struct action *a)
@@ -126,7 +164,7 @@ static void persist_attempt(struct checker *c, const struct action *a)
                           r->flow->steps[task.step].name, (int)record.verdict,
                           reason_name(record.reason));
     check_ending(c, &record);
-    note_attempt(c, r, &record, a->ticket);
+    checker_note_attempt(c, r, &record, a->ticket);
     attempt_record_release(&record);
 }
 
@@ -141,9 +179,11 @@ static void check_outcome(struct checker *c, const struct ledger_run *r,
     enum run_outcome outcome = r->end.outcome;
     bool may_leave = checker_may_leave_ready(c, r);
 
-    if (outcome == RUN_CANCELLED && !r->was_cancelled)
-        checker_violation(c, "outcome", "cancelled by nobody");
-    if (outcome != RUN_CANCELLED && r->n_cancels && !r->cancel_was_late)
+    if (outcome == RUN_CANCELLED && (!r->n_cancels || r->cancel_was_late))
+        checker_violation(c, "outcome", "cancelled %s",
+                          r->n_cancels ? "too late" : "by nobody");
+    if (outcome != RUN_CANCELLED && r->n_cancels && !r->cancel_was_late
+        && !checker_timed_out(c, r))
         checker_violation(c, "outcome", "%s after a cancel", run_outcome_name(outcome));
     if (outcome == RUN_OK && (s->n_failed || s->n_ready || s->n_waiting))
         checker_violation(c, "outcome", "ok with %u failed, %u ready, %u waiting",
@@ -153,6 +193,8 @@ static void check_outcome(struct checker *c, const struct ledger_run *r,
         checker_violation(c, "outcome", "%s, and it should be %s",
                           run_outcome_name(outcome),
                           run_outcome_name(expected_outcome(s)));
+    if (outcome == RUN_OK && checker_has_error_hook(r))
+        checker_violation(c, "outcome", "ok after the hook for a failure");
     if (!may_leave && s->n_ready)
         checker_violation(c, "outcome", "ended with %u ready tasks",
                           (unsigned)s->n_ready);
@@ -194,6 +236,23 @@ static void check_hooks(struct checker *c, const struct ledger_run *r,
         checker_violation(c, "hook", "it did not run");
 }
 
+static void check_message(struct checker *c, const struct ledger_run *r)
+{
+    const char *message = r->end.message;
+    char expected[160];
+
+    if (r->end.outcome == RUN_FAILED && !message)
+        checker_violation(c, "outcome", "failed, and no message says why");
+    if (r->end.outcome != RUN_FAILED || !message || !r->first_failed_wall
+        || r->first_failed == FLOW_NONE || checker_timed_out(c, r))
+        return;
+    (void)snprintf(expected, sizeof(expected), "step '%.128s'",
+                   r->flow->steps[r->first_failed].name);
+    if (strncmp(message, expected, strlen(expected)) != 0)
+        checker_violation(c, "outcome", "the first failure was of %s, not: %.200s",
+                          expected, message);
+}
+
 static void persist_end(struct checker *c, const struct action *a)
 {
     struct ledger_run *r = checker_run(c, &a->run);
@@ -219,6 +278,7 @@ static void persist_end(struct checker *c, const struct action *a)
     check_outcome(c, r, &s);
     check_counts(c, r, &s);
     check_hooks(c, r, &s);
+    check_message(c, r);
 }
 
 void checker_persist(struct checker *c, const struct action *a)
@@ -304,189 +364,5 @@ void checker_tell(struct checker *c, const struct action *a)
                               (unsigned)r->number);
         r->is_known = false;
         break;
-    }
-}
-
-/* ---- what is durable ---- */
-
-static bool is_durable(struct checker *c, const struct record_key *key,
-                       struct buffer *ret)
-{
-    struct span span = { key->bytes, key->len };
-
-    return disk_durable(c->disk, STORE_RECORDS, span, ret) == 0;
-}
-
-static bool has_run(struct checker *c, const struct ledger_run *r)
-{
-    CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
-    struct record_key key = run_key(&r->id);
-    struct run_record record;
-
-    if (!is_durable(c, &key, &bytes)
-        || run_record_decode(bytes.data, bytes.len, &record) < 0)
-        return false;
-    run_record_release(&record);
-    return true;
-}
-
-static bool has_end(struct checker *c, const struct ledger_run *r,
-                    enum run_outcome *ret_outcome)
-{
-    CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
-    struct record_key key = run_end_key(&r->id);
-    struct run_end_record record;
-
-    if (!is_durable(c, &key, &bytes)
-        || run_end_record_decode(bytes.data, bytes.len, &record) < 0)
-        return false;
-    *ret_outcome = record.outcome;
-    run_end_record_release(&record);
-    return true;
-}
-
-static bool has_attempt(struct checker *c, const struct ledger_run *r,
-                        const struct task_id *task, uint32_t attempt,
-                        enum verdict verdict)
-{
-    CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
-    struct record_key key = attempt_key(&r->id, task, attempt);
-    struct attempt_record record = { .attempt = 0 };
-    bool is_same;
-
-    if (!is_durable(c, &key, &bytes)
-        || attempt_record_decode(bytes.data, bytes.len, &record) < 0)
-        return false;
-    is_same = record.verdict == verdict;
-    attempt_record_release(&record);
-    return is_same;
-}
-
-static void told_attempt(struct checker *c, struct ledger_run *r,
-                         const struct action *a)
-{
-    struct ledger_task *t = ledger_find(r, &a->task);
-    struct ledger_attempt *told = t ? ledger_attempt(t, a->attempt) : NULL;
-
-    if (!told || !has_attempt(c, r, &a->task, a->attempt, a->u.tell.verdict)) {
-        checker_violation(c, "durable", "an attempt of %s is told and not on the disk",
-                          r->flow->steps[a->task.step].name);
-        return;
-    }
-    told->is_told = true;
-    t->was_told_done |= verdict_counts(told->verdict);
-}
-
-void checker_told(struct checker *c, const struct action *a)
-{
-    struct ledger_run *r = checker_run(c, &a->run);
-    enum run_outcome outcome;
-
-    switch (r ? a->u.tell.type : 0) {
-    case TELL_RUN_ACCEPTED:
-        if (!has_run(c, r))
-            checker_violation(c, "durable", "run %u is accepted and not on the disk",
-                              (unsigned)r->number);
-        r->is_accepted = true;
-        break;
-    case TELL_TASK_ENDED:
-        told_attempt(c, r, a);
-        break;
-    case TELL_RUN_ENDED:
-        if (!has_end(c, r, &outcome) || outcome != a->u.tell.outcome)
-            checker_violation(c, "durable", "run %u is told ended and not on the disk",
-                              (unsigned)r->number);
-        if (r->is_ended)
-            checker_violation(c, "end-once", "run %u is told ended twice",
-                              (unsigned)r->number);
-        r->is_ended = true;
-        break;
-    default:
-        break;
-    }
-}
-
-static void check_survived(struct checker *c, const struct ledger_run *r)
-{
-    enum run_outcome outcome;
-
-    if (r->is_accepted && !has_run(c, r))
-        checker_violation(c, "lost", "run %u was accepted", (unsigned)r->number);
-    if (r->is_ended && !has_end(c, r, &outcome))
-        checker_violation(c, "lost", "the end of run %u was told", (unsigned)r->number);
-    for (const struct ledger_task *t = r->tasks; t; t = t->hh.next)
-        for (size_t i = 0; i < t->n_attempts; i++)
-            if (t->attempts[i].is_told
-                && !has_attempt(c, r, &t->id, t->attempts[i].attempt,
-                                t->attempts[i].verdict))
-                checker_violation(c, "lost", "the end of attempt %u of %s was told",
-                                  t->attempts[i].attempt,
-                                  r->flow->steps[t->id.step].name);
-}
-
-/* After disk_crash(). */
-void checker_crash(struct checker *c)
-{
-    for (size_t i = 0; i < c->n_runs; i++) {
-        check_survived(c, c->runs[i]);
-        ledger_run_crash(c->runs[i]);
-    }
-    memset(c->slots, 0, sizeof(c->slots));
-    c->last_ticket = 0;
-    c->is_restoring = true;
-    c->ending.run = NULL;
-}
-
-void checker_restore_run(struct checker *c, const struct run_record *record)
-{
-    struct ledger_run *r = checker_run(c, &record->run);
-
-    if (!r) {
-        checker_violation(c, "record", "a run nobody submitted is on the disk");
-        return;
-    }
-    if (r->is_ended)
-        checker_violation(c, "end-once", "run %u was told ended and goes on",
-                          (unsigned)r->number);
-    r->is_known = r->is_accepted = true;
-    r->is_held = false;
-    r->started = c->now;
-}
-
-void checker_restore_attempt(struct checker *c, const struct attempt_record *record)
-{
-    struct ledger_run *r = checker_run(c, &record->run);
-    struct ledger_task *t;
-
-    if (!r || record->task.step >= r->flow->n_all_steps) {
-        checker_violation(c, "record", "an attempt of no run is on the disk");
-        return;
-    }
-    note_attempt(c, r, record, 0);
-    t = ledger_find(r, &record->task);
-    ledger_attempt(t, record->attempt)->is_told = true;
-    t->was_told_done |= verdict_counts(record->verdict);
-}
-
-void checker_restore_end(struct checker *c)
-{
-    c->is_restoring = false;
-    for (size_t i = 0; i < c->n_runs; i++)
-        for (const struct ledger_task *t = c->runs[i]->tasks; t; t = t->hh.next)
-            if (t->was_told_done && !t->counted && c->runs[i]->is_known)
-                checker_violation(c, "lost", "a task of %s was told done",
-                                  c->runs[i]->flow->steps[t->id.step].name);
-}
-
-void checker_finish(struct checker *c)
-{
-    for (size_t i = 0; i < c->n_runs; i++) {
-        const struct ledger_run *r = c->runs[i];
-        enum run_outcome outcome;
-
-        if (r->is_known || (r->is_accepted && !has_end(c, r, &outcome)))
-            checker_violation(c, "liveness", "run %u does not end",
-                              (unsigned)r->number);
-        check_survived(c, r);
     }
 }

@@ -230,12 +230,14 @@ static void tear(struct disk *d, struct entry *e)
 {
     if (!e->value_len)
         return;
+    e->is_torn = true;
+    if (d->config.lies & DISK_KEEPS_TORN)
+        return;
     if (prng_below(&d->prng, 2))
         e->value_len = prng_below(&d->prng, e->value_len);
     else
         e->value[prng_below(&d->prng, e->value_len)] ^=
             (uint8_t)(1 + prng_below(&d->prng, 255));
-    e->is_torn = true;
 }
 
 static void lie(struct disk *d)

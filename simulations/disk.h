@@ -21,6 +21,7 @@
 enum disk_lie {
     DISK_FORGETS = 1,      /* a crash loses a synced record too */
     DISK_FLIPS_SYNCED = 2, /* a crash flips a byte of a synced record */
+    DISK_KEEPS_TORN = 4,   /* a record that is said to be torn is whole */
 };
 
 struct disk_config {

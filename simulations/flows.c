@@ -350,8 +350,9 @@ int flows_write(struct prng *prng, struct buffer *out)
 {
     struct sketch k = { .prng = prng };
 
-    k.features = (unsigned)(prng_next(prng) & prng_next(prng)) & FEATURES_ALL;
-    k.features |= (unsigned)prng_next(prng) & (FEATURE_FOREACH | FEATURE_SWITCH);
+    k.features = (unsigned)prng_next(prng) & FEATURES_ALL;
+    if (chance(&k, 2))
+        k.features &= (unsigned)prng_next(prng) | FEATURE_FOREACH | FEATURE_SWITCH;
     k.is_needs = chance(&k, 2);
     k.n_wanted = 3 + (uint32_t)prng_below(prng, FLOWS_STEPS_MAX - 2);
     grow(&k, 0, NONE, NULL);

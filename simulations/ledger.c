@@ -40,6 +40,7 @@ void ledger_run_crash(struct ledger_run *r)
     r->n_cancels = 0;
     r->n_running = 0;
     r->started = 0;
+    r->first_failed_wall = 0;
 }
 
 struct ledger_task *ledger_find(const struct ledger_run *r, const struct task_id *id)

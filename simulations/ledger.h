@@ -60,6 +60,8 @@ struct ledger_run {
     bool cancel_was_late; /* all was resolved, or it was failing, by then */
     bool is_stopping;     /* on_failure forbids new starts */
     uint32_t n_running;
+    uint32_t first_failed; /* step of the first failure; FLOW_NONE: none, or unclear */
+    time_us first_failed_wall;
 };
 
 void ledger_run_release(struct ledger_run *r);

@@ -103,7 +103,8 @@ struct task_plan tasks_plan(const struct tasks_config *config, const struct flow
         .duration_us = prng_below(&course, 3) ? prng_below(&course, TIME_MS(100))
                                               : prng_below(&course, TIME_S(20)),
         .term_us = prng_below(&course, TIME_S(2)),
-        .exits_well = prng_below(&course, 4) == 0,
+        .exits_itself = prng_below(&course, 4) == 0,
+        .term_code = (int)prng_below(&course, 2),
     };
 
     plan_yield(&plan, s, &yield, config);

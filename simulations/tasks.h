@@ -25,8 +25,10 @@ struct task_plan {
     uint64_t width;
     const char *choice; /* borrowed from the flow; NULL: none */
     bool ignores_term;
-    time_us term_us; /* from SIGTERM to its end */
-    bool exits_well; /* if SIGTERM comes, it exits as if nothing had happened */
+    time_us term_us;   /* from SIGTERM to its end */
+    bool exits_itself; /* if SIGTERM comes: by the way it would have, or with this code
+                        */
+    int term_code;
 };
 
 struct task_plan tasks_plan(const struct tasks_config *config, const struct flow *flow,

@@ -27,6 +27,13 @@ static const char *const mutant_names[] = {
     [MUTANT_OTHER_EDGES] = "other-edges",
     [MUTANT_OTHER_WIDTH] = "other-width",
     [MUTANT_OTHER_HOOK] = "other-hook",
+    [MUTANT_LOOSE_RUN_TIMEOUT] = "loose-run-timeout",
+    [MUTANT_SHORT_GRACE] = "short-grace",
+    [MUTANT_IGNORE_CANCEL] = "ignore-cancel",
+    [MUTANT_FORGET_END] = "forget-end",
+    [MUTANT_WRONG_REASON] = "wrong-reason",
+    [MUTANT_KEEP_TORN] = "keep-torn",
+    [MUTANT_INVENT_LOSS] = "invent-loss",
 };
 
 const char *mutant_name(enum mutant m)
@@ -77,6 +84,8 @@ static void mutate_flow(struct flow *f, enum mutant m)
         f->max_workers = 0;
     else if (m == MUTANT_LOOSE_FAILURE)
         f->on_failure = ON_FAILURE_FINISH;
+    else if (m == MUTANT_LOOSE_RUN_TIMEOUT)
+        f->timeout_us = 0;
     else if (m == MUTANT_OTHER_HOOK)
         f->on_success = f->on_error = FLOW_NONE;
 }
@@ -119,6 +128,8 @@ static void draw_node(struct world *w)
         w->node_config.capacity.cpu_milli *= 2;
     if (w->config->mutant == MUTANT_LOOSE_SLOTS)
         w->node_config.slots_max++;
+    if (w->config->mutant == MUTANT_SHORT_GRACE)
+        w->node_config.grace_us /= 2;
     w->checker.config = &w->true_config;
 }
 
@@ -174,6 +185,8 @@ static int draw_disk(struct world *w)
         config.lies = DISK_FORGETS;
     else if (w->config->mutant == MUTANT_DISK_FLIPS)
         config.lies = DISK_FLIPS_SYNCED;
+    else if (w->config->mutant == MUTANT_KEEP_TORN)
+        config.lies = DISK_KEEPS_TORN;
     w->disk = w->checker.disk = disk_new(&config);
     return w->disk ? 0 : -ENOMEM;
 }

@@ -13,9 +13,11 @@ static void remember_lost(struct world *w)
         if (!s->is_used)
             continue;
         s->is_used = false;
-        w->lost[w->n_lost].user = s->user;
-        w->lost[w->n_lost++].task = s->task;
+        w->lost[w->n_lost++] = (struct lost_task){ s->user->run, s->task };
     }
+    for (uint32_t i = 0; i < w->n_stale && i < WORLD_STALE_MAX; i++)
+        w->lost[w->n_lost++] = w->stale[i];
+    w->n_stale = 0;
 }
 
 void world_crash(struct world *w, const char *why)
@@ -69,7 +71,8 @@ static bool has_ended(struct world *w, const struct run_id *run)
     struct span span = { key.bytes, key.len };
     struct store *store = disk_store(w->disk);
 
-    if (store->ops->get(store, STORE_RECORDS, span, &bytes) < 0)
+    if (store->ops->get(store, STORE_RECORDS, span, &bytes) < 0
+        || w->config->mutant == MUTANT_FORGET_END)
         return false;
     return !is_damaged(w, span, run_end_record_decode(bytes.data, bytes.len, &end));
 }
@@ -140,12 +143,14 @@ static void restore_lost(struct world *w)
 {
     for (uint32_t i = 0; i < w->n_lost; i++) {
         struct event event = { .type = EVENT_RESTORE_LOST,
-                               .run = w->lost[i].user->run,
+                               .run = w->lost[i].run,
                                .u.task = w->lost[i].task };
         struct ledger_run *r = checker_run(&w->checker, &event.run);
 
         if (!r || !r->is_known || world_draw(w, 4) == 0)
             continue;
+        if (w->config->mutant != MUTANT_INVENT_LOSS)
+            checker_restore_lost(&w->checker, &event.run, &event.u.task);
         world_step(w, &event);
     }
 }

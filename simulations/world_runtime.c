@@ -60,20 +60,34 @@ static void kill_task(struct world *w, const struct action *a)
     world_later(w, delay, HAPPENING_TASK_ENDS, a->slot, s->serial);
 }
 
+static void fill_reason(const struct sim_slot *s, struct attempt_record *record)
+{
+    const struct task_plan *p = &s->plan;
+
+    record->reason = p->reason;
+    record->exit_code = p->exit_code;
+    record->signal = p->signal;
+    if (s->why && !(s->signal == SIGTERM && p->exits_itself)) {
+        record->reason = s->why;
+        record->exit_code = 0;
+        record->signal = s->signal;
+    } else if (s->why && p->term_code && p->reason == REASON_OK) {
+        record->reason = REASON_EXIT;
+        record->exit_code = p->term_code;
+    }
+}
+
 static void fill_record(const struct world *w, const struct sim_slot *s,
                         struct attempt_record *record)
 {
     const struct task_plan *p = &s->plan;
-    bool is_killed = s->why && !(s->signal == SIGTERM && p->exits_well);
 
     *record = (struct attempt_record){
-        .reason = is_killed ? s->why : p->reason,
-        .exit_code = is_killed ? 0 : p->exit_code,
-        .signal = is_killed ? s->signal : p->signal,
         .started_wall = TIME_S(WALL_START_S) + s->started,
         .ended_wall = TIME_S(WALL_START_S) + w->now,
         .pid = (uint32_t)s->serial,
     };
+    fill_reason(s, record);
     if (record->reason != REASON_OK)
         return;
     record->has_width = p->has_width;
@@ -89,11 +103,15 @@ void world_end_task(struct world *w, uint32_t slot)
 
     fill_record(w, s, &record);
     s->is_used = false;
+    w->stale[w->n_stale++ % WORLD_STALE_MAX] =
+        (struct lost_task){ s->user->run, s->task };
     world_trace(w, "end %s %s", task_name(s->user, &s->task, s->attempt),
                 reason_name(record.reason));
     if (w->config->mutant == MUTANT_SWALLOW_END && s->task.step == 1)
         return;
     checker_ended(&w->checker, slot, record.reason);
+    if (w->config->mutant == MUTANT_WRONG_REASON)
+        record.reason = REASON_OK;
     event.u.ended.slot = slot;
     event.u.ended.record = &record;
     world_step(w, &event);

@@ -17,7 +17,8 @@
 
 enum {
     WORLD_RUNS_MAX = 3,
-    WORLD_LOST_MAX = CHECKER_SLOTS_MAX,
+    WORLD_STALE_MAX = 4,
+    WORLD_LOST_MAX = CHECKER_SLOTS_MAX + WORLD_STALE_MAX,
     WORLD_START_S = 1000, /* virtual time at the beginning */
 };
 
@@ -71,6 +72,11 @@ struct sim_slot {
     int signal;
 };
 
+struct lost_task {
+    struct run_id run;
+    struct task_id task;
+};
+
 struct queued_write {
     struct record_key key;
     struct buffer value;
@@ -109,11 +115,11 @@ struct world {
     struct action *tells; /* in order, waiting for their tickets */
     size_t n_tells, cap_tells;
 
-    struct {
-        struct user *user;
-        struct task_id task;
-    } lost[WORLD_LOST_MAX]; /* what ran when the node died */
+    struct lost_task lost[WORLD_LOST_MAX]; /* what ran when the node died */
     uint32_t n_lost;
+    struct lost_task
+        stale[WORLD_STALE_MAX]; /* what ended last, and looks as if it ran */
+    uint32_t n_stale;
     unsigned n_crashes_left;
     uint64_t crash_in;  /* a crash after one in so many events */
     uint64_t n_skipped; /* by MUTANT_SKIP_ATTEMPT */

@@ -82,6 +82,8 @@ void world_cancel(struct world *w, struct user *u)
         return;
     world_trace(w, "cancel run %u", (unsigned)u->number);
     checker_cancel(&w->checker, &u->run);
+    if (w->config->mutant == MUTANT_IGNORE_CANCEL)
+        event.type = EVENT_TICK;
     world_step(w, &event);
     if (!u->n_cancels++ && world_draw(w, 2))
         world_later(w, world_draw(w, TIME_S(40)), HAPPENING_CANCEL,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "flow/nearest.h"
 
@@ -99,6 +100,14 @@ char *cli_data_dir(const struct options *o)
     if (!path)
         cli_say("there is no data folder: give --data DIR or set MESH_HOME");
     return path;
+}
+
+time_us cli_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (time_us)t.tv_sec * 1000000 + (time_us)t.tv_nsec / 1000;
 }
 
 static bool is_flow_file(const char *name)

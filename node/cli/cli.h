@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/time.h"
 #include "node/cli/options.h"
 
 /* docs/interface.md */
@@ -65,6 +66,9 @@ int cli_failed(int code, const struct error *e);
 /* The data folder: --data, else $MESH_HOME, else the user's state folder. NULL: there
  * is none, which was said. The caller frees. */
 char *cli_data_dir(const struct options *o);
+
+/* Microseconds since 1970. */
+time_us cli_now(void);
 
 int cli_main(int argc, char **argv);
 

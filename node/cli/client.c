@@ -191,10 +191,24 @@ struct exchange {
     bool has_answer; /* a byte of it came */
 };
 
+static void fill_answer(struct exchange *x)
+{
+    const struct reply *r = &x->reply;
+
+    x->answer->status = r->status;
+    memcpy(x->answer->type, r->type, sizeof(r->type));
+    memcpy(x->answer->artifact_type, r->artifact_type, sizeof(r->artifact_type));
+    memcpy(x->answer->artifact_encoding, r->artifact_encoding,
+           sizeof(r->artifact_encoding));
+    memcpy(x->answer->artifact_id, r->artifact_id, sizeof(r->artifact_id));
+}
+
 static int take_body(void *arg, const char *data, size_t len)
 {
     struct exchange *x = arg;
 
+    if (!x->answer->status)
+        fill_answer(x);
     if (x->q->on_body && x->reply.status < 300)
         return x->q->on_body(x->q->arg, data, len);
     x->answer->body.bytes_max = CLIENT_ANSWER_MAX;
@@ -250,18 +264,6 @@ static int read_answer(struct exchange *x)
         x->has_answer = x->has_answer || n > 0;
     }
     return r;
-}
-
-static void fill_answer(struct exchange *x)
-{
-    const struct reply *r = &x->reply;
-
-    x->answer->status = r->status;
-    memcpy(x->answer->type, r->type, sizeof(r->type));
-    memcpy(x->answer->artifact_type, r->artifact_type, sizeof(r->artifact_type));
-    memcpy(x->answer->artifact_encoding, r->artifact_encoding,
-           sizeof(r->artifact_encoding));
-    memcpy(x->answer->artifact_id, r->artifact_id, sizeof(r->artifact_id));
 }
 
 /* *ret_again: the connection was closed before it was used; ask on a new one. */

@@ -43,7 +43,8 @@ struct request {
     const char *content_type;
     const char *header; /* one more, without the line's end; NULL: none */
     int timeout_ms;     /* between bytes; 0: CLIENT_TIMEOUT_MS; -1: none */
-    /* For the body of an answer that is not an error; NULL: it goes to answer.body. */
+    /* For the body of an answer that is not an error, whose status and headers are in
+     * *ret by then; NULL: it goes to answer.body. */
     client_body_fn *on_body;
     void *arg;
     /* While it waits: counts interruptions; a change calls on_signal. NULL: none. */
@@ -78,11 +79,6 @@ int client_get_json(struct client *c, const char *path, json_t **ret_json);
 int client_refused(const struct answer *a);
 /* Says that asking failed; the exit code. */
 int client_lost(int code, const struct error *e);
-
-static inline void json_decrefp(json_t **json)
-{
-    json_decref(*json);
-}
 
 /* "" and 0 for what is absent, null or of another type. */
 const char *json_text(const json_t *object, const char *key);

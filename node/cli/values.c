@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "flow/nearest.h"
-#include "node/cli/source.h"
+#include "node/cli/flow_file.h"
 
 enum { VALUE_BYTES_MAX = 16 << 20 };
 
@@ -55,7 +55,7 @@ static int read_value(const char *path, bool is_whole, char **ret_text,
     return *ret_text ? 0 : -ENOMEM;
 }
 
-int source_value(const struct parameter *p, const char *given, char **ret_text,
+int flow_file_value(const struct parameter *p, const char *given, char **ret_text,
                  struct error *ret_error)
 {
     bool is_file = p->type == PARAMETER_FILE;
@@ -72,7 +72,7 @@ int source_value(const struct parameter *p, const char *given, char **ret_text,
     return *ret_text ? 0 : -ENOMEM;
 }
 
-int source_add_parameter(struct source *s, const char *name, char *take_value)
+int flow_file_add_parameter(struct flow_file *s, const char *name, char *take_value)
 {
     struct record_parameter *all =
         realloc(s->parameters, (s->n_parameters + 1) * sizeof(*all));
@@ -98,7 +98,7 @@ static const struct parameter *find_parameter(const struct flow *f, const char *
     return NULL;
 }
 
-static int say_unknown(const struct source *s, const struct options *o,
+static int say_unknown(const struct flow_file *s, const struct options *o,
                        const char *name)
 {
     struct nearest nearest = nearest_to(name);
@@ -116,7 +116,7 @@ static int say_unknown(const struct source *s, const struct options *o,
 
 /* The default of a file parameter is a path beside the flow; what a run is given is the
  * content. */
-static int add_default_file(struct source *s, const struct parameter *p,
+static int add_default_file(struct flow_file *s, const struct parameter *p,
                             struct error *ret_error)
 {
     CLEANUP(freep) char *path = NULL;
@@ -130,10 +130,10 @@ static int add_default_file(struct source *s, const struct parameter *p,
         return -ENOMEM;
     }
     r = read_value(path, true, &value, ret_error);
-    return r < 0 ? r : source_add_parameter(s, p->name, value);
+    return r < 0 ? r : flow_file_add_parameter(s, p->name, value);
 }
 
-static bool is_given(const struct source *s, const char *name)
+static bool is_given(const struct flow_file *s, const char *name)
 {
     for (size_t i = 0; i < s->n_parameters; i++)
         if (strcmp(s->parameters[i].name, name) == 0)
@@ -141,7 +141,7 @@ static bool is_given(const struct source *s, const char *name)
     return false;
 }
 
-int source_parameters(struct source *s, const struct options *o)
+int flow_file_parameters(struct flow_file *s, const struct options *o)
 {
     struct error error = { .text = "" };
     int r = 0;
@@ -154,9 +154,9 @@ int source_parameters(struct source *s, const struct options *o)
             return say_unknown(s, o, o->parameters[i].name);
         if (is_given(s, p->name))
             return cli_usage("--%s is given twice", p->name);
-        r = source_value(p, o->parameters[i].value, &value, &error);
+        r = flow_file_value(p, o->parameters[i].value, &value, &error);
         if (r == 0)
-            r = source_add_parameter(s, p->name, value);
+            r = flow_file_add_parameter(s, p->name, value);
     }
     for (size_t i = 0; r == 0 && i < s->flow->n_parameters; i++) {
         const struct parameter *p = &s->flow->parameters[i];
@@ -206,14 +206,14 @@ static void print_parameter(const struct parameter *p)
     putchar('\n');
 }
 
-void source_help(const struct options *o)
+void flow_file_help(const struct options *o)
 {
-    CLEANUP(source_release) struct source s = { .path = NULL };
+    CLEANUP(flow_file_release) struct flow_file s = { .path = NULL };
 
     if (o->n_operands == 0)
         return;
     fflush(stdout);
-    if (source_read(o->operands[0], &s) != 0 || s.flow->n_parameters == 0)
+    if (flow_file_read(o->operands[0], &s) != 0 || s.flow->n_parameters == 0)
         return;
     printf("\nOptions of the flow %s (long values: @FILE, or - for standard input):\n",
            s.flow->name);

@@ -54,7 +54,7 @@ cat >small.awk <<'AWK'
 AWK
 awk -v range="${MESH_WIDE:-2000}" -f small.awk "$examples/wide.mf" >wide.mf
 run 0 'wide runs, narrowed' "$MESH" run wide.mf --quiet
-run 0 'and status shows its tasks' "$MESH" status --json "$(run_number "$out")"
+run 0 'and status shows its tasks' "$MESH" status --json "$(last_run)"
 for flow in hello.mf wide.mf words/words.mf nested/nested.mf dag/dag.mf broken/broken.mf; do
     ok "$flow checks" "$MESH" check "$examples/$flow"
 done

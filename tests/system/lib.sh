@@ -224,6 +224,12 @@ run_number()
     sed -n 's/^Workflow starting (run-id \([0-9]*\)).*/\1/p' "$1" | head -n 1
 }
 
+# last_run: the number of the newest one.
+last_run()
+{
+    "$MESH" runs --limit 1 --json | sed -n 's/.*"number": *\([0-9]*\).*/\1/p' | head -n 1
+}
+
 finish()
 {
     is_finished=1

@@ -14,6 +14,17 @@ static struct item_list parse(const char *text)
     return list;
 }
 
+static void test_numbers_stay_as_they_were(void **state)
+{
+    struct item_list l = parse("[0.1, 1, {\"lr\": [1e-3, 0.30000000000000004]}]");
+
+    (void)state;
+    assert_string_equal(l.items[0], "0.1");
+    assert_string_equal(l.items[1], "1");
+    assert_string_equal(l.items[2], "{\"lr\":[0.001,0.30000000000000004]}");
+    item_list_release(&l);
+}
+
 static void test_array_gives_compact_json(void **state)
 {
     struct item_list l = parse(" [1, \"a b\", {\"x\": [true]}, null]");
@@ -76,6 +87,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_array_gives_compact_json),
+        cmocka_unit_test(test_numbers_stay_as_they_were),
         cmocka_unit_test(test_text_gives_a_string_a_line),
         cmocka_unit_test(test_nothing_gives_no_items),
         cmocka_unit_test(test_what_is_no_list_is_told),

@@ -299,6 +299,13 @@ static const struct {
     { MUTANT_OTHER_EDGES, "upstream: " },
     { MUTANT_OTHER_WIDTH, "upstream: " },
     { MUTANT_OTHER_HOOK, "hook: " },
+    { MUTANT_LOOSE_RUN_TIMEOUT, "run-timeout: " },
+    { MUTANT_SHORT_GRACE, "grace: " },
+    { MUTANT_IGNORE_CANCEL, "cancel: " },
+    { MUTANT_FORGET_END, "end-once: " },
+    { MUTANT_WRONG_REASON, "verdict: " },
+    { MUTANT_KEEP_TORN, "torn: " },
+    { MUTANT_INVENT_LOSS, "written: " },
 };
 
 enum { MUTANT_SEEDS = 300 };

@@ -88,6 +88,63 @@ static void test_removes_what_the_task_made_unreadable(void **state)
     assert_true(slot_dir_is_clean(&slot.out, 0));
 }
 
+/* The next task gets a folder with its rights, whatever the last one did to it. */
+static void test_folder_is_given_back_its_rights(void **state)
+{
+    const time_us much_later = UINT64_MAX / 2;
+    struct stat st;
+
+    (void)state;
+    assert_true(slot_dir_is_clean(&slot.tmp, much_later));
+    assert_int_equal(chmod(slot.tmp.path, 0), 0);
+    slot.tmp.ctime.tv_sec = 1; /* as if the kernel's clock had moved on */
+    assert_false(slot_dir_is_clean(&slot.tmp, much_later));
+    assert_int_equal(slot_dir_clean(&slot.tmp, much_later), 0);
+    assert_int_equal(stat(slot.tmp.path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+}
+
+static void test_folder_that_went_or_is_another_comes_back(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(rmdir(slot.out.path), 0);
+    assert_false(slot_dir_is_clean(&slot.out, 0));
+    assert_int_equal(slot_dir_clean(&slot.out, 0), 0);
+    assert_int_equal(rmdir(slot.out.path), 0);
+    assert_int_equal(symlink("/", slot.out.path), 0);
+    assert_false(slot_dir_is_clean(&slot.out, 0));
+    assert_int_equal(slot_dir_clean(&slot.out, 0), 0);
+    assert_int_equal(lstat(slot.out.path, &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+    assert_true(slot_dir_is_clean(&slot.out, 0));
+}
+
+/* Deeper than we go: as good as files of another user. */
+static void test_what_cannot_be_removed_is_put_aside(void **state)
+{
+    char path[256];
+    int at = open(slot.out.path, O_RDONLY | O_DIRECTORY);
+
+    (void)state;
+    for (int i = 0; i < REMOVE_DEPTH_MAX + 10; i++) {
+        int below;
+
+        assert_int_equal(mkdirat(at, "d", 0700), 0);
+        below = openat(at, "d", O_RDONLY | O_DIRECTORY);
+        close(at);
+        at = below;
+    }
+    close(at);
+    assert_int_equal(slot_dir_clean(&slot.out, 0), 1);
+    assert_true(slot_dir_is_clean(&slot.out, 0));
+    snprintf(path, sizeof(path), "%s.unclean-0/d/d", slot.out.path);
+    assert_int_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof(path), "rm -r '%s.unclean-0'", slot.out.path);
+    assert_int_equal(system(path), 0);
+}
+
 static void test_short_log_stays_in_memory(void **state)
 {
     struct log_piece piece;
@@ -146,9 +203,16 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_removes_what_the_task_made_unreadable,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_folder_is_given_back_its_rights, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_folder_that_went_or_is_another_comes_back,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be_removed_is_put_aside,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_short_log_stays_in_memory, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_long_log_goes_to_a_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_long_log_goes_to_a_file, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_flood_is_cut_once_and_marked, set_up,
                                         tear_down),
     };

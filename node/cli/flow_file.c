@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/cli/source.h"
+#include "node/cli/flow_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include "flow/read.h"
 #include "node/cli/terminal.h"
 
-void source_release(struct source *s)
+void flow_file_release(struct flow_file *s)
 {
     for (size_t i = 0; i < s->n_parameters; i++) {
         free(s->parameters[i].name);
@@ -28,10 +28,10 @@ void source_release(struct source *s)
     flow_unref(s->flow);
     diagnostics_release(&s->diagnostics);
     package_release(&s->package);
-    *s = (struct source){ .path = NULL };
+    *s = (struct flow_file){ .path = NULL };
 }
 
-void source_say(const struct source *s, const struct diagnostics *d)
+void flow_file_say(const struct flow_file *s, const struct diagnostics *d)
 {
     CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
 
@@ -84,7 +84,7 @@ static int load(const char *path, char **ret_text, size_t *ret_len)
     return r;
 }
 
-static int split_path(struct source *s, const char *path)
+static int split_path(struct flow_file *s, const char *path)
 {
     const char *slash = strrchr(path, '/');
 
@@ -98,39 +98,35 @@ static int split_path(struct source *s, const char *path)
     return s->path && s->name && s->dir && s->full_path ? 0 : -ENOMEM;
 }
 
-int source_read_text(const char *path, char *take_text, size_t len, struct source *ret)
+int flow_file_read_text(const char *path, char *take_text, size_t len, struct flow_file *ret)
 {
-    struct source s = { .text = take_text, .len = len };
+    struct flow_file s = { .text = take_text, .len = len };
     int r = split_path(&s, path);
 
     if (r == 0)
         r = flow_read(s.text, s.len, &s.flow, &s.diagnostics);
-    if (r == 0 || r == -EINVAL)
-        source_say(&s, &s.diagnostics);
-    if (r == 0) {
-        *ret = s;
-        return 0;
-    }
-    if (r != -EINVAL)
+    if (s.path)
+        flow_file_say(&s, &s.diagnostics);
+    if (r < 0 && r != -EINVAL)
         cli_say("cannot read %s: %s", path, strerror(-r));
-    source_release(&s);
-    return r == -ENOMEM ? CLI_FAILED : CLI_USAGE;
+    *ret = s;
+    return r == 0 ? 0 : r == -ENOMEM ? CLI_FAILED : CLI_USAGE;
 }
 
-int source_read(const char *path, struct source *ret)
+int flow_file_read(const char *path, struct flow_file *ret)
 {
     char *text = NULL;
     size_t len = 0;
     int r = load(path, &text, &len);
 
-    return r ? r : source_read_text(path, text, len, ret);
+    return r ? r : flow_file_read_text(path, text, len, ret);
 }
 
 /* ---- scripts ---- */
 
 /* Where a step's script stands in the text: behind the step's own line, before the next
  * step's. */
-static bool find_place(const struct source *s, uint32_t step, const char *word,
+static bool find_place(const struct flow_file *s, uint32_t step, const char *word,
                        uint32_t *ret_line, uint32_t *ret_column)
 {
     uint32_t first = s->flow->steps[step].line, last = UINT32_MAX, line = 1;
@@ -182,7 +178,7 @@ static char *resolve(const char *workdir, const char *script)
     return buffer_take(&out);
 }
 
-static bool is_on_disk(const struct source *s, const char *path, struct stat *ret)
+static bool is_on_disk(const struct flow_file *s, const char *path, struct stat *ret)
 {
     CLEANUP(freep) char *full = NULL;
 
@@ -193,7 +189,7 @@ static bool is_on_disk(const struct source *s, const char *path, struct stat *re
     return stat(full, ret) == 0;
 }
 
-static const char *hint_for_missing(const struct source *s, const char *path)
+static const char *hint_for_missing(const struct flow_file *s, const char *path)
 {
     struct stat st;
 
@@ -207,7 +203,7 @@ static const char *hint_for_missing(const struct source *s, const char *path)
                : "it is there, but it is ignored: name it in package: {include: [...]}";
 }
 
-static void check_script(struct source *s, uint32_t step)
+static void check_script(struct flow_file *s, uint32_t step)
 {
     const struct step *t = &s->flow->steps[step];
     const char *script = t->argv[0], *hint = NULL;
@@ -243,7 +239,7 @@ static bool names_script(const struct step *t)
            && strchr(t->argv[0], '/') && !strstr(t->argv[0], "${{");
 }
 
-static int check_scripts(struct source *s)
+static int check_scripts(struct flow_file *s)
 {
     size_t before = diagnostics_errors(&s->diagnostics);
 
@@ -253,11 +249,11 @@ static int check_scripts(struct source *s)
     if (diagnostics_errors(&s->diagnostics) == before)
         return 0;
     diagnostics_excerpts(&s->diagnostics, s->text, s->len);
-    source_say(s, &s->diagnostics);
+    flow_file_say(s, &s->diagnostics);
     return CLI_USAGE;
 }
 
-int source_collect(struct source *s, const char *data_dir)
+int flow_file_collect(struct flow_file *s, const char *data_dir)
 {
     struct package_rules rules = { .dir = s->dir, .flow_name = s->name,
                                    .data_dir = data_dir,
@@ -280,12 +276,12 @@ int source_collect(struct source *s, const char *data_dir)
     return check_scripts(s);
 }
 
-int source_open(const char *path, const struct options *o, const char *data_dir,
-                struct source *ret)
+int flow_file_open(const char *path, const struct options *o, const char *data_dir,
+                struct flow_file *ret)
 {
-    int r = source_read(path, ret);
+    int r = flow_file_read(path, ret);
 
     if (r == 0)
-        r = source_parameters(ret, o);
-    return r ? r : source_collect(ret, data_dir);
+        r = flow_file_parameters(ret, o);
+    return r ? r : flow_file_collect(ret, data_dir);
 }
