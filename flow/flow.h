@@ -12,7 +12,16 @@
  *     start --foreach--> group --foreach--> fit --> inner_join --> outer_join --> end
  *     |    scope 0     | | scope 1        | | 2 | |   scope 1   | |     scope 0     |
  *
- * An edge's kind follows from the scopes of its two ends; see flow_edge_kind(). */
+ * An edge's kind follows from the scopes of its two ends; see flow_edge_kind().
+ *
+ * Switches. Every case of a switch step is an edge to its target, but for a case that
+ * returns to the step itself: that is no edge, it makes the step's next iteration. When
+ * the step is done, the edges to targets it did not choose are dead. A step whose
+ * incoming edges are all dead is skipped, and its own edges are dead then; one that has
+ * an edge alive runs as soon as every edge is either dead or done. What waits for a
+ * switch step is always the target of a case or of its default.
+ *
+ * Hooks are called `on_exit.success` and `on_exit.error`; no step can be. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,6 +31,9 @@
 #include "base/ids.h"
 #include "base/macros.h"
 #include "base/time.h"
+
+struct arena;
+struct names;
 
 enum { FLOW_NONE = UINT32_MAX, RESOURCES_CUSTOM_MAX = 6 };
 
@@ -196,6 +208,9 @@ struct flow {
     struct pair *environment;
     size_t n_environment;
     char **package_include, **package_exclude; /* NULL-terminated, or NULL */
+
+    struct arena *arena; /* owns all of the above */
+    struct names *names; /* of the steps and hooks */
 };
 
 struct flow *flow_ref(struct flow *f);

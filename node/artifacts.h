@@ -23,6 +23,13 @@ struct artifacts {
 int artifacts_attempt(const struct artifacts *a, const struct run_id *run,
                       const struct task_id *task, struct attempt_record *ret);
 
+/* The one attempt whose artifacts pass on to the task: of its only predecessor, of the
+ * one branch that a switch took, or of its own iteration before. -ENOENT when there is
+ * none, or several. */
+int artifacts_attempt_before(const struct artifacts *a, const struct flow *flow,
+                             const struct run_id *run, const struct task_id *task,
+                             struct attempt_record *ret);
+
 /* The artifact `name` as the task sees it: its own when own is set, else along the
  * edge. *ret_maker says which task made it. -ENOENT. */
 int artifacts_find(const struct artifacts *a, const struct flow *flow,

@@ -40,6 +40,7 @@ void runtime_stop(struct runtime *rt);
 struct submission {
     const char *flow_text;
     size_t flow_text_len;
+    struct flow *flow;             /* flow_read() of it, to save a second; or NULL */
     const char *flow_path;         /* for messages */
     const struct digest *package;  /* a tree kept before; NULL: an empty one */
     const struct record_parameter *parameters; /* as given; checked here */

@@ -6,7 +6,12 @@
  *     SHA-256("mesh-blob" | size, 8 bytes big-endian | SHA-256 of each leaf, in order)
  *
  * and with more than 1,024 leaves the leaf digests are first hashed in groups of 1,024,
- * so that leaves hash in parallel and a part can be checked without the rest. */
+ * so that leaves hash in parallel and a part can be checked without the rest.
+ *
+ * A blob that itself begins with "mesh-blob" is named by the second rule even when it
+ * is short. Otherwise the text that is hashed for a long blob would be a short blob of
+ * the same name, and anyone who knows the long one could keep the short one in its
+ * place. */
 #pragma once
 
 #include "base/error.h"

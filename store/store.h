@@ -3,7 +3,8 @@
  *
  * Three implementations: lmdb.c on disk, memory.c for tests, and simulations/disk.c,
  * which loses and tears what was not synced. Only lmdb.c knows MDB_*. Above it stand
- * writer.h (the one thread that writes), blobs.h (content) and the records of proto/. */
+ * writer.h (the one thread that writes), blobs.h (content) and the records of proto/.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -31,6 +31,7 @@ declare -A may=(
 folder_of() { # the folder of a path, as the table names it
     case $1 in
     node/api/* | node/cli/*) echo "${1%/*}" ;;
+    node/main.c) echo node/cli ;;
     *) echo "${1%%/*}" ;;
     esac
 }

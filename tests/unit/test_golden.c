@@ -193,7 +193,7 @@ static void assert_golden(const char *name, void (*encode)(struct buffer *out))
     for (size_t i = 0; i < now.len; i++)
         print_message("%02x%s", (uint8_t)now.data[i], i % 24 == 23 ? "\n" : " ");
     print_message("\n");
-    fail();
+    fail_msg("the bytes differ from the golden ones");
 }
 
 static void test_records(void **state UNUSED)

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bodies - what the JSON of a request says, checked to the last field.
+ *
+ * Each reads one kind of body: -EINVAL and a sentence for JSON that is none, a field of
+ * a wrong type, an unknown or a missing one; -ENOMEM. Texts point into `json`, which
+ * the struct holds. Pure. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "proto/record.h"
+
+enum { BODY_IDS_MAX = 200000 };
+
+struct json_t;
+
+struct submission_body {
+    struct json_t *json;
+    const char *flow, *path, *on_failure, *origin, *step;
+    bool has_package;
+    struct digest package;
+    struct record_parameter *parameters; /* the array is ours, the texts are json's */
+    size_t n_parameters;
+    char **tags; /* likewise; NULL-terminated */
+    uint32_t max_workers;
+    bool clamp;
+};
+int submission_body_read(const char *data, size_t len, struct submission_body *ret,
+                         struct error *ret_error);
+void submission_body_release(struct submission_body *b);
+
+struct check_body {
+    struct json_t *json;
+    const char *flow, *path;
+};
+int check_body_read(const char *data, size_t len, struct check_body *ret,
+                    struct error *ret_error);
+void check_body_release(struct check_body *b);
+
+struct missing_body {
+    struct digest *ids;
+    size_t n;
+};
+int missing_body_read(const char *data, size_t len, struct missing_body *ret,
+                      struct error *ret_error);
+void missing_body_release(struct missing_body *b);
+
+/* No bytes at all mean what `{}` means. */
+struct gc_body {
+    bool dry_run;
+};
+int gc_body_read(const char *data, size_t len, struct gc_body *ret,
+                 struct error *ret_error);
+/* For requests that need no body: nothing, or an object without a field. */
+int empty_body_read(const char *data, size_t len, struct error *ret_error);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/api/encode.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define NAME_OF(names, value) \
+    ((size_t)(value) < ARRAY_SIZE(names) && (names)[value] ? (names)[value] : "unknown")
+
+const char *event_name(enum feed_type type)
+{
+    static const char *const names[] = {
+        [FEED_RUN_STARTED] = "run_started",
+        [FEED_TASK_STARTED] = "task_started",
+        [FEED_LOG] = "log",
+        [FEED_TASK_ENDED] = "task_ended",
+        [FEED_RUN_ENDED] = "run_ended",
+    };
+
+    return NAME_OF(names, type);
+}
+
+const char *verdict_name(enum verdict v)
+{
+    static const char *const names[] = {
+        [VERDICT_DONE] = "done",       [VERDICT_FAILED] = "failed",
+        [VERDICT_LOST] = "lost",       [VERDICT_CAUGHT] = "caught",
+        [VERDICT_ADOPTED] = "adopted",
+    };
+
+    return NAME_OF(names, v);
+}
+
+const char *encoding_name(enum artifact_encoding e)
+{
+    static const char *const names[] = {
+        [ENCODING_BYTES] = "bytes",
+        [ENCODING_JSON] = "json",
+        [ENCODING_TREE] = "tree",
+    };
+
+    return NAME_OF(names, e);
+}
+
+const char *stream_name(enum log_stream s)
+{
+    static const char *const names[] = {
+        [LOG_STDOUT] = "stdout",
+        [LOG_STDERR] = "stderr",
+    };
+
+    return NAME_OF(names, s);
+}
+
+/* ---- runs ---- */
+
+static void encode_step(struct emit *e, const struct step_about *s)
+{
+    emit_open(e, NULL, '{');
+    emit_text(e, "name", s->name);
+    emit_u64(e, "known", s->known);
+    emit_u64(e, "done", s->done);
+    emit_u64(e, "running", s->running);
+    emit_u64(e, "failed", s->failed);
+    emit_u64(e, "ready", s->ready);
+    emit_u64(e, "skipped", s->skipped);
+    emit_text(e, "waits", s->waits);
+    emit_close(e, '}');
+}
+
+static void encode_asked(struct emit *e, const struct run_record *r)
+{
+    emit_open(e, "tags", '[');
+    for (size_t i = 0; i < r->n_tags; i++)
+        emit_text(e, NULL, r->tags[i]);
+    emit_close(e, ']');
+    emit_open(e, "parameters", '[');
+    for (size_t i = 0; i < r->n_parameters; i++) {
+        const struct record_parameter *p = &r->parameters[i];
+
+        emit_open(e, NULL, '{');
+        emit_text(e, "name", p->name);
+        emit_text(e, "value", p->is_secret ? NULL : p->value);
+        if (p->is_secret)
+            emit_bool(e, "secret", true);
+        emit_close(e, '}');
+    }
+    emit_close(e, ']');
+}
+
+static void encode_counts(struct emit *e, const struct task_counts *c)
+{
+    emit_open(e, "tasks", '{');
+    emit_u64(e, "done", c->done);
+    emit_u64(e, "running", c->running);
+    emit_u64(e, "failed", c->failed);
+    emit_u64(e, "waiting", c->waiting);
+    emit_u64(e, "skipped", c->skipped);
+    emit_u64(e, "adopted", c->adopted);
+    emit_close(e, '}');
+}
+
+static void encode_origin(struct emit *e, bool has_origin, const struct run_id *origin)
+{
+    if (has_origin)
+        emit_run(e, "origin", origin);
+    else
+        emit_null(e, "origin");
+}
+
+void encode_run(struct emit *e, const struct run_about *run)
+{
+    const struct run_record *r = run->record;
+    const struct run_end_record *end = run->end;
+
+    emit_open(e, NULL, '{');
+    emit_run(e, "run", &r->run);
+    emit_u64(e, "number", r->number);
+    emit_text(e, "flow", r->flow_name);
+    emit_text(e, "state", run->state);
+    emit_text(e, "outcome", end ? run_outcome_name(end->outcome) : NULL);
+    emit_time(e, "submitted", r->submitted_wall);
+    emit_time(e, "started", run->started);
+    emit_time(e, "ended", end ? end->ended_wall : 0);
+    emit_text(e, "user", r->user);
+    encode_asked(e, r);
+    encode_origin(e, r->has_origin, &r->origin);
+    emit_digest(e, "package", &r->package);
+    emit_text(e, "path", r->flow_path);
+    emit_text(e, "message", end ? end->message : NULL);
+    encode_counts(e, &run->tasks);
+    emit_u64(e, "attempts", run->attempts);
+    if (run->steps) {
+        emit_open(e, "steps", '[');
+        for (size_t i = 0; i < run->n_steps; i++)
+            encode_step(e, &run->steps[i]);
+        emit_close(e, ']');
+    }
+    emit_close(e, '}');
+}
+
+/* ---- attempts ---- */
+
+void encode_artifact(struct emit *e, const char *key, const struct artifact *a)
+{
+    emit_open(e, key, '{');
+    if (!key)
+        emit_text(e, "name", a->name);
+    emit_text(e, "type", a->type);
+    emit_text(e, "encoding", encoding_name(a->encoding));
+    emit_u64(e, "size", a->size);
+    emit_digest(e, "id", &a->id);
+    if (a->is_inherited)
+        emit_bool(e, "inherited", true);
+    emit_close(e, '}');
+}
+
+void encode_attempt(struct emit *e, const char *step, const struct attempt_record *a)
+{
+    emit_open(e, NULL, '{');
+    emit_text(e, "step", step);
+    emit_task(e, "task", &a->task);
+    emit_u64(e, "attempt", a->attempt);
+    emit_text(e, "verdict", verdict_name(a->verdict));
+    emit_text(e, "reason", reason_name(a->reason));
+    emit_i64(e, "exit_code", a->exit_code);
+    emit_i64(e, "signal", a->signal);
+    emit_text(e, "message", a->message);
+    emit_time(e, "started", a->started_wall);
+    emit_time(e, "ended", a->ended_wall);
+    emit_u64(e, "pid", a->pid);
+    emit_u64(e, "max_rss_bytes", a->max_rss_bytes);
+    emit_u64(e, "cpu_us", a->cpu_us);
+    if (a->has_width)
+        emit_u64(e, "width", a->width);
+    else
+        emit_null(e, "width");
+    emit_text(e, "choice", a->choice);
+    emit_open(e, "artifacts", '[');
+    for (size_t i = 0; i < a->n_outputs; i++)
+        encode_artifact(e, NULL, &a->outputs[i]);
+    emit_close(e, ']');
+    emit_u64(e, "log_bytes", a->log.size);
+    emit_bool(e, "log_truncated", a->log.is_truncated);
+    encode_origin(e, a->has_origin, &a->origin);
+    emit_close(e, '}');
+}
+
+/* ---- diagnostics and errors ---- */
+
+static void encode_diagnostic(struct emit *e, const struct diagnostic *d)
+{
+    emit_open(e, NULL, '{');
+    emit_text(e, "severity", d->severity == SEVERITY_NOTE ? "note" : "error");
+    emit_u64(e, "line", d->line);
+    emit_u64(e, "column", d->column);
+    emit_u64(e, "width", d->width);
+    emit_text(e, "message", d->message);
+    emit_text(e, "hint", d->hint);
+    emit_text(e, "excerpt", d->excerpt);
+    emit_close(e, '}');
+}
+
+void encode_diagnostics(struct emit *e, const char *key, const struct diagnostics *d)
+{
+    emit_open(e, key, '[');
+    for (size_t i = 0; i < d->n; i++)
+        encode_diagnostic(e, &d->all[i]);
+    if (d->n_more) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "%zu more errors", d->n_more);
+        encode_diagnostic(e, &(struct diagnostic){ .severity = SEVERITY_ERROR,
+                                                   .message = text });
+    }
+    emit_close(e, ']');
+}
+
+void encode_error(struct emit *e, const char *sentence, const char *hint)
+{
+    emit_open(e, NULL, '{');
+    emit_text(e, "error", sentence);
+    if (hint)
+        emit_text(e, "hint", hint);
+    emit_close(e, '}');
+}
+
+/* ---- events ---- */
+
+static void encode_ended(struct emit *e, const struct feed_event *event)
+{
+    emit_text(e, "verdict", verdict_name(event->verdict));
+    emit_text(e, "reason", reason_name(event->reason));
+    emit_i64(e, "exit_code", event->exit_code);
+    emit_i64(e, "signal", event->signal);
+    emit_text(e, "message", event->message);
+    emit_time(e, "started", event->started_wall);
+    emit_bool(e, "retried", event->is_retried);
+    emit_u64(e, "retry_in_us", event->retry_in_us);
+}
+
+static void encode_task_event(struct emit *e, const struct feed_event *event)
+{
+    emit_text(e, "step", event->step);
+    emit_task(e, "task", &event->task);
+    emit_u64(e, "attempt", event->attempt);
+    emit_u64(e, "pid", event->pid);
+    if (event->type == FEED_LOG) {
+        emit_text(e, "stream", stream_name(event->stream));
+        emit_bytes(e, "text", event->data, event->len);
+    } else if (event->type == FEED_TASK_ENDED) {
+        encode_ended(e, event);
+    }
+}
+
+void encode_event(struct emit *e, const struct feed_event *event)
+{
+    emit_open(e, NULL, '{');
+    emit_time(e, "time", event->wall);
+    emit_run(e, "run", &event->run);
+    emit_u64(e, "number", event->number);
+    switch (event->type) {
+    case FEED_RUN_STARTED:
+        emit_text(e, "flow", event->flow);
+        break;
+    case FEED_RUN_ENDED:
+        emit_text(e, "outcome", run_outcome_name(event->outcome));
+        emit_text(e, "message", event->message);
+        emit_time(e, "started", event->started_wall);
+        break;
+    case FEED_TASK_STARTED:
+    case FEED_LOG:
+    case FEED_TASK_ENDED:
+        encode_task_event(e, event);
+        break;
+    }
+    emit_close(e, '}');
+}

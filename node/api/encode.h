@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* encode - what the interface says of runs, attempts, events and diagnostics.
+ *
+ * Pure: from structs to JSON. docs/openapi.yaml describes the result. */
+#pragma once
+
+#include "flow/diagnostic.h"
+#include "node/api/emit.h"
+#include "node/feed.h"
+#include "proto/record.h"
+
+struct task_counts {
+    uint64_t done, running, failed, waiting, skipped, adopted;
+};
+
+struct step_about {
+    const char *name;
+    uint64_t known, done, running, failed, ready, skipped;
+    char *waits; /* a sentence; NULL: it does not */
+};
+
+struct run_about {
+    const struct run_record *record;
+    const struct run_end_record *end; /* NULL: it has not ended */
+    const char *state; /* "running", "stopping", "interrupted", "ended" */
+    time_us started;
+    struct task_counts tasks;
+    uint64_t attempts;
+    const struct step_about *steps; /* NULL: not asked for */
+    size_t n_steps;
+};
+
+void encode_run(struct emit *e, const struct run_about *run);
+void encode_attempt(struct emit *e, const char *step, const struct attempt_record *a);
+void encode_artifact(struct emit *e, const char *key, const struct artifact *a);
+/* {severity, line, column, width, message, hint, excerpt}, and a last one that counts
+ * those that were left out. */
+void encode_diagnostics(struct emit *e, const char *key, const struct diagnostics *d);
+void encode_error(struct emit *e, const char *sentence, const char *hint);
+void encode_event(struct emit *e, const struct feed_event *event);
+
+const char *event_name(enum feed_type type); /* "run_started", ... */
+const char *verdict_name(enum verdict v);    /* "done", ... */
+const char *encoding_name(enum artifact_encoding e);
+const char *stream_name(enum log_stream s);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* events - GET /v1/events: what happens, as it happens, to any number of clients.
+ *
+ * Each stream has a queue of at most EVENTS_QUEUE_MAX bytes; behind it stands the
+ * feed's own ring. A full queue skips events and reads them out of the ring when the
+ * client has taken what was queued:
+ *
+ *     feed --event--> [ queue ]---> client          keeping up
+ *     feed --event-x  [ full  ]---> client          behind: `skipped` is the first lost
+ *            ring --> [ queue ]---> client          caught up, or dropped when the ring
+ *                                                   no longer has `skipped`
+ *
+ * A client that takes nothing is found by the heartbeat and dropped. So one that stops
+ * reading costs a bounded number of bytes for a bounded time and delays nobody. The
+ * heartbeat's timer runs only while a stream is open. */
+#pragma once
+
+struct api;
+struct events;
+
+enum { EVENTS_QUEUE_MAX = 256 << 10, EVENTS_HEARTBEAT_MS = 15000 };
+
+struct events *events_new(struct api *api);
+void events_free(struct events *e);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nouns - the functions that answer, one file for each noun; routes.c binds them to
+ * methods and paths. Named <noun>_<method or verb>, with _work and _end for the later
+ * stages (see request.h). */
+#pragma once
+
+#include "node/api/request.h"
+
+/* about.c */
+int about_get(struct request *r);
+/* runs.c */
+int runs_list(struct request *r);
+int runs_list_work(struct request *r);
+int runs_list_end(struct request *r);
+int runs_get(struct request *r);
+int runs_get_work(struct request *r);
+int runs_flow_work(struct request *r);
+int runs_graph(struct request *r);
+int runs_graph_work(struct request *r);
+int runs_cancel(struct request *r);
+/* submit.c */
+int submit_work(struct request *r);
+int submit_end(struct request *r);
+/* check.c */
+int check_work(struct request *r);
+/* tasks.c */
+int tasks_list(struct request *r);
+int tasks_list_work(struct request *r);
+int tasks_list_end(struct request *r);
+/* logs.c */
+int logs_list(struct request *r);
+int logs_list_work(struct request *r);
+int logs_raw_work(struct request *r);
+/* artifacts.c */
+int artifact_get_work(struct request *r);
+/* blobs.c */
+int blob_get_work(struct request *r);
+int blob_put_work(struct request *r);
+int blobs_missing_work(struct request *r);
+int trees_put_work(struct request *r);
+/* events.c */
+int events_get(struct request *r);
+/* maintenance.c */
+int verify_post(struct request *r);
+int verify_post_work(struct request *r);
+int gc_post_work(struct request *r);
+/* task.c */
+int task_artifact_get_work(struct request *r);
+int task_artifact_put(struct request *r);
+int task_artifact_put_work(struct request *r);
+int task_artifact_put_end(struct request *r);
+int task_inputs_work(struct request *r);
+int task_next(struct request *r);
+int task_input_work(struct request *r);

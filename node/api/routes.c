@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* routes - every request that is answered; docs/openapi.yaml describes them. */
+#include "node/api/nouns.h"
+#include "node/api/server.h"
+#include "node/api/source.h"
+
+#define JSON_MAX (20u << 20)
+#define MANIFEST_MAX (64u << 20)
+#define ANY_SIZE UINT64_MAX /* until the quota or the disk is full */
+
+#define GET METHOD_GET
+#define PUT METHOD_PUT
+#define POST METHOD_POST
+
+const struct route user_routes[] = {
+    { GET, "/v1/node", .begin = about_get },
+    { GET, "/v1/runs", "flow limit before", .begin = runs_list, .work = runs_list_work,
+      .end = runs_list_end },
+    { POST, "/v1/runs", NULL, BODY_MEMORY, JSON_MAX, .work = submit_work,
+      .end = submit_end },
+    { GET, "/v1/runs/RUN", .begin = runs_get, .work = runs_get_work },
+    { GET, "/v1/runs/RUN/flow", .begin = source_begin, .work = runs_flow_work },
+    { GET, "/v1/runs/RUN/graph", "format", .begin = runs_graph,
+      .work = runs_graph_work },
+    { GET, "/v1/runs/RUN/tasks", "step task state limit after", .begin = tasks_list,
+      .work = tasks_list_work, .end = tasks_list_end },
+    { GET, "/v1/runs/RUN/logs", "step task attempt stream", .begin = logs_list,
+      .work = logs_list_work },
+    { GET, "/v1/runs/RUN/logs/STEP/TASK", "attempt stream", .begin = logs_list,
+      .work = logs_raw_work },
+    { GET, "/v1/runs/RUN/artifacts/STEP/TASK/NAME", .begin = source_begin,
+      .work = artifact_get_work },
+    { POST, "/v1/runs/RUN/cancel", NULL, BODY_MEMORY, JSON_MAX, .begin = runs_cancel },
+    { POST, "/v1/runs/RUN/verify", NULL, BODY_MEMORY, JSON_MAX, .begin = verify_post,
+      .work = verify_post_work },
+    { GET, "/v1/events", "run since", .begin = events_get },
+    { POST, "/v1/gc", NULL, BODY_MEMORY, JSON_MAX, .work = gc_post_work },
+    { POST, "/v1/check", NULL, BODY_MEMORY, JSON_MAX, .work = check_work },
+    { POST, "/v1/blobs/missing", NULL, BODY_MEMORY, JSON_MAX,
+      .work = blobs_missing_work },
+    { GET, "/v1/blobs/ID", .work = blob_get_work },
+    { PUT, "/v1/blobs/ID", NULL, BODY_SPOOL, ANY_SIZE, .work = blob_put_work },
+    { PUT, "/v1/trees", NULL, BODY_MEMORY, MANIFEST_MAX, .work = trees_put_work },
+};
+const size_t n_user_routes = ARRAY_SIZE(user_routes);
+
+const struct route task_routes[] = {
+    { GET, "/v1/task/artifacts/NAME", "from index", .work = task_artifact_get_work },
+    { PUT, "/v1/task/artifacts/NAME", "type", BODY_FILE, ANY_SIZE,
+      .begin = task_artifact_put, .work = task_artifact_put_work,
+      .end = task_artifact_put_end },
+    { GET, "/v1/task/inputs", .work = task_inputs_work },
+    { PUT, "/v1/task/next", "case", BODY_MEMORY, 4096, .begin = task_next },
+    { GET, "/v1/task/input", .work = task_input_work },
+};
+const size_t n_task_routes = ARRAY_SIZE(task_routes);

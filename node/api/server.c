@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/api/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/api/events.h"
+#include "node/api/exchange.h"
+#include "node/api/uploads.h"
+
+enum {
+    CONNECTIONS_MAX = 2000,
+    CONNECTION_MEMORY = 64 << 10, /* bounds the header lines too */
+    CONNECTION_TIMEOUT_S = 30,
+    ROUNDS_MAX = 8, /* of MHD_run() before the rest of the loop has its turn */
+};
+
+/* ---- MHD in the loop ---- */
+
+static void on_timer(uv_timer_t *timer);
+
+/* Without a thread of its own MHD takes up resumed connections only when it is run. */
+static bool run_once(struct listener *l, MHD_UNSIGNED_LONG_LONG *ret_wait_ms)
+{
+    l->has_resumed = false;
+    l->is_running = true;
+    MHD_run(l->daemon);
+    l->is_running = false;
+    *ret_wait_ms = 0;
+    return MHD_get_timeout(l->daemon, ret_wait_ms) == MHD_YES || l->has_resumed;
+}
+
+static void run_daemon(struct listener *l)
+{
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        if (!run_once(l, &wait_ms)) {
+            uv_timer_stop(&l->timer);
+            return;
+        }
+        if (wait_ms && !l->has_resumed)
+            break;
+    }
+    uv_timer_start(&l->timer, on_timer, l->has_resumed ? 0 : wait_ms, 0);
+}
+
+void listener_kick(struct listener *l)
+{
+    l->has_resumed = true;
+    if (!l->is_running)
+        uv_timer_start(&l->timer, on_timer, 0, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    run_daemon(timer->data);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events;
+    run_daemon(poll->data);
+}
+
+/* MHD closes the socket it listens on; the caller's stays the caller's. */
+static struct MHD_Daemon *start_daemon(struct listener *l, int listen_fd)
+{
+    int fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
+    struct MHD_Daemon *daemon;
+
+    if (fd < 0)
+        return NULL;
+    daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+                         exchange_on_request, l, MHD_OPTION_LISTEN_SOCKET, fd,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
+                         MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, l,
+                         MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, l,
+                         MHD_OPTION_END);
+    if (!daemon)
+        close(fd);
+    return daemon;
+}
+
+static int listener_start(struct api *api, int listen_fd, bool is_task)
+{
+    struct listener *l = &api->listeners[api->n_listeners];
+    uv_loop_t *loop = runtime_loop(api->rt);
+    const union MHD_DaemonInfo *info;
+
+    l->api = api;
+    l->is_task = is_task;
+    l->daemon = start_daemon(l, listen_fd);
+    if (!l->daemon)
+        return errno ? -errno : -EIO;
+    info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!info || uv_poll_init(loop, &l->poll, info->epoll_fd) < 0) {
+        MHD_stop_daemon(l->daemon);
+        return -EIO;
+    }
+    uv_timer_init(loop, &l->timer);
+    l->poll.data = l->timer.data = l;
+    uv_poll_start(&l->poll, UV_READABLE, on_readable);
+    api->n_refs += 2;
+    api->n_listeners++;
+    return 0;
+}
+
+/* ---- the api ---- */
+
+static void api_free(struct api *api)
+{
+    pthread_mutex_destroy(&api->lock);
+    pthread_cond_destroy(&api->idle);
+    free(api->spool_dir);
+    free(api);
+}
+
+void api_drop(struct api *api)
+{
+    if (--api->n_refs == 0)
+        api_free(api);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct listener *l = handle->data;
+
+    api_drop(l->api);
+}
+
+static void wait_for_threads(struct api *api)
+{
+    pthread_mutex_lock(&api->lock);
+    atomic_store(&api->is_stopping, true);
+    while (api->n_busy)
+        pthread_cond_wait(&api->idle, &api->lock);
+    pthread_mutex_unlock(&api->lock);
+}
+
+static void api_stop(struct api *api)
+{
+    if (!api)
+        return;
+    wait_for_threads(api);
+    for (struct request *r = api->requests; r; r = r->next)
+        exchange_resume(r); /* MHD must not be stopped with suspended connections */
+    for (size_t i = 0; i < api->n_listeners; i++) {
+        struct listener *l = &api->listeners[i];
+
+        uv_poll_stop(&l->poll); /* before MHD closes what it polls */
+        uv_timer_stop(&l->timer);
+        MHD_stop_daemon(l->daemon);
+        uv_close((uv_handle_t *)&l->poll, on_closed);
+        uv_close((uv_handle_t *)&l->timer, on_closed);
+    }
+    assert(!api->requests);
+    events_free(TAKE(api->events));
+    uploads_free(TAKE(api->uploads));
+    api_drop(api);
+}
+
+static size_t api_clients(const struct api *api)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < api->n_listeners; i++) {
+        const union MHD_DaemonInfo *info =
+            MHD_get_daemon_info(api->listeners[i].daemon,
+                                MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+        n += info ? info->num_connections : 0;
+    }
+    return n;
+}
+
+static void name_user(char name[64])
+{
+    struct passwd entry, *found = NULL;
+    char text[4096];
+
+    if (getpwuid_r(geteuid(), &entry, text, sizeof(text), &found) == 0 && found)
+        snprintf(name, 64, "%s", entry.pw_name);
+    else
+        snprintf(name, 64, "%u", geteuid());
+}
+
+static struct api *api_new(struct runtime *rt)
+{
+    struct api *api = calloc(1, sizeof(*api));
+
+    if (!api)
+        return NULL;
+    api->rt = rt;
+    api->n_refs = 1;
+    pthread_mutex_init(&api->lock, NULL);
+    pthread_cond_init(&api->idle, NULL);
+    api->events = events_new(api);
+    api->uploads = uploads_new(runtime_blobs(rt));
+    if (asprintf(&api->spool_dir, "%s/spool", runtime_configuration(rt)->dir) < 0)
+        api->spool_dir = NULL;
+    return api;
+}
+
+static int api_start(struct runtime *rt, int user_fd, int task_fd, struct api **ret_api,
+                     struct error *ret_error)
+{
+    struct api *api = api_new(rt);
+    int r;
+
+    if (!api)
+        return -ENOMEM;
+    r = api->events && api->uploads && api->spool_dir ? 0 : -ENOMEM;
+    if (r == 0) {
+        name_user(api->user);
+        body_clean_spool(api->spool_dir);
+        r = listener_start(api, user_fd, false);
+    }
+    if (r == 0)
+        r = listener_start(api, task_fd, true);
+    if (r < 0) {
+        api_stop(api);
+        return fail(ret_error, r, "the interface cannot be served: %s", strerror(-r));
+    }
+    *ret_api = api;
+    return 0;
+}
+
+extern const struct api_module mesh_http_module;
+const struct api_module mesh_http_module = {
+    .start = api_start,
+    .stop = api_stop,
+    .clients = api_clients,
+};

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server - libmicrohttpd in the node's loop.
+ *
+ *     listening socket -.
+ *     connections -------+-- MHD's epoll --- uv_poll ---.
+ *     MHD's next timeout -.                             |-- MHD_run()
+ *     resumed connections -'-------------- uv_timer ----'
+ *
+ * One daemon for each of the two sockets. MHD has no thread of its own; a connection
+ * whose answer is made on a thread of libuv's pool is suspended meanwhile. Nothing is
+ * open: no timer runs.
+ *
+ * After api_stop() the loop must turn once more, so that libuv can close what was
+ * opened in it, before it is closed or the module is unloaded. */
+#pragma once
+
+#include <pthread.h>
+
+#include "node/api/request.h"
+
+struct MHD_Daemon;
+
+struct listener {
+    struct api *api;
+    struct MHD_Daemon *daemon;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    bool is_task;
+    bool is_running, has_resumed; /* inside of MHD_run(); since it began */
+};
+
+/* A connection was resumed: run MHD soon. */
+void listener_kick(struct listener *l);
+
+struct events;  /* events.c: the open event streams */
+struct uploads; /* uploads.c: blobs that are in no record yet */
+
+struct api {
+    struct runtime *rt;
+    struct listener listeners[2];
+    size_t n_listeners;
+    char *spool_dir;
+    char user[64]; /* who the node runs as, as text */
+    struct request *requests;
+    struct events *events;
+    struct uploads *uploads;
+
+    /* Threads that work for a request; api_stop() waits for them. */
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    size_t n_busy;
+    atomic_bool is_stopping;
+
+    size_t n_refs; /* handles and jobs that the loop still knows */
+};
+
+/* The loop turns without the api once all of these are dropped. */
+void api_drop(struct api *api);
+
+/* The routes of the interface, and those of the task channel. */
+extern const struct route user_routes[], task_routes[];
+extern const size_t n_user_routes, n_task_routes;

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source - the run, the flow and the task that a path names.
+ *
+ * A run that is active lends its flow; that of an ended one is read from its record, on
+ * a thread because a flow file may be long. */
+#pragma once
+
+#include "node/api/request.h"
+
+/* For `begin`: finds params[0]; REQUEST_NEXT, or 0 when there is none. */
+int source_begin(struct request *r);
+/* For `work`: sees to r->flow. False with the reply set. */
+bool source_flow(struct request *r);
+/* Needs r->flow. False with the reply set. */
+bool source_step(struct request *r, const char *name, uint32_t *ret_step);
+bool source_task(struct request *r, const char *step, const char *task,
+                 struct task_id *ret_task);
+
+/* The record of a run; -ENOENT. Any thread. */
+int source_record(struct request *r, const struct run_id *run,
+                  struct run_record *ret_record);
+int source_end(struct request *r, const struct run_id *run,
+               struct run_end_record *ret_end);
+uint32_t source_depth(const struct flow *f, uint32_t step);
+/* Attempts of all runs that run now. */
+uint64_t source_count_running(const struct node *n);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST /v1/runs: answered when the run is durable, which is when followers are told. */
+#include <errno.h>
+#include <microhttpd.h>
+#include <string.h>
+
+#include "flow/read.h"
+#include "node/api/bodies.h"
+#include "node/api/encode.h"
+#include "node/api/nouns.h"
+#include "node/api/server.h"
+
+struct submitting {
+    struct submission_body body;
+    struct diagnostics diagnostics;
+    struct flow *flow;
+    struct request *request;
+    struct feed_subscriber *subscriber;
+    uint64_t number, seq;
+    struct run_id origin;
+    bool is_submitted, is_durable;
+};
+
+static void submitting_release(void *data)
+{
+    struct submitting *s = data;
+
+    if (s->subscriber)
+        feed_unsubscribe(runtime_feed(s->request->rt), s->subscriber);
+    submission_body_release(&s->body);
+    flow_unref(s->flow);
+    diagnostics_release(&s->diagnostics);
+}
+
+static int reply_bad_flow(struct request *r, const struct submitting *s,
+                          const char *sentence)
+{
+    struct emit e = { .out = &r->reply.body };
+
+    emit_open(&e, NULL, '{');
+    emit_text(&e, "error", sentence);
+    encode_diagnostics(&e, "diagnostics", &s->diagnostics);
+    emit_close(&e, '}');
+    return reply_json(r, MHD_HTTP_UNPROCESSABLE_CONTENT);
+}
+
+int submit_work(struct request *r)
+{
+    struct submitting *s = request_data(r, sizeof(*s), submitting_release);
+    struct error why = { .text = "" };
+    int error;
+
+    if (!s)
+        return -ENOMEM;
+    s->request = r;
+    error = submission_body_read(buffer_text(&r->body.memory), r->body.memory.len,
+                                 &s->body, &why);
+    if (error == -EINVAL)
+        return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "%s", why.text);
+    if (error < 0)
+        return error;
+    error = flow_read(s->body.flow, strlen(s->body.flow), &s->flow, &s->diagnostics);
+    if (error == -EINVAL)
+        return reply_bad_flow(r, s, "the flow is bad: nothing was started");
+    return error < 0 ? reply_errno(r, error, "the flow file") : REQUEST_NEXT;
+}
+
+static int reply_refused(struct request *r, const struct submitting *s, int code,
+                         const struct error *why)
+{
+    const char *sentence = why->text[0] ? why->text : strerror(-code);
+
+    if (code == -EINVAL || code == -E2BIG)
+        return reply_bad_flow(r, s, sentence);
+    if (code == -ENOENT)
+        return reply_error(r, MHD_HTTP_NOT_FOUND, NULL, "%s", sentence);
+    return reply_errno(r, code, sentence);
+}
+
+static int reply_started(struct request *r, const struct submitting *s)
+{
+    struct emit e = { .out = &r->reply.body };
+
+    emit_open(&e, NULL, '{');
+    emit_run(&e, "run", &r->run);
+    emit_u64(&e, "number", s->number);
+    emit_u64(&e, "seq", s->seq);
+    encode_diagnostics(&e, "diagnostics", &s->diagnostics);
+    emit_close(&e, '}');
+    return reply_json(r, MHD_HTTP_CREATED);
+}
+
+static void on_event(void *arg, const struct feed_event *event)
+{
+    struct submitting *s = arg;
+
+    if (s->is_durable)
+        return;
+    s->is_durable = true;
+    s->seq = event->seq - 1; /* ?since= this tells all of the run */
+    request_wake(s->request);
+}
+
+static int submit(struct request *r, struct submitting *s)
+{
+    const struct submission_body *b = &s->body;
+    uint64_t newest = feed_newest(runtime_feed(r->rt));
+    struct error why = { .text = "" };
+    struct submission submission = {
+        .flow_text = b->flow,
+        .flow_text_len = strlen(b->flow),
+        .flow = s->flow,
+        .flow_path = b->path ? b->path : "flow.mf",
+        .package = b->has_package ? &b->package : NULL,
+        .parameters = b->parameters,
+        .n_parameters = b->n_parameters,
+        .tags = b->tags,
+        .user = r->api->user,
+        .max_workers = b->max_workers,
+        .on_failure = b->on_failure,
+        .clamp = b->clamp,
+        .origin = b->origin ? &s->origin : NULL,
+        .origin_step = b->step,
+    };
+    int error;
+
+    if (writer_is_full(runtime_writer(r->rt)))
+        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "try again in a moment",
+                           "the disk does not keep up");
+    if (b->origin) {
+        if (!request_find_run(r, b->origin))
+            return 0;
+        s->origin = r->run;
+    }
+    error =
+        runtime_submit(r->rt, &submission, &r->run, &s->number, &s->diagnostics, &why);
+    if (error < 0)
+        return reply_refused(r, s, error, &why);
+    s->is_submitted = true;
+    s->subscriber = feed_subscribe(runtime_feed(r->rt), &r->run,
+                                   newest ? newest : FEED_SINCE_OLDEST, on_event, s);
+    return s->subscriber ? REQUEST_WAIT : -ENOMEM;
+}
+
+int submit_end(struct request *r)
+{
+    struct submitting *s = r->data;
+
+    return s->is_submitted ? reply_started(r, s) : submit(r, s);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /v1/task: what the attempt that a token names may ask of its own task, and no other.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/api/content.h"
+#include "node/api/encode.h"
+#include "node/api/nouns.h"
+#include "node/api/number.h"
+#include "node/api/source.h"
+#include "node/items.h"
+
+enum {
+    NAME_BYTES_MAX = 255,
+    TYPE_BYTES_MAX = 64,
+    VALUE_BYTES_MAX = 64 << 10, /* of JSON shown in GET /v1/task/inputs */
+};
+
+/* A name becomes a file's name in $MESH_OUT. */
+static bool check_name(struct request *r, const char *name)
+{
+    if (*name != '.' && strlen(name) <= NAME_BYTES_MAX && !strchr(name, '/'))
+        return true;
+    reply_error(
+        r, MHD_HTTP_BAD_REQUEST, NULL,
+        "'%.64s' cannot be the name of an artifact: at most %d bytes, no slash, "
+        "no dot in front",
+        name, NAME_BYTES_MAX);
+    return false;
+}
+
+/* ---- GET /v1/task/artifacts/NAME ---- */
+
+static int find(struct request *r, const uint64_t *index, struct artifact *ret,
+                struct task_id *ret_maker)
+{
+    const struct artifacts *a = runtime_artifacts(r->rt);
+    const char *from = request_query(r, "from"), *name = r->params[0];
+    const struct task_id *task = &r->attempt.task;
+    uint32_t step;
+
+    if (!from)
+        return artifacts_find(a, r->flow, &r->run, task, name, false, ret, ret_maker);
+    step = flow_find_step(r->flow, from);
+    if (step == FLOW_NONE)
+        return -EINVAL;
+    return artifacts_find_from(a, r->flow, &r->run, task, step, index, name, ret,
+                               ret_maker);
+}
+
+/* With --index alone the step is the one predecessor that this join closes. */
+int task_artifact_get_work(struct request *r)
+{
+    const char *from = request_query(r, "from"),
+               *index_text = request_query(r, "index");
+    CLEANUP(artifact_release) struct artifact a = { .name = NULL };
+    struct task_id maker;
+    uint64_t index;
+    int error;
+
+    if (!request_number(r, "index", 0, UINT64_MAX, &index))
+        return 0;
+    if (index_text && !from)
+        return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'index' needs 'from'");
+    error = find(r, index_text ? &index : NULL, &a, &maker);
+    if (error == -EINVAL)
+        return reply_error(r, MHD_HTTP_NOT_FOUND,
+                           index_text ? NULL : "at a join, 'index' picks the split",
+                           "step '%.64s' cannot be seen from here", from ? from : "");
+    if (error == -ENOENT)
+        return reply_error(r, MHD_HTTP_NOT_FOUND, NULL,
+                           "there is no artifact '%.200s'%s%.64s", r->params[0],
+                           from ? " of step " : " before this task", from ? from : "");
+    if (error < 0)
+        return reply_errno(r, error, "the artifact");
+    return content_reply(r, &a, &maker);
+}
+
+/* ---- PUT /v1/task/artifacts/NAME ---- */
+
+static bool is_type(const char *type)
+{
+    return *type && strlen(type) <= TYPE_BYTES_MAX
+           && strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789.+-_/") == strlen(type);
+}
+
+int task_artifact_put(struct request *r)
+{
+    const char *type = request_query(r, "type");
+
+    if (!check_name(r, r->params[0]))
+        return 0;
+    if (type && !is_type(type))
+        return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL,
+                           "'%.80s' cannot be a type: lower-case letters, digits and "
+                           ".+-_/, at most %d",
+                           type, TYPE_BYTES_MAX);
+    return REQUEST_NEXT;
+}
+
+static bool is_json_file(const char *path, struct error *why)
+{
+    json_error_t error;
+    json_t *json = json_load_file(path, JSON_DECODE_ANY, &error);
+
+    if (!json) {
+        fail(why, -EINVAL, "line %d, column %d: %s", error.line, error.column,
+             error.text);
+        return false;
+    }
+    json_decref(json);
+    return true;
+}
+
+/* What says it is JSON must be, because others will count on it. */
+int task_artifact_put_work(struct request *r)
+{
+    const char *type = request_query(r, "type");
+    struct error why;
+    int error = body_add(&r->body, "", 0); /* a file also when nothing was sent */
+
+    if (error < 0)
+        return reply_errno(r, error, "the artifact");
+    if (type && strcmp(type, "json") == 0 && !is_json_file(r->body.path, &why))
+        return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "this is no JSON: %.200s",
+                           why.text);
+    return REQUEST_NEXT;
+}
+
+static int move_to_out(const struct request *r)
+{
+    int dir = open(r->attempt.out_dir, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
+    int error = 0;
+
+    if (dir < 0)
+        return -errno;
+    if (fchmod(r->body.fd, 0644) < 0
+        || renameat(AT_FDCWD, r->body.path, dir, r->params[0]) < 0)
+        error = -errno;
+    close(dir);
+    return error;
+}
+
+/* On the loop: the attempt may have ended while the bytes came. */
+int task_artifact_put_end(struct request *r)
+{
+    const char *type = request_query(r, "type");
+    int error = runtime_channel(r->rt, r->token, &r->attempt);
+
+    if (error < 0)
+        return reply_error(r, MHD_HTTP_FORBIDDEN, NULL, "the attempt has ended");
+    error = move_to_out(r);
+    if (error == -EISDIR || error == -ENOTEMPTY || error == -EEXIST)
+        return reply_error(r, MHD_HTTP_CONFLICT, NULL,
+                           "$MESH_OUT/%.200s is a folder already", r->params[0]);
+    if (error == 0 && type)
+        error = runtime_output_type(r->rt, r->attempt.slot, r->params[0], type);
+    if (error < 0)
+        return reply_errno(r, error, "the artifact");
+    return reply_empty(r, MHD_HTTP_NO_CONTENT);
+}
+
+/* ---- GET /v1/task/inputs ---- */
+
+struct input_list {
+    struct request *r;
+    struct emit e;
+};
+
+/* The artifact's value, where it is JSON and short. */
+static int emit_value(struct request *r, struct emit *e, const struct artifact *a)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+    json_t *json;
+    int error;
+
+    if (a->encoding != ENCODING_JSON || a->size > VALUE_BYTES_MAX)
+        return 0;
+    error = artifacts_read(runtime_artifacts(r->rt), a, 0, a->size, &text);
+    if (error < 0)
+        return error;
+    json = json_loadb(buffer_text(&text), text.len, JSON_DECODE_ANY, NULL);
+    if (json) {
+        char *compact = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+
+        if (compact)
+            emit_raw(e, "value", compact, strlen(compact));
+        free(compact);
+    }
+    json_decref(json);
+    return 0;
+}
+
+static int emit_input_artifact(struct request *r, struct emit *e,
+                               const struct artifact *a)
+{
+    emit_open(e, a->name, '{');
+    emit_digest(e, "id", &a->id);
+    emit_text(e, "type", a->type);
+    emit_text(e, "encoding", encoding_name(a->encoding));
+    emit_u64(e, "size", a->size);
+    int error = emit_value(r, e, a);
+
+    emit_close(e, '}');
+    return error;
+}
+
+static int add_input(void *arg, const struct attempt_record *a)
+{
+    struct input_list *list = arg;
+    struct request *r = list->r;
+    struct emit *e = &list->e;
+    int error = 0;
+
+    if (atomic_load(r->is_stopping))
+        return -ECANCELED;
+    e->needs_comma = false;
+    emit_open(e, NULL, '{');
+    emit_text(e, "step", r->flow->steps[a->task.step].name);
+    if (a->task.depth > r->attempt.task.depth)
+        emit_u64(e, "index", a->task.path[a->task.depth - 1]);
+    else
+        emit_null(e, "index");
+    emit_task(e, "task", &a->task);
+    emit_u64(e, "attempt", a->attempt);
+    emit_bool(e, "ok", a->verdict != VERDICT_CAUGHT);
+    emit_open(e, "artifacts", '{');
+    for (size_t i = 0; error == 0 && i < a->n_outputs; i++)
+        error = emit_input_artifact(r, e, &a->outputs[i]);
+    emit_close(e, '}');
+    emit_close(e, '}');
+    buffer_putc(e->out, '\n');
+    return error ? error : buffer_failed(e->out);
+}
+
+int task_inputs_work(struct request *r)
+{
+    struct input_list list = { .r = r, .e.out = &r->reply.body };
+    int error = artifacts_inputs(runtime_artifacts(r->rt), r->flow, &r->run,
+                                 &r->attempt.task, add_input, &list);
+
+    if (error < 0)
+        return reply_errno(r, error, "an input");
+    return reply_body(r, MHD_HTTP_OK, "application/x-ndjson");
+}
+
+/* ---- PUT /v1/task/next?case=NAME ---- */
+
+static void list_cases(const struct step *s, struct buffer *out)
+{
+    for (uint32_t i = 0; i < s->n_cases; i++)
+        buffer_printf(out, "%s%s", i ? ", " : "the cases are ", s->cases[i].name);
+    if (!s->n_cases)
+        buffer_puts(out, "only a step with 'switch' has cases");
+}
+
+int task_next(struct request *r)
+{
+    const struct step *s = &r->flow->steps[r->attempt.task.step];
+    const char *name = request_query(r, "case");
+    CLEANUP(buffer_release) struct buffer hint = BUFFER_INIT;
+    int error;
+
+    if (!name)
+        return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'case' is missing");
+    error = runtime_choose(r->rt, r->attempt.slot, name);
+    if (error == 0)
+        return reply_empty(r, MHD_HTTP_NO_CONTENT);
+    if (error != -EINVAL)
+        return reply_errno(r, error, "the choice");
+    list_cases(s, &hint);
+    return reply_error(r, MHD_HTTP_BAD_REQUEST, buffer_text(&hint),
+                       "step '%.64s' has no case '%.64s'", s->name, name);
+}
+
+/* ---- GET /v1/task/input ---- */
+
+/* The text when the item is a string, else compact JSON: what $MESH_INPUT holds. */
+static int put_item(struct request *r, const struct buffer *item)
+{
+    json_t *json = json_loadb(buffer_text(item), item->len, JSON_DECODE_ANY, NULL);
+    bool is_text = json_is_string(json);
+
+    if (is_text)
+        buffer_append(&r->reply.body, json_string_value(json),
+                      json_string_length(json));
+    else
+        buffer_append(&r->reply.body, item->data, item->len);
+    json_decref(json);
+    return reply_body(r, MHD_HTTP_OK,
+                      is_text ? "text/plain; charset=utf-8" : "application/json");
+}
+
+int task_input_work(struct request *r)
+{
+    const struct task_id *task = &r->attempt.task;
+    CLEANUP(items_release) struct items items = { .clock = 0 };
+    CLEANUP(buffer_release) struct buffer item = BUFFER_INIT;
+    int error;
+
+    if (task->depth == 0)
+        return reply_error(r, MHD_HTTP_NOT_FOUND, NULL,
+                           "this step is in no foreach: it has no input item");
+    error = items_get(&items, runtime_artifacts(r->rt), r->flow, &r->run, task,
+                      task->depth - 1, &item);
+    return error < 0 ? reply_errno(r, error, "the item") : put_item(r, &item);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /v1/runs/RUN/tasks: attempts, a page at a time, in the order of their keys. */
+#include <errno.h>
+#include <microhttpd.h>
+#include <string.h>
+
+#include "node/api/encode.h"
+#include "node/api/nouns.h"
+#include "node/api/number.h"
+#include "node/api/source.h"
+
+enum {
+    TASKS_MAX = 10000,
+    SLOTS_MAX = 65536, /* looked through, as long as attempts are missing */
+};
+
+static const char states[] = "done failed lost caught adopted running";
+
+struct task_page {
+    const struct flow *flow;
+    const char *state; /* NULL: all */
+    uint64_t limit, n;
+    struct record_key prefix, from;
+    struct emit e;
+    struct record_key last; /* of the last attempt on the page */
+    bool is_full;
+    const atomic_bool *is_stopping;
+};
+
+int tasks_list(struct request *r)
+{
+    const char *state = request_query(r, "state");
+    struct task_page *page = request_data(r, sizeof(*page), NULL);
+
+    if (!page)
+        return -ENOMEM;
+    if (!request_number(r, "limit", 1000, TASKS_MAX, &page->limit))
+        return 0;
+    if (state && !word_is_among(state, states))
+        return reply_error(r, MHD_HTTP_BAD_REQUEST, states, "there is no state '%.64s'",
+                           state);
+    page->state = state;
+    return source_begin(r);
+}
+
+/* ---- those that run: known to the node alone ---- */
+
+static bool is_of_task(const struct task_page *page, const struct task_id *task)
+{
+    struct record_key key = attempt_key(&(struct run_id){ .bytes = { 0 } }, task, 0);
+    size_t run_end = 1 + RUN_ID_SIZE;
+
+    return key.len >= page->prefix.len
+           && memcmp(key.bytes + run_end, page->prefix.bytes + run_end,
+                     page->prefix.len - run_end)
+                  == 0;
+}
+
+/* Whether an attempt is in the slot; lists it when it was asked for. */
+static bool list_slot(struct request *r, struct task_page *page, uint32_t slot)
+{
+    struct attempt_record a = { .pid = 0 };
+
+    if (!node_slot(runtime_node(r->rt), slot, &a.run, &a.task, &a.attempt))
+        return false;
+    if (!run_id_equal(&a.run, &r->run) || !is_of_task(page, &a.task))
+        return true;
+    emit_open(&page->e, NULL, '{');
+    emit_text(&page->e, "step", r->flow->steps[a.task.step].name);
+    emit_task(&page->e, "task", &a.task);
+    emit_u64(&page->e, "attempt", a.attempt);
+    emit_text(&page->e, "verdict", "running");
+    emit_u64(&page->e, "slot", slot);
+    emit_close(&page->e, '}');
+    page->n++;
+    return true;
+}
+
+int tasks_list_end(struct request *r)
+{
+    struct task_page *page = r->data;
+    uint64_t n_running = source_count_running(runtime_node(r->rt));
+
+    emit_open(&page->e, NULL, '{');
+    emit_open(&page->e, "attempts", '[');
+    for (uint32_t i = 0; n_running && i < SLOTS_MAX && page->n < page->limit; i++)
+        n_running -= list_slot(r, page, i);
+    emit_close(&page->e, ']');
+    emit_null(&page->e, "after");
+    emit_close(&page->e, '}');
+    return reply_json(r, MHD_HTTP_OK);
+}
+
+/* ---- those that ended: in the store ---- */
+
+/* STEP/TASK/ATTEMPT: where the page before ended. */
+static bool read_after(struct request *r, const char *text, struct record_key *ret_key)
+{
+    CLEANUP(freep) char *copy = strdup(text);
+    char *task = copy ? strchr(copy, '/') : NULL;
+    char *attempt = task ? strchr(task + 1, '/') : NULL;
+    struct task_id id;
+    uint64_t n;
+
+    if (!attempt || number_parse(attempt + 1, UINT32_MAX, &n) < 0) {
+        reply_error(r, MHD_HTTP_BAD_REQUEST, NULL,
+                    "'after' must be STEP/TASK/ATTEMPT, not '%.200s'", text);
+        return false;
+    }
+    *task++ = *attempt = '\0';
+    if (!source_task(r, copy, task, &id))
+        return false;
+    *ret_key = attempt_key(&r->run, &id, (uint32_t)n);
+    ret_key->bytes[ret_key->len++] = 0; /* the first key behind it */
+    return true;
+}
+
+static bool read_prefix(struct request *r, struct record_key *ret_prefix)
+{
+    const char *step = request_query(r, "step"), *task = request_query(r, "task");
+    struct task_id id;
+
+    *ret_prefix = attempts_of_run(&r->run);
+    if (!step && !task)
+        return true;
+    if (!step) {
+        reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'task' needs 'step'");
+        return false;
+    }
+    if (!task) {
+        if (!source_step(r, step, &id.step))
+            return false;
+        *ret_prefix = attempts_of_step(&r->run, id.step);
+        return true;
+    }
+    if (!source_task(r, step, task, &id))
+        return false;
+    *ret_prefix = attempts_of_task(&r->run, &id);
+    return true;
+}
+
+static int each_attempt(void *arg, struct span key, struct span value)
+{
+    struct task_page *page = arg;
+    CLEANUP(attempt_record_release) struct attempt_record a = { .attempt = 0 };
+    int error = attempt_record_decode(value.data, value.len, &a);
+
+    if (error == 0)
+        error = attempt_key_decode(key.data, key.len, &a.run, &a.task, &a.attempt);
+    if (error < 0 || a.task.step >= page->flow->n_all_steps)
+        return error < 0 ? error : -EBADMSG;
+    if (atomic_load(page->is_stopping))
+        return -ECANCELED;
+    if (page->state && strcmp(page->state, verdict_name(a.verdict)) != 0)
+        return 0;
+    if (page->n == page->limit) {
+        page->is_full = true;
+        return 1;
+    }
+    encode_attempt(&page->e, page->flow->steps[a.task.step].name, &a);
+    page->last = attempt_key(&a.run, &a.task, a.attempt);
+    page->n++;
+    return buffer_failed(page->e.out);
+}
+
+static void emit_after(struct task_page *page)
+{
+    char text[TASK_TEXT_SIZE];
+    struct run_id run;
+    struct task_id task;
+    uint32_t attempt;
+    CLEANUP(buffer_release) struct buffer after = BUFFER_INIT;
+
+    if (!page->is_full || page->n == 0
+        || attempt_key_decode(page->last.bytes, page->last.len, &run, &task, &attempt)
+               < 0) {
+        emit_null(&page->e, "after");
+        return;
+    }
+    task_id_text(&task, text);
+    buffer_printf(&after, "%s/%s/%u", page->flow->steps[task.step].name, text, attempt);
+    emit_text(&page->e, "after", buffer_text(&after));
+}
+
+int tasks_list_work(struct request *r)
+{
+    struct task_page *page = r->data;
+    const char *after = request_query(r, "after");
+    int error;
+
+    if (!source_flow(r) || !read_prefix(r, &page->prefix)
+        || (after && !read_after(r, after, &page->from)))
+        return 0;
+    page->flow = r->flow;
+    page->is_stopping = r->is_stopping;
+    page->e.out = &r->reply.body;
+    if (page->state && strcmp(page->state, "running") == 0)
+        return REQUEST_NEXT;
+    emit_open(&page->e, NULL, '{');
+    emit_open(&page->e, "attempts", '[');
+    error = writer_scan(runtime_writer(r->rt), STORE_RECORDS,
+                        (struct span){ page->prefix.bytes, page->prefix.len },
+                        (struct span){ page->from.bytes, page->from.len }, each_attempt,
+                        page);
+    if (error < 0)
+        return reply_errno(r, error, "an attempt's record");
+    emit_close(&page->e, ']');
+    emit_after(page);
+    emit_close(&page->e, '}');
+    return reply_json(r, MHD_HTTP_OK);
+}

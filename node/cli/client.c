@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/cli/client.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 64 << 10, CONNECT_TRIES = 200, CONNECT_PAUSE_NS = 5000000 };
+
+struct client {
+    char *socket_path;
+    char *token; /* NULL: the user's socket */
+    int fd;      /* -1: not connected */
+    bool is_used; /* an answer came over it: it may be closed by now */
+};
+
+/* ---- connections ---- */
+
+static int connect_once(const char *path, int *ret_fd)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        int r = -errno;
+
+        close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* A full backlog is a queue, not a refusal. */
+static int connect_socket(const char *path, int *ret_fd)
+{
+    struct timespec pause = { .tv_nsec = CONNECT_PAUSE_NS };
+    int r = connect_once(path, ret_fd);
+
+    for (int i = 0; (r == -EAGAIN || r == -EINTR) && i < CONNECT_TRIES; i++) {
+        nanosleep(&pause, NULL);
+        r = connect_once(path, ret_fd);
+    }
+    return r;
+}
+
+int client_connect(const char *socket_path, struct client **ret)
+{
+    struct client *c = calloc(1, sizeof(*c));
+    int r;
+
+    if (!c)
+        return -ENOMEM;
+    c->socket_path = strdup(socket_path);
+    c->fd = -1;
+    r = c->socket_path ? connect_socket(socket_path, &c->fd) : -ENOMEM;
+    if (r < 0) {
+        client_close(c);
+        return r;
+    }
+    *ret = c;
+    return 0;
+}
+
+static void disconnect(struct client *c)
+{
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+    c->is_used = false;
+}
+
+void client_close(struct client *c)
+{
+    if (!c)
+        return;
+    disconnect(c);
+    free(c->socket_path);
+    free(c->token);
+    free(c);
+}
+
+int client_open_channel(struct client **ret)
+{
+    const char *path = getenv("MESH_CHANNEL"), *token = getenv("MESH_TOKEN");
+    int r;
+
+    if (!path || !token) {
+        cli_say("this asks the node of a task, and here is no task");
+        cli_hint("it works in a step's script, where MESH_CHANNEL and MESH_TOKEN are set");
+        return CLI_USAGE;
+    }
+    r = client_connect(path, ret);
+    if (r == 0) {
+        (*ret)->token = strdup(token);
+        r = (*ret)->token ? 0 : -ENOMEM;
+    }
+    if (r < 0) {
+        cli_say("the node of this task does not answer at %s: %s", path, strerror(-r));
+        return CLI_NO_NODE;
+    }
+    return 0;
+}
+
+/* ---- sending ---- */
+
+static int send_all(int fd, const char *data, size_t len)
+{
+    while (len) {
+        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0) {
+            data += n;
+            len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+static int send_file(int fd, int file, size_t len)
+{
+    CLEANUP(freep) char *piece = malloc(READ_BYTES);
+    off_t at = 0;
+    int r = piece ? 0 : -ENOMEM;
+
+    while (r == 0 && len) {
+        ssize_t n = pread(file, piece, min_size(len, READ_BYTES), at);
+
+        if (n == 0)
+            return -ESTALE;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n < 0)
+            continue;
+        r = send_all(fd, piece, (size_t)n);
+        at += n;
+        len -= (size_t)n;
+    }
+    return r;
+}
+
+static int send_request(struct client *c, const struct request *q)
+{
+    CLEANUP(buffer_release) struct buffer head = BUFFER_INIT;
+    int r;
+
+    buffer_printf(&head, "%s %s HTTP/1.1\r\nHost: mesh\r\n", q->method, q->path);
+    if (c->token)
+        buffer_printf(&head, "Authorization: Bearer %s\r\n", c->token);
+    if (q->header)
+        buffer_printf(&head, "%s\r\n", q->header);
+    if (q->content_type)
+        buffer_printf(&head, "Content-Type: %s\r\n", q->content_type);
+    if (q->body || q->has_body_fd || strcmp(q->method, "GET") != 0)
+        buffer_printf(&head, "Content-Length: %zu\r\n", q->body_len);
+    buffer_puts(&head, "\r\n");
+    if (q->body && !q->has_body_fd)
+        buffer_append(&head, q->body, q->body_len);
+    if (buffer_failed(&head))
+        return buffer_failed(&head);
+    r = send_all(c->fd, head.data, head.len);
+    if (r == 0 && q->has_body_fd)
+        r = send_file(c->fd, q->body_fd, q->body_len);
+    return r;
+}
+
+/* ---- the answer ---- */
+
+struct exchange {
+    struct client *c;
+    const struct request *q;
+    struct reply reply;
+    struct answer *answer;
+    struct error *error;
+    sig_atomic_t signals;
+    bool has_answer; /* a byte of it came */
+};
+
+static void fill_answer(struct exchange *x)
+{
+    const struct reply *r = &x->reply;
+
+    x->answer->status = r->status;
+    memcpy(x->answer->type, r->type, sizeof(r->type));
+    memcpy(x->answer->artifact_type, r->artifact_type, sizeof(r->artifact_type));
+    memcpy(x->answer->artifact_encoding, r->artifact_encoding,
+           sizeof(r->artifact_encoding));
+    memcpy(x->answer->artifact_id, r->artifact_id, sizeof(r->artifact_id));
+}
+
+static int take_body(void *arg, const char *data, size_t len)
+{
+    struct exchange *x = arg;
+
+    if (!x->answer->status)
+        fill_answer(x);
+    if (x->q->on_body && x->reply.status < 300)
+        return x->q->on_body(x->q->arg, data, len);
+    x->answer->body.bytes_max = CLIENT_ANSWER_MAX;
+    return buffer_append(&x->answer->body, data, len);
+}
+
+/* Whether there is something to read: 1; 0 after a signal; or an errno. */
+static int wait_readable(struct exchange *x)
+{
+    int timeout = x->q->timeout_ms ? x->q->timeout_ms : CLIENT_TIMEOUT_MS;
+    struct timespec t = { .tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L };
+    struct pollfd p = { .fd = x->c->fd, .events = POLLIN };
+    int n;
+
+    if (x->q->signals && *x->q->signals != x->signals) {
+        x->signals = *x->q->signals;
+        n = x->q->on_signal(x->q->arg);
+        return n < 0 ? n : 0;
+    }
+    if (x->q->signals) {
+        /* Who waits for signals blocks them elsewhere: none is missed. */
+        sigset_t none;
+
+        sigemptyset(&none);
+        n = ppoll(&p, 1, timeout < 0 ? NULL : &t, &none);
+    } else {
+        n = poll(&p, 1, timeout);
+    }
+    if (n < 0)
+        return errno == EINTR ? 0 : -errno;
+    return n == 0 ? fail(x->error, -ETIMEDOUT, "the node does not answer") : 1;
+}
+
+static int read_answer(struct exchange *x)
+{
+    CLEANUP(freep) char *piece = malloc(READ_BYTES);
+    int r = piece ? 0 : -ENOMEM;
+
+    while (r == 0 && x->reply.state != REPLY_DONE) {
+        ssize_t n;
+        size_t used;
+
+        r = wait_readable(x);
+        if (r <= 0)
+            continue;
+        n = recv(x->c->fd, piece, READ_BYTES, 0);
+        if (n < 0)
+            r = errno == EINTR ? 0 : -errno;
+        else if (n == 0)
+            r = reply_end(&x->reply);
+        else
+            r = reply_feed(&x->reply, piece, (size_t)n, take_body, x, &used, x->error);
+        x->has_answer = x->has_answer || n > 0;
+    }
+    return r;
+}
+
+/* *ret_again: the connection was closed before it was used; ask on a new one. */
+static int exchange(struct client *c, const struct request *q, struct answer *answer,
+                    bool *ret_again, struct error *ret_error)
+{
+    struct exchange x = { .c = c, .q = q, .answer = answer, .error = ret_error };
+    bool was_used = c->is_used;
+    int sent, r;
+
+    reply_init(&x.reply, strcmp(q->method, "HEAD") == 0);
+    sent = send_request(c, q);
+    /* A node that refuses may answer before it has read all, and close. */
+    r = sent == 0 || sent == -EPIPE || sent == -ECONNRESET ? read_answer(&x) : sent;
+    *ret_again = was_used && !x.has_answer && (r == -ECONNRESET || r == -EPIPE);
+    fill_answer(&x);
+    if (r != 0 || sent != 0 || x.reply.is_closing)
+        disconnect(c);
+    else
+        c->is_used = true;
+    reply_release(&x.reply);
+    return r;
+}
+
+int client_request(struct client *c, const struct request *q, struct answer *ret,
+                   struct error *ret_error)
+{
+    bool again = false;
+    int r = c->fd < 0 ? connect_socket(c->socket_path, &c->fd) : 0;
+
+    *ret = (struct answer){ .status = 0 };
+    if (r == 0)
+        r = exchange(c, q, ret, &again, ret_error);
+    if (again) {
+        r = connect_socket(c->socket_path, &c->fd);
+        if (r == 0)
+            r = exchange(c, q, ret, &again, ret_error);
+    }
+    if (r == -ECONNRESET || r == -EPIPE)
+        fail(ret_error, r, "the node closed the connection");
+    else if (r < 0 && !ret_error->text[0])
+        fail(ret_error, r, "the node at %s cannot be asked: %s", c->socket_path,
+             strerror(-r));
+    return r;
+}
+
+void answer_release(struct answer *a)
+{
+    buffer_release(&a->body);
+}
+
+/* ---- paths ---- */
+
+static void escape(const char *text, struct buffer *out)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789-._~";
+
+    for (; *text; text++)
+        if (strchr(plain, *text))
+            buffer_putc(out, *text);
+        else
+            buffer_printf(out, "%%%02X", (unsigned char)*text);
+}
+
+char *client_path(const char *format, ...)
+{
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+    va_list args;
+
+    va_start(args, format);
+    for (const char *at = format; *at; at++)
+        if (at[0] == '%' && at[1] == 's') {
+            escape(va_arg(args, const char *), &out);
+            at++;
+        } else if (at[0] == '%' && at[1] == 'u') {
+            buffer_printf(&out, "%" PRIu64, va_arg(args, uint64_t));
+            at++;
+        } else {
+            buffer_putc(&out, *at);
+        }
+    va_end(args);
+    return buffer_take(&out);
+}
+
+/* ---- JSON ---- */
+
+const char *json_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+uint64_t json_number(const json_t *object, const char *key)
+{
+    json_int_t value = json_integer_value(json_object_get(object, key));
+
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+int json_print(const json_t *json)
+{
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    putchar('\n');
+    return ferror(stdout) ? CLI_FAILED : CLI_OK;
+}
+
+int client_lost(int code, const struct error *e)
+{
+    cli_say("%s", e->text[0] ? e->text : strerror(-code));
+    return CLI_NO_NODE;
+}
+
+static void say_diagnostics(const json_t *list)
+{
+    size_t i;
+    const json_t *d;
+
+    json_array_foreach(list, i, d)
+    {
+        const char *hint = json_text(d, "hint");
+
+        fprintf(stderr, "%" PRIu64 ":%" PRIu64 ": %s: %s%s%s\n", json_number(d, "line"),
+                json_number(d, "column"), json_text(d, "severity"),
+                json_text(d, "message"), *hint ? "; " : "", hint);
+    }
+}
+
+int client_refused(const struct answer *a)
+{
+    CLEANUP(json_decrefp) json_t *json =
+        json_loadb(buffer_text(&a->body), a->body.len, 0, NULL);
+    const char *sentence = json_text(json, "error"), *hint = json_text(json, "hint");
+
+    say_diagnostics(json_object_get(json, "diagnostics"));
+    if (*sentence)
+        cli_say("%s", sentence);
+    else
+        cli_say("the node refused with status %d", a->status);
+    if (*hint)
+        cli_hint("%s", hint);
+    return a->status == 404                      ? CLI_NOT_FOUND
+           : a->status == 422 || a->status == 413 ? CLI_USAGE
+           : a->status == 400                     ? CLI_USAGE
+                                                  : CLI_FAILED;
+}
+
+int client_json(struct client *c, const char *method, const char *path, json_t *body,
+                int timeout_ms, json_t **ret_json)
+{
+    CLEANUP(freep) char *text =
+        body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    CLEANUP(answer_release) struct answer a = { .status = 0 };
+    struct error error = { .text = "" };
+    struct request q = { .method = method, .path = path, .body = text,
+                         .body_len = text ? strlen(text) : 0, .timeout_ms = timeout_ms,
+                         .content_type = text ? "application/json" : NULL };
+    json_t *json;
+    int r;
+
+    if (!path || (body && !text))
+        return cli_failed(-ENOMEM, NULL);
+    r = client_request(c, &q, &a, &error);
+    if (r < 0)
+        return client_lost(r, &error);
+    if (a.status >= 300)
+        return client_refused(&a);
+    if (!ret_json)
+        return 0;
+    json = json_loadb(buffer_text(&a.body), a.body.len, JSON_DECODE_ANY, NULL);
+    if (!json) {
+        cli_say("the node's answer is no JSON");
+        return CLI_FAILED;
+    }
+    *ret_json = json;
+    return 0;
+}
+
+int client_get_json(struct client *c, const char *path, json_t **ret_json)
+{
+    return client_json(c, "GET", path, NULL, 0, ret_json);
+}

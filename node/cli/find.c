@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finds the node that holds a store, or starts one that only shows it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "node/cli/client.h"
+
+enum {
+    READY_FD = 3,
+    READY_TIMEOUT_MS = 30000,
+    RETRY_PAUSE_NS = 20000000,
+    RETRIES_MAX = 500, /* ten seconds: a node may be just starting, or just ending */
+};
+
+/* What the child said over the pipe: "ready", "busy" and a sentence, or a sentence. */
+static int read_ready(int fd, char *text, size_t size)
+{
+    size_t len = 0;
+
+    for (;;) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        int n = poll(&p, 1, READY_TIMEOUT_MS);
+        ssize_t got;
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ETIMEDOUT;
+        got = read(fd, text + len, size - 1 - len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return -EPIPE;
+        len += (size_t)got;
+        text[len] = '\0';
+        if (text[len - 1] == '\n' || len == size - 1) {
+            text[strcspn(text, "\n")] = '\0';
+            return 0;
+        }
+    }
+}
+
+extern char **environ;
+
+/* Starts `mesh node --inspect` and waits until it listens. -EBUSY: the store is held by
+ * another process, which may be listening by now. */
+static int start_inspecting(const char *dir, struct error *ret_error)
+{
+    char *const args[] = { "mesh", "node", "--inspect", "--data", (char *)dir,
+                           "--ready-fd", "3", NULL };
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    char text[ERROR_TEXT_MAX] = "";
+    int pipe_fds[2], r;
+    pid_t pid;
+
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return -errno;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], READY_FD);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+    r = -posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, args, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    close(pipe_fds[1]);
+    if (r == 0)
+        r = read_ready(pipe_fds[0], text, sizeof(text));
+    close(pipe_fds[0]);
+    if (r < 0)
+        return fail(ret_error, r, "a node to show %s cannot be started: %s", dir,
+                    strerror(-r));
+    if (strcmp(text, "ready") == 0)
+        return 0;
+    if (strncmp(text, "busy ", 5) == 0)
+        return fail(ret_error, -EBUSY, "%s", text + 5);
+    return fail(ret_error, -EIO, "%s", text);
+}
+
+static bool is_nobody(int r)
+{
+    return r == -ENOENT || r == -ECONNREFUSED || r == -ENOTDIR;
+}
+
+static int say_unreachable(const char *path, int r)
+{
+    if (is_nobody(r)) {
+        cli_say("no node listens at %s", path);
+        cli_hint("start one:            mesh node --dev");
+        cli_hint("or run without one:   mesh run FLOW.mf");
+    } else {
+        cli_say("the node at %s cannot be reached: %s", path, strerror(-r));
+    }
+    return CLI_NO_NODE;
+}
+
+/* Starts a node that shows the store, until it or another one answers. */
+static int look(const char *dir, const char *path, struct client **ret)
+{
+    struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
+    struct error error = { .text = "" };
+    int r = -EBUSY;
+
+    for (int i = 0; r == -EBUSY && i < RETRIES_MAX; i++) {
+        if (i > 0)
+            nanosleep(&pause, NULL);
+        r = i % 10 == 0 ? start_inspecting(dir, &error) : -EBUSY;
+        if (r == 0 || r == -EBUSY) {
+            int connected = client_connect(path, ret);
+
+            r = is_nobody(connected) ? -EBUSY : connected;
+        }
+    }
+    if (r == -EBUSY)
+        cli_say("%s, but nobody listens at %s", error.text, path);
+    else if (r < 0)
+        cli_say("%s", error.text[0] ? error.text : strerror(-r));
+    return r < 0 ? CLI_NO_NODE : 0;
+}
+
+int client_open(const struct options *o, enum client_want want, struct client **ret)
+{
+    const char *given = options_text(o, "socket");
+    CLEANUP(freep) char *dir = NULL;
+    CLEANUP(freep) char *path = NULL;
+    int r;
+
+    if (!given && !options_has(o, "data"))
+        given = getenv("MESH_SOCKET");
+    if (given && *given) {
+        r = client_connect(given, ret);
+        return r < 0 ? say_unreachable(given, r) : 0;
+    }
+    dir = cli_data_dir(o);
+    if (!dir)
+        return CLI_NO_NODE;
+    if (asprintf(&path, "%s/mesh.sock", dir) < 0) {
+        path = NULL;
+        return cli_failed(-ENOMEM, NULL);
+    }
+    r = client_connect(path, ret);
+    if (is_nobody(r) && want == CLIENT_LOOK)
+        return look(dir, path, ret);
+    return r < 0 ? say_unreachable(path, r) : 0;
+}

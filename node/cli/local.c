@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A node in this process, for as long as its runs take. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "node/cli/order.h"
+#include "store/tree.h"
+
+enum {
+    FLUSH_MS = 10,   /* a write for each line of ten thousand tasks would cost too much */
+    LINGER_MS = 200, /* who follows another run over the socket is told its end */
+    RETRY_PAUSE_NS = 50000000,
+    RETRIES_MAX = 200, /* ten seconds */
+    ASK_EVERY = 20,    /* asking keeps a node that shows the store alive */
+    KEEP_TRIES = 3,    /* a file that changes while it is kept */
+};
+
+struct local {
+    struct runtime *rt;
+    struct console *console;
+    struct run_id run;
+    uint64_t number;
+    bool has_ended, has_company; /* other runs in this node */
+    enum run_outcome outcome;
+    unsigned interrupts;
+    uv_signal_t on_int, on_term;
+    uv_prepare_t prepare;
+    uv_timer_t flush, linger;
+    uint64_t flushed_ms;
+};
+
+/* ---- opening ---- */
+
+static int node_config(const struct options *o, struct runtime_config *config)
+{
+    struct error error = { .text = "" };
+    uint64_t slots;
+
+    if (options_number(o, "slots", 1024, &slots, &error) < 0
+        || options_milli(o, "cpu", &config->cpu_milli, &error) < 0
+        || options_bytes(o, "memory", &config->memory_bytes, &error) < 0
+        || options_bytes(o, "quota", &config->quota_bytes, &error) < 0)
+        return cli_usage("%s", error.text);
+    config->slots_max = (uint32_t)slots;
+    config->socket = options_text(o, "socket");
+    config->is_inspect = options_has(o, "inspect");
+    config->is_quiet = !options_has(o, "dev");
+    return 0;
+}
+
+/* The node that holds the store, unless it only shows it and will be gone. */
+static int ask_holder(const char *dir, struct client **ret, bool *ret_is_going)
+{
+    CLEANUP(client_closep) struct client *c = NULL;
+    CLEANUP(json_decrefp) json_t *json = NULL;
+    CLEANUP(freep) char *path = NULL;
+    int r;
+
+    if (asprintf(&path, "%s/mesh.sock", dir) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    r = client_connect(path, &c);
+    if (r == 0 && client_get_json(c, "/v1/node", &json) != 0)
+        r = -ECONNREFUSED;
+    if (r < 0)
+        return r;
+    *ret_is_going = json_is_true(json_object_get(json, "is_inspect"));
+    if (!*ret_is_going)
+        *ret = TAKE(c);
+    return 0;
+}
+
+int local_open(const struct options *o, const char *dir, struct runtime **ret_runtime,
+               struct client **ret_client)
+{
+    struct runtime_config config = { .dir = dir };
+    struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
+    struct error error = { .text = "" };
+    bool is_going = false;
+    int pid = 0, r = node_config(o, &config);
+
+    if (r)
+        return r;
+    for (int i = 0; i < RETRIES_MAX; i++) {
+        error.text[0] = '\0';
+        r = runtime_open(&config, ret_runtime, &pid, &error);
+        if (r != -EBUSY || config.is_inspect)
+            break;
+        if (i % ASK_EVERY == 0 && ask_holder(dir, ret_client, &is_going) == 0
+            && *ret_client)
+            return 0;
+        nanosleep(&pause, NULL);
+    }
+    if (r == 0)
+        return 0;
+    if (r == -EBUSY)
+        cli_say("process %d holds the store in %s%s", pid, dir,
+                config.is_inspect ? "" : " and does not answer");
+    else
+        cli_failed(r, &error);
+    return CLI_NO_NODE;
+}
+
+/* ---- following ---- */
+
+static void flush(struct local *l)
+{
+    console_flush(l->console);
+    l->flushed_ms = uv_now(runtime_loop(l->rt));
+}
+
+static void on_flush(uv_timer_t *timer)
+{
+    flush(timer->data);
+}
+
+/* Before the loop waits: what there is to read is written at once, but not more often
+ * than each FLUSH_MS. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct local *l = prepare->data;
+    uint64_t due = l->flushed_ms + FLUSH_MS, now = uv_now(runtime_loop(l->rt));
+
+    if (console_is_empty(l->console))
+        return;
+    if (now >= due)
+        flush(l);
+    else if (!uv_is_active((uv_handle_t *)&l->flush))
+        uv_timer_start(&l->flush, on_flush, due - now, 0);
+}
+
+static void on_linger(uv_timer_t *timer)
+{
+    runtime_stop(((struct local *)timer->data)->rt);
+}
+
+static void stop_when_done(struct local *l)
+{
+    if (!l->has_ended || node_runs(runtime_node(l->rt)))
+        return;
+    if (l->has_company)
+        uv_timer_start(&l->linger, on_linger, LINGER_MS, 0);
+    else
+        runtime_stop(l->rt);
+}
+
+static void say_company(struct local *l)
+{
+    const struct node *node = runtime_node(l->rt);
+    size_t n = node_runs(node);
+    struct run_view view;
+
+    if (n == 0)
+        return;
+    l->has_company = true;
+    flush(l);
+    for (size_t i = 0; i < n && node_run_at(node, i, &view); i++)
+        cli_say("run %" PRIu64 " of %s goes on in this node", view.record->number,
+                view.record->flow_name);
+    cli_hint("the node ends with the last of them; Ctrl-C cancels them");
+}
+
+static void on_event(void *arg, const struct feed_event *e)
+{
+    struct local *l = arg;
+
+    if (run_id_equal(&e->run, &l->run)) {
+        console_event(l->console, e);
+        if (e->type == FEED_RUN_ENDED) {
+            l->has_ended = true;
+            l->outcome = e->outcome;
+            say_company(l);
+        }
+    } else {
+        l->has_company = true;
+    }
+    if (e->type == FEED_RUN_ENDED)
+        stop_when_done(l);
+}
+
+/* ---- Ctrl-C ---- */
+
+static void cancel_all(struct local *l)
+{
+    struct run_view view;
+    size_t n = node_runs(runtime_node(l->rt));
+    struct run_id *ids = calloc(n + 1, sizeof(*ids));
+
+    for (size_t i = 0; ids && i < n; i++)
+        if (node_run_at(runtime_node(l->rt), i, &view))
+            ids[i] = view.id;
+    for (size_t i = 0; ids && i < n; i++)
+        runtime_cancel(l->rt, &ids[i]);
+    free(ids);
+}
+
+static void on_signal(uv_signal_t *handle, int signal)
+{
+    struct local *l = handle->data;
+
+    (void)signal;
+    flush(l);
+    if (++l->interrupts > 2) {
+        runtime_stop(l->rt);
+    } else if (l->has_ended) {
+        cli_say("cancelling the other runs");
+        cancel_all(l);
+    } else {
+        if (l->interrupts == 1)
+            cli_say("cancelling run %" PRIu64 "; once more kills it", l->number);
+        else
+            cli_say("killing run %" PRIu64, l->number);
+        runtime_cancel(l->rt, &l->run);
+    }
+}
+
+static void watch(struct local *l)
+{
+    uv_loop_t *loop = runtime_loop(l->rt);
+
+    uv_signal_init(loop, &l->on_int);
+    uv_signal_init(loop, &l->on_term);
+    uv_prepare_init(loop, &l->prepare);
+    uv_timer_init(loop, &l->flush);
+    uv_timer_init(loop, &l->linger);
+    l->on_int.data = l->on_term.data = l->prepare.data = l->flush.data = l->linger.data =
+        l;
+    uv_signal_start(&l->on_int, on_signal, SIGINT);
+    uv_signal_start(&l->on_term, on_signal, SIGTERM);
+    uv_prepare_start(&l->prepare, on_prepare);
+}
+
+/* ---- submitting ---- */
+
+static int keep_package(struct runtime *rt, const struct flow_file *s,
+                        struct digest *ret_id)
+{
+    CLEANUP(tree_release) struct tree tree = { .n = 0 };
+    CLEANUP(freep) char **paths = package_paths(&s->package);
+    struct error error = { .text = "" };
+    int r = paths ? -ESTALE : -ENOMEM;
+
+    for (int i = 0; r == -ESTALE && i < KEEP_TRIES; i++)
+        r = tree_keep(runtime_blobs(rt), s->dir, paths, s->package.n, false,
+                      PACKAGE_BYTES_MAX, &tree, &error);
+    if (r == 0)
+        r = tree_put(runtime_blobs(rt), &tree, ret_id);
+    if (r == 0)
+        return 0;
+    if (error.text[0])
+        cli_say("the code cannot be kept: %s", error.text);
+    else
+        cli_say("the code in %s cannot be kept: %s", s->dir, strerror(-r));
+    return CLI_FAILED;
+}
+
+static int submit(struct local *l, struct order *order)
+{
+    CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
+    struct flow_file *s = order->file;
+    struct error error = { .text = "" };
+    struct submission submission = {
+        .flow_text = s->text, .flow_text_len = s->len, .flow = s->flow,
+        .flow_path = s->full_path, .package = &order->package,
+        .parameters = s->parameters, .n_parameters = s->n_parameters,
+        .tags = order->tags, .user = order_user(), .max_workers = order->max_workers,
+        .on_failure = order->on_failure, .clamp = order->clamp,
+        .origin = order->has_origin ? &order->origin : NULL,
+        .origin_step = order->origin_step,
+    };
+    int r = order->has_package ? 0 : keep_package(l->rt, s, &order->package);
+
+    if (r)
+        return r;
+    r = runtime_submit(l->rt, &submission, &l->run, &l->number, &d, &error);
+    diagnostics_excerpts(&d, s->text, s->len);
+    flow_file_say(s, &d);
+    if (r == 0)
+        return 0;
+    if (r != -EINVAL || !diagnostics_errors(&d))
+        cli_failed(r, &error);
+    return r == -EINVAL ? CLI_USAGE : r == -ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
+}
+
+static void say_restored(struct local *l)
+{
+    struct run_view view;
+
+    for (size_t i = 0; node_run_at(runtime_node(l->rt), i, &view); i++) {
+        l->has_company = true;
+        cli_say("run %" PRIu64 " of %s was interrupted and goes on in this node",
+                view.record->number, view.record->flow_name);
+    }
+}
+
+static int exit_code(const struct local *l, int r)
+{
+    if (!l->has_ended)
+        return r < 0 ? CLI_FAILED : CLI_CANCELLED;
+    return l->outcome == RUN_OK          ? CLI_OK
+           : l->outcome == RUN_CANCELLED ? CLI_CANCELLED
+                                         : CLI_FAILED;
+}
+
+int local_run(struct runtime *take_runtime, struct order *order,
+              const struct options *o)
+{
+    CLEANUP(runtime_closep) struct runtime *rt = take_runtime;
+    struct console_config config = console_config_of(o);
+    CLEANUP(console_freep) struct console *console = console_new(&config);
+    struct local l = { .rt = rt, .console = console };
+    int r;
+
+    if (!console)
+        return cli_failed(-ENOMEM, NULL);
+    say_restored(&l);
+    /* Writing to a console that went away must not end the run. */
+    signal(SIGPIPE, SIG_IGN);
+    r = submit(&l, order);
+    if (r)
+        return r;
+    watch(&l);
+    if (!feed_subscribe(runtime_feed(rt), NULL, FEED_SINCE_OLDEST, on_event, &l))
+        return cli_failed(-ENOMEM, NULL);
+    r = runtime_run(rt);
+    console_flush(console);
+    if (r < 0)
+        cli_hint("the run goes on when a node is started on this store again");
+    r = exit_code(&l, r);
+    runtime_close(TAKE(rt)); /* its handles are in l */
+    return r;
+}
+
+/* ---- a node that stays ---- */
+
+static void on_stop_signal(uv_signal_t *handle, int signal)
+{
+    (void)signal;
+    runtime_stop(handle->data);
+}
+
+int local_serve(struct runtime *take_runtime)
+{
+    struct runtime *rt = take_runtime;
+    uv_signal_t on_int, on_term;
+    int r;
+
+    signal(SIGPIPE, SIG_IGN);
+    uv_signal_init(runtime_loop(rt), &on_int);
+    uv_signal_init(runtime_loop(rt), &on_term);
+    on_int.data = on_term.data = rt;
+    uv_signal_start(&on_int, on_stop_signal, SIGINT);
+    uv_signal_start(&on_term, on_stop_signal, SIGTERM);
+    r = runtime_run(rt);
+    runtime_close(rt); /* its handles are here */
+    return r < 0 ? CLI_FAILED : CLI_OK;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/cli/order.h"
+
+static const struct option_spec node_options[] = {
+    { "dev", 0, NULL, "a node by itself, to try things" },
+    { "inspect", 0, NULL, "show a store and run nothing; end when nobody asks" },
+    { "ready-fd", 0, "N", "write `ready` to this descriptor when it listens" },
+    { "socket", 0, "PATH", "listen here (else DIR/mesh.sock)" },
+    OPTION_DATA,
+    OPTION_SLOTS,
+    OPTION_CPU,
+    OPTION_MEMORY,
+    OPTION_QUOTA,
+    OPTION_HELP,
+    OPTION_END,
+};
+
+static void tell_ready(int fd, const char *text)
+{
+    if (fd < 0)
+        return;
+    if (write(fd, text, strlen(text)) < 0)
+        cli_say("cannot write to --ready-fd: %s", strerror(errno));
+    close(fd);
+}
+
+static void say_where(const struct options *o, const char *dir)
+{
+    CLEANUP(freep) char *full = realpath(dir, NULL);
+    const char *socket = options_text(o, "socket");
+
+    printf("mesh %s, process %d, listens at ", MESH_VERSION, (int)getpid());
+    if (socket)
+        printf("%s\n", socket);
+    else
+        printf("%s/mesh.sock\n", full ? full : dir);
+    if (socket)
+        printf("  hand it a flow: mesh submit --socket %s FLOW.mf --follow\n", socket);
+    else if (options_has(o, "data"))
+        printf("  hand it a flow: mesh submit --data %s FLOW.mf --follow\n", dir);
+    else
+        printf("  hand it a flow: mesh submit FLOW.mf --follow\n");
+    printf("  end it:         Ctrl-C; what ran goes on when it is started again\n");
+    fflush(stdout);
+}
+
+/* Another node has the store. */
+static int refuse(const char *dir, struct client *c, int ready_fd)
+{
+    CLEANUP(json_decrefp) json_t *json = NULL;
+
+    if (client_get_json(c, "/v1/node", &json) != 0)
+        return CLI_NO_NODE;
+    cli_say("process %d is a node on the store in %s already",
+            (int)json_number(json, "pid"), dir);
+    cli_hint("hand it a flow: mesh submit FLOW.mf");
+    tell_ready(ready_fd, "busy another node holds the store\n");
+    return CLI_NO_NODE;
+}
+
+static int node(const struct options *o)
+{
+    CLEANUP(freep) char *dir = cli_data_dir(o);
+    CLEANUP(client_closep) struct client *c = NULL;
+    struct error error = { .text = "" };
+    struct runtime *rt = NULL;
+    uint64_t fd;
+    int ready_fd, r;
+
+    if (!dir)
+        return CLI_NO_NODE;
+    if (options_has(o, "dev") == options_has(o, "inspect")) {
+        cli_say("give --dev for a node by itself");
+        cli_hint("nodes that find each other come later; all about it: mesh node --help");
+        return CLI_USAGE;
+    }
+    if (options_number(o, "ready-fd", 1 << 20, &fd, &error) < 0)
+        return cli_usage("%s", error.text);
+    ready_fd = options_has(o, "ready-fd") ? (int)fd : -1;
+    if (ready_fd >= 0)
+        fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+    r = local_open(o, dir, &rt, &c);
+    if (r) {
+        tell_ready(ready_fd, r == CLI_NO_NODE ? "busy the store cannot be opened\n"
+                                              : "the options are wrong\n");
+        return r;
+    }
+    if (!rt)
+        return refuse(dir, c, ready_fd);
+    tell_ready(ready_fd, "ready\n");
+    if (options_has(o, "dev"))
+        say_where(o, dir);
+    return local_serve(rt);
+}
+
+const struct command command_node = {
+    .name = "node",
+    .synopsis = "--dev [--data DIR]",
+    .summary = "be a node that takes runs until it is ended",
+    .about =
+        "Opens the store in DIR, goes on with what was interrupted there, and takes runs\n"
+        "from mesh submit and from programs (docs/interface.md) until it gets SIGTERM or\n"
+        "Ctrl-C. One process at a time has a store.",
+    .options = node_options,
+    .examples = "mesh node --dev\n"
+                "mesh node --dev --data /var/tmp/mesh --cpu 4 --memory 8G --quota 100G",
+    .exits = EXITS_NODE,
+    .run = node,
+};

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/cli/order.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/cli/terminal.h"
+
+void order_release(struct order *order)
+{
+    free(order->tags);
+    free(order->tags_text);
+    order->tags = NULL;
+    order->tags_text = NULL;
+}
+
+static int split_tags(struct order *order, const char *text)
+{
+    size_t n = 0;
+    char *at, *tag;
+
+    for (const char *p = text; *p; p++)
+        n += *p == ',';
+    order->tags_text = at = strdup(text);
+    order->tags = calloc(n + 2, sizeof(*order->tags));
+    if (!at || !order->tags)
+        return cli_failed(-ENOMEM, NULL);
+    for (n = 0; (tag = strsep(&at, ","));)
+        if (*tag)
+            order->tags[n++] = tag;
+    return 0;
+}
+
+int order_options(struct order *order, const struct options *o)
+{
+    const char *how = options_text(o, "on-failure"), *tags = options_text(o, "tags");
+    struct error error = { .text = "" };
+    uint64_t max_workers;
+
+    if (options_number(o, "max-workers", UINT32_MAX, &max_workers, &error) < 0)
+        return cli_usage("%s", error.text);
+    if (how && strcmp(how, "stop") != 0 && strcmp(how, "finish") != 0
+        && strcmp(how, "kill") != 0)
+        return cli_usage("--on-failure must be stop, finish or kill, not '%.80s'", how);
+    order->max_workers = (uint32_t)max_workers;
+    order->on_failure = how;
+    return tags ? split_tags(order, tags) : 0;
+}
+
+const char *order_user(void)
+{
+    static char number[16];
+    const char *name = getenv("USER");
+
+    if (!name || !*name)
+        name = getenv("LOGNAME");
+    if (name && *name)
+        return name;
+    /* getpwuid() would load a library for it. */
+    snprintf(number, sizeof(number), "%u", (unsigned)getuid());
+    return number;
+}
+
+struct console_config console_config_of(const struct options *o)
+{
+    return (struct console_config){ .fd = STDOUT_FILENO,
+                                    .has_colour = terminal_has_colour(STDOUT_FILENO),
+                                    .is_quiet = options_has(o, "quiet"),
+                                    .has_timestamps = options_has(o, "timestamps") };
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* order - a run that is asked for, by whichever way: of a node in this process
+ * (local.c) or of one behind a socket (remote.c), new or resumed. */
+#pragma once
+
+#include "base/ids.h"
+#include "node/cli/client.h"
+#include "node/cli/console.h"
+#include "node/cli/flow_file.h"
+#include "node/runtime.h"
+
+struct order {
+    struct flow_file *file;
+    bool has_package; /* of the run before: the files of now are not looked at */
+    struct digest package;
+    bool has_origin;
+    struct run_id origin;
+    const char *origin_step; /* NULL: from the first that failed */
+    bool clamp;
+    uint32_t max_workers;
+    const char *on_failure;
+    char **tags; /* NULL-terminated */
+    char *tags_text;
+};
+
+/* --max-workers, --on-failure and --tags; says what is wrong; the exit code, or 0. */
+int order_options(struct order *order, const struct options *o);
+void order_release(struct order *order);
+/* Who asks: by name, or by number. */
+const char *order_user(void);
+/* --quiet and --timestamps, and what standard output is. */
+struct console_config console_config_of(const struct options *o);
+
+#define OPTION_MAX_WORKERS                                                             \
+    { "max-workers", 0, "N", "at most so many tasks at once" }
+#define OPTION_ON_FAILURE                                                              \
+    {                                                                                  \
+        "on-failure", 0, "HOW",                                                        \
+            "stop: start no more; finish: do the rest; kill: end all"                  \
+    }
+#define OPTION_TAGS { "tags", 0, "A,B", "words to find the run by" }
+#define OPTION_QUIET { "quiet", 'q', NULL, "print only the start, failures and the end" }
+#define OPTION_TIMESTAMPS { "timestamps", 0, NULL, "put the time before each line" }
+#define OPTION_SLOTS { "slots", 0, "N", "tasks at once, whatever they ask for" }
+#define OPTION_CPU { "cpu", 0, "N", "processors to give away (else the machine's)" }
+#define OPTION_MEMORY { "memory", 0, "SIZE", "memory to give away (else the machine's)" }
+#define OPTION_QUOTA { "quota", 0, "SIZE", "how large the store may become" }
+
+/* ---- in this process ---- */
+
+/* Opens a node on the data folder. When another process has the store: *ret_client is
+ * the node there, or it was said that there is none. 0 with one of both, or the exit
+ * code. A node that only shows the store is waited for. */
+int local_open(const struct options *o, const char *dir, struct runtime **ret_runtime,
+               struct client **ret_client);
+/* Submits, follows until the node's last run ended, and closes the node. */
+int local_run(struct runtime *take_runtime, struct order *order,
+              const struct options *o);
+/* Holds a node until somebody ends it, and closes it. */
+int local_serve(struct runtime *take_runtime);
+
+/* ---- over a socket ---- */
+
+/* Sends what the node lacks of the package, and the order. 0 and the run's answer,
+ * {run, number, diagnostics}; or the exit code. */
+int remote_submit(struct client *c, struct order *order, json_t **ret_json);
+/* Prints what happens to a run until it ends; the exit code. With is_owner, Ctrl-C
+ * cancels the run; else it only ends the following. */
+int remote_follow(struct client *take_client, const struct options *o, const char *run,
+                  uint64_t number, bool is_owner);
+/* Submits and follows. */
+int remote_run(struct client *take_client, struct order *order, const struct options *o);
+/* The event's JSON as node/feed.h has it, for a console; it borrows from json. */
+bool event_read(const char *name, const json_t *json, struct feed_event *ret,
+                const char **ret_task);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "node/cli/client.h"
+#include "node/cli/words.h"
+
+enum { RUNS_LIMIT = 100, RUNS_LIMIT_MAX = 10000 };
+
+static const struct option_spec runs_options[] = {
+    { "flow", 'f', "NAME", "only runs of this flow" },
+    { "limit", 'n', "N", "so many, the newest first (else 100)" },
+    OPTION_JSON,
+    OPTION_SOCKET,
+    OPTION_DATA,
+    OPTION_HELP,
+    OPTION_END,
+};
+
+static int print_runs(const json_t *runs)
+{
+    CLEANUP(table_release) struct table t = { .n_columns = 7, .elastic = 1 };
+    const json_t *run, *tasks;
+    size_t i;
+
+    t.is_right[0] = t.is_right[4] = t.is_right[5] = true;
+    table_add(&t, COLOUR_DIM, "RUN");
+    table_add(&t, COLOUR_DIM, "FLOW");
+    table_add(&t, COLOUR_DIM, "STATE");
+    table_add(&t, COLOUR_DIM, "SUBMITTED");
+    table_add(&t, COLOUR_DIM, "TOOK");
+    table_add(&t, COLOUR_DIM, "TASKS");
+    table_add(&t, COLOUR_DIM, "USER");
+    json_array_foreach(runs, i, run)
+    {
+        const char *colour, *state = words_state(run, &colour);
+
+        tasks = json_object_get(run, "tasks");
+        table_printf(&t, COLOUR_BOLD, "%" PRIu64, json_number(run, "number"));
+        table_add(&t, NULL, json_text(run, "flow"));
+        table_add(&t, colour, state);
+        words_time(&t, json_text(run, "submitted"));
+        words_span(&t, json_text(run, "started"), json_text(run, "ended"));
+        table_printf(&t, NULL, "%" PRIu64,
+                     json_number(tasks, "done") + json_number(tasks, "adopted"));
+        table_add(&t, NULL, json_text(run, "user"));
+    }
+    return table_print(&t) < 0 ? CLI_FAILED : CLI_OK;
+}
+
+static int runs(const struct options *o)
+{
+    const char *flow = options_text(o, "flow");
+    CLEANUP(client_closep) struct client *c = NULL;
+    CLEANUP(json_decrefp) json_t *json = NULL;
+    CLEANUP(freep) char *path = NULL;
+    struct error error = { .text = "" };
+    uint64_t limit;
+    int r;
+
+    if (options_number(o, "limit", RUNS_LIMIT_MAX, &limit, &error) < 0)
+        return cli_usage("%s", error.text);
+    if (!limit)
+        limit = RUNS_LIMIT;
+    path = flow ? client_path("/v1/runs?limit=%u&flow=%s", limit, flow)
+                : client_path("/v1/runs?limit=%u", limit);
+    r = client_open(o, CLIENT_LOOK, &c);
+    if (r == 0)
+        r = client_get_json(c, path, &json);
+    if (r)
+        return r;
+    if (options_has(o, "json"))
+        return json_print(json);
+    if (json_array_size(json_object_get(json, "runs")) == 0) {
+        printf("Nothing ran yet%s%s.\n", flow ? " of the flow " : "", flow ? flow : "");
+        return CLI_OK;
+    }
+    return print_runs(json_object_get(json, "runs"));
+}
+
+const struct command command_runs = {
+    .name = "runs",
+    .summary = "list what ran and runs",
+    .about = "Lists the runs in the store, the newest first. No node has to be there.",
+    .options = runs_options,
+    .examples = "mesh runs\nmesh runs --flow Train --limit 5\nmesh runs --json",
+    .exits = EXITS_NODE,
+    .run = runs,
+};

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "node/cli/client.h"
+#include "node/cli/words.h"
+
+static const struct option_spec verify_options[] = {
+    OPTION_JSON, OPTION_SOCKET, OPTION_DATA, OPTION_HELP, OPTION_END,
+};
+
+static int print_damaged(const json_t *list)
+{
+    CLEANUP(table_release) struct table t = { .n_columns = 4, .elastic = 3 };
+    static const char *const head[] = { "WHAT", "WHERE", "NAME", "PROBLEM" };
+    const json_t *d;
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(head); i++)
+        table_add(&t, COLOUR_DIM, head[i]);
+    json_array_foreach(list, i, d)
+    {
+        table_add(&t, NULL, json_text(d, "what"));
+        table_printf(&t, NULL, "%s%s%s", json_text(d, "step"),
+                     *json_text(d, "task") ? "/" : "", json_text(d, "task"));
+        table_add(&t, NULL, json_text(d, "name"));
+        table_add(&t, COLOUR_RED, json_text(d, "problem"));
+    }
+    table_print(&t);
+    return CLI_FAILED;
+}
+
+static int verify(const struct options *o)
+{
+    CLEANUP(freep) char *path = client_path("/v1/runs/%s/verify", o->operands[0]);
+    CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
+    CLEANUP(client_closep) struct client *c = NULL;
+    CLEANUP(json_decrefp) json_t *json = NULL;
+    size_t n_damaged;
+    int r = client_open(o, CLIENT_LOOK, &c);
+
+    if (r == 0)
+        r = client_json(c, "POST", path, NULL, -1, &json);
+    if (r)
+        return r;
+    n_damaged = json_array_size(json_object_get(json, "damaged"));
+    if (options_has(o, "json"))
+        return json_print(json) || n_damaged ? CLI_FAILED : CLI_OK;
+    terminal_bytes(json_number(json, "bytes"), &bytes);
+    printf("Run %s: %" PRIu64 " blobs, %s checked, %zu damaged.\n", o->operands[0],
+           json_number(json, "n_checked"), buffer_text(&bytes), n_damaged);
+    return n_damaged ? print_damaged(json_object_get(json, "damaged")) : CLI_OK;
+}
+
+const struct command command_verify = {
+    .name = "verify",
+    .synopsis = "RUN",
+    .summary = "check that what a run kept is whole",
+    .about = "Reads every byte that RUN kept (artifacts, logs, code) and compares it with\n"
+             "its name, which is the hash of the content. Whatever is damaged is listed;\n"
+             "the exit code is 1 then.",
+    .options = verify_options,
+    .examples = "mesh verify 42",
+    .exits = EXITS_REFUSED | EXITS_NAMES | EXITS_NODE,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = verify,
+};

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/outputs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/artifacts.h"
+#include "proto/text.h"
+#include "store/digest.h"
+#include "store/tree.h"
+
+enum { TREE_BYTES_NO_MAX = 0, SHOWN_BYTES_MAX = 64 };
+
+struct kept {
+    struct artifact *all;
+    size_t n, cap;
+};
+
+void outputs_free(struct artifact *outputs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        artifact_release(&outputs[i]);
+    free(outputs);
+}
+
+static void kept_release(struct kept *k)
+{
+    outputs_free(k->all, k->n);
+}
+
+static bool is_dot(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* The folder itself, not what a task has put in its place, and with our rights. */
+static DIR *open_out(const char *path)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = open(path, flags);
+    DIR *d;
+
+    if (fd < 0 && errno == EACCES && chmod(path, 0700) == 0)
+        fd = open(path, flags);
+    if (fd < 0)
+        return NULL;
+    fchmod(fd, 0700);
+    d = fdopendir(fd);
+    if (!d)
+        close(fd);
+    return d;
+}
+
+bool outputs_are_small(const struct outputs_job *job)
+{
+    uint64_t bytes = 0;
+    unsigned n = 0;
+    bool small = job->step->n_outputs == 0;
+    DIR *d = small ? open_out(job->out_path) : NULL;
+
+    if (!d)
+        return false;
+    for (struct dirent *e; small && (e = readdir(d));) {
+        struct stat st;
+
+        if (is_dot(e->d_name))
+            continue;
+        if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0
+            || !S_ISREG(st.st_mode))
+            small = false;
+        else
+            bytes += (uint64_t)st.st_size;
+        small = small && bytes <= OUTPUTS_SMALL_BYTES && ++n <= OUTPUTS_SMALL_N;
+    }
+    closedir(d);
+    return small;
+}
+
+/* What the task said, else what the name says. */
+static const char *type_of(const struct outputs_job *job, const char *name)
+{
+    const char *dot = strrchr(name, '.');
+
+    for (const struct output_type *t = job->types; t; t = t->next)
+        if (strcmp(t->name, name) == 0)
+            return t->type;
+    if (dot && strcmp(dot, ".json") == 0)
+        return "json";
+    if (dot && strcmp(dot, ".txt") == 0)
+        return "text";
+    return "bytes";
+}
+
+static int read_all(int fd, uint8_t *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = read(fd, data + done, size - done);
+
+        if (n == 0)
+            return -ESTALE;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+static int keep_small(const struct outputs_job *job, int fd, struct artifact *a)
+{
+    CLEANUP(freep) uint8_t *data = malloc(a->size + 1);
+    int r;
+
+    if (!data)
+        return -ENOMEM;
+    r = read_all(fd, data, a->size);
+    if (r < 0)
+        return r;
+    if (a->size <= BLOB_INLINE_MAX) {
+        a->id = digest_memory(data, a->size);
+        a->inline_data = TAKE(data);
+        return 0;
+    }
+    return blobs_put(job->blobs, data, a->size, &a->id);
+}
+
+static int keep_file(const struct outputs_job *job, const char *path, bool may_take,
+                     const struct stat *st, struct artifact *a)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    a->size = (uint64_t)st->st_size;
+    a->encoding = strcmp(a->type, "json") == 0 ? ENCODING_JSON : ENCODING_BYTES;
+    if (a->size <= BLOB_CHUNKED_MAX) {
+        r = keep_small(job, fd, a);
+        if (r == 0 && may_take)
+            unlink(path);
+    } else {
+        r = digest_file(fd, a->size, job->threads, &a->id);
+        if (r == 0)
+            r = may_take ? blobs_adopt_file(job->blobs, path, a->size, &a->id)
+                         : blobs_copy_file(job->blobs, path, a->size, &a->id);
+    }
+    close(fd);
+    return r;
+}
+
+static int keep_folder(const struct outputs_job *job, const char *path, bool may_take,
+                       struct artifact *a, struct error *ret_error)
+{
+    CLEANUP(tree_release) struct tree t = { .entries = NULL };
+    int r = tree_keep(job->blobs, path, NULL, 0, may_take, TREE_BYTES_NO_MAX, &t,
+                      ret_error);
+
+    if (r < 0)
+        return r;
+    a->encoding = ENCODING_TREE;
+    a->size = t.bytes;
+    free(a->type);
+    a->type = strdup("folder");
+    return a->type ? tree_put(job->blobs, &t, &a->id) : -ENOMEM;
+}
+
+static int add(struct kept *k, const struct artifact *a)
+{
+    if (k->n == k->cap) {
+        size_t cap = k->cap ? 2 * k->cap : 4;
+        struct artifact *all = realloc(k->all, cap * sizeof(*all));
+
+        if (!all)
+            return -ENOMEM;
+        k->all = all;
+        k->cap = cap;
+    }
+    k->all[k->n++] = *a;
+    return 0;
+}
+
+static const char *kind_of(mode_t mode)
+{
+    return S_ISLNK(mode)    ? "it is a link"
+           : S_ISFIFO(mode) ? "it is a pipe"
+           : S_ISSOCK(mode) ? "it is a socket"
+                            : "it is a device";
+}
+
+/* A name is shown, typed and sent as JSON: text without control characters. */
+static int check_name(const char *name, struct error *ret_error)
+{
+    size_t len = strlen(name);
+    bool ok = text_is_valid((const uint8_t *)name, len);
+    char shown[4 * SHOWN_BYTES_MAX + 1] = "";
+
+    for (size_t i = 0; ok && i < len; i++)
+        ok = (unsigned char)name[i] >= ' ' && name[i] != 0x7f;
+    if (ok)
+        return 0;
+    for (size_t i = 0, n = 0; i < len && i < SHOWN_BYTES_MAX; i++) {
+        bool plain = name[i] >= ' ' && name[i] < 0x7f;
+
+        n += (size_t)snprintf(shown + n, sizeof(shown) - n, plain ? "%c" : "\\x%02x",
+                              (unsigned char)name[i]);
+    }
+    return fail(ret_error, -EINVAL,
+                "output '%s'%s: an artifact's name must be UTF-8 without control "
+                "characters",
+                shown, len > SHOWN_BYTES_MAX ? "..." : "");
+}
+
+/* may_take: the file may be moved into the store, because the task's folder is its only
+ * place. */
+static int keep_named(const struct outputs_job *job, const char *path, const char *name,
+                      bool may_take, struct kept *k, struct error *ret_error)
+{
+    struct artifact a = { .name = strdup(name), .type = strdup(type_of(job, name)) };
+    struct error why = { .text = "" };
+    struct stat st;
+    int r = 0;
+
+    if (!a.name || !a.type)
+        r = -ENOMEM;
+    else if (k->n == OUTPUTS_MAX)
+        r = fail(&why, -E2BIG, "a task may keep %d artifacts at most", OUTPUTS_MAX);
+    else if (lstat(path, &st) < 0)
+        r = -errno;
+    else if (S_ISREG(st.st_mode))
+        r = keep_file(job, path, may_take, &st, &a);
+    else if (S_ISDIR(st.st_mode))
+        r = keep_folder(job, path, may_take, &a, &why);
+    else
+        r = fail(&why, -EINVAL, "%s, which cannot be kept", kind_of(st.st_mode));
+    if (r == 0)
+        r = add(k, &a);
+    if (r == 0)
+        return 0;
+    artifact_release(&a);
+    if (r == -ESTALE && !why.text[0])
+        fail(&why, r, "somebody wrote to it while it was kept");
+    return fail(ret_error, r, "output '%s': %s", name,
+                why.text[0] ? why.text : strerror(-r));
+}
+
+static int keep_one(const struct outputs_job *job, const char *path, const char *name,
+                    bool may_take, struct kept *k, struct error *ret_error)
+{
+    int r = check_name(name, ret_error);
+
+    return r < 0 ? r : keep_named(job, path, name, may_take, k, ret_error);
+}
+
+static bool is_taken(const struct kept *k, const char *name)
+{
+    for (size_t i = 0; i < k->n; i++)
+        if (strcmp(k->all[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether an entry of $MESH_OUT was kept under the name that `outputs` gives it. */
+static bool is_mapped(const struct outputs_job *job, const char *entry)
+{
+    size_t len = strlen(entry);
+
+    for (size_t i = 0; i < job->step->n_outputs; i++) {
+        const char *path = job->step->outputs[i].value;
+
+        if (strncmp(path, "./", 2) == 0)
+            path += 2;
+        if (strncmp(path, entry, len) == 0
+            && path[len + strspn(path + len, "/")] == '\0')
+            return true;
+    }
+    return false;
+}
+
+static bool is_named_again(const struct outputs_job *job, size_t i)
+{
+    for (size_t k = i + 1; k < job->step->n_outputs; k++)
+        if (strcmp(job->step->outputs[k].value, job->step->outputs[i].value) == 0)
+            return true;
+    return false;
+}
+
+/* A relative path is looked for in $MESH_OUT first, which no other task shares. What
+ * lies elsewhere is the user's or other tasks' too: it stays. */
+static int keep_mapped(const struct outputs_job *job, size_t i, struct kept *k,
+                       struct error *ret_error)
+{
+    const struct pair *output = &job->step->outputs[i];
+    const char *bases[] = { job->out_path, job->work_path };
+
+    if (output->value[0] == '/')
+        return keep_one(job, output->value, output->name, false, k, ret_error);
+    for (size_t b = 0; b < ARRAY_SIZE(bases); b++) {
+        CLEANUP(freep) char *path = NULL;
+        struct stat st;
+
+        if (asprintf(&path, "%s/%s", bases[b], output->value) < 0)
+            return -ENOMEM;
+        if (lstat(path, &st) == 0)
+            return keep_one(job, path, output->name, b == 0 && !is_named_again(job, i),
+                            k, ret_error);
+    }
+    return fail(ret_error, -ENOENT, "output '%s': there is no file '%s'", output->name,
+                output->value);
+}
+
+static int keep_out_folder(const struct outputs_job *job, struct kept *k,
+                           struct error *ret_error)
+{
+    DIR *d = open_out(job->out_path);
+    int r = 0;
+
+    if (!d)
+        return fail(ret_error, -errno, "cannot read $MESH_OUT: %s", strerror(errno));
+    for (struct dirent *e; r == 0 && (e = readdir(d));) {
+        CLEANUP(freep) char *path = NULL;
+
+        if (is_dot(e->d_name) || is_taken(k, e->d_name) || is_mapped(job, e->d_name))
+            continue;
+        r = asprintf(&path, "%s/%s", job->out_path, e->d_name) < 0
+                ? -ENOMEM
+                : keep_one(job, path, e->d_name, true, k, ret_error);
+    }
+    closedir(d);
+    return r;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct artifact *)a)->name, ((const struct artifact *)b)->name);
+}
+
+int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
+                 size_t *ret_n, struct error *ret_error)
+{
+    CLEANUP(kept_release) struct kept k = { .all = NULL };
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < job->step->n_outputs; i++)
+        r = keep_mapped(job, i, &k, ret_error);
+    if (r == 0)
+        r = keep_out_folder(job, &k, ret_error);
+    if (r < 0)
+        return r;
+    if (k.n > 1)
+        qsort(k.all, k.n, sizeof(*k.all), by_name);
+    *ret_n = k.n;
+    *ret_outputs = TAKE(k.all);
+    k.n = 0;
+    return 0;
+}
+
+/* Messages quote paths and what programs said, which may be anything. */
+static char *failure_text(const struct attempt_record *attempt)
+{
+    CLEANUP(buffer_release) struct buffer message = BUFFER_INIT;
+    json_t *what;
+    char *text;
+
+    if (attempt->message)
+        text_clean((const uint8_t *)attempt->message, strlen(attempt->message),
+                   &message);
+    what =
+        json_pack("{s:s, s:i, s:i, s:s?, s:I}", "reason", reason_name(attempt->reason),
+                  "exit", attempt->exit_code, "signal", attempt->signal, "message",
+                  attempt->message ? buffer_text(&message) : NULL, "attempts",
+                  (json_int_t)attempt->attempt + 1);
+    text = what ? json_dumps(what, JSON_COMPACT) : NULL;
+    json_decref(what);
+    return text;
+}
+
+int outputs_of_failure(struct attempt_record *attempt, const char *name)
+{
+    char *text = failure_text(attempt);
+    struct artifact *a = text ? calloc(1, sizeof(*a)) : NULL;
+
+    outputs_forget(attempt);
+    if (!a) {
+        free(text);
+        return -ENOMEM;
+    }
+    a->name = strdup(name);
+    a->type = strdup("json");
+    a->encoding = ENCODING_JSON;
+    a->size = strlen(text);
+    a->id = digest_memory(text, a->size);
+    a->inline_data = (uint8_t *)text;
+    attempt->outputs = a;
+    attempt->n_outputs = 1;
+    if (a->name && a->type)
+        return 0;
+    outputs_forget(attempt);
+    return -ENOMEM;
+}
+
+void outputs_forget(struct attempt_record *attempt)
+{
+    outputs_free(TAKE(attempt->outputs), attempt->n_outputs);
+    attempt->n_outputs = 0;
+}

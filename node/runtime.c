@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/runtime_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { GRACE_DEFAULT_S = 30, FILES_OF_A_SLOT = 10, FILES_BESIDE_SLOTS = 512 };
+
+/* ---- small services ---- */
+
+time_us runtime_now(const struct runtime *rt)
+{
+    (void)rt;
+    return uv_hrtime() / 1000;
+}
+
+time_us runtime_wall(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (time_us)t.tv_sec * 1000000 + (time_us)t.tv_nsec / 1000;
+}
+
+void runtime_random(struct runtime *rt, void *data, size_t len)
+{
+    assert(len <= sizeof(rt->random));
+    if (rt->random_left < len) {
+        /* Blocks only before the machine has gathered its first randomness. */
+        while (getrandom(rt->random, sizeof(rt->random), 0) != sizeof(rt->random))
+            ;
+        rt->random_left = sizeof(rt->random);
+    }
+    rt->random_left -= len;
+    memcpy(data, rt->random + rt->random_left, len);
+    explicit_bzero(rt->random + rt->random_left, len);
+}
+
+void runtime_log(const struct runtime *rt, const char *id, const char *format, ...)
+{
+    va_list args;
+    char text[1024];
+
+    if (rt->config.is_quiet)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    fprintf(stderr, "%s %s\n", id, text);
+}
+
+void runtime_give_up(struct runtime *rt, int error, const char *what)
+{
+    if (rt->result == 0) {
+        rt->result = error;
+        fprintf(stderr, "mesh: %s: %s; what was running goes on when the node is "
+                        "started again\n", what, strerror(-error));
+    }
+    runtime_stop(rt);
+}
+
+struct run_context *runtime_context(struct runtime *rt, const struct run_id *run)
+{
+    struct run_context *c;
+
+    HASH_FIND(hh, rt->runs, run, sizeof(*run), c);
+    return c;
+}
+
+/* ---- what the machine has ---- */
+
+static uint64_t count_cpus_milli(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        return (uint64_t)CPU_COUNT(&set) * 1000;
+    return (uint64_t)get_nprocs() * 1000;
+}
+
+static uint64_t count_gpus_milli(void)
+{
+    glob_t found;
+    uint64_t n = 0;
+
+    if (glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0)
+        n = found.gl_pathc;
+    globfree(&found);
+    return n * 1000;
+}
+
+static void measure_machine(struct runtime *rt)
+{
+    struct sysinfo info;
+    struct statvfs disk;
+
+    rt->capacity = (struct resources){ .cpu_milli = rt->config.cpu_milli,
+                                       .memory_bytes = rt->config.memory_bytes,
+                                       .gpu_milli = count_gpus_milli() };
+    if (!rt->capacity.cpu_milli)
+        rt->capacity.cpu_milli = count_cpus_milli();
+    if (!rt->capacity.memory_bytes && sysinfo(&info) == 0)
+        rt->capacity.memory_bytes = (uint64_t)info.totalram * info.mem_unit;
+    if (statvfs(rt->dir, &disk) == 0)
+        rt->capacity.disk_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+}
+
+/* ---- events in, actions out ---- */
+
+void runtime_queue(struct runtime *rt, const struct event *event)
+{
+    if (rt->event_head + rt->n_events == rt->events_cap) {
+        size_t cap = rt->events_cap ? 2 * rt->events_cap : 64;
+        struct event *events = malloc(cap * sizeof(*events));
+
+        if (!events) {
+            runtime_give_up(rt, -ENOMEM, "out of memory");
+            return;
+        }
+        memcpy(events, rt->events + rt->event_head, rt->n_events * sizeof(*events));
+        free(rt->events);
+        rt->events = events;
+        rt->events_cap = cap;
+        rt->event_head = 0;
+    }
+    rt->events[rt->event_head + rt->n_events++] = *event;
+}
+
+/* The slot that still holds what a tell is about. */
+static struct slot *slot_of(struct runtime *rt, const struct action *a)
+{
+    if (a->u.tell.type != TELL_TASK_STARTED && a->u.tell.type != TELL_TASK_ENDED)
+        return NULL;
+    return a->slot < rt->n_slots ? rt->slots[a->slot] : NULL;
+}
+
+static void publish(struct runtime *rt, const struct action *a)
+{
+    struct run_context *c = runtime_context(rt, &a->run);
+    struct slot *slot = slot_of(rt, a);
+    struct feed_event e = { .wall = runtime_wall(), .run = a->run, .task = a->task,
+                            .attempt = a->attempt };
+
+    if (!c)
+        return;
+    e.number = c->number;
+    if (slot) {
+        e.pid = (uint32_t)slot->pid;
+        e.started_wall = slot->started_wall;
+    }
+    if (a->u.tell.type == TELL_TASK_STARTED || a->u.tell.type == TELL_TASK_ENDED)
+        e.step = c->flow->steps[a->task.step].name;
+    switch (a->u.tell.type) {
+    case TELL_RUN_ACCEPTED:
+        e.type = FEED_RUN_STARTED;
+        e.flow = c->flow->name;
+        break;
+    case TELL_TASK_STARTED:
+        if (!slot || slot->state != SLOT_RUNNING)
+            return; /* it could not be started; its end says so */
+        e.type = FEED_TASK_STARTED;
+        break;
+    case TELL_TASK_ENDED:
+        e.type = FEED_TASK_ENDED;
+        e.verdict = a->u.tell.verdict;
+        e.reason = a->u.tell.reason;
+        e.is_retried = a->u.tell.is_retried;
+        e.retry_in_us = a->u.tell.retry_in_us;
+        if (!slot)
+            break;
+        e.exit_code = slot->record.exit_code;
+        e.signal = slot->record.signal;
+        e.message = slot->record.message;
+        break;
+    case TELL_RUN_ENDED:
+        e.type = FEED_RUN_ENDED;
+        e.outcome = a->u.tell.outcome;
+        e.message = rt->last_end.message;
+        e.started_wall = rt->last_end.started_wall;
+        break;
+    }
+    if (feed_publish(rt->feed, &e, a->ticket) < 0)
+        runtime_give_up(rt, -ENOMEM, "out of memory");
+}
+
+static void carry_out(struct runtime *rt, const struct action *a)
+{
+    switch (a->type) {
+    case ACTION_START:
+        runtime_start_task(rt, a);
+        break;
+    case ACTION_KILL:
+        runtime_kill_task(rt, a);
+        break;
+    case ACTION_PERSIST:
+        runtime_persist(rt, a);
+        break;
+    case ACTION_TELL:
+        publish(rt, a);
+        if (a->u.tell.type == TELL_RUN_ENDED)
+            runtime_forget_run(rt, &a->run);
+        break;
+    }
+}
+
+static void step(struct runtime *rt, const struct event *event)
+{
+    struct slot *ended =
+        event->type == EVENT_TASK_ENDED ? rt->slots[event->u.ended.slot] : NULL;
+    int r;
+
+    if (ended)
+        ended->state = SLOT_TOLD;
+    r = node_step(rt->node, event, &rt->outbox);
+    if (r < 0) {
+        runtime_give_up(rt, r, "the scheduler");
+        return;
+    }
+    for (size_t i = 0; i < rt->outbox.n; i++)
+        carry_out(rt, &rt->outbox.actions[i]);
+    outbox_clear(&rt->outbox);
+    if (ended && ended->state == SLOT_TOLD)
+        runtime_free_slot(rt, ended);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct runtime *rt = timer->data;
+
+    rt->deadline_set = TIME_NEVER;
+    runtime_event(rt, &(struct event){ .type = EVENT_TICK });
+}
+
+static void set_deadline(struct runtime *rt)
+{
+    time_us at = node_deadline(rt->node);
+    time_us now;
+
+    if (at == rt->deadline_set)
+        return;
+    rt->deadline_set = at;
+    if (at == TIME_NEVER) {
+        uv_timer_stop(&rt->deadline);
+        return;
+    }
+    now = runtime_now(rt);
+    uv_update_time(&rt->loop);
+    uv_timer_start(&rt->deadline, on_deadline, at > now ? (at - now + 999) / 1000 : 0, 0);
+}
+
+void runtime_event(struct runtime *rt, const struct event *event)
+{
+    runtime_queue(rt, event);
+    runtime_drain(rt);
+}
+
+void runtime_drain(struct runtime *rt)
+{
+    while (rt->n_events) {
+        struct event e = rt->events[rt->event_head++];
+
+        rt->n_events--;
+        if (rt->n_events == 0)
+            rt->event_head = 0;
+        e.now = runtime_now(rt);
+        e.wall = runtime_wall();
+        step(rt, &e);
+    }
+    set_deadline(rt);
+}
+
+struct removal {
+    uv_work_t work;
+    char *path;
+};
+
+static void remove_in_thread(uv_work_t *work)
+{
+    remove_tree(((struct removal *)work->data)->path);
+}
+
+static void after_removal(uv_work_t *work, int status)
+{
+    struct removal *r = work->data;
+
+    (void)status;
+    free(r->path);
+    free(r);
+}
+
+void runtime_forget_run(struct runtime *rt, const struct run_id *run)
+{
+    struct run_context *c = runtime_context(rt, run);
+    struct removal *r;
+
+    if (!c)
+        return;
+    HASH_DELETE(hh, rt->runs, c);
+    r = c->is_laid_out ? calloc(1, sizeof(*r)) : NULL;
+    if (r) {
+        r->work.data = r;
+        r->path = TAKE(c->code_path);
+        uv_queue_work(&rt->loop, &r->work, remove_in_thread, after_removal);
+    }
+    run_context_free(c);
+}
+
+/* ---- opening and closing ---- */
+
+static int make_folder(const char *path, struct error *ret_error)
+{
+    CLEANUP(freep) char *copy = strdup(path);
+
+    for (char *slash = copy; slash && (slash = strchr(slash + 1, '/'));) {
+        *slash = '\0';
+        mkdir(copy, 0700);
+        *slash = '/';
+    }
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return fail(ret_error, -errno, "cannot make the data folder %s: %s", path,
+                    strerror(errno));
+    return 0;
+}
+
+static int find_paths(struct runtime *rt, struct error *ret_error)
+{
+    char self[4096], *slash;
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    int r = make_folder(rt->config.dir, ret_error);
+
+    if (r < 0)
+        return r;
+    rt->dir = realpath(rt->config.dir, NULL);
+    self[n > 0 ? n : 0] = '\0';
+    slash = strrchr(self, '/');
+    if (slash)
+        *slash = '\0';
+    rt->program_dir = strdup(self);
+    if (!rt->dir || !rt->program_dir)
+        return -ENOMEM;
+    if (rt->config.socket)
+        rt->user_socket = strdup(rt->config.socket);
+    else if (asprintf(&rt->user_socket, "%s/mesh.sock", rt->dir) < 0)
+        rt->user_socket = NULL;
+    if (asprintf(&rt->task_socket, "%s/task.sock", rt->dir) < 0)
+        rt->task_socket = NULL;
+    return rt->user_socket && rt->task_socket ? 0 : -ENOMEM;
+}
+
+/* Folders that hold what can be made again: emptied when a node starts. */
+static int make_folders(struct runtime *rt, struct error *ret_error)
+{
+    static const char *const names[] = { "slots", "code" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        CLEANUP(freep) char *path = NULL;
+        int r;
+
+        if (asprintf(&path, "%s/%s", rt->dir, names[i]) < 0)
+            return -ENOMEM;
+        if (!rt->config.is_inspect)
+            remove_tree(path);
+        r = make_folder(path, ret_error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static time_us grace(void)
+{
+    const char *text = getenv("MESH_GRACE");
+    double seconds = text ? strtod(text, NULL) : GRACE_DEFAULT_S;
+
+    return seconds >= 0 && seconds < 1e6 ? (time_us)(seconds * 1e6)
+                                         : TIME_S(GRACE_DEFAULT_S);
+}
+
+static int open_node(struct runtime *rt)
+{
+    struct node_config config = { .capacity = rt->capacity, .slots_max = rt->n_slots,
+                                  .grace_us = grace(),
+                                  .is_paused = rt->config.is_inspect };
+
+    rt->node = node_new(&config);
+    rt->feed = feed_new();
+    return rt->node && rt->feed ? 0 : -ENOMEM;
+}
+
+static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
+{
+    int r = find_paths(rt, ret_error);
+
+    if (r == 0)
+        r = runtime_store_open(rt, ret_pid, ret_error);
+    if (r == 0)
+        r = make_folders(rt, ret_error);
+    if (r < 0)
+        return r;
+    measure_machine(rt);
+    if (!rt->config.is_inspect)
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+    r = open_node(rt);
+    if (r == 0)
+        r = runtime_tasks_open(rt, ret_error);
+    if (r == 0)
+        r = runtime_sockets_open(rt, ret_error);
+    if (r == 0 && !rt->config.is_inspect)
+        r = runtime_restore(rt, ret_error);
+    return r;
+}
+
+/* A descriptor of the store must never be what somebody prints to. */
+static void open_standard_files(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", O_RDWR); /* the lowest number that is free: fd */
+}
+
+/* A slot takes up to ten descriptors and the usual limit is 1,024 of them. Where it
+ * cannot be raised there are fewer slots. */
+static void allow_files(struct runtime *rt)
+{
+    const rlim_t wanted = FILES_BESIDE_SLOTS + FILES_OF_A_SLOT * rt->n_slots;
+    struct rlimit files, raised;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= wanted)
+        return;
+    raised = files;
+    raised.rlim_cur = wanted < files.rlim_max ? wanted : files.rlim_max;
+    if (raised.rlim_cur > files.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        rt->files_before = files;
+    else
+        raised.rlim_cur = files.rlim_cur;
+    if (raised.rlim_cur >= wanted)
+        return;
+    rt->n_slots =
+        raised.rlim_cur > FILES_BESIDE_SLOTS + FILES_OF_A_SLOT
+            ? (uint32_t)((raised.rlim_cur - FILES_BESIDE_SLOTS) / FILES_OF_A_SLOT)
+            : 1;
+    if (rt->config.slots_max)
+        runtime_log(rt, "slots.few", "n=%u: the limit of open files is %lu", rt->n_slots,
+                (unsigned long)raised.rlim_cur);
+}
+
+int runtime_open(const struct runtime_config *config, struct runtime **ret_runtime,
+                 int *ret_pid, struct error *ret_error)
+{
+    struct runtime *rt = calloc(1, sizeof(*rt));
+    int r;
+
+    if (!rt)
+        return -ENOMEM;
+    rt->config = *config;
+    rt->user_fd = rt->task_fd = rt->tasks_epoll = rt->null_fd = -1;
+    rt->children_fd = -1;
+    rt->deadline_set = TIME_NEVER;
+    rt->n_slots = config->slots_max ? config->slots_max : SLOTS_MAX;
+    if (rt->n_slots > SLOTS_MAX)
+        rt->n_slots = SLOTS_MAX;
+    open_standard_files();
+    allow_files(rt);
+    r = uv_loop_init(&rt->loop);
+    if (r == 0) {
+        rt->has_loop = true;
+        uv_timer_init(&rt->loop, &rt->deadline);
+        rt->deadline.data = rt;
+        r = open_parts(rt, ret_pid, ret_error);
+    }
+    if (r < 0) {
+        if (ret_error && !ret_error->text[0])
+            fail(ret_error, r, "the node cannot be opened: %s", strerror(-r));
+        runtime_close(rt);
+        return r;
+    }
+    *ret_runtime = rt;
+    return 0;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+void runtime_close(struct runtime *rt)
+{
+    struct run_context *c, *next;
+
+    if (!rt)
+        return;
+    runtime_sockets_close(rt);
+    runtime_tasks_kill(rt);
+    if (rt->has_loop) {
+        uv_walk(&rt->loop, close_handle, NULL);
+        uv_run(&rt->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&rt->loop);
+    }
+    runtime_tasks_close(rt);
+    runtime_store_close(rt);
+    HASH_ITER(hh, rt->runs, c, next) {
+        HASH_DELETE(hh, rt->runs, c);
+        run_context_free(c);
+    }
+    feed_free(rt->feed);
+    node_free(rt->node);
+    outbox_release(&rt->outbox);
+    items_release(&rt->items);
+    launch_scratch_release(&rt->scratch);
+    free(rt->events);
+    free(rt->tickets.pairs);
+    free(rt->dir);
+    free(rt->program_dir);
+    free(rt->user_socket);
+    free(rt->task_socket);
+    free(rt);
+}
+
+int runtime_run(struct runtime *rt)
+{
+    rt->is_running = true;
+    while (!rt->is_stopping)
+        uv_run(&rt->loop, UV_RUN_DEFAULT);
+    rt->is_running = false;
+    return rt->result;
+}
+
+void runtime_stop(struct runtime *rt)
+{
+    rt->is_stopping = true;
+    uv_stop(&rt->loop);
+}
+
+/* ---- for the interface ---- */
+
+uv_loop_t *runtime_loop(struct runtime *rt)
+{
+    return &rt->loop;
+}
+
+const struct node *runtime_node(const struct runtime *rt)
+{
+    return rt->node;
+}
+
+struct feed *runtime_feed(struct runtime *rt)
+{
+    return rt->feed;
+}
+
+struct writer *runtime_writer(struct runtime *rt)
+{
+    return rt->writer;
+}
+
+struct blobs *runtime_blobs(struct runtime *rt)
+{
+    return rt->blobs;
+}
+
+const struct artifacts *runtime_artifacts(struct runtime *rt)
+{
+    return &rt->artifacts;
+}
+
+const struct runtime_config *runtime_configuration(const struct runtime *rt)
+{
+    return &rt->config;
+}
+
+int runtime_cancel(struct runtime *rt, const struct run_id *run)
+{
+    struct run_view view;
+
+    if (!node_run(rt->node, run, &view))
+        return -ENOENT;
+    runtime_event(rt, &(struct event){ .type = EVENT_CANCEL, .run = *run });
+    return 0;
+}

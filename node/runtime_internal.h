@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runtime_internal - the fields of a runtime, for the files that make it up:
+ *
+ *     runtime.c          opening, the loop, events in, actions out
+ *     runtime_task.c     a task's way through a slot: start, exit, outputs, end
+ *     runtime_store.c    records and their tickets; what a restart finds
+ *     runtime_submit.c   new runs, resumed runs
+ *     runtime_socket.c   the sockets, and the module that serves them */
+#pragma once
+
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+#include "node/items.h"
+#include "node/launch.h"
+#include "node/running.h"
+#include "node/runtime.h"
+#include "node/slot.h"
+
+enum { SLOTS_MAX = 1024, RANDOM_POOL_SIZE = 4096 };
+
+/* Which of the writer's tickets makes one of the node's durable. */
+struct ticket_pair {
+    uint64_t node, writer;
+};
+
+struct ticket_queue {
+    struct ticket_pair *pairs; /* a ring */
+    size_t head, n, cap;
+    uint64_t durable; /* of the node's */
+};
+
+struct runtime {
+    struct runtime_config config;
+    char *dir, *user_socket, *task_socket, *program_dir;
+    struct resources capacity;
+
+    uv_loop_t loop;
+    bool has_loop, is_stopping, is_running;
+    int result; /* of runtime_run() */
+    uv_timer_t deadline, leaving;
+    time_us deadline_set;
+    uv_async_t durable_async;
+    atomic_int writer_error;
+
+    struct store *store;
+    struct writer *writer;
+    struct blobs *blobs;
+    struct artifacts artifacts;
+    struct node *node;
+    struct outbox outbox;
+    struct feed *feed;
+    struct ticket_queue tickets;
+    uint64_t next_number;
+    struct run_end_record last_end; /* of the run whose end is being told */
+
+    struct event *events; /* a queue: actions may cause more */
+    size_t event_head, n_events, events_cap;
+
+    struct run_context *runs; /* by id */
+    struct slot **slots;      /* opened at first use */
+    uint32_t n_slots;
+    struct rlimit files_before; /* what tasks get; rlim_cur 0: we changed nothing */
+    int tasks_epoll; /* pidfds and pipes; one descriptor for libuv */
+    uv_poll_t tasks_poll;
+    bool is_polling;
+    uint64_t n_exits; /* of tasks, so far */
+    struct cgroups cgroups;
+    int children_fd; /* see node/process.h; only used without a cgroup v2 */
+    struct running running;
+    struct items items;
+    struct launch_scratch scratch;
+    int null_fd;
+    uint8_t random[RANDOM_POOL_SIZE];
+    size_t random_left;
+
+    int user_fd, task_fd;
+    uv_poll_t user_poll, task_poll;
+    bool is_listening;
+    void *module; /* dlopen() */
+    const struct api_module *api_module;
+    struct api *api;
+    uv_timer_t idle_check; /* of an inspecting node */
+    unsigned idle_rounds;
+};
+
+time_us runtime_now(const struct runtime *rt);
+time_us runtime_wall(void);
+void runtime_random(struct runtime *rt, void *data, size_t len);
+
+/* Give the node this event after those that wait, and carry out what it says. Not from
+ * inside the carrying out: only queue there. */
+void runtime_event(struct runtime *rt, const struct event *event);
+void runtime_queue(struct runtime *rt, const struct event *event);
+void runtime_drain(struct runtime *rt);
+/* The node cannot go on: stop, with this result. */
+void runtime_give_up(struct runtime *rt, int error, const char *what);
+PRINTF_LIKE(3, 4)
+void runtime_log(const struct runtime *rt, const char *id, const char *format, ...);
+
+struct run_context *runtime_context(struct runtime *rt, const struct run_id *run);
+void runtime_forget_run(struct runtime *rt, const struct run_id *run);
+
+/* runtime_task.c */
+int runtime_tasks_open(struct runtime *rt, struct error *ret_error);
+/* Kill what runs; then, when the loop has ended, let go of the slots. */
+void runtime_tasks_kill(struct runtime *rt);
+void runtime_tasks_close(struct runtime *rt);
+void runtime_start_task(struct runtime *rt, const struct action *a);
+void runtime_kill_task(struct runtime *rt, const struct action *a);
+/* The node has the attempt's record and followers were told: use the slot again. */
+void runtime_free_slot(struct runtime *rt, struct slot *slot);
+void runtime_pause_tasks(struct runtime *rt, bool paused);
+
+/* runtime_store.c */
+int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error);
+void runtime_store_close(struct runtime *rt);
+void runtime_persist(struct runtime *rt, const struct action *a);
+int runtime_restore(struct runtime *rt, struct error *ret_error);
+/* The values of a run's parameters, as its record has them. */
+int runtime_values(struct runtime *rt, const struct flow *flow,
+                   const struct run_record *record, char ***ret_values);
+
+/* runtime_submit.c */
+int runtime_add_context(struct runtime *rt, const struct run_record *record,
+                        struct flow *flow, char **take_values);
+
+int runtime_fill_globs(struct runtime *rt, struct flow *flow,
+                       const struct digest *package);
+
+/* runtime_socket.c */
+int runtime_sockets_open(struct runtime *rt, struct error *ret_error);
+void runtime_sockets_close(struct runtime *rt);

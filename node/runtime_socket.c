@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two sockets of a node, and the module that serves them.
+ *
+ * The sockets are there from the start; the module, which brings a dozen libraries, is
+ * loaded when the first client knocks. A run that nobody watches never pays for it. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "node/process.h"
+#include "node/runtime_internal.h"
+
+enum {
+    LISTEN_BACKLOG = 1024,
+    IDLE_CHECK_MS = 250, /* of an inspecting node */
+    IDLE_ROUNDS = 2,
+    FIRST_CLIENT_ROUNDS = 40,
+};
+
+static const char module_name[] = "mesh-http.so";
+
+static int listen_on(const char *path, int *ret_fd, struct error *ret_error)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    mode_t before;
+    int fd, r;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return fail(ret_error, -ENAMETOOLONG,
+                    "the socket's path is longer than %zu bytes: %s; give --socket or a "
+                    "shorter --data",
+                    sizeof(address.sun_path) - 1, path);
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(ret_error, -errno, "cannot make a socket: %s", strerror(errno));
+    unlink(path); /* the store's lock says that nobody else uses it */
+    before = umask(0177);
+    r = bind(fd, (struct sockaddr *)&address, sizeof(address));
+    umask(before);
+    if (r < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
+        r = fail(ret_error, -errno, "cannot listen on %s: %s", path, strerror(errno));
+        close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* ---- the module ---- */
+
+static void *open_module(struct runtime *rt)
+{
+    static const char *const folders[] = { "", "/../lib/mesh" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+        CLEANUP(freep) char *path = NULL;
+        void *module;
+
+        if (asprintf(&path, "%s%s/%s", rt->program_dir, folders[i], module_name) < 0)
+            return NULL;
+        module = access(path, R_OK) == 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+        if (module)
+            return module;
+    }
+    return NULL;
+}
+
+static int load_module(struct runtime *rt, struct error *ret_error)
+{
+    rt->module = open_module(rt);
+    if (!rt->module)
+        return fail(ret_error, -ENOENT, "cannot load %s: %s", module_name,
+                    dlerror() ? "it does not fit" : "it is not beside mesh");
+    rt->api_module = dlsym(rt->module, "mesh_http_module");
+    if (!rt->api_module)
+        return fail(ret_error, -ENOENT, "%s is not of this mesh", module_name);
+    return rt->api_module->start(rt, rt->user_fd, rt->task_fd, &rt->api, ret_error);
+}
+
+static void on_first_client(uv_poll_t *poll, int status, int events)
+{
+    struct runtime *rt = poll->data;
+    struct error error = { .text = "" };
+
+    (void)status, (void)events;
+    if (rt->api)
+        return;
+    uv_poll_stop(&rt->user_poll);
+    uv_poll_stop(&rt->task_poll);
+    if (load_module(rt, &error) < 0) {
+        fprintf(stderr, "mesh: the interface cannot be served: %s\n", error.text);
+        if (rt->config.is_inspect)
+            runtime_stop(rt);
+    }
+}
+
+/* An inspecting node ends when nobody asks any more. */
+static void on_idle_check(uv_timer_t *timer)
+{
+    struct runtime *rt = timer->data;
+    unsigned enough = rt->api ? IDLE_ROUNDS : FIRST_CLIENT_ROUNDS;
+
+    if (rt->api && rt->api_module->clients(rt->api) > 0)
+        rt->idle_rounds = 0;
+    else if (++rt->idle_rounds >= enough)
+        runtime_stop(rt);
+}
+
+static void poll_socket(struct runtime *rt, uv_poll_t *poll, int fd)
+{
+    uv_poll_init(&rt->loop, poll, fd);
+    poll->data = rt;
+    uv_poll_start(poll, UV_READABLE, on_first_client);
+}
+
+int runtime_sockets_open(struct runtime *rt, struct error *ret_error)
+{
+    int r = listen_on(rt->user_socket, &rt->user_fd, ret_error);
+
+    if (r == 0)
+        r = listen_on(rt->task_socket, &rt->task_fd, ret_error);
+    if (r < 0)
+        return r;
+    rt->is_listening = true;
+    poll_socket(rt, &rt->user_poll, rt->user_fd);
+    poll_socket(rt, &rt->task_poll, rt->task_fd);
+    if (rt->config.is_inspect) {
+        uv_timer_init(&rt->loop, &rt->idle_check);
+        rt->idle_check.data = rt;
+        uv_timer_start(&rt->idle_check, on_idle_check, IDLE_CHECK_MS, IDLE_CHECK_MS);
+    }
+    return 0;
+}
+
+void runtime_sockets_close(struct runtime *rt)
+{
+    if (rt->api)
+        rt->api_module->stop(rt->api);
+    rt->api = NULL;
+    if (!rt->is_listening)
+        return;
+    uv_poll_stop(&rt->user_poll);
+    uv_poll_stop(&rt->task_poll);
+    unlink(rt->user_socket);
+    unlink(rt->task_socket);
+    close(rt->user_fd);
+    close(rt->task_fd);
+}
+
+/* ---- who asks ---- */
+
+/* Compares in a time that does not tell how much was right. */
+static bool is_token(const char *a, const char *b)
+{
+    unsigned char differs = 0;
+
+    if (strlen(a) != SLOT_TOKEN_SIZE - 1 || b[0] == '\0')
+        return false;
+    for (size_t i = 0; i < SLOT_TOKEN_SIZE - 1; i++)
+        differs |= (unsigned char)(a[i] ^ b[i]);
+    return differs == 0;
+}
+
+int runtime_channel(struct runtime *rt, const char *token, struct channel_attempt *ret)
+{
+    for (uint32_t i = 0; i < rt->n_slots; i++) {
+        const struct slot *s = rt->slots[i];
+
+        if (!s || s->state != SLOT_RUNNING || !is_token(token, s->token))
+            continue;
+        *ret = (struct channel_attempt){ .run = s->run->id, .task = s->task,
+                                         .attempt = s->attempt, .slot = i,
+                                         .flow = s->flow, .out_dir = s->out.path };
+        return 0;
+    }
+    return -EACCES;
+}
+
+int runtime_choose(struct runtime *rt, uint32_t slot, const char *name)
+{
+    struct slot *s = rt->slots[slot];
+    const struct step *step = &s->flow->steps[s->task.step];
+
+    if (!step->switch_by)
+        return -EINVAL;
+    for (uint32_t i = 0; i < step->n_cases; i++)
+        if (strcmp(step->cases[i].name, name) == 0) {
+            free(s->choice);
+            s->choice = strdup(name);
+            return s->choice ? 0 : -ENOMEM;
+        }
+    return -EINVAL;
+}
+
+int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
+                        const char *type)
+{
+    struct slot *s = rt->slots[slot];
+    struct output_type *t = calloc(1, sizeof(*t));
+
+    if (t) {
+        t->name = strdup(name);
+        t->type = strdup(type);
+    }
+    if (!t || !t->name || !t->type) {
+        if (t) {
+            free(t->name);
+            free(t->type);
+        }
+        free(t);
+        return -ENOMEM;
+    }
+    t->next = s->types; /* the newest is found first */
+    s->types = t;
+    return 0;
+}
+
+/* We are the subreaper of all that a task starts, so whoever descends from a task has
+ * us among its ancestors, however it forked or changed its session. */
+bool runtime_is_task_process(struct runtime *rt, pid_t pid)
+{
+    pid_t self = getpid();
+    struct process p;
+
+    (void)rt;
+    if (pid == self)
+        return false;
+    for (int depth = 0; pid > 1 && depth < 4096; depth++) {
+        pid = process_read(pid, &p) < 0 ? 0 : p.parent;
+        if (pid == self)
+            return true;
+    }
+    return false;
+}

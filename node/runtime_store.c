@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records and their tickets; what a restart finds.
+ *
+ * Beside the records of proto/record.h the runtime keeps, in the same transactions, an
+ * index of the runs that have no end yet ('u' run_id), so that a restart reads these
+ * alone, and the next run number in STORE_META. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "flow/parameters.h"
+#include "flow/read.h"
+#include "node/runtime_internal.h"
+
+enum { WINDOW_MS = 10, QUEUE_BYTES_MAX = 64 << 20, UNFINISHED_KEY_SIZE = 1 + RUN_ID_SIZE };
+
+static const char next_number_key[] = "next_number";
+
+/* ---- tickets ---- */
+
+static int push_ticket(struct ticket_queue *q, uint64_t node, uint64_t writer)
+{
+    if (q->n == q->cap) {
+        size_t cap = q->cap ? 2 * q->cap : 1024;
+        struct ticket_pair *pairs = malloc(cap * sizeof(*pairs));
+
+        if (!pairs)
+            return -ENOMEM;
+        for (size_t i = 0; i < q->n; i++)
+            pairs[i] = q->pairs[(q->head + i) % q->cap];
+        free(q->pairs);
+        q->pairs = pairs;
+        q->cap = cap;
+        q->head = 0;
+    }
+    q->pairs[(q->head + q->n++) % q->cap] = (struct ticket_pair){ node, writer };
+    return 0;
+}
+
+static void pop_tickets(struct ticket_queue *q, uint64_t writer_durable)
+{
+    while (q->n && q->pairs[q->head].writer <= writer_durable) {
+        q->durable = q->pairs[q->head].node;
+        q->head = (q->head + 1) % q->cap;
+        q->n--;
+    }
+}
+
+/* The writer's thread: wake the loop. */
+static void on_durable(void *arg, uint64_t ticket, int error)
+{
+    struct runtime *rt = arg;
+
+    (void)ticket;
+    if (error)
+        atomic_store(&rt->writer_error, error);
+    uv_async_send(&rt->durable_async);
+}
+
+static void on_durable_async(uv_async_t *async)
+{
+    struct runtime *rt = async->data;
+    int error = atomic_load(&rt->writer_error);
+
+    if (error) {
+        runtime_give_up(rt, error, "the store cannot be written");
+        return;
+    }
+    pop_tickets(&rt->tickets, writer_durable(rt->writer, &error));
+    feed_release(rt->feed, rt->tickets.durable);
+    if (!writer_is_full(rt->writer) && rt->tasks_epoll >= 0)
+        runtime_pause_tasks(rt, false);
+}
+
+/* ---- writing ---- */
+
+static void encode_number(uint64_t number, uint8_t ret_bytes[8])
+{
+    for (int i = 0; i < 8; i++)
+        ret_bytes[i] = (uint8_t)(number >> (56 - 8 * i));
+}
+
+static void unfinished_key(const struct run_id *run, uint8_t ret_key[UNFINISHED_KEY_SIZE])
+{
+    ret_key[0] = 'u';
+    memcpy(ret_key + 1, run->bytes, RUN_ID_SIZE);
+}
+
+/* The writes that go with a new run: its number, and that it has no end. */
+static uint64_t persist_run(struct runtime *rt, const struct action *a,
+                            const struct store_write *record)
+{
+    struct run_context *c = runtime_context(rt, &a->run);
+    struct record_key number = number_key(c->number);
+    uint8_t unfinished[UNFINISHED_KEY_SIZE], next[8];
+    struct store_write writes[4] = { *record };
+
+    unfinished_key(&a->run, unfinished);
+    encode_number(c->number + 1, next);
+    writes[1] = (struct store_write){ .table = STORE_RECORDS,
+                                      .key = { number.bytes, number.len },
+                                      .value = { a->run.bytes, RUN_ID_SIZE } };
+    writes[2] = (struct store_write){ .table = STORE_RECORDS,
+                                      .key = { unfinished, sizeof(unfinished) },
+                                      .value = { "", 0 } };
+    writes[3] = (struct store_write){ .table = STORE_META,
+                                      .key = { next_number_key, sizeof(next_number_key) },
+                                      .value = { next, sizeof(next) } };
+    return writer_put(rt->writer, writes, ARRAY_SIZE(writes), a->u.persist.is_urgent);
+}
+
+static uint64_t persist_end(struct runtime *rt, const struct action *a,
+                            const struct store_write *record)
+{
+    uint8_t unfinished[UNFINISHED_KEY_SIZE];
+    struct store_write writes[2] = { *record };
+
+    run_end_record_release(&rt->last_end);
+    if (run_end_record_decode(record->value.data, record->value.len, &rt->last_end) < 0)
+        rt->last_end = (struct run_end_record){ .run = a->run };
+    unfinished_key(&a->run, unfinished);
+    writes[1] = (struct store_write){ .table = STORE_RECORDS,
+                                      .key = { unfinished, sizeof(unfinished) },
+                                      .is_delete = true };
+    return writer_put(rt->writer, writes, ARRAY_SIZE(writes), a->u.persist.is_urgent);
+}
+
+void runtime_persist(struct runtime *rt, const struct action *a)
+{
+    struct store_write record = { .table = STORE_RECORDS,
+                                  .key = { a->u.persist.key, a->u.persist.key_len },
+                                  .value = { a->u.persist.value, a->u.persist.value_len } };
+    uint64_t ticket;
+
+    switch (*(const char *)a->u.persist.key) {
+    case 'r':
+        ticket = persist_run(rt, a, &record);
+        break;
+    case 'e':
+        ticket = persist_end(rt, a, &record);
+        break;
+    default:
+        ticket = writer_put(rt->writer, &record, 1, a->u.persist.is_urgent);
+    }
+    if (ticket == 0 || push_ticket(&rt->tickets, a->ticket, ticket) < 0)
+        runtime_give_up(rt, -ENOMEM, "out of memory");
+}
+
+/* ---- opening ---- */
+
+static int read_next_number(struct runtime *rt)
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    int r = writer_get(rt->writer, STORE_META,
+                       (struct span){ next_number_key, sizeof(next_number_key) }, &value);
+
+    rt->next_number = 1;
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0 || value.len != 8)
+        return r < 0 ? r : -EBADMSG;
+    rt->next_number = 0;
+    for (int i = 0; i < 8; i++)
+        rt->next_number = rt->next_number << 8 | (uint8_t)value.data[i];
+    return 0;
+}
+
+int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error)
+{
+    struct writer_config config = { .window_us = TIME_MS(WINDOW_MS),
+                                    .queue_bytes_max = QUEUE_BYTES_MAX,
+                                    .on_durable = on_durable,
+                                    .arg = rt };
+    int r = store_open_lmdb(rt->dir, &rt->store, ret_pid, ret_error);
+
+    if (r < 0)
+        return r;
+    uv_async_init(&rt->loop, &rt->durable_async, on_durable_async);
+    rt->durable_async.data = rt;
+    r = writer_start(rt->store, &config, &rt->writer);
+    if (r == 0)
+        r = blobs_open(rt->dir, rt->store, rt->writer, rt->config.quota_bytes, &rt->blobs,
+                       ret_error);
+    if (r == 0)
+        r = read_next_number(rt);
+    rt->artifacts = (struct artifacts){ .writer = rt->writer, .blobs = rt->blobs };
+    return r;
+}
+
+void runtime_store_close(struct runtime *rt)
+{
+    blobs_close(rt->blobs);
+    writer_stop(rt->writer);
+    store_close(rt->store);
+    run_end_record_release(&rt->last_end);
+}
+
+/* ---- what a restart finds ---- */
+
+struct run_list {
+    struct run_id *ids;
+    size_t n, cap;
+};
+
+static int add_run(void *arg, struct span key, struct span value)
+{
+    struct run_list *l = arg;
+
+    (void)value;
+    if (key.len != UNFINISHED_KEY_SIZE)
+        return 0;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 16;
+        struct run_id *ids = realloc(l->ids, cap * sizeof(*ids));
+
+        if (!ids)
+            return -ENOMEM;
+        l->ids = ids;
+        l->cap = cap;
+    }
+    memcpy(l->ids[l->n++].bytes, (const uint8_t *)key.data + 1, RUN_ID_SIZE);
+    return 0;
+}
+
+/* A file parameter's value is kept as a blob; the record has its name. */
+static int value_of(struct runtime *rt, const struct flow *flow,
+                    const struct record_parameter *given, char **ret_value)
+{
+    CLEANUP(buffer_release) struct buffer content = BUFFER_INIT;
+    struct digest id;
+    int r;
+
+    for (size_t i = 0; i < flow->n_parameters; i++) {
+        if (strcmp(flow->parameters[i].name, given->name) != 0
+            || flow->parameters[i].type != PARAMETER_FILE || given->is_secret)
+            continue;
+        if (digest_parse(given->value, &id) < 0)
+            return -EBADMSG;
+        r = blobs_read(rt->blobs, &id, 0, UINT64_MAX, &content);
+        if (r < 0)
+            return r;
+        *ret_value = buffer_take(&content);
+        return *ret_value ? 0 : -ENOMEM;
+    }
+    *ret_value = strdup(given->value);
+    return *ret_value ? 0 : -ENOMEM;
+}
+
+int runtime_values(struct runtime *rt, const struct flow *flow,
+                   const struct run_record *record, char ***ret_values)
+{
+    CLEANUP(freep) struct pair *pairs = calloc(record->n_parameters + 1, sizeof(*pairs));
+    CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
+    size_t n = 0;
+    int r = pairs ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i < record->n_parameters; i++) {
+        pairs[n].name = record->parameters[i].name;
+        r = value_of(rt, flow, &record->parameters[i], &pairs[n].value);
+        n += r == 0;
+    }
+    if (r == 0)
+        r = parameters_resolve(flow, pairs, n, ret_values, &d);
+    for (size_t i = 0; i < n; i++)
+        free(pairs[i].value);
+    return r;
+}
+
+static int restore_attempt(void *arg, struct span key, struct span value)
+{
+    struct runtime *rt = arg;
+    struct attempt_record record;
+    int r = attempt_record_decode(value.data, value.len, &record);
+
+    if (r < 0)
+        return r;
+    r = attempt_key_decode(key.data, key.len, &record.run, &record.task, &record.attempt);
+    if (r == 0)
+        runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_ATTEMPT,
+                                           .run = record.run,
+                                           .u.attempt = &record });
+    attempt_record_release(&record);
+    return r;
+}
+
+static int restore_run(struct runtime *rt, const struct run_id *id)
+{
+    struct record_key key = run_key(id), attempts = attempts_of_run(id);
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+    CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
+    CLEANUP(flow_unrefp) struct flow *flow = NULL;
+    char **values;
+    int r = writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
+                       &value);
+
+    if (r == 0)
+        r = run_record_decode(value.data, value.len, &record);
+    if (r == 0)
+        r = flow_read(record.flow_text, record.flow_text_len, &flow, &d);
+    if (r == 0)
+        r = runtime_fill_globs(rt, flow, &record.package);
+    if (r == 0)
+        r = runtime_values(rt, flow, &record, &values);
+    if (r == 0)
+        r = runtime_add_context(rt, &record, flow, values);
+    if (r < 0)
+        return r;
+    runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_RUN, .run = *id,
+                                       .u.submit = { .record = &record, .flow = flow } });
+    return writer_scan(rt->writer, STORE_RECORDS,
+                       (struct span){ attempts.bytes, attempts.len },
+                       (struct span){ NULL, 0 }, restore_attempt, rt);
+}
+
+/* What was running when the last node died: its processes end, its tasks are lost. */
+static void restore_running(struct runtime *rt, const struct running_entry *before,
+                            uint32_t n)
+{
+    bool is_searched = false;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (!before[i].is_used || before[i].pid <= 0)
+            continue;
+        if (!is_searched) /* all of /proc: only when something was running */
+            running_kill_orphans(rt->dir);
+        is_searched = true;
+        if (before[i].task.depth > SCOPE_DEPTH_MAX
+            || !runtime_context(rt, &before[i].run))
+            continue;
+        runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_LOST,
+                                           .run = before[i].run,
+                                           .u.task = before[i].task });
+    }
+}
+
+int runtime_restore(struct runtime *rt, struct error *ret_error)
+{
+    CLEANUP(freep) struct running_entry *before = NULL;
+    uint32_t n_before = 0;
+    struct run_list runs = { .ids = NULL };
+    int r = running_open(rt->dir, rt->n_slots, &rt->running, &before, &n_before, ret_error);
+
+    if (r == 0)
+        r = writer_scan(rt->writer, STORE_RECORDS, (struct span){ "u", 1 },
+                        (struct span){ NULL, 0 }, add_run, &runs);
+    for (size_t i = 0; r == 0 && i < runs.n; i++) {
+        char text[RUN_ID_TEXT_SIZE];
+        int error = restore_run(rt, &runs.ids[i]);
+
+        run_id_text(&runs.ids[i], text);
+        if (error < 0)
+            runtime_log(rt, "run.unreadable", "run=%s error=%s: it stays as it is", text,
+                        strerror(-error));
+    }
+    free(runs.ids);
+    if (r < 0)
+        return r;
+    restore_running(rt, before, n_before);
+    runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_END });
+    return 0;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slot - what one task in flight needs, made once and used again.
+ *
+ *     DIR/slots/N/out   $MESH_OUT: what a task leaves there becomes its artifacts
+ *     DIR/slots/N/tmp   $MESH_TEMPDIR
+ *     DIR/slots/N/in    $MESH_IN, only while a task with inputs runs
+ *     DIR/slots/N/log   what the log has beyond LOG_INLINE_MAX
+ *
+ *     idle -> running -> leaving -> keeping -> ended -> told -> idle
+ *                 |                              ^
+ *                 '-- it could not be started ---'
+ *
+ *     leaving: the leader is gone, others of its tree are not yet
+ *     keeping: outputs are hashed, maybe in another thread
+ *     ended:   the event waits for the node; told: the node has it, followers read it
+ *
+ * We keep the write ends of the two pipes open ourselves, so a task's exit raises no
+ * hang-up: a silent task wakes the loop once, by its pidfd. A slot is used again only
+ * when nobody of the attempt before lives who could write into the next one's log. */
+#pragma once
+
+#include "base/error.h"
+#include "base/time.h"
+#include "flow/flow.h"
+#include "node/cgroup.h"
+#include "node/feed.h"
+#include "node/remove.h"
+#include "proto/record.h"
+
+enum { SLOT_TOKEN_SIZE = 33 };
+
+enum slot_state {
+    SLOT_IDLE = 1,
+    SLOT_RUNNING,
+    SLOT_LEAVING,
+    SLOT_KEEPING,
+    SLOT_ENDED,
+    SLOT_TOLD,
+};
+
+/* `mesh artifact put` told a type for an output. */
+struct output_type {
+    char *name, *type;
+    struct output_type *next;
+};
+
+/* A blob that an input was linked to, and where. */
+struct input_link {
+    struct digest id;
+    char *path;
+};
+
+/* A folder of the slot that most tasks leave empty; see slot_dir_is_clean(). */
+struct slot_dir {
+    char *path;
+    struct timespec ctime; /* when we last saw it empty */
+    bool is_settled;       /* it was old enough then to show any later change */
+};
+
+struct slot_log {
+    struct buffer pieces; /* up to LOG_INLINE_MAX, then flushed to the file */
+    int fd;               /* of the file; -1: not begun */
+    uint64_t bytes;       /* of text, so far */
+    uint64_t bytes_max;
+    bool is_truncated;
+};
+
+struct slot {
+    uint32_t index;
+    enum slot_state state;
+    char *dir;
+    struct slot_dir out, tmp;
+    char *in_path, *log_path;
+    int pipe_read[2], pipe_write[2];
+    struct cgroup_slot cgroup;
+
+    int pidfd; /* -1: reaped */
+    pid_t pid;
+    struct run_context *run; /* node/launch.h; borrowed */
+    struct flow *flow;       /* a reference while not idle */
+    struct task_id task;
+    uint32_t attempt;
+    time_us started, started_wall;
+    enum reason kill_reason; /* why we sent a signal; 0: we did not */
+    char token[SLOT_TOKEN_SIZE];
+    char *choice;            /* of `mesh next` */
+    struct output_type *types;
+    struct input_link *links;
+    size_t n_links;
+    struct slot_log log;
+    struct attempt_record record; /* filled in as the attempt ends */
+};
+
+/* Makes the folders and pipes. On failure the slot is released. */
+int slot_open(struct slot *s, uint32_t index, const char *data_dir,
+              const struct cgroups *cgroups, struct error *ret_error);
+void slot_release(struct slot *s);
+
+/* New pipes, when a survivor may hold the old ones. */
+int slot_renew_pipes(struct slot *s);
+
+/* Forgets the attempt; keeps what the next one can use. */
+void slot_reset(struct slot *s);
+
+/* Whether nothing was put into the folder since it was last empty. Costs one stat when
+ * the folder is settled, one listing else. */
+bool slot_dir_is_clean(struct slot_dir *d, time_us wall);
+/* Empties a path that the next task needs: 0; 1 when what was there could not be
+ * removed and was put aside, beside it; or a negative errno. */
+int slot_clear_path(const char *path);
+/* The same for a folder, which is there and empty after it. */
+int slot_dir_clean(struct slot_dir *d, time_us wall);
+
+/* Takes what was read from a pipe: counted, cut at bytes_max with a marker. Returns how
+ * many of the bytes count. */
+size_t slot_log_add(struct slot *s, enum log_stream stream, time_us since_start,
+                    const void *data, size_t len);

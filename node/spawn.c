@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CHILD_STACK_SIZE = 64 << 10 };
+
+/* Shared with the child, which runs in our memory until it execs. */
+struct birth {
+    const struct spawn *spawn;
+    pid_t parent;
+    bool joins_group; /* the child itself: clone() cannot put it into one */
+    int error;
+    const char *failed_in;
+};
+
+static int give_up(struct birth *b, const char *failed_in)
+{
+    b->error = errno;
+    b->failed_in = failed_in;
+    _exit(127);
+}
+
+static bool join_group(int dir)
+{
+    int fd = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+    return fd >= 0 && write(fd, "0", 1) == 1;
+}
+
+/* Between clone and exec: system calls only, nothing that takes a lock or allocates. */
+static int child(void *arg)
+{
+    struct birth *b = arg;
+    const struct spawn *s = b->spawn;
+    const struct rlimit no_core = { 0, 0 };
+    const struct rlimit files = { s->files_max, s->files_hard_max };
+    struct rlimit address_space = { s->address_space_max, s->address_space_max };
+    struct sigaction ignored_by_us = { .sa_handler = SIG_DFL };
+    sigset_t none;
+
+    sigaction(SIGPIPE, &ignored_by_us, NULL);
+    if (setsid() < 0)
+        return give_up(b, "setsid");
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return give_up(b, "prctl");
+    if (getppid() != b->parent)
+        _exit(127); /* the node died before the prctl */
+    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+        return give_up(b, "setrlimit");
+    if (s->address_space_max && setrlimit(RLIMIT_AS, &address_space) < 0)
+        return give_up(b, "setrlimit");
+    if (s->files_max && setrlimit(RLIMIT_NOFILE, &files) < 0)
+        return give_up(b, "setrlimit");
+    if (b->joins_group && !join_group(s->cgroup_dir))
+        return give_up(b, "cgroup");
+    if (s->cgroup_procs >= 0 && write(s->cgroup_procs, "0", 1) != 1)
+        return give_up(b, "cgroup");
+    for (int i = 0; i < 3; i++)
+        if (dup2(s->stdio[i], i) < 0)
+            return give_up(b, "dup2");
+    if (chdir(s->cwd) < 0)
+        return give_up(b, "chdir");
+    /* Ours are closed by exec, but not what we were started with. */
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(s->path, s->argv, s->envp);
+    return give_up(b, "exec");
+}
+
+#if defined(__x86_64__)
+/* glibc 2.36 has no wrapper for clone3. The child begins on its own stack, so it cannot
+ * touch the frame in which the parent wakes up; rdx and r8 survive the system call. */
+static long clone3_call(struct clone_args *args, int (*fn)(void *), void *arg)
+{
+    register int (*fn_in_rdx)(void *) __asm__("rdx") = fn;
+    register void *arg_in_r8 __asm__("r8") = arg;
+    long result;
+
+    __asm__ volatile("syscall\n\t"
+                     "test %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t"
+                     "mov %%r8, %%rdi\n\t"
+                     "call *%%rdx\n\t"
+                     "hlt\n"
+                     "1:"
+                     : "=a"(result)
+                     : "a"((long)SYS_clone3), "D"(args), "S"(sizeof(*args)),
+                       "r"(fn_in_rdx), "r"(arg_in_r8)
+                     : "rcx", "r11", "memory", "cc");
+    if (result < 0) {
+        errno = (int)-result;
+        return -1;
+    }
+    return result;
+}
+#elif defined(__aarch64__)
+static long clone3_call(struct clone_args *args, int (*fn)(void *), void *arg)
+{
+    register long number __asm__("x8") = SYS_clone3;
+    register struct clone_args *args_in_x0 __asm__("x0") = args;
+    register size_t size_in_x1 __asm__("x1") = sizeof(*args);
+    register int (*fn_in_x9)(void *) __asm__("x9") = fn;
+    register void *arg_in_x10 __asm__("x10") = arg;
+    register long result __asm__("x0");
+
+    __asm__ volatile("svc #0\n\t"
+                     "cbnz x0, 1f\n\t"
+                     "mov x29, #0\n\t"
+                     "mov x0, x10\n\t"
+                     "blr x9\n\t"
+                     "brk #0\n"
+                     "1:"
+                     : "=r"(result)
+                     : "r"(number), "r"(args_in_x0), "r"(size_in_x1), "r"(fn_in_x9),
+                       "r"(arg_in_x10)
+                     : "memory", "cc");
+    if (result < 0) {
+        errno = (int)-result;
+        return -1;
+    }
+    return result;
+}
+#else
+static long clone3_call(struct clone_args *args, int (*fn)(void *), void *arg)
+{
+    (void)args, (void)fn, (void)arg;
+    errno = ENOSYS;
+    return -1;
+}
+#endif
+
+/* CLONE_CLEAR_SIGHAND gives the child default handlers without a call each. */
+static pid_t start(struct birth *b, int *ret_pidfd)
+{
+    static _Alignas(16) char stack[CHILD_STACK_SIZE];
+    struct clone_args args = {
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+        .pidfd = (uintptr_t)ret_pidfd,
+        .exit_signal = SIGCHLD,
+        .stack = (uintptr_t)stack,
+        .stack_size = sizeof(stack),
+    };
+    long pid;
+
+    if (b->spawn->cgroup_dir >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (unsigned)b->spawn->cgroup_dir;
+    }
+    pid = clone3_call(&args, child, b);
+    if (pid >= 0 || errno != ENOSYS)
+        return (pid_t)pid;
+    /* Some container runtimes refuse clone3. All signals are blocked, so no handler of
+     * ours runs in the child before exec resets it. */
+    b->joins_group = b->spawn->cgroup_dir >= 0;
+    return clone(child, stack + sizeof(stack),
+                 CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, b, ret_pidfd);
+}
+
+int spawn_task(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd,
+               const char **ret_failed_in)
+{
+    struct birth b = { .spawn = s, .parent = getpid() };
+    sigset_t all, before;
+    int pidfd = -1, clone_errno;
+    pid_t pid;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = start(&b, &pidfd);
+    clone_errno = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0) {
+        *ret_failed_in = "clone";
+        return -clone_errno;
+    }
+    if (b.error) {
+        waitid(P_PIDFD, (id_t)pidfd, &(siginfo_t){ 0 }, WEXITED);
+        close(pidfd);
+        *ret_failed_in = b.failed_in;
+        return -b.error;
+    }
+    *ret_pid = pid;
+    *ret_pidfd = pidfd;
+    return 0;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mesh-sim - lives through seeds, or shows one.
+ *
+ *     mesh-sim --seed 42                 what happens in seed 42, line by line
+ *     mesh-sim --seeds 0:500             quietly; stops at the first violation
+ *     mesh-sim --crash-everywhere --seeds 0:20
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "simulations/world.h"
+
+struct options {
+    uint64_t from, to;
+    uint64_t crash_after;
+    unsigned faults;
+    bool is_replay, is_everywhere, is_json;
+};
+
+struct totals {
+    uint64_t n_worlds, n_events, n_crashes, n_runs, n_starts, n_checks;
+    double virtual_s;
+};
+
+static const char usage_text[] =
+    "usage: mesh-sim --seed N [--crash-after K] | --seeds A:B\n"
+    "  --seed N            live through one seed and show what happens\n"
+    "  --seeds A:B         live through A .. B-1, each twice; stop at a violation\n"
+    "  --crash-everywhere  of each seed: crash after every single event\n"
+    "  --crash-after K     crash once, after event K\n"
+    "  --faults LIST       draw among these only: names, all, none\n"
+    "  --json              a line of JSON for each world\n";
+
+static void print_replay(const struct options *o, const struct world_config *c)
+{
+    CLEANUP(buffer_release) struct buffer faults = BUFFER_INIT;
+
+    printf("replay: mesh-sim --seed %" PRIu64, c->seed);
+    if (c->crash_after)
+        printf(" --crash-after %" PRIu64, c->crash_after);
+    if (o->faults != FAULTS_ALL && faults_text(o->faults, &faults) == 0)
+        printf(" --faults %s", faults.len ? faults.data : "none");
+    putchar('\n');
+}
+
+static void print_json(const struct world_config *c, const struct world_result *r)
+{
+    CLEANUP(buffer_release) struct buffer faults = BUFFER_INIT;
+
+    if (faults_text(r->faults, &faults) < 0)
+        return;
+    printf("{\"seed\": %" PRIu64 ", \"crash_after\": %" PRIu64 ", \"events\": %" PRIu64
+           ", \"crashes\": %" PRIu64 ", \"runs\": %" PRIu64 ", \"starts\": %" PRIu64
+           ", \"checks\": %" PRIu64 ", \"virtual_us\": %" PRIu64
+           ", \"hash\": \"%016" PRIx64 "\", \"faults\": \"%s\", \"violation\": ",
+           c->seed, c->crash_after, r->n_events, r->n_crashes, r->n_runs, r->n_starts,
+           r->n_checks, r->virtual_us, r->hash, buffer_text(&faults));
+    if (*r->violation)
+        printf("\"%s\"}\n", r->violation);
+    else
+        printf("null}\n");
+}
+
+static void add(struct totals *t, const struct world_result *r)
+{
+    t->n_worlds++;
+    t->n_events += r->n_events;
+    t->n_crashes += r->n_crashes;
+    t->n_runs += r->n_runs;
+    t->n_starts += r->n_starts;
+    t->n_checks += r->n_checks;
+    t->virtual_s += (double)r->virtual_us / 1e6;
+}
+
+static int live(const struct options *o, const struct world_config *c,
+                struct totals *totals, uint64_t *ret_events, uint64_t *ret_hash)
+{
+    CLEANUP(world_result_release) struct world_result r;
+    int error = world_run(c, &r);
+
+    if (error < 0) {
+        fprintf(stderr, "seed %" PRIu64 ": %s\n", c->seed, strerror(-error));
+        return error;
+    }
+    add(totals, &r);
+    if (c->is_traced)
+        fputs(buffer_text(&r.trace), stdout);
+    if (o->is_json)
+        print_json(c, &r);
+    *ret_events = r.n_events;
+    *ret_hash = r.hash;
+    if (!*r.violation)
+        return 0;
+    printf("seed %" PRIu64 ": %s\n", c->seed, r.violation);
+    print_replay(o, c);
+    return -EPROTO;
+}
+
+/* The same seed twice must be the same history. */
+static int live_twice(const struct options *o, const struct world_config *c,
+                      struct totals *totals, uint64_t *ret_events)
+{
+    struct options quiet = *o;
+    uint64_t first, second;
+    int r = live(o, c, totals, ret_events, &first);
+
+    quiet.is_json = false;
+    if (r == 0)
+        r = live(&quiet, c, totals, ret_events, &second);
+    if (r == 0 && first != second) {
+        printf("seed %" PRIu64 ": replay: the same seed gave another history\n",
+               c->seed);
+        print_replay(o, c);
+        return -EPROTO;
+    }
+    return r;
+}
+
+static int live_everywhere(const struct options *o, struct world_config c,
+                           struct totals *totals)
+{
+    uint64_t n_events, ignored, hash;
+    int r;
+
+    c.faults &= ~(unsigned)FAULT_CRASH;
+    r = live(o, &c, totals, &n_events, &hash);
+    for (uint64_t k = 1; r == 0 && k <= n_events; k++) {
+        c.crash_after = k;
+        r = live(o, &c, totals, &ignored, &hash);
+    }
+    return r;
+}
+
+static int live_all(const struct options *o)
+{
+    struct totals t = { .n_worlds = 0 };
+    uint64_t n_events, hash;
+    int r = 0;
+
+    for (uint64_t seed = o->from; seed < o->to && r == 0; seed++) {
+        struct world_config c = { .seed = seed,
+                                  .faults = o->faults,
+                                  .crash_after = o->crash_after,
+                                  .is_traced = o->is_replay && !o->is_json
+                                               && !o->is_everywhere };
+
+        if (o->is_everywhere)
+            r = live_everywhere(o, c, &t);
+        else if (o->is_replay)
+            r = live(o, &c, &t, &n_events, &hash);
+        else
+            r = live_twice(o, &c, &t, &n_events);
+    }
+    fprintf(stderr,
+            "%" PRIu64 " worlds, %" PRIu64 " runs, %" PRIu64 " events, %" PRIu64
+            " crashes, %" PRIu64 " starts, %" PRIu64
+            " checks, %.0f s of virtual time\n",
+            t.n_worlds, t.n_runs, t.n_events, t.n_crashes, t.n_starts, t.n_checks,
+            t.virtual_s);
+    return r;
+}
+
+static bool parse_number(const char *text, uint64_t *ret)
+{
+    char *end;
+
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && !errno;
+}
+
+static bool parse_range(char *text, struct options *o)
+{
+    char *colon = strchr(text, ':');
+
+    if (!colon)
+        return false;
+    *colon = '\0';
+    return parse_number(text, &o->from) && parse_number(colon + 1, &o->to)
+           && o->from < o->to;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    static const struct option options[] = {
+        { "seed", required_argument, NULL, 's' },
+        { "seeds", required_argument, NULL, 'r' },
+        { "crash-everywhere", no_argument, NULL, 'e' },
+        { "crash-after", required_argument, NULL, 'a' },
+        { "faults", required_argument, NULL, 'f' },
+        { "json", no_argument, NULL, 'j' },
+        { NULL, 0, NULL, 0 },
+    };
+    bool is_good = true;
+    int c;
+
+    while (is_good && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (c) {
+        case 's':
+            is_good = parse_number(optarg, &o->from);
+            o->to = o->from + 1;
+            o->is_replay = true;
+            break;
+        case 'r':
+            is_good = parse_range(optarg, o);
+            break;
+        case 'e':
+            o->is_everywhere = true;
+            break;
+        case 'a':
+            is_good = parse_number(optarg, &o->crash_after);
+            break;
+        case 'f':
+            is_good = faults_parse(optarg, &o->faults) == 0;
+            break;
+        case 'j':
+            o->is_json = true;
+            break;
+        default:
+            is_good = false;
+            break;
+        }
+    }
+    return is_good && optind == argc && o->from < o->to;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = { .faults = FAULTS_ALL };
+
+    if (!parse(argc, argv, &o)) {
+        fputs(usage_text, stderr);
+        return 2;
+    }
+    return live_all(&o) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

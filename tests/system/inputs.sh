@@ -1,0 +1,140 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What a task is given: items, indexes, inputs, and the results of those before it.
+. "$(dirname "$0")/lib.sh"
+
+mkdir flow flow/data && cd flow || exit 1
+printf 'a\n' >data/one.csv
+printf 'bb\n' >data/two.csv
+cat >items.mf <<'FLOW'
+mesh: 1
+flow: Items
+steps:
+  start:
+    run: 'true'
+    foreach: {items: [plain, "two words", 3, {k: v}]}
+    next: show
+  show:
+    run: 'echo "item $MESH_INDEX <$MESH_INPUT> $MESH_INPUTS"'
+    next: join
+  join:
+    join: start
+    run: 'mesh inputs'
+    next: end
+  end: {run: 'true'}
+FLOW
+run 0 'listed items' "$MESH" run items.mf
+like "$out" '\] item 0 <plain> \["plain"\]$' 'a string is its text'
+like "$out" '\] item 1 <two words> \["two words"\]$' 'with its blanks'
+like "$out" '\] item 2 <3> \[3\]$' 'a number is a number'
+like "$out" '\] item 3 <\{"k":"v"\}> \[\{"k":"v"\}\]$' 'the rest is JSON'
+
+cat >kinds.mf <<'FLOW'
+mesh: 1
+flow: Kinds
+steps:
+  start: {run: 'true', foreach: {glob: 'data/*.csv'}, next: file}
+  file: {run: 'echo "file $MESH_INPUT $(cat "$MESH_INPUT")"', next: files}
+  files: {join: start, run: 'true', foreach: {matrix: {lr: [0.1, 0.2], fold: [1, 2]}}, next: cell}
+  cell: {run: 'echo "cell $MESH_INPUT"', next: cells}
+  cells: {join: files, run: 'printf "x\ny\n" >"$MESH_OUT/lines"', foreach: lines, next: line}
+  line: {run: 'echo "line $MESH_INPUT"', next: end}
+  end: {join: cells, run: 'true'}
+FLOW
+run 0 'the other kinds' "$MESH" run kinds.mf
+like "$out" '\] file data/one\.csv a$' 'files of the package'
+like "$out" '\] file data/two\.csv bb$' 'each'
+is "$(grep -c '\] cell {' "$out")" 4 'combinations'
+like "$out" '\] cell \{"lr":0\.1,"fold":2\}$' 'each of them'
+like "$out" '\] line y$' 'lines of a text'
+
+cat >order.mf <<'FLOW'
+mesh: 1
+flow: Order
+steps:
+  start: {run: 'true', foreach: {range: 30}, next: work}
+  work:
+    run: 'sleep "0.0$(((MESH_INDEX * 7) % 10))"; printf "%s" "$MESH_INDEX" | mesh artifact put n - --type json'
+    next: join
+  join:
+    join: start
+    run: |
+      mesh inputs >all
+      sed 's/.*"index": *\([0-9]*\).*/\1/' all | tr '\n' ' '; echo
+      sed 's/.*"value": *\([0-9]*\).*/\1/' all | tr '\n' ' '; echo
+      echo "seventh $(mesh artifact get n --index 7)"
+    next: end
+  end: {run: 'true'}
+FLOW
+run 0 'a join' "$MESH" run order.mf
+wanted=$(seq 0 29 | tr '\n' ' ')
+is "$(grep -c "\\] $wanted\$" "$out")" 2 'sees its inputs in split order'
+like "$out" '\] seventh 7$' 'and can pick one'
+
+cat >from.mf <<'FLOW'
+mesh: 1
+flow: From
+steps:
+  start: {run: 'echo zero >"$MESH_OUT/x"', next: middle}
+  middle: {run: 'echo one >"$MESH_OUT/x"', next: last}
+  last:
+    inputs: {old: start.x, new: x, named: {from: middle.x, as: sub.txt}, disk: {url: "file:///etc/hostname", as: host}}
+    run: |
+      echo "old $(cat "$MESH_IN/old") new $(cat "$MESH_IN/new") named $(cat "$MESH_IN/sub.txt")"
+      cmp "$MESH_IN/host" /etc/hostname && echo 'the file of the disk'
+      echo "get $(mesh artifact get x) $(mesh artifact get x --from start)"
+    next: end
+  end: {run: 'true'}
+FLOW
+run 0 'inputs by name' "$MESH" run from.mf
+like "$out" '\] old zero new one named one$' 'are laid out'
+like "$out" '\] the file of the disk$' 'also files of the disk'
+like "$out" '\] get one zero$' 'and can be asked for'
+
+cat >needs.mf <<'FLOW'
+mesh: 1
+flow: Needs
+steps:
+  a: {run: 'echo 1 >"$MESH_OUT/n"'}
+  b: {run: 'echo 2 >"$MESH_OUT/n"'}
+  c:
+    needs: [a, b]
+    inputs: {x: a.n, y: b.n}
+    run: 'echo "sum $(($(cat "$MESH_IN/x") + $(cat "$MESH_IN/y")))"'
+FLOW
+run 0 'a graph by needs' "$MESH" run needs.mf
+like "$out" '\] sum 3$' 'has the inputs it names'
+
+cat >environment.mf <<'FLOW'
+mesh: 1
+flow: Environment
+environment: {LEVEL: flow, ONLY: flow}
+steps:
+  start:
+    workdir: data
+    shell: bash
+    environment: {LEVEL: step}
+    run: |
+      echo "$LEVEL $ONLY $(ls | tr '\n' ' ')"
+      false | true || echo 'a pipe that fails is a failure'
+      echo "$MESH_RUN $MESH_STEP $MESH_TASK $MESH_ATTEMPT"
+      for d in "$MESH_OUT" "$MESH_TEMPDIR" "$MESH_CODE"; do test -d "$d" || exit 1; done
+    next: end
+  end: {run: 'true'}
+FLOW
+run 0 'the environment' "$MESH" run environment.mf
+like "$out" '\] step flow one\.csv two\.csv $' 'the folder and the variables'
+like "$out" '\] a pipe that fails is a failure$' 'the shell'
+like "$out" '\] [0-9a-zA-Z]+ start 0 0$' 'and what the task is'
+
+python3 - <<'PY' >long.mf
+print("mesh: 1\nflow: Long\nsteps:\n  start:")
+print("    run: \"python3 -c 'import json; print(json.dumps([chr(120) * 300000]))'"
+      " | mesh artifact put items - --type json\"")
+print("    foreach: items\n    next: work\n  work:")
+print("    run: 'mesh artifact get input | wc -c'\n    next: end")
+print("  end: {join: start, run: 'true'}")
+PY
+run 0 'an item that is too long for a variable' "$MESH" run long.mf
+like "$out" '\] 30000[0-9]$' 'can be read'
+finish

@@ -1,0 +1,84 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A node that runs for long, and runs that are handed to it.
+. "$(dirname "$0")/lib.sh"
+
+cat >sum.mf <<'FLOW'
+mesh: 1
+flow: Sum
+parameters:
+  a: {type: int, default: 1}
+  b: {type: int, default: 2}
+steps:
+  start:
+    run: 'cat part.txt; echo $((MESH_PARAM_A + MESH_PARAM_B)) | mesh artifact put sum - --type json'
+    next: end
+  end:
+    run: 'echo "sum $(mesh artifact get sum)"'
+FLOW
+echo 'from the package' >part.txt
+
+run 4 'without a node submit says so' "$MESH" submit sum.mf
+node n
+node_pid=$pid
+like n.out 'mesh\.sock' 'a node says where it listens'
+is "$(stat -c %a "$MESH_HOME/mesh.sock")" 600 'to its owner only'
+
+run 0 'submit and follow' "$MESH" submit sum.mf --a 20 --b 22 --follow
+like "$out" '\] from the package$' 'its files came along'
+like "$out" '\] sum 42$' 'and its parameters'
+like "$out" '^Workflow ended: OK' 'and its end is told'
+run 2 'a bad flow is refused' "$MESH" submit part.txt
+run 2 'a bad parameter too' "$MESH" submit sum.mf --c 1
+
+pids=
+for i in 1 2 3 4 5 6 7 8; do
+    start "s$i" "$MESH" submit sum.mf --a "$i" --b 100 --follow
+    pids="$pids $pid"
+done
+i=0
+for pid in $pids; do
+    i=$((i + 1))
+    ended "$pid" 0 "of eight at once, number $i"
+    like "s$i.out" "\\] sum $((i + 100))\$" 'has its own result'
+done
+is "$("$MESH" runs --json | grep -o '"number": *[0-9]*' | sort -u | wc -l)" 9 \
+    'each has a number of its own'
+
+# Logs can be followed by somebody who comes later, to the end.
+cat >gate.mf <<'FLOW'
+mesh: 1
+flow: Gate
+parameters:
+  gate: {type: string}
+steps:
+  start:
+    run: 'echo early; until test -e "$MESH_PARAM_GATE"; do sleep 0.05; done; echo late'
+    next: end
+  end:
+    run: 'true'
+FLOW
+start gate "$MESH" submit gate.mf --gate "$work/gate" --follow
+wait_for 'it waits' grep -q 'early$' gate.out
+gate=$pid
+number=$(run_number gate.out)
+start later "$MESH" logs "$number" -f
+later=$pid
+wait_for 'who comes later sees what was before' grep -q early later.out
+touch gate
+ended "$gate" 0 'the run ends'
+ended "$later" 0 'and the one who follows'
+like later.out 'late$' 'having seen the rest'
+
+ok 'events are told' sh -c 'curl -sS -m 2 --unix-socket "$1/mesh.sock" \
+    "http://mesh/v1/events?since=1" | grep -q "^event: "' sh "$MESH_HOME"
+
+kill "$node_pid"
+ended "$node_pid" 0 'the node ends when it is told to'
+node again
+is "$("$MESH" runs --json | grep -o '"number": *[0-9]*' | sort -u | wc -l)" 10 \
+    'the next one knows all runs'
+run 0 'and goes on counting' "$MESH" submit sum.mf --follow
+is "$(run_number "$out")" 11 'from there'
+stop "$pid"
+finish

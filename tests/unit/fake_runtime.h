@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake_runtime - a runtime for tests of the interface: a real loop, store, feed and
+ * blobs, and in place of the node one run that is active when the test says so.
+ *
+ * Defines the functions of node/runtime.h and node/node.h that the interface calls:
+ * included by one test only. */
+#pragma once
+
+#include "tests/unit/store_fixture.h"
+
+#include "node/runtime.h"
+#include "node/log.h"
+
+struct runtime {
+    struct fixture *fixture;
+    uv_loop_t loop;
+    struct feed *feed;
+    struct artifacts artifacts;
+    struct runtime_config config;
+    bool is_task_process;
+
+    struct run_id active; /* of node_run() */
+    bool has_active;
+    struct run_record active_record;
+    struct flow *active_flow;
+
+    int submit_error;
+    bool holds_back_event; /* of a submission, until fake_tell_started() */
+    struct run_id submitted;
+    unsigned n_submitted, n_cancelled;
+
+    char token[32]; /* of the one attempt that runs; "": none */
+    struct task_id task;
+    char out_dir[96];
+    char chosen[32], output_type[64];
+};
+
+static struct runtime fake;
+
+static inline void fake_tell_started(struct runtime *rt)
+{
+    struct feed_event event = { .type = FEED_RUN_STARTED,
+                                .wall = 1,
+                                .number = 7,
+                                .run = rt->submitted,
+                                .flow = "Demo" };
+
+    feed_publish(rt->feed, &event, 0);
+}
+
+int runtime_submit(struct runtime *rt, const struct submission *s,
+                   struct run_id *ret_run, uint64_t *ret_number,
+                   struct diagnostics *ret_diagnostics, struct error *ret_error)
+{
+    if (rt->submit_error) {
+        diagnostics_add(ret_diagnostics, SEVERITY_ERROR, 1, 2, 3, NULL, "wrong");
+        return (fail)(ret_error, rt->submit_error, "refused by the test");
+    }
+    rt->n_submitted += s->flow != NULL && strcmp(s->flow_path, "demo.mf") == 0;
+    rt->submitted = (struct run_id){ .bytes = { 0xee, 0xee } };
+    *ret_run = rt->submitted;
+    *ret_number = 7;
+    if (!rt->holds_back_event)
+        fake_tell_started(rt);
+    return 0;
+}
+
+int runtime_cancel(struct runtime *rt, const struct run_id *run)
+{
+    (void)run;
+    rt->n_cancelled++;
+    return rt->has_active ? 0 : -ENOENT;
+}
+
+int runtime_find_run(struct runtime *rt, const char *name, struct run_id *ret_run)
+{
+    struct record_key key = number_key((uint64_t)atoi(name));
+    struct buffer value = BUFFER_INIT;
+    int r;
+
+    if (strcmp(name, "dead") == 0)
+        return -ENOTUNIQ;
+    r = writer_get(rt->fixture->writer, STORE_RECORDS,
+                   (struct span){ key.bytes, key.len }, &value);
+    if (r == 0)
+        memcpy(ret_run->bytes, value.data, RUN_ID_SIZE);
+    buffer_release(&value);
+    return r;
+}
+
+uv_loop_t *runtime_loop(struct runtime *rt)
+{
+    return &rt->loop;
+}
+
+/* The node is the runtime itself. */
+const struct node *runtime_node(const struct runtime *rt)
+{
+    return (const struct node *)rt;
+}
+
+struct feed *runtime_feed(struct runtime *rt)
+{
+    return rt->feed;
+}
+
+struct writer *runtime_writer(struct runtime *rt)
+{
+    return rt->fixture->writer;
+}
+
+struct blobs *runtime_blobs(struct runtime *rt)
+{
+    return rt->fixture->blobs;
+}
+
+const struct artifacts *runtime_artifacts(struct runtime *rt)
+{
+    return &rt->artifacts;
+}
+
+const struct runtime_config *runtime_configuration(const struct runtime *rt)
+{
+    return &rt->config;
+}
+
+int runtime_channel(struct runtime *rt, const char *token, struct channel_attempt *ret)
+{
+    if (!rt->token[0] || strcmp(token, rt->token) != 0)
+        return -EACCES;
+    *ret = (struct channel_attempt){ .run = rt->active,
+                                     .task = rt->task,
+                                     .flow = rt->active_flow,
+                                     .out_dir = rt->out_dir };
+    return 0;
+}
+
+int runtime_choose(struct runtime *rt, uint32_t slot, const char *name)
+{
+    (void)slot;
+    snprintf(rt->chosen, sizeof(rt->chosen), "%s", name);
+    return strcmp(name, "good") == 0 ? 0 : -EINVAL;
+}
+
+int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
+                        const char *type)
+{
+    (void)slot;
+    snprintf(rt->output_type, sizeof(rt->output_type), "%s=%s", name, type);
+    return 0;
+}
+
+bool runtime_is_task_process(struct runtime *rt, pid_t pid)
+{
+    return pid == getpid() && rt->is_task_process;
+}
+
+/* ---- the node ---- */
+
+size_t node_runs(const struct node *n)
+{
+    return ((const struct runtime *)n)->has_active;
+}
+
+bool node_run_at(const struct node *n, size_t i, struct run_view *ret)
+{
+    return i == 0 && node_run(n, &((const struct runtime *)n)->active, ret);
+}
+
+bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret)
+{
+    const struct runtime *rt = (const struct runtime *)n;
+
+    if (!rt->has_active || !run_id_equal(id, &rt->active))
+        return false;
+    *ret = (struct run_view){ .id = *id,
+                              .record = &rt->active_record,
+                              .flow = rt->active_flow,
+                              .state = RUN_STATE_RUNNING,
+                              .started_wall = 1000000,
+                              .n_done = 1,
+                              .n_running = 2,
+                              .n_waiting = 3 };
+    return true;
+}
+
+bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
+                  struct step_view *ret)
+{
+    (void)n, (void)id;
+    *ret = (struct step_view){ .n_known = step + 1 };
+    return true;
+}
+
+bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t step,
+                      struct buffer *ret_sentence)
+{
+    (void)n, (void)id;
+    return step == 1 && buffer_puts(ret_sentence, "it waits") == 0;
+}
+
+bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
+               struct task_id *ret_task, uint32_t *ret_attempt)
+{
+    const struct runtime *rt = (const struct runtime *)n;
+
+    if (!rt->has_active || slot != 1)
+        return false;
+    *ret_run = rt->active;
+    *ret_task = rt->task;
+    *ret_attempt = 0;
+    return true;
+}
