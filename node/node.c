@@ -144,24 +144,28 @@ static void release_slot(struct node *n, uint32_t slot)
 static int describe_unfit(const struct node *n, const struct class *c,
                           char **ret_message)
 {
-    static const char *const names[] = { [DEMAND_CPU] = "cpu (in 1/1000)",
-                                         [DEMAND_MEMORY] = "memory (in bytes)",
-                                         [DEMAND_DISK] = "disk (in bytes)",
-                                         [DEMAND_GPU] = "gpu (in 1/1000)" };
+    static const struct {
+        const char *name;
+        double unit;
+    } entries[] = { [DEMAND_CPU] = { "cpu", 1e3 },
+                    [DEMAND_MEMORY] = { "MiB of memory", 1 << 20 },
+                    [DEMAND_DISK] = { "MiB of disk", 1 << 20 },
+                    [DEMAND_GPU] = { "gpu", 1e3 } };
     const struct placement *p = &n->placement;
     uint32_t i = demand_lacks(&c->demand, &p->capacity);
+    double unit = i < DEMAND_CUSTOM ? entries[i].unit : 1e3;
     int written;
 
     if (i == DEMAND_ENTRIES)
-        written = asprintf(ret_message,
-                           "fits no node: it asks for a resource that this node does "
-                           "not have");
+        written =
+            asprintf(ret_message, "fits no node: it asks for a resource that this "
+                                  "node does not have");
     else
         written =
-            asprintf(ret_message, "fits no node: it asks for %llu %s, here are %llu",
-                     (unsigned long long)c->demand.amount[i],
-                     i < DEMAND_CUSTOM ? names[i] : p->names[i - DEMAND_CUSTOM],
-                     (unsigned long long)p->capacity.amount[i]);
+            asprintf(ret_message, "fits no node: it asks for %g %s, this node has %g",
+                     (double)c->demand.amount[i] / unit,
+                     i < DEMAND_CUSTOM ? entries[i].name : p->names[i - DEMAND_CUSTOM],
+                     (double)p->capacity.amount[i] / unit);
     return written < 0 ? -ENOMEM : 0;
 }
 
@@ -263,6 +267,9 @@ static int try_again(struct node *n, struct run *r, struct span *s, uint64_t ind
 static int follow(struct node *n, struct run *r, struct span *s, uint64_t index,
                   enum verdict verdict, const struct judgement *j)
 {
+    /* A hook that was lost with the last node is started when the run is settled. */
+    if (r->steps[s->step].step->is_hook && r->phase != RUN_HOOK)
+        return 0;
     if (verdict == VERDICT_DONE || verdict == VERDICT_CAUGHT)
         return j->is_again ? run_make_ready(r, s, index, index + 1)
                            : readiness_done(r, s, index);

@@ -99,16 +99,13 @@ int node_on_run_timeout(struct node *n, struct run *r)
 
 /* ---- the hook ---- */
 
-static struct span *hook_span(const struct run *r, uint32_t hook)
+static struct span *hook_of(const struct run *r, enum run_outcome outcome)
 {
-    return hook == FLOW_NONE ? NULL : run_span(r, r->root, hook);
-}
+    uint32_t hook = outcome == RUN_OK ? r->flow->on_success : r->flow->on_error;
 
-static struct span *hook_of(const struct run *r)
-{
-    if (r->n_cancels || r->outcome == RUN_CANCELLED)
+    if (r->n_cancels || outcome == RUN_CANCELLED || hook == FLOW_NONE)
         return NULL;
-    return hook_span(r, r->outcome == RUN_OK ? r->flow->on_success : r->flow->on_error);
+    return run_span(r, r->root, hook);
 }
 
 static bool is_resolved(const struct span *s)
@@ -163,27 +160,40 @@ static int end(struct node *n, struct run *r)
     return error;
 }
 
+static enum run_outcome outcome_of(const struct run *r)
+{
+    if (r->outcome)
+        return r->outcome;
+    return r->n_failed || r->n_open ? RUN_FAILED : RUN_OK;
+}
+
 static bool can_go_on(const struct run *r)
 {
     if (r->phase == RUN_LOADING || r->n_running)
         return true;
     if (r->phase == RUN_HOOK)
-        return !r->n_cancels && !is_resolved(hook_of(r));
+        return !r->n_cancels && !is_resolved(hook_of(r, r->outcome));
     if (r->is_stopping)
         return false;
     return r->phase == RUN_HELD || r->n_ready || r->n_retrying;
 }
 
-int node_settle(struct node *n, struct run *r)
+struct span *node_due_hook(const struct run *r)
 {
     struct span *hook;
 
+    if (r->phase != RUN_ACTIVE || can_go_on(r))
+        return NULL;
+    hook = hook_of(r, outcome_of(r));
+    return hook && !is_resolved(hook) ? hook : NULL;
+}
+
+int node_settle(struct node *n, struct run *r)
+{
+    struct span *hook = node_due_hook(r);
+
     if (can_go_on(r))
         return 0;
-    if (!r->outcome)
-        r->outcome = r->n_failed || r->n_open ? RUN_FAILED : RUN_OK;
-    hook = hook_of(r);
-    if (r->phase == RUN_ACTIVE && hook && !is_resolved(hook))
-        return start_hook(n, r, hook);
-    return end(n, r);
+    r->outcome = outcome_of(r);
+    return hook ? start_hook(n, r, hook) : end(n, r);
 }

@@ -97,6 +97,9 @@ void node_stop(struct run *r);
 int node_on_failure(struct node *n, struct run *r);
 int node_on_cancel(struct node *n, struct run *r);
 int node_on_run_timeout(struct node *n, struct run *r);
+/* The hook that is next, as nothing else of the run can go on; NULL if there is none.
+ */
+struct span *node_due_hook(const struct run *r);
 /* If nothing of it can go on: start the hook, or write the end and forget the run. */
 int node_settle(struct node *n, struct run *r);
 void node_forget_run(struct node *n, struct run *r);

@@ -54,7 +54,7 @@ static int lose(struct node *n, const struct lost_task *lost)
     attempts_next(s, index, &iteration, &attempt);
     if (iteration != lost->task.iteration)
         return 0;
-    error = run_unready(r, s, index);
+    error = s == node_due_hook(r) ? 0 : run_unready(r, s, index);
     if (error < 0)
         return error == -ENOENT ? 0 : error;
     record.message = strdup("its node died");
@@ -72,6 +72,16 @@ static bool has_tried(const struct run *r, uint32_t hook)
 
 /* A hook that was tried tells how the run had ended, though its tasks may not: by a
  * timeout, say. */
+static int keep_outcome(struct run *r)
+{
+    r->outcome = RUN_FAILED;
+    node_stop(r);
+    if (r->message)
+        return 0;
+    r->message = strdup("it had failed when its node died");
+    return r->message ? 0 : -ENOMEM;
+}
+
 static int open_run(struct node *n, struct run *r)
 {
     int error;
@@ -83,10 +93,8 @@ static int open_run(struct node *n, struct run *r)
     run_sync_queues(r);
     if (r->n_failed)
         error = node_on_failure(n, r);
-    if (has_tried(r, r->flow->on_error)) {
-        r->outcome = RUN_FAILED;
-        node_stop(r);
-    }
+    if (error == 0 && has_tried(r, r->flow->on_error))
+        error = keep_outcome(r);
     return error ? error : node_mark(n, r);
 }
 

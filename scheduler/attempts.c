@@ -213,9 +213,10 @@ static int keep_message(struct run *r, const struct attempt_record *record)
 {
     CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
 
-    /* Records are read in the order of their keys, not of their ends. */
-    if (r->message
-        && (r->phase != RUN_LOADING || record->ended_wall >= r->message_wall))
+    /* Records are read in the order of their keys, not of their ends. What the run
+     * itself ended did not fail first, unless nothing else is known. */
+    if (r->phase == RUN_LOADING ? r->message && record->ended_wall >= r->message_wall
+                                : r->message || record->reason == REASON_CANCELLED)
         return 0;
     describe_task(r, record, &out);
     describe_reason(record, &out);
