@@ -219,7 +219,7 @@ static int status_of_node(struct client *c, const struct options *o)
     int r = client_get_json(c, "/v1/node", &node);
 
     if (r == 0)
-        r = client_get_json(c, "/v1/runs?limit=1000", &runs);
+        r = client_get_json(c, "/v1/runs?limit=500", &runs);
     if (r)
         return r;
     if (options_has(o, "json"))
