@@ -35,7 +35,7 @@ void live_free(struct live *l)
 
     if (!l)
         return;
-    HASH_ITER(hh, l->attempts, a, next)
+    HASH_ITER (hh, l->attempts, a, next)
         attempt_free(l, a);
     event_lines_release(&l->lines);
     free(l);
@@ -68,8 +68,9 @@ void live_forget(struct live *l, const char *step, const char *task, uint64_t at
 
 static int keep(struct live *l, json_t *event)
 {
-    CLEANUP(freep) char *key = key_of(json_text(event, "step"), json_text(event, "task"),
-                                      json_number(event, "attempt"));
+    CLEANUP(freep)
+    char *key = key_of(json_text(event, "step"), json_text(event, "task"),
+                       json_number(event, "attempt"));
     struct live_attempt *a = find(l, key);
 
     if (!key)
@@ -87,7 +88,8 @@ static int keep(struct live *l, json_t *event)
     return json_array_append(a->events, event) < 0 ? -ENOMEM : 0;
 }
 
-static int on_event(void *arg, uint64_t id, const char *name, const char *data, size_t len)
+static int on_event(void *arg, uint64_t id, const char *name, const char *data,
+                    size_t len)
 {
     CLEANUP(json_decrefp) json_t *json = json_loadb(data, len, JSON_ALLOW_NUL, NULL);
     struct live *l = arg;
@@ -118,7 +120,8 @@ static int read_feed(struct client *c, struct live *l)
     int r = client_request(c,
                            &(struct request){ .method = "GET",
                                               .path = "/v1/events?since=1",
-                                              .on_body = on_body, .arg = l },
+                                              .on_body = on_body,
+                                              .arg = l },
                            &a, &error);
 
     if (r < 0)
@@ -152,6 +155,5 @@ void live_each(const struct live *l, void (*each)(void *arg, const json_t *event
     size_t i;
 
     for (a = l->attempts; a; a = a->hh.next)
-        json_array_foreach(a->events, i, event)
-            each(arg, event);
+        json_array_foreach(a->events, i, event) each(arg, event);
 }

@@ -47,8 +47,8 @@ static char *query(const struct logs *l)
 
     buffer_puts(&out, "");
     for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
-        CLEANUP(freep) char *value =
-            pairs[i][1] ? client_path("%s", pairs[i][1]) : NULL;
+        CLEANUP(freep)
+        char *value = pairs[i][1] ? client_path("%s", pairs[i][1]) : NULL;
 
         if (value)
             buffer_printf(&out, "%s%s=%s", out.len ? "&" : "?", pairs[i][0], value);
@@ -64,7 +64,8 @@ static int print_raw(void *arg, const char *data, size_t len)
     return fwrite(data, 1, len, stdout) == len ? 0 : -EPIPE;
 }
 
-static bool is_wanted(const struct logs *l, const struct feed_event *e, const char *task)
+static bool is_wanted(const struct logs *l, const struct feed_event *e,
+                      const char *task)
 {
     bool is_stderr = e->stream == LOG_STDERR;
 
@@ -141,8 +142,10 @@ static int ask(struct logs *l, char *take_front, client_body_fn *on_body)
         return cli_failed(-ENOMEM, NULL);
     }
     r = client_request(l->client,
-                       &(struct request){ .method = "GET", .path = path,
-                                          .on_body = on_body, .arg = l },
+                       &(struct request){ .method = "GET",
+                                          .path = path,
+                                          .on_body = on_body,
+                                          .arg = l },
                        &a, &error);
     if (r == -EPIPE)
         return CLI_OK;
@@ -182,7 +185,8 @@ static int print_kept(struct logs *l)
 
 /* ---- what comes ---- */
 
-static int on_event(void *arg, uint64_t id, const char *name, const char *data, size_t len)
+static int on_event(void *arg, uint64_t id, const char *name, const char *data,
+                    size_t len)
 {
     CLEANUP(json_decrefp) json_t *json = json_loadb(data, len, JSON_ALLOW_NUL, NULL);
     struct logs *l = arg;
@@ -212,9 +216,11 @@ static int print_coming(struct logs *l)
     CLEANUP(answer_release) struct answer a = { .status = 0 };
     struct error error = { .text = "" };
     int r = path ? client_request(l->client,
-                                  &(struct request){ .method = "GET", .path = path,
+                                  &(struct request){ .method = "GET",
+                                                     .path = path,
                                                      .timeout_ms = -1,
-                                                     .on_body = on_body, .arg = l },
+                                                     .on_body = on_body,
+                                                     .arg = l },
                                   &a, &error)
                  : -ENOMEM;
 
@@ -279,9 +285,10 @@ const struct command command_logs = {
     .name = "logs",
     .synopsis = "RUN[/STEP[/TASK]]",
     .summary = "print what tasks wrote",
-    .about = "Prints what the tasks of RUN wrote to standard output and standard error; of\n"
-             "one step, or of one task. Of several tasks each line names its own; of one\n"
-             "task the bytes are printed as they are. No node has to be there.",
+    .about =
+        "Prints what the tasks of RUN wrote to standard output and standard error; of\n"
+        "one step, or of one task. Of several tasks each line names its own; of one\n"
+        "task the bytes are printed as they are. No node has to be there.",
     .options = logs_options,
     .examples = "mesh logs 42\n"
                 "mesh logs 42/fit/3 --stderr\n"
