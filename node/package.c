@@ -124,10 +124,11 @@ static int add_file(struct collect *c, const char *path, const struct stat *st)
     struct package_file *f;
 
     if (p->n == TREE_FILES_MAX)
-        return fail(c->error, -E2BIG,
-                    "there are more than %d files in %s; put the flow in a folder of its "
-                    "own, or name what to leave out: package: {exclude: [PATTERN]}",
-                    TREE_FILES_MAX, c->rules->dir);
+        return fail(
+            c->error, -E2BIG,
+            "there are more than %d files in %s; put the flow in a folder of its "
+            "own, or name what to leave out: package: {exclude: [PATTERN]}",
+            TREE_FILES_MAX, c->rules->dir);
     if (p->n == p->cap) {
         size_t cap = p->cap ? 2 * p->cap : 64;
         struct package_file *files = realloc(p->files, cap * sizeof(*files));
@@ -138,7 +139,8 @@ static int add_file(struct collect *c, const char *path, const struct stat *st)
         p->cap = cap;
     }
     f = &p->files[p->n];
-    *f = (struct package_file){ .path = strdup(path), .size = (uint64_t)st->st_size,
+    *f = (struct package_file){ .path = strdup(path),
+                                .size = (uint64_t)st->st_size,
                                 .is_executable = (st->st_mode & 0100) != 0,
                                 .is_link = S_ISLNK(st->st_mode) };
     if (!f->path)
@@ -170,7 +172,8 @@ static int consider(struct collect *c, int dir_fd, const char *name, const char 
     if (n < 0)
         return skip_link(c, path);
     target[n] = '\0';
-    return package_link_is_inside(path, target) ? add_file(c, path, st) : skip_link(c, path);
+    return package_link_is_inside(path, target) ? add_file(c, path, st)
+                                                : skip_link(c, path);
 }
 
 static int compare_files(const void *a, const void *b)
@@ -260,7 +263,8 @@ static int walk_entry(struct collect *c, int dir_fd, const char *name, unsigned 
     if (is_secret_name(name) || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
     is_folder = S_ISDIR(st.st_mode);
-    if (is_folder && c->has_data && st.st_dev == c->data_dev && st.st_ino == c->data_ino)
+    if (is_folder && c->has_data && st.st_dev == c->data_dev
+        && st.st_ino == c->data_ino)
         return 0;
     if (buffer_puts(&c->path, name) < 0)
         return -ENOMEM;
@@ -290,8 +294,8 @@ static int walk(struct collect *c, int take_fd, unsigned depth)
         close(take_fd);
         return -ENOMEM;
     }
-    r = depth > DEPTH_MAX ? fail(c->error, -E2BIG, "folders are nested too deeply in %s",
-                                 c->rules->dir)
+    r = depth > DEPTH_MAX ? fail(c->error, -E2BIG,
+                                 "folders are nested too deeply in %s", c->rules->dir)
                           : read_ignore_files(c, take_fd);
     while (r == 0 && (entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
@@ -501,7 +505,8 @@ const struct package_file *package_find(const struct package *p, const char *pat
 {
     struct package_file key = { .path = (char *)path };
 
-    return p->n ? bsearch(&key, p->files, p->n, sizeof(*p->files), compare_files) : NULL;
+    return p->n ? bsearch(&key, p->files, p->n, sizeof(*p->files), compare_files)
+                : NULL;
 }
 
 char **package_paths(const struct package *p)

@@ -34,9 +34,9 @@ struct package {
 };
 
 struct package_rules {
-    const char *dir;       /* the folder of the flow file */
-    const char *flow_name; /* the file in it */
-    const char *data_dir;  /* NULL: none */
+    const char *dir;                       /* the folder of the flow file */
+    const char *flow_name;                 /* the file in it */
+    const char *data_dir;                  /* NULL: none */
     char *const *include, *const *exclude; /* NULL-terminated patterns, or NULL */
 };
 

@@ -112,8 +112,10 @@ static int get(struct client *c, const char *path, const char *output, bool is_t
     if (!path)
         return cli_failed(-ENOMEM, NULL);
     asked = client_request(c,
-                           &(struct request){ .method = "GET", .path = path,
-                                              .on_body = sink_write, .arg = &s },
+                           &(struct request){ .method = "GET",
+                                              .path = path,
+                                              .on_body = sink_write,
+                                              .arg = &s },
                            &s.answer, &error);
     if (asked < 0)
         r = client_lost(asked, &error);
@@ -244,9 +246,9 @@ static int put(const struct options *o)
     CLEANUP(client_closep) struct client *c = NULL;
     CLEANUP(buffer_release) struct buffer content = BUFFER_INIT;
     CLEANUP(answer_release) struct answer a = { .status = 0 };
-    CLEANUP(freep) char *path =
-        type ? client_path("/v1/task/artifacts/%s?type=%s", name, type)
-             : client_path("/v1/task/artifacts/%s", name);
+    CLEANUP(freep)
+    char *path = type ? client_path("/v1/task/artifacts/%s?type=%s", name, type)
+                      : client_path("/v1/task/artifacts/%s", name);
     struct request q = { .method = "PUT", .path = path };
     struct error error = { .text = "" };
     int r = client_open_channel(&c);
@@ -394,11 +396,14 @@ const struct command command_artifact = {
                 "get NAME [--from STEP] [--index N]\n"
                 "put NAME [FILE|-] [--type TYPE]",
     .summary = "get and list what tasks made; in a step, get and put",
-    .about = "get RUN/STEP[/TASK] NAME prints an artifact, or writes it to PATH; a folder is\n"
+    .about = "get RUN/STEP[/TASK] NAME prints an artifact, or writes it to PATH; a "
+             "folder is\n"
              "laid out there. list shows what there is. No node has to be there.\n"
              "\n"
-             "In the script of a step, get NAME prints an artifact that came along, or that\n"
-             "a step before made, and put NAME keeps FILE, or standard input, when the task\n"
+             "In the script of a step, get NAME prints an artifact that came along, or "
+             "that\n"
+             "a step before made, and put NAME keeps FILE, or standard input, when the "
+             "task\n"
              "exits 0. What is written to $MESH_OUT/NAME is kept without it.",
     .options = artifact_options,
     .examples = "mesh artifact list 42\n"

@@ -31,9 +31,10 @@ const struct command command_cancel = {
     .name = "cancel",
     .synopsis = "RUN",
     .summary = "end a run",
-    .about = "Starts no more tasks of RUN and ends those that run: SIGTERM, then SIGKILL\n"
-             "after 30 s. Asked a second time, or with --now, it kills at once. What was\n"
-             "done is kept: mesh resume goes on from there.",
+    .about =
+        "Starts no more tasks of RUN and ends those that run: SIGTERM, then SIGKILL\n"
+        "after 30 s. Asked a second time, or with --now, it kills at once. What was\n"
+        "done is kept: mesh resume goes on from there.",
     .options = cancel_options,
     .examples = "mesh cancel 42\nmesh cancel 42 --now",
     .exits = EXITS_REFUSED | EXITS_NAMES | EXITS_NODE,

@@ -17,20 +17,22 @@ static json_t *text_or_null(const char *text)
 
 static int print_json(const struct flow_file *file, int r)
 {
-    CLEANUP(json_decrefp) json_t *json = json_pack("{s:b, s:[]}", "ok", r == 0,
-                                                   "diagnostics");
+    CLEANUP(json_decrefp)
+    json_t *json = json_pack("{s:b, s:[]}", "ok", r == 0, "diagnostics");
     json_t *list = json_object_get(json, "diagnostics");
 
     for (size_t i = 0; i < file->diagnostics.n; i++) {
         const struct diagnostic *d = &file->diagnostics.all[i];
 
-        json_array_append_new(
-            list, json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:o}", "severity",
-                            d->severity == SEVERITY_NOTE ? "note" : "error", "line",
-                            (int)d->line, "column", (int)d->column, "width",
-                            (int)d->width, "message", text_or_null(d->message), "hint",
-                            text_or_null(d->hint), "excerpt",
-                            text_or_null(d->excerpt)));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:o}",
+                                        "severity",
+                                        d->severity == SEVERITY_NOTE ? "note" : "error",
+                                        "line", (int)d->line, "column", (int)d->column,
+                                        "width", (int)d->width, "message",
+                                        text_or_null(d->message), "hint",
+                                        text_or_null(d->hint), "excerpt",
+                                        text_or_null(d->excerpt)));
     }
     json_print(json);
     return r;
@@ -58,7 +60,8 @@ const struct command command_check = {
     .summary = "say what is wrong with a flow file",
     .about =
         "Reads FLOW and tells all its errors (20 at most) with line and column, and\n"
-        "whether the scripts it runs are there, executable and part of its code. Nothing\n"
+        "whether the scripts it runs are there, executable and part of its code. "
+        "Nothing\n"
         "is started and no node is asked.",
     .options = check_options,
     .examples = "mesh check train.mf\nmesh check train.mf --json",

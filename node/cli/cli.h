@@ -21,11 +21,11 @@ enum cli_exit {
 
 /* Which exit codes the help of a verb lists. */
 enum {
-    EXITS_RUN = 1 << 0,    /* 1 says that the run failed */
+    EXITS_RUN = 1 << 0,     /* 1 says that the run failed */
     EXITS_REFUSED = 1 << 1, /* 1 says that the request was refused */
-    EXITS_FLOW = 1 << 2,   /* 2: a bad flow or parameter too */
-    EXITS_NAMES = 1 << 3,  /* 3 */
-    EXITS_NODE = 1 << 4,   /* 4 */
+    EXITS_FLOW = 1 << 2,    /* 2: a bad flow or parameter too */
+    EXITS_NAMES = 1 << 3,   /* 3 */
+    EXITS_NODE = 1 << 4,    /* 4 */
 };
 
 struct command {
@@ -37,7 +37,7 @@ struct command {
     const struct option_spec *options;
     unsigned exits;
     size_t operands_min, operands_max;
-    bool takes_parameters; /* options that the flow names */
+    bool takes_parameters;               /* options that the flow names */
     int (*run)(const struct options *o); /* the process's exit code */
     /* More for --help when operands are there, as the flow's parameters; or NULL. */
     void (*help_more)(const struct options *o);
@@ -72,11 +72,23 @@ time_us cli_now(void);
 
 int cli_main(int argc, char **argv);
 
-#define OPTION_HELP { "help", 'h', NULL, "explain this verb" }
-#define OPTION_DATA                                                                    \
-    { "data", 0, "DIR",                                                                \
-      "the data folder (else $MESH_HOME, ~/.local/state/mesh)" }
-#define OPTION_SOCKET                                                                  \
-    { "socket", 0, "PATH", "the node's socket (else $MESH_SOCKET, DIR/mesh.sock)" }
-#define OPTION_JSON { "json", 0, NULL, "print JSON" }
-#define OPTION_END { NULL, 0, NULL, NULL }
+#define OPTION_HELP                            \
+    {                                          \
+        "help", 'h', NULL, "explain this verb" \
+    }
+#define OPTION_DATA                                                                \
+    {                                                                              \
+        "data", 0, "DIR", "the data folder (else $MESH_HOME, ~/.local/state/mesh)" \
+    }
+#define OPTION_SOCKET                                                               \
+    {                                                                               \
+        "socket", 0, "PATH", "the node's socket (else $MESH_SOCKET, DIR/mesh.sock)" \
+    }
+#define OPTION_JSON                   \
+    {                                 \
+        "json", 0, NULL, "print JSON" \
+    }
+#define OPTION_END          \
+    {                       \
+        NULL, 0, NULL, NULL \
+    }

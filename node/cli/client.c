@@ -16,8 +16,8 @@ enum { READ_BYTES = 64 << 10, CONNECT_TRIES = 200, CONNECT_PAUSE_NS = 5000000 };
 
 struct client {
     char *socket_path;
-    char *token; /* NULL: the user's socket */
-    int fd;      /* -1: not connected */
+    char *token;  /* NULL: the user's socket */
+    int fd;       /* -1: not connected */
     bool is_used; /* an answer came over it: it may be closed by now */
 };
 
@@ -100,7 +100,8 @@ int client_open_channel(struct client **ret)
 
     if (!path || !token) {
         cli_say("this asks the node of a task, and here is no task");
-        cli_hint("it works in a step's script, where MESH_CHANNEL and MESH_TOKEN are set");
+        cli_hint(
+            "it works in a step's script, where MESH_CHANNEL and MESH_TOKEN are set");
         return CLI_USAGE;
     }
     r = client_connect(path, ret);
@@ -219,7 +220,8 @@ static int take_body(void *arg, const char *data, size_t len)
 static int wait_readable(struct exchange *x)
 {
     int timeout = x->q->timeout_ms ? x->q->timeout_ms : CLIENT_TIMEOUT_MS;
-    struct timespec t = { .tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L };
+    struct timespec t = { .tv_sec = timeout / 1000,
+                          .tv_nsec = timeout % 1000 * 1000000L };
     struct pollfd p = { .fd = x->c->fd, .events = POLLIN };
     int n;
 
@@ -395,8 +397,8 @@ static void say_diagnostics(const json_t *list)
 
 int client_refused(const struct answer *a)
 {
-    CLEANUP(json_decrefp) json_t *json =
-        json_loadb(buffer_text(&a->body), a->body.len, 0, NULL);
+    CLEANUP(json_decrefp)
+    json_t *json = json_loadb(buffer_text(&a->body), a->body.len, 0, NULL);
     const char *sentence = json_text(json, "error"), *hint = json_text(json, "hint");
 
     say_diagnostics(json_object_get(json, "diagnostics"));
@@ -406,7 +408,7 @@ int client_refused(const struct answer *a)
         cli_say("the node refused with status %d", a->status);
     if (*hint)
         cli_hint("%s", hint);
-    return a->status == 404                      ? CLI_NOT_FOUND
+    return a->status == 404                       ? CLI_NOT_FOUND
            : a->status == 422 || a->status == 413 ? CLI_USAGE
            : a->status == 400                     ? CLI_USAGE
                                                   : CLI_FAILED;
@@ -415,12 +417,15 @@ int client_refused(const struct answer *a)
 int client_json(struct client *c, const char *method, const char *path, json_t *body,
                 int timeout_ms, json_t **ret_json)
 {
-    CLEANUP(freep) char *text =
-        body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    CLEANUP(freep)
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     CLEANUP(answer_release) struct answer a = { .status = 0 };
     struct error error = { .text = "" };
-    struct request q = { .method = method, .path = path, .body = text,
-                         .body_len = text ? strlen(text) : 0, .timeout_ms = timeout_ms,
+    struct request q = { .method = method,
+                         .path = path,
+                         .body = text,
+                         .body_len = text ? strlen(text) : 0,
+                         .timeout_ms = timeout_ms,
                          .content_type = text ? "application/json" : NULL };
     json_t *json;
     int r;

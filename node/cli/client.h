@@ -61,8 +61,8 @@ struct answer {
 void answer_release(struct answer *a);
 
 /* 0 and an answer, which may be an error of the node's; what on_body or on_signal
- * returned if not 0; or -ECONNRESET, -ETIMEDOUT, -EBADMSG with the reason. A request that
- * found the kept connection closed is sent again, once. */
+ * returned if not 0; or -ECONNRESET, -ETIMEDOUT, -EBADMSG with the reason. A request
+ * that found the kept connection closed is sent again, once. */
 int client_request(struct client *c, const struct request *request, struct answer *ret,
                    struct error *ret_error);
 
@@ -70,8 +70,8 @@ int client_request(struct client *c, const struct request *request, struct answe
  * memory; the caller frees. */
 char *client_path(const char *format, ...);
 
-/* Asks, says what is wrong if something is, and returns the exit code. *ret_json (may be
- * NULL) is the answer's. */
+/* Asks, says what is wrong if something is, and returns the exit code. *ret_json (may
+ * be NULL) is the answer's. */
 int client_json(struct client *c, const char *method, const char *path, json_t *body,
                 int timeout_ms, json_t **ret_json);
 int client_get_json(struct client *c, const char *path, json_t **ret_json);

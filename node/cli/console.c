@@ -26,13 +26,14 @@ struct partial {
 struct console {
     struct console_config config;
     struct buffer out;
-    struct buffer prefix; /* of the event at hand: stream, then `[40/start/0 (pid 1)] ` */
+    struct buffer
+        prefix; /* of the event at hand: stream, then `[40/start/0 (pid 1)] ` */
     struct buffer recent; /* the lines of late, for the summary of a failure */
     struct partial *partials;
     int error;
 
     uint64_t n_done, n_failed, n_adopted;
-    char *failure;       /* `fit/3` of the first one, NULL: none */
+    char *failure; /* `fit/3` of the first one, NULL: none */
     struct buffer why, last_lines;
 
     char timestamp[TIMESTAMP_SIZE]; /* of timestamp_second */
@@ -63,7 +64,7 @@ void console_free(struct console *c)
     if (!c)
         return;
     console_flush(c);
-    HASH_ITER(hh, c->partials, p, next)
+    HASH_ITER (hh, c->partials, p, next)
         partial_free(c, p);
     buffer_release(&c->out);
     buffer_release(&c->prefix);
@@ -303,7 +304,7 @@ void console_end_lines(struct console *c)
 {
     struct partial *p, *next;
 
-    HASH_ITER(hh, c->partials, p, next) {
+    HASH_ITER (hh, c->partials, p, next) {
         buffer_clear(&c->prefix);
         buffer_puts(&c->prefix, p->key);
         if (!buffer_failed(&c->prefix))
@@ -354,10 +355,10 @@ static void collect_last_lines(struct console *c)
 
     while (end > c->recent.data && n < CONSOLE_LAST_LINES) {
         const char *newline = end - 1;
-        const char *before = newline > c->recent.data
-                                 ? memrchr(c->recent.data, '\n',
-                                           (size_t)(newline - c->recent.data))
-                                 : NULL;
+        const char *before =
+            newline > c->recent.data
+                ? memrchr(c->recent.data, '\n', (size_t)(newline - c->recent.data))
+                : NULL;
         const char *line = before ? before + 1 : c->recent.data;
 
         if ((size_t)(newline - line) > prefix
@@ -387,7 +388,8 @@ static void say_failed(struct console *c, const struct feed_event *e)
 {
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
 
-    buffer_puts(&text, e->verdict == VERDICT_LOST ? "Task was lost: " : "Task failed: ");
+    buffer_puts(&text,
+                e->verdict == VERDICT_LOST ? "Task was lost: " : "Task failed: ");
     console_reason(e, &text);
     buffer_putc(&text, '.');
     say(c, e->wall, COLOUR_RED, buffer_text(&text));
@@ -416,8 +418,7 @@ static void task_ended(struct console *c, const struct feed_event *e, const char
         c->n_done++;
     if (e->verdict == VERDICT_ADOPTED)
         c->n_adopted++;
-    if (e->verdict == VERDICT_FAILED && !e->is_retried
-        && e->reason != REASON_CANCELLED)
+    if (e->verdict == VERDICT_FAILED && !e->is_retried && e->reason != REASON_CANCELLED)
         note_failure(c, e, task);
     if (c->config.is_plain)
         return;
@@ -501,8 +502,8 @@ void console_event_of(struct console *c, const struct feed_event *e, const char 
     case FEED_RUN_STARTED:
         if (c->config.is_plain)
             break;
-        snprintf(text, sizeof(text), "Workflow starting (run-id %" PRIu64 "):",
-                 e->number);
+        snprintf(text, sizeof(text),
+                 "Workflow starting (run-id %" PRIu64 "):", e->number);
         say(c, e->wall, COLOUR_BOLD, text);
         break;
     case FEED_TASK_STARTED:

@@ -16,8 +16,10 @@ static int index_of(const char *const *names, size_t n, const char *name)
 static enum feed_type type_of(const char *name)
 {
     static const char *const names[] = {
-        [FEED_RUN_STARTED] = "run_started", [FEED_TASK_STARTED] = "task_started",
-        [FEED_LOG] = "log",                 [FEED_TASK_ENDED] = "task_ended",
+        [FEED_RUN_STARTED] = "run_started",
+        [FEED_TASK_STARTED] = "task_started",
+        [FEED_LOG] = "log",
+        [FEED_TASK_ENDED] = "task_ended",
         [FEED_RUN_ENDED] = "run_ended",
     };
 
@@ -27,8 +29,8 @@ static enum feed_type type_of(const char *name)
 static enum verdict verdict_of(const char *name)
 {
     static const char *const names[] = {
-        [VERDICT_DONE] = "done",     [VERDICT_FAILED] = "failed",
-        [VERDICT_LOST] = "lost",     [VERDICT_CAUGHT] = "caught",
+        [VERDICT_DONE] = "done",       [VERDICT_FAILED] = "failed",
+        [VERDICT_LOST] = "lost",       [VERDICT_CAUGHT] = "caught",
         [VERDICT_ADOPTED] = "adopted",
     };
 
@@ -65,7 +67,8 @@ bool event_read(const char *name, const json_t *json, struct feed_event *ret,
     e.step = json_text(json, "step");
     e.attempt = (uint32_t)json_number(json, "attempt");
     e.pid = (uint32_t)json_number(json, "pid");
-    e.stream = strcmp(json_text(json, "stream"), "stderr") == 0 ? LOG_STDERR : LOG_STDOUT;
+    e.stream =
+        strcmp(json_text(json, "stream"), "stderr") == 0 ? LOG_STDERR : LOG_STDOUT;
     e.data = json_text(json, "text");
     e.len = json_string_length(text);
     e.verdict = verdict_of(json_text(json, "verdict"));

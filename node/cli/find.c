@@ -52,8 +52,8 @@ extern char **environ;
  * another process, which may be listening by now. */
 static int start_inspecting(const char *dir, struct error *ret_error)
 {
-    char *const args[] = { "mesh", "node", "--inspect", "--data", (char *)dir,
-                           "--ready-fd", "3", NULL };
+    char *const args[] = { "mesh",      "node",       "--inspect", "--data",
+                           (char *)dir, "--ready-fd", "3",         NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     char text[ERROR_TEXT_MAX] = "";

@@ -90,15 +90,16 @@ static int split_path(struct flow_file *s, const char *path)
 
     s->path = strdup(path);
     s->name = strdup(slash ? slash + 1 : path);
-    s->dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path))
-                   : strdup(".");
+    s->dir =
+        slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
     s->full_path = realpath(path, NULL);
     if (!s->full_path)
         s->full_path = strdup(path);
     return s->path && s->name && s->dir && s->full_path ? 0 : -ENOMEM;
 }
 
-int flow_file_read_text(const char *path, char *take_text, size_t len, struct flow_file *ret)
+int flow_file_read_text(const char *path, char *take_text, size_t len,
+                        struct flow_file *ret)
 {
     struct flow_file s = { .text = take_text, .len = len };
     int r = split_path(&s, path);
@@ -255,7 +256,8 @@ static int check_scripts(struct flow_file *s)
 
 int flow_file_collect(struct flow_file *s, const char *data_dir)
 {
-    struct package_rules rules = { .dir = s->dir, .flow_name = s->name,
+    struct package_rules rules = { .dir = s->dir,
+                                   .flow_name = s->name,
                                    .data_dir = data_dir,
                                    .include = s->flow->package_include,
                                    .exclude = s->flow->package_exclude };
@@ -267,17 +269,17 @@ int flow_file_collect(struct flow_file *s, const char *data_dir)
         return CLI_USAGE;
     }
     if (s->package.n_links_out)
-        fprintf(stderr,
-                "note: %zu link%s out of %s and %s not in the package: %s%s\n",
-                s->package.n_links_out, s->package.n_links_out == 1 ? " leads" : "s lead",
-                s->dir, s->package.n_links_out == 1 ? "is" : "are",
+        fprintf(stderr, "note: %zu link%s out of %s and %s not in the package: %s%s\n",
+                s->package.n_links_out,
+                s->package.n_links_out == 1 ? " leads" : "s lead", s->dir,
+                s->package.n_links_out == 1 ? "is" : "are",
                 s->package.link_out ? s->package.link_out : "?",
                 s->package.n_links_out > 1 ? ", ..." : "");
     return check_scripts(s);
 }
 
 int flow_file_open(const char *path, const struct options *o, const char *data_dir,
-                struct flow_file *ret)
+                   struct flow_file *ret)
 {
     int r = flow_file_read(path, ret);
 

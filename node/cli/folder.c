@@ -76,8 +76,10 @@ static int get_blob(struct client *c, const struct digest *id, client_body_fn *o
     if (!path)
         return -ENOMEM;
     r = client_request(c,
-                       &(struct request){ .method = "GET", .path = path,
-                                          .on_body = on_body, .arg = arg },
+                       &(struct request){ .method = "GET",
+                                          .path = path,
+                                          .on_body = on_body,
+                                          .arg = arg },
                        ret, e);
     if (r == 0 && ret->status >= 300)
         r = fail(e, -ENOENT, "the store has not all of it");

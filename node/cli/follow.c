@@ -16,7 +16,7 @@ struct follow {
     const struct options *o;
     struct console *console;
     struct event_lines lines;
-    const char *run; /* its id */
+    const char *run;       /* its id */
     uint64_t number, seen; /* the last event's number */
     bool is_owner;
     sig_atomic_t signals; /* that were answered */
@@ -82,7 +82,8 @@ static int on_signal(void *arg)
     return ask_cancel(f) && n_signals > 1 ? FOLLOW_LEFT : 0;
 }
 
-static int on_event(void *arg, uint64_t id, const char *name, const char *data, size_t len)
+static int on_event(void *arg, uint64_t id, const char *name, const char *data,
+                    size_t len)
 {
     CLEANUP(json_decrefp) json_t *json = json_loadb(data, len, JSON_ALLOW_NUL, NULL);
     struct follow *f = arg;
@@ -118,10 +119,14 @@ static int on_body(void *arg, const char *data, size_t len)
 
 static int stream(struct follow *f, struct answer *a, struct error *error)
 {
-    CLEANUP(freep) char *path =
-        client_path("/v1/events?run=%s&since=%u", f->run, f->seen);
-    struct request q = { .method = "GET", .path = path, .timeout_ms = -1,
-                         .on_body = on_body, .arg = f, .signals = &n_signals,
+    CLEANUP(freep)
+    char *path = client_path("/v1/events?run=%s&since=%u", f->run, f->seen);
+    struct request q = { .method = "GET",
+                         .path = path,
+                         .timeout_ms = -1,
+                         .on_body = on_body,
+                         .arg = f,
+                         .signals = &n_signals,
                          .on_signal = on_signal };
 
     if (!path)
@@ -189,8 +194,13 @@ int remote_follow(struct client *take_client, const struct options *o, const cha
 {
     struct console_config config = console_config_of(o);
     CLEANUP(console_freep) struct console *console = console_new(&config);
-    struct follow f = { .client = take_client, .o = o, .console = console, .run = run,
-                        .number = number, .is_owner = is_owner, .seen = SEEN_NOTHING };
+    struct follow f = { .client = take_client,
+                        .o = o,
+                        .console = console,
+                        .run = run,
+                        .number = number,
+                        .is_owner = is_owner,
+                        .seen = SEEN_NOTHING };
     sigset_t before;
     int r;
 
@@ -200,7 +210,8 @@ int remote_follow(struct client *take_client, const struct options *o, const cha
     }
     /* The feed may have told of the start before anybody listened. */
     console_event_of(console,
-                     &(struct feed_event){ .type = FEED_RUN_STARTED, .number = number,
+                     &(struct feed_event){ .type = FEED_RUN_STARTED,
+                                           .number = number,
                                            .wall = cli_now() },
                      NULL);
     console_flush(console);
@@ -221,6 +232,6 @@ int remote_run(struct client *take_client, struct order *order, const struct opt
 
     if (r)
         return r;
-    return remote_follow(TAKE(c), o, json_text(json, "run"), json_number(json, "number"),
-                         true);
+    return remote_follow(TAKE(c), o, json_text(json, "run"),
+                         json_number(json, "number"), true);
 }

@@ -41,7 +41,8 @@ static int gc(const struct options *o)
 const struct command command_gc = {
     .name = "gc",
     .summary = "free what no run names any more",
-    .about = "Deletes the bytes in the store that no run, no log and no running task names.",
+    .about =
+        "Deletes the bytes in the store that no run, no log and no running task names.",
     .options = gc_options,
     .examples = "mesh gc --dry-run\nmesh gc",
     .exits = EXITS_REFUSED | EXITS_NODE,

@@ -50,8 +50,9 @@ static void print_exits(unsigned exits)
     else if (exits & EXITS_REFUSED)
         printf("  1    the request was refused\n");
     printf("  2    bad usage%s\n",
-           exits & EXITS_FLOW ? ", a bad flow file or a bad parameter: nothing was started"
-                              : "");
+           exits & EXITS_FLOW
+               ? ", a bad flow file or a bad parameter: nothing was started"
+               : "");
     if (exits & EXITS_NAMES)
         printf("  3    no such run, step, task or artifact\n");
     if (exits & EXITS_NODE)

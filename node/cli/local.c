@@ -12,7 +12,7 @@
 #include "store/tree.h"
 
 enum {
-    FLUSH_MS = 10,   /* a write for each line of ten thousand tasks would cost too much */
+    FLUSH_MS = 10, /* a write for each line of ten thousand tasks would cost too much */
     LINGER_MS = 200, /* who follows another run over the socket is told its end */
     RETRY_PAUSE_NS = 50000000,
     RETRIES_MAX = 200, /* ten seconds */
@@ -229,8 +229,8 @@ static void watch(struct local *l)
     uv_prepare_init(loop, &l->prepare);
     uv_timer_init(loop, &l->flush);
     uv_timer_init(loop, &l->linger);
-    l->on_int.data = l->on_term.data = l->prepare.data = l->flush.data = l->linger.data =
-        l;
+    l->on_int.data = l->on_term.data = l->prepare.data = l->flush.data =
+        l->linger.data = l;
     uv_signal_start(&l->on_int, on_signal, SIGINT);
     uv_signal_start(&l->on_term, on_signal, SIGTERM);
     uv_prepare_start(&l->prepare, on_prepare);
@@ -266,11 +266,18 @@ static int submit(struct local *l, struct order *order)
     struct flow_file *s = order->file;
     struct error error = { .text = "" };
     struct submission submission = {
-        .flow_text = s->text, .flow_text_len = s->len, .flow = s->flow,
-        .flow_path = s->full_path, .package = &order->package,
-        .parameters = s->parameters, .n_parameters = s->n_parameters,
-        .tags = order->tags, .user = order_user(), .max_workers = order->max_workers,
-        .on_failure = order->on_failure, .clamp = order->clamp,
+        .flow_text = s->text,
+        .flow_text_len = s->len,
+        .flow = s->flow,
+        .flow_path = s->full_path,
+        .package = &order->package,
+        .parameters = s->parameters,
+        .n_parameters = s->n_parameters,
+        .tags = order->tags,
+        .user = order_user(),
+        .max_workers = order->max_workers,
+        .on_failure = order->on_failure,
+        .clamp = order->clamp,
         .origin = order->has_origin ? &order->origin : NULL,
         .origin_step = order->origin_step,
     };

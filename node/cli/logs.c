@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "node/cli/live.h"
 #include "node/cli/order.h"
 
 enum { LOGS_ENDED = 1 };
@@ -31,7 +32,9 @@ struct logs {
     struct console *console;
     struct event_lines lines;
     struct buffer line; /* of NDJSON */
-    uint64_t number, seen;
+    struct live *live;  /* NULL: the run has ended */
+    bool is_raw;        /* the bytes of one task */
+    uint64_t number;
 };
 
 static char *query(const struct logs *l)
@@ -44,8 +47,8 @@ static char *query(const struct logs *l)
 
     buffer_puts(&out, "");
     for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
-        CLEANUP(freep) char *value =
-            pairs[i][1] ? client_path("%s", pairs[i][1]) : NULL;
+        CLEANUP(freep)
+        char *value = pairs[i][1] ? client_path("%s", pairs[i][1]) : NULL;
 
         if (value)
             buffer_printf(&out, "%s%s=%s", out.len ? "&" : "?", pairs[i][0], value);
@@ -61,18 +64,49 @@ static int print_raw(void *arg, const char *data, size_t len)
     return fwrite(data, 1, len, stdout) == len ? 0 : -EPIPE;
 }
 
-/* A line of the answer is a piece of a log. */
-static int print_piece(struct logs *l, const char *text, size_t len)
+static bool is_wanted(const struct logs *l, const struct feed_event *e,
+                      const char *task)
 {
-    CLEANUP(json_decrefp) json_t *json = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+    bool is_stderr = e->stream == LOG_STDERR;
+
+    return (!l->name.step || strcmp(l->name.step, e->step) == 0)
+           && (!l->name.task || strcmp(l->name.task, task) == 0)
+           && (!l->attempt || strtoull(l->attempt, NULL, 10) == e->attempt)
+           && (!l->stream || e->type != FEED_LOG
+               || strcmp(l->stream, is_stderr ? "stderr" : "stdout") == 0);
+}
+
+static void print_piece(struct logs *l, const json_t *json)
+{
     struct feed_event e;
     const char *task;
 
-    if (!json || !event_read("log", json, &e, &task))
-        return 0;
+    if (!event_read("log", json, &e, &task) || !is_wanted(l, &e, task))
+        return;
     e.number = l->number;
-    console_event_of(l->console, &e, task);
-    return 0;
+    if (l->is_raw)
+        print_raw(NULL, e.data, e.len);
+    else
+        console_event_of(l->console, &e, task);
+}
+
+static void print_live(void *arg, const json_t *event)
+{
+    print_piece(arg, event);
+}
+
+/* A line of the answer is a piece of a log. */
+static void print_line(struct logs *l)
+{
+    CLEANUP(json_decrefp)
+    json_t *json = json_loadb(l->line.data, l->line.len, JSON_ALLOW_NUL, NULL);
+
+    if (!json)
+        return;
+    if (l->live)
+        live_forget(l->live, json_text(json, "step"), json_text(json, "task"),
+                    json_number(json, "attempt"));
+    print_piece(l, json);
 }
 
 static int print_lines(void *arg, const char *data, size_t len)
@@ -87,7 +121,7 @@ static int print_lines(void *arg, const char *data, size_t len)
             return -ENOMEM;
         at += n + (newline != NULL);
         if (newline) {
-            print_piece(l, l->line.data, l->line.len);
+            print_line(l);
             buffer_clear(&l->line);
         }
     }
@@ -108,8 +142,10 @@ static int ask(struct logs *l, char *take_front, client_body_fn *on_body)
         return cli_failed(-ENOMEM, NULL);
     }
     r = client_request(l->client,
-                       &(struct request){ .method = "GET", .path = path,
-                                          .on_body = on_body, .arg = l },
+                       &(struct request){ .method = "GET",
+                                          .path = path,
+                                          .on_body = on_body,
+                                          .arg = l },
                        &a, &error);
     if (r == -EPIPE)
         return CLI_OK;
@@ -118,21 +154,30 @@ static int ask(struct logs *l, char *take_front, client_body_fn *on_body)
     return a.status >= 300 ? client_refused(&a) : CLI_OK;
 }
 
+/* The bytes as they were written, which the lines of JSON are not quite. */
+static int print_raw_log(struct logs *l)
+{
+    struct task_name name = l->name;
+    char *path = client_path("/v1/runs/%s/logs/%s/%s", name.run, name.step, name.task);
+    int r;
+
+    l->name.step = l->name.task = NULL; /* the path says these */
+    r = ask(l, path, print_raw);
+    l->name = name;
+    return r;
+}
+
 static int print_kept(struct logs *l)
 {
     int r;
 
     if (options_has(l->o, "json"))
         return ask(l, client_path("/v1/runs/%s/logs", l->name.run), print_raw);
-    if (l->name.task && !options_has(l->o, "timestamps")) {
-        char *path = client_path("/v1/runs/%s/logs/%s/%s", l->name.run, l->name.step,
-                                 l->name.task);
-
-        /* The path says these two. */
-        l->name.step = l->name.task = NULL;
-        return ask(l, path, print_raw);
-    }
+    if (l->is_raw && !l->live)
+        return print_raw_log(l);
     r = ask(l, client_path("/v1/runs/%s/logs", l->name.run), print_lines);
+    if (l->live)
+        live_each(l->live, print_live, l);
     console_end_lines(l->console);
     console_flush(l->console);
     return r;
@@ -140,26 +185,15 @@ static int print_kept(struct logs *l)
 
 /* ---- what comes ---- */
 
-static bool is_wanted(const struct logs *l, const struct feed_event *e, const char *task)
-{
-    bool is_stderr = e->stream == LOG_STDERR;
-
-    return (!l->name.step || strcmp(l->name.step, e->step) == 0)
-           && (!l->name.task || strcmp(l->name.task, task) == 0)
-           && (!l->attempt || strtoull(l->attempt, NULL, 10) == e->attempt)
-           && (!l->stream || e->type != FEED_LOG
-               || strcmp(l->stream, is_stderr ? "stderr" : "stdout") == 0);
-}
-
-static int on_event(void *arg, uint64_t id, const char *name, const char *data, size_t len)
+static int on_event(void *arg, uint64_t id, const char *name, const char *data,
+                    size_t len)
 {
     CLEANUP(json_decrefp) json_t *json = json_loadb(data, len, JSON_ALLOW_NUL, NULL);
     struct logs *l = arg;
     struct feed_event e;
     const char *task;
 
-    if (id)
-        l->seen = id;
+    (void)id;
     if (!json || !event_read(name, json, &e, &task))
         return 0;
     if (!task || is_wanted(l, &e, task))
@@ -182,9 +216,11 @@ static int print_coming(struct logs *l)
     CLEANUP(answer_release) struct answer a = { .status = 0 };
     struct error error = { .text = "" };
     int r = path ? client_request(l->client,
-                                  &(struct request){ .method = "GET", .path = path,
+                                  &(struct request){ .method = "GET",
+                                                     .path = path,
                                                      .timeout_ms = -1,
-                                                     .on_body = on_body, .arg = l },
+                                                     .on_body = on_body,
+                                                     .arg = l },
                                   &a, &error)
                  : -ENOMEM;
 
@@ -209,10 +245,13 @@ static int print_all(struct logs *l)
         return r;
     l->number = json_number(json, "number");
     state = json_text(json, "state");
-    if (options_has(l->o, "follow")
-        && (strcmp(state, "running") == 0 || strcmp(state, "stopping") == 0))
+    l->is_raw = l->name.task && !options_has(l->o, "timestamps");
+    if (strcmp(state, "running") != 0 && strcmp(state, "stopping") != 0)
+        return print_kept(l);
+    if (options_has(l->o, "follow"))
         return print_coming(l);
-    return print_kept(l);
+    r = live_read(l->client, json_text(json, "run"), &l->live);
+    return r ? r : print_kept(l);
 }
 
 static int logs(const struct options *o)
@@ -234,6 +273,7 @@ static int logs(const struct options *o)
     if (r == 0)
         r = print_all(&l);
     console_free(l.console);
+    live_free(l.live);
     client_close(l.client);
     event_lines_release(&l.lines);
     buffer_release(&l.line);
@@ -245,9 +285,10 @@ const struct command command_logs = {
     .name = "logs",
     .synopsis = "RUN[/STEP[/TASK]]",
     .summary = "print what tasks wrote",
-    .about = "Prints what the tasks of RUN wrote to standard output and standard error; of\n"
-             "one step, or of one task. Of several tasks each line names its own; of one\n"
-             "task the bytes are printed as they are. No node has to be there.",
+    .about =
+        "Prints what the tasks of RUN wrote to standard output and standard error; of\n"
+        "one step, or of one task. Of several tasks each line names its own; of one\n"
+        "task the bytes are printed as they are. No node has to be there.",
     .options = logs_options,
     .examples = "mesh logs 42\n"
                 "mesh logs 42/fit/3 --stderr\n"

@@ -43,7 +43,8 @@ static int inputs(const struct options *o)
     if (r)
         return r;
     r = client_request(c,
-                       &(struct request){ .method = "GET", .path = "/v1/task/inputs",
+                       &(struct request){ .method = "GET",
+                                          .path = "/v1/task/inputs",
                                           .on_body = print_body },
                        &a, &error);
     if (r == -EPIPE)
@@ -57,8 +58,9 @@ const struct command command_next = {
     .name = "next",
     .synopsis = "--case NAME",
     .summary = "in a step: say which case its switch takes",
-    .about = "Works in the script of a step with `switch`. The last word counts; it counts\n"
-             "when the task exits 0.",
+    .about =
+        "Works in the script of a step with `switch`. The last word counts; it counts\n"
+        "when the task exits 0.",
     .options = next_options,
     .examples = "if test \"$loss\" -lt 5; then mesh next --case good; fi",
     .exits = EXITS_REFUSED | EXITS_NODE,
@@ -68,9 +70,11 @@ const struct command command_next = {
 const struct command command_inputs = {
     .name = "inputs",
     .summary = "in a join: list the tasks it joins",
-    .about = "Works in the script of a step that joins. Prints a line of JSON for each task\n"
+    .about = "Works in the script of a step that joins. Prints a line of JSON for each "
+             "task\n"
              "that came here, in the order of the split:\n"
-             "  {step, index, task, attempt, ok, artifacts: {name: {id, type, size, value}}}\n"
+             "  {step, index, task, attempt, ok, artifacts: {name: {id, type, size, "
+             "value}}}\n"
              "value is there for JSON up to 64 KiB.",
     .options = inputs_options,
     .examples = "mesh inputs | jq -s 'map(.artifacts.score.value) | add'",

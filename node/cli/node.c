@@ -77,7 +77,8 @@ static int node(const struct options *o)
         return CLI_NO_NODE;
     if (options_has(o, "dev") == options_has(o, "inspect")) {
         cli_say("give --dev for a node by itself");
-        cli_hint("nodes that find each other come later; all about it: mesh node --help");
+        cli_hint(
+            "nodes that find each other come later; all about it: mesh node --help");
         return CLI_USAGE;
     }
     if (options_number(o, "ready-fd", 1 << 20, &fd, &error) < 0)
@@ -103,10 +104,11 @@ const struct command command_node = {
     .name = "node",
     .synopsis = "--dev [--data DIR]",
     .summary = "be a node that takes runs until it is ended",
-    .about =
-        "Opens the store in DIR, goes on with what was interrupted there, and takes runs\n"
-        "from mesh submit and from programs (docs/interface.md) until it gets SIGTERM or\n"
-        "Ctrl-C. One process at a time has a store.",
+    .about = "Opens the store in DIR, goes on with what was interrupted there, and "
+             "takes runs\n"
+             "from mesh submit and from programs (docs/interface.md) until it gets "
+             "SIGTERM or\n"
+             "Ctrl-C. One process at a time has a store.",
     .options = node_options,
     .examples = "mesh node --dev\n"
                 "mesh node --dev --data /var/tmp/mesh --cpu 4 --memory 8G --quota 100G",

@@ -72,8 +72,9 @@ static int take_parameter(struct parse *p, const char *name, size_t len,
     if (!value)
         value = next_value(p);
     if (!value)
-        return fail(p->error, -EINVAL, "--%.*s needs a value: --%.*s VALUE, or "
-                                       "--%.*s=VALUE when the value starts with --",
+        return fail(p->error, -EINVAL,
+                    "--%.*s needs a value: --%.*s VALUE, or "
+                    "--%.*s=VALUE when the value starts with --",
                     (int)min_size(len, NAME_MAX_SHOWN), name,
                     (int)min_size(len, NAME_MAX_SHOWN), name,
                     (int)min_size(len, NAME_MAX_SHOWN), name);
@@ -156,8 +157,11 @@ int options_parse(const struct option_spec *specs, bool takes_parameters, size_t
                   char *const *args, struct options *ret, struct error *ret_error)
 {
     struct options o = { .specs = specs };
-    struct parse p = { .o = &o, .takes_parameters = takes_parameters, .args = args,
-                       .n_args = n_args, .error = ret_error };
+    struct parse p = { .o = &o,
+                       .takes_parameters = takes_parameters,
+                       .args = args,
+                       .n_args = n_args,
+                       .error = ret_error };
     int r;
 
     o.operands = calloc(n_args + 1, sizeof(*o.operands));
@@ -207,8 +211,9 @@ int options_number(const struct options *o, const char *name, uint64_t max,
     errno = 0;
     value = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)text[0]) || *end || errno || value > max)
-        return fail(ret_error, -EINVAL, "--%s must be a whole number up to %llu, not "
-                                        "'%.*s'",
+        return fail(ret_error, -EINVAL,
+                    "--%s must be a whole number up to %llu, not "
+                    "'%.*s'",
                     name, (unsigned long long)max, NAME_MAX_SHOWN, text);
     *ret = value;
     return 0;
@@ -220,9 +225,9 @@ static double unit_of(const char *unit)
     static const struct {
         const char *name;
         double bytes;
-    } units[] = { { "", 1 << 20 },    { "B", 1 },          { "K", 1 << 10 },
-                  { "M", 1 << 20 },   { "G", 1 << 30 },    { "T", 0x1p40 },
-                  { "KiB", 1 << 10 }, { "MiB", 1 << 20 },  { "GiB", 1 << 30 },
+    } units[] = { { "", 1 << 20 },    { "B", 1 },         { "K", 1 << 10 },
+                  { "M", 1 << 20 },   { "G", 1 << 30 },   { "T", 0x1p40 },
+                  { "KiB", 1 << 10 }, { "MiB", 1 << 20 }, { "GiB", 1 << 30 },
                   { "TiB", 0x1p40 } };
 
     for (size_t i = 0; i < ARRAY_SIZE(units); i++)
@@ -255,8 +260,9 @@ int options_bytes(const struct options *o, const char *name, uint64_t *ret,
         return 0;
     if (!read_decimal(text, &value, &end) || unit_of(end) <= 0
         || value * unit_of(end) >= 0x1p62)
-        return fail(ret_error, -EINVAL, "--%s must be a size such as 512M or 16G, not "
-                                        "'%.*s'",
+        return fail(ret_error, -EINVAL,
+                    "--%s must be a size such as 512M or 16G, not "
+                    "'%.*s'",
                     name, NAME_MAX_SHOWN, text);
     *ret = (uint64_t)(value * unit_of(end));
     return 0;
@@ -272,8 +278,9 @@ int options_milli(const struct options *o, const char *name, uint64_t *ret,
     if (!text)
         return 0;
     if (!read_decimal(text, &value, &end) || *end || value < 0.001 || value > 1e6)
-        return fail(ret_error, -EINVAL, "--%s must be a number such as 2 or 0.5, not "
-                                        "'%.*s'",
+        return fail(ret_error, -EINVAL,
+                    "--%s must be a number such as 2 or 0.5, not "
+                    "'%.*s'",
                     name, NAME_MAX_SHOWN, text);
     *ret = (uint64_t)(value * 1000 + 0.5);
     return 0;
@@ -292,8 +299,9 @@ int task_name_parse(const char *text, struct task_name *ret, struct error *ret_e
         *parts[i] = strsep(&at, "/");
     if (at || !*n.run || (n.step && !*n.step) || (n.task && !*n.task)) {
         task_name_release(&n);
-        return fail(ret_error, -EINVAL, "'%.*s' names no run or task: write RUN, "
-                                        "RUN/STEP or RUN/STEP/TASK, as in 42/fit/3",
+        return fail(ret_error, -EINVAL,
+                    "'%.*s' names no run or task: write RUN, "
+                    "RUN/STEP or RUN/STEP/TASK, as in 42/fit/3",
                     NAME_MAX_SHOWN, text);
     }
     *ret = n;

@@ -35,10 +35,10 @@ struct options {
     size_t n_parameters;
 };
 
-/* args: the arguments behind the verb. -EINVAL with the sentence for the user; -ENOMEM. */
-int options_parse(const struct option_spec *specs, bool takes_parameters,
-                  size_t n_args, char *const *args, struct options *ret,
-                  struct error *ret_error);
+/* args: the arguments behind the verb. -EINVAL with the sentence for the user; -ENOMEM.
+ */
+int options_parse(const struct option_spec *specs, bool takes_parameters, size_t n_args,
+                  char *const *args, struct options *ret, struct error *ret_error);
 void options_release(struct options *o);
 
 /* NULL: not given, or the verb does not take it. */

@@ -31,20 +31,43 @@ const char *order_user(void);
 /* --quiet and --timestamps, and what standard output is. */
 struct console_config console_config_of(const struct options *o);
 
-#define OPTION_MAX_WORKERS                                                             \
-    { "max-workers", 0, "N", "at most so many tasks at once" }
-#define OPTION_ON_FAILURE                                                              \
-    {                                                                                  \
-        "on-failure", 0, "HOW",                                                        \
-            "stop: start no more; finish: do the rest; kill: end all"                  \
+#define OPTION_MAX_WORKERS                                     \
+    {                                                          \
+        "max-workers", 0, "N", "at most so many tasks at once" \
     }
-#define OPTION_TAGS { "tags", 0, "A,B", "words to find the run by" }
-#define OPTION_QUIET { "quiet", 'q', NULL, "print only the start, failures and the end" }
-#define OPTION_TIMESTAMPS { "timestamps", 0, NULL, "put the time before each line" }
-#define OPTION_SLOTS { "slots", 0, "N", "tasks at once, whatever they ask for" }
-#define OPTION_CPU { "cpu", 0, "N", "processors to give away (else the machine's)" }
-#define OPTION_MEMORY { "memory", 0, "SIZE", "memory to give away (else the machine's)" }
-#define OPTION_QUOTA { "quota", 0, "SIZE", "how large the store may become" }
+#define OPTION_ON_FAILURE                                             \
+    {                                                                 \
+        "on-failure", 0, "HOW",                                       \
+            "stop: start no more; finish: do the rest; kill: end all" \
+    }
+#define OPTION_TAGS                                  \
+    {                                                \
+        "tags", 0, "A,B", "words to find the run by" \
+    }
+#define OPTION_QUIET                                                     \
+    {                                                                    \
+        "quiet", 'q', NULL, "print only the start, failures and the end" \
+    }
+#define OPTION_TIMESTAMPS                                      \
+    {                                                          \
+        "timestamps", 0, NULL, "put the time before each line" \
+    }
+#define OPTION_SLOTS                                            \
+    {                                                           \
+        "slots", 0, "N", "tasks at once, whatever they ask for" \
+    }
+#define OPTION_CPU                                                    \
+    {                                                                 \
+        "cpu", 0, "N", "processors to give away (else the machine's)" \
+    }
+#define OPTION_MEMORY                                                   \
+    {                                                                   \
+        "memory", 0, "SIZE", "memory to give away (else the machine's)" \
+    }
+#define OPTION_QUOTA                                         \
+    {                                                        \
+        "quota", 0, "SIZE", "how large the store may become" \
+    }
 
 /* ---- in this process ---- */
 
@@ -69,7 +92,8 @@ int remote_submit(struct client *c, struct order *order, json_t **ret_json);
 int remote_follow(struct client *take_client, const struct options *o, const char *run,
                   uint64_t number, bool is_owner);
 /* Submits and follows. */
-int remote_run(struct client *take_client, struct order *order, const struct options *o);
+int remote_run(struct client *take_client, struct order *order,
+               const struct options *o);
 /* The event's JSON as node/feed.h has it, for a console; it borrows from json. */
 bool event_read(const char *name, const json_t *json, struct feed_event *ret,
                 const char **ret_task);

@@ -205,8 +205,9 @@ int reply_feed(struct reply *r, const char *data, size_t len,
             result = pass_body(r, data + used, len - used, &used, body, arg);
         } else if (take_line(r, data + used, len - used, &used)) {
             if (buffer_failed(&r->line) || strlen(r->line.data) != r->line.len)
-                return fail(ret_error, -EBADMSG, "the answer's head is no text, or too "
-                                                 "long");
+                return fail(ret_error, -EBADMSG,
+                            "the answer's head is no text, or too "
+                            "long");
             result = parse_line(r, ret_error);
         }
     }

@@ -32,7 +32,7 @@ enum reply_state {
 struct reply {
     enum reply_state state;
     int status;
-    bool is_closing;    /* the connection is of no use afterwards */
+    bool is_closing; /* the connection is of no use afterwards */
     bool has_length;
     bool has_no_body;   /* the request was HEAD */
     uint64_t left;      /* of the body or the chunk */
@@ -45,8 +45,8 @@ void reply_init(struct reply *r, bool has_no_body);
 void reply_release(struct reply *r);
 
 /* Reads some of the bytes; calls `body` for those of the body, and returns what it
- * returns if that is not 0. *ret_used tells how many were read: all, unless the reply is
- * done. -EBADMSG: it is no reply, with the reason. */
+ * returns if that is not 0. *ret_used tells how many were read: all, unless the reply
+ * is done. -EBADMSG: it is no reply, with the reason. */
 int reply_feed(struct reply *r, const char *data, size_t len,
                int (*body)(void *arg, const char *data, size_t len), void *arg,
                size_t *ret_used, struct error *ret_error);

@@ -225,9 +225,10 @@ static int check_options(const struct before *b, const struct options *o)
         bool is_secret = false;
 
         for (size_t k = 0; k < b->n_parameters; k++)
-            is_secret = is_secret
-                        || (b->parameters[k].is_secret
-                            && strcmp(b->parameters[k].name, o->parameters[i].name) == 0);
+            is_secret =
+                is_secret
+                || (b->parameters[k].is_secret
+                    && strcmp(b->parameters[k].name, o->parameters[i].name) == 0);
         if (!is_secret)
             return cli_usage("--%s: a resumed run has the parameters of run %" PRIu64
                              "; only its secrets are given again",
@@ -305,11 +306,13 @@ const struct command command_resume = {
     .name = "resume",
     .synopsis = "RUN [STEP]",
     .summary = "go on where a run failed",
-    .about =
-        "Starts a new run of the flow of RUN that takes over every finished task before\n"
-        "the first failure, or before STEP, and does the rest with the code as it is in\n"
-        "the folder now. The parameters are those of RUN; secrets, which are not kept,\n"
-        "are given again.",
+    .about = "Starts a new run of the flow of RUN that takes over every finished task "
+             "before\n"
+             "the first failure, or before STEP, and does the rest with the code as it "
+             "is in\n"
+             "the folder now. The parameters are those of RUN; secrets, which are not "
+             "kept,\n"
+             "are given again.",
     .options = resume_options,
     .examples = "mesh resume 42\n"
                 "mesh resume 42 fit               # from the step fit on\n"

@@ -2,9 +2,9 @@
 #include "node/cli/order.h"
 
 static const struct option_spec run_options[] = {
-    OPTION_DATA,  OPTION_QUIET, OPTION_TIMESTAMPS, OPTION_MAX_WORKERS, OPTION_ON_FAILURE,
-    OPTION_TAGS,  OPTION_SLOTS, OPTION_CPU,        OPTION_MEMORY,      OPTION_QUOTA,
-    OPTION_HELP,  OPTION_END,
+    OPTION_DATA,       OPTION_QUIET, OPTION_TIMESTAMPS, OPTION_MAX_WORKERS,
+    OPTION_ON_FAILURE, OPTION_TAGS,  OPTION_SLOTS,      OPTION_CPU,
+    OPTION_MEMORY,     OPTION_QUOTA, OPTION_HELP,       OPTION_END,
 };
 
 static int run(const struct options *o)
@@ -30,14 +30,18 @@ const struct command command_run = {
     .synopsis = "FLOW [--PARAMETER VALUE ...]",
     .summary = "run a flow here and now",
     .about =
-        "Runs the flow file FLOW and shows what happens. No node has to be there: this\n"
+        "Runs the flow file FLOW and shows what happens. No node has to be there: "
+        "this\n"
         "process is one, for as long as the run takes. When another process has the\n"
         "store, the run is handed to that one and followed.\n"
         "\n"
-        "The file is checked first; all its errors are told and nothing is started. The\n"
-        "parameters of the flow are options: --alpha 0.3, before or after FLOW. A value\n"
+        "The file is checked first; all its errors are told and nothing is started. "
+        "The\n"
+        "parameters of the flow are options: --alpha 0.3, before or after FLOW. A "
+        "value\n"
         "@FILE is read from a file and - from standard input; secret ones must be.\n"
-        "The files beside FLOW go along as its code: what git tracks, or the folder by\n"
+        "The files beside FLOW go along as its code: what git tracks, or the folder "
+        "by\n"
         ".gitignore and .meshignore.\n"
         "\n"
         "Ctrl-C cancels the run and tells how to resume it; twice kills.",

@@ -10,7 +10,8 @@
 #include "node/cli/flow_file.h"
 
 static const struct option_spec show_options[] = { OPTION_JSON, OPTION_SOCKET,
-                                                   OPTION_DATA, OPTION_HELP, OPTION_END };
+                                                   OPTION_DATA, OPTION_HELP,
+                                                   OPTION_END };
 static const struct option_spec graph_options[] = {
     { "format", 0, "WHICH", "`dot` (as it is without this) or `json`" },
     OPTION_SOCKET,
@@ -31,7 +32,8 @@ static int read_of_run(const struct options *o, const char *run, struct flow_fil
 
     if (r)
         return r;
-    r = client_request(c, &(struct request){ .method = "GET", .path = path }, &a, &error);
+    r = client_request(c, &(struct request){ .method = "GET", .path = path }, &a,
+                       &error);
     if (r < 0)
         return client_lost(r, &error);
     if (a.status >= 300)
@@ -91,8 +93,9 @@ const struct command command_show = {
     .name = "show",
     .synopsis = "FLOW|RUN",
     .summary = "print a flow's steps and parameters",
-    .about = "Prints the steps of the flow file FLOW, or of the flow that RUN ran, in the\n"
-             "order they run, with what each waits for, and the parameters.",
+    .about =
+        "Prints the steps of the flow file FLOW, or of the flow that RUN ran, in the\n"
+        "order they run, with what each waits for, and the parameters.",
     .options = show_options,
     .examples = "mesh show train.mf\nmesh show 42",
     .exits = EXITS_FLOW | EXITS_NAMES | EXITS_NODE,

@@ -44,8 +44,8 @@ static void print_when(const json_t *run)
 
 static void print_counts(const json_t *run)
 {
-    static const char *const names[] = { "done",    "running", "waiting",
-                                         "failed",  "skipped", "adopted" };
+    static const char *const names[] = { "done",   "running", "waiting",
+                                         "failed", "skipped", "adopted" };
     const json_t *tasks = json_object_get(run, "tasks");
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
 
@@ -87,10 +87,10 @@ static void add_count(struct table *t, const json_t *step, const char *key,
 
 static void print_steps(const json_t *steps)
 {
-    static const char *const head[] = { "STEP",   "TASKS",  "DONE",
+    static const char *const head[] = { "STEP",    "TASKS",  "DONE",
                                         "RUNNING", "FAILED", "WAITS FOR" };
-    CLEANUP(table_release) struct table t = { .n_columns = ARRAY_SIZE(head),
-                                              .elastic = ARRAY_SIZE(head) - 1 };
+    CLEANUP(table_release)
+    struct table t = { .n_columns = ARRAY_SIZE(head), .elastic = ARRAY_SIZE(head) - 1 };
     const json_t *step;
     size_t i;
 
@@ -184,7 +184,9 @@ static bool is_active(const json_t *run)
 static void print_active(const json_t *runs)
 {
     CLEANUP(table_release) struct table t = { .n_columns = 6, .elastic = 1 };
-    static const char *const head[] = { "RUN", "FLOW", "STATE", "FOR", "DONE", "RUNNING" };
+    static const char *const head[] = {
+        "RUN", "FLOW", "STATE", "FOR", "DONE", "RUNNING"
+    };
     const json_t *run;
     size_t i;
 
@@ -219,7 +221,7 @@ static int status_of_node(struct client *c, const struct options *o)
     int r = client_get_json(c, "/v1/node", &node);
 
     if (r == 0)
-        r = client_get_json(c, "/v1/runs?limit=1000", &runs);
+        r = client_get_json(c, "/v1/runs?limit=500", &runs);
     if (r)
         return r;
     if (options_has(o, "json"))
@@ -244,8 +246,9 @@ const struct command command_status = {
     .name = "status",
     .synopsis = "[RUN]",
     .summary = "show how a run stands, or the node",
-    .about = "With RUN (a number, an id or the front of one): its steps and tasks, and why\n"
-             "it waits or failed. Without: the node and its active runs.",
+    .about =
+        "With RUN (a number, an id or the front of one): its steps and tasks, and why\n"
+        "it waits or failed. Without: the node and its active runs.",
     .options = status_options,
     .examples = "mesh status 42\nmesh status\nmesh status 42 --json",
     .exits = EXITS_NAMES | EXITS_NODE,

@@ -50,8 +50,8 @@ static int submit(const struct options *o)
         return r;
     if (!options_has(o, "follow"))
         return say_submitted(o, json);
-    return remote_follow(TAKE(c), o, json_text(json, "run"), json_number(json, "number"),
-                         false);
+    return remote_follow(TAKE(c), o, json_text(json, "run"),
+                         json_number(json, "number"), false);
 }
 
 const struct command command_submit = {
@@ -65,9 +65,10 @@ const struct command command_submit = {
         "\n"
         "Parameters are options of the flow's own names, as in mesh run.",
     .options = submit_options,
-    .examples = "mesh submit train.mf --alpha 0.3\n"
-                "mesh submit train.mf --follow\n"
-                "mesh submit train.mf --json       # {\"run\": ..., \"number\": 42, ...}",
+    .examples =
+        "mesh submit train.mf --alpha 0.3\n"
+        "mesh submit train.mf --follow\n"
+        "mesh submit train.mf --json       # {\"run\": ..., \"number\": 42, ...}",
     .exits = EXITS_RUN | EXITS_FLOW | EXITS_NODE,
     .operands_min = 1,
     .operands_max = 1,

@@ -40,7 +40,8 @@ static size_t sgr_length(const char *text, size_t len)
     return i < len && text[i] == 'm' ? i + 1 : 0;
 }
 
-/* The length of the character at the front that is not ASCII; 0: it must not be shown. */
+/* The length of the character at the front that is not ASCII; 0: it must not be shown.
+ */
 static size_t wide_length(const uint8_t *text, size_t len)
 {
     size_t n = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
@@ -74,8 +75,9 @@ bool terminal_escape(const char *text, size_t len, struct buffer *out)
     while (i < len) {
         size_t from = i;
 
-        while (i < len && (((uint8_t)text[i] >= 0x20 && (uint8_t)text[i] < 0x7f)
-                           || text[i] == '\t'))
+        while (i < len
+               && (((uint8_t)text[i] >= 0x20 && (uint8_t)text[i] < 0x7f)
+                   || text[i] == '\t'))
             i++;
         if (i > from)
             buffer_append(out, text + from, i - from);

@@ -156,7 +156,8 @@ static int put_manifest(struct upload *u, struct digest *ret_id)
     if (r < 0)
         return cli_failed(r, NULL);
     r = client_request(u->client,
-                       &(struct request){ .method = "PUT", .path = "/v1/trees",
+                       &(struct request){ .method = "PUT",
+                                          .path = "/v1/trees",
                                           .body = manifest.data,
                                           .body_len = manifest.len },
                        &a, &error);
@@ -198,8 +199,8 @@ static json_t *parameters_json(const struct flow_file *file)
     json_t *list = json_array();
 
     for (size_t i = 0; i < file->n_parameters; i++) {
-        json_t *pair = json_pack("{s:s, s:s}", "name", file->parameters[i].name, "value",
-                                 file->parameters[i].value);
+        json_t *pair = json_pack("{s:s, s:s}", "name", file->parameters[i].name,
+                                 "value", file->parameters[i].value);
 
         if (!pair) {
             cli_say("the value of --%s is no UTF-8", file->parameters[i].name);
@@ -220,9 +221,9 @@ static json_t *order_json(const struct order *order)
     if (!parameters)
         return NULL;
     digest_text(&order->package, package);
-    json = json_pack("{s:s%, s:s, s:s, s:o, s:b}", "flow", file->text, file->len, "path",
-                     file->full_path, "package", package, "parameters", parameters,
-                     "clamp", order->clamp);
+    json = json_pack("{s:s%, s:s, s:s, s:o, s:b}", "flow", file->text, file->len,
+                     "path", file->full_path, "package", package, "parameters",
+                     parameters, "clamp", order->clamp);
     if (!json) {
         cli_say("the flow file or its path is no UTF-8");
         return NULL;
@@ -278,8 +279,10 @@ static int post(struct client *c, const struct order *order, const char *text,
     CLEANUP(json_decrefp) json_t *json = NULL;
     struct error error = { .text = "" };
     int r = client_request(c,
-                           &(struct request){ .method = "POST", .path = "/v1/runs",
-                                              .body = text, .body_len = strlen(text),
+                           &(struct request){ .method = "POST",
+                                              .path = "/v1/runs",
+                                              .body = text,
+                                              .body_len = strlen(text),
                                               .content_type = "application/json" },
                            &a, &error);
 

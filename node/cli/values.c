@@ -56,7 +56,7 @@ static int read_value(const char *path, bool is_whole, char **ret_text,
 }
 
 int flow_file_value(const struct parameter *p, const char *given, char **ret_text,
-                 struct error *ret_error)
+                    struct error *ret_error)
 {
     bool is_file = p->type == PARAMETER_FILE;
 
@@ -65,8 +65,9 @@ int flow_file_value(const struct parameter *p, const char *given, char **ret_tex
     if (is_file)
         return read_value(given, true, ret_text, ret_error);
     if (p->is_secret)
-        return fail(ret_error, -EACCES, "parameter '%s' is secret: others can read a "
-                                        "command line; give it as --%s @FILE or --%s -",
+        return fail(ret_error, -EACCES,
+                    "parameter '%s' is secret: others can read a "
+                    "command line; give it as --%s @FILE or --%s -",
                     p->name, p->name, p->name);
     *ret_text = strdup(given + (given[0] == '@' && given[1] == '@'));
     return *ret_text ? 0 : -ENOMEM;
@@ -175,9 +176,9 @@ int flow_file_parameters(struct flow_file *s, const struct options *o)
 static const char *type_name(enum parameter_type type)
 {
     static const char *const names[] = {
-        [PARAMETER_STRING] = "TEXT", [PARAMETER_INT] = "INT",
-        [PARAMETER_FLOAT] = "NUMBER", [PARAMETER_BOOL] = "true|false",
-        [PARAMETER_JSON] = "JSON", [PARAMETER_FILE] = "FILE",
+        [PARAMETER_STRING] = "TEXT",   [PARAMETER_INT] = "INT",
+        [PARAMETER_FLOAT] = "NUMBER",  [PARAMETER_BOOL] = "true|false",
+        [PARAMETER_JSON] = "JSON",     [PARAMETER_FILE] = "FILE",
         [PARAMETER_DATETIME] = "TIME",
     };
 

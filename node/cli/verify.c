@@ -56,9 +56,10 @@ const struct command command_verify = {
     .name = "verify",
     .synopsis = "RUN",
     .summary = "check that what a run kept is whole",
-    .about = "Reads every byte that RUN kept (artifacts, logs, code) and compares it with\n"
-             "its name, which is the hash of the content. Whatever is damaged is listed;\n"
-             "the exit code is 1 then.",
+    .about =
+        "Reads every byte that RUN kept (artifacts, logs, code) and compares it with\n"
+        "its name, which is the hash of the content. Whatever is damaged is listed;\n"
+        "the exit code is 1 then.",
     .options = verify_options,
     .examples = "mesh verify 42",
     .exits = EXITS_REFUSED | EXITS_NAMES | EXITS_NODE,
