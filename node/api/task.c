@@ -7,6 +7,7 @@
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "node/api/content.h"
@@ -15,11 +16,13 @@
 #include "node/api/number.h"
 #include "node/api/source.h"
 #include "node/items.h"
+#include "store/digest.h"
 
 enum {
     NAME_BYTES_MAX = 255,
     TYPE_BYTES_MAX = 64,
     VALUE_BYTES_MAX = 64 << 10, /* of JSON shown in GET /v1/task/inputs */
+    OWN_BYTES_MAX = 64 << 20,   /* of a file that is not kept yet */
 };
 
 /* A name becomes a file's name in $MESH_OUT. */
@@ -37,6 +40,53 @@ static bool check_name(struct request *r, const char *name)
 
 /* ---- GET /v1/task/artifacts/NAME ---- */
 
+/* What the task itself put a moment ago: a file in $MESH_OUT, kept when it exits 0. */
+static int find_own(const struct request *r, const char *name, struct artifact *ret,
+                    struct task_id *ret_maker)
+{
+    int dir = open(r->attempt.out_dir, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
+    CLEANUP(buffer_release) struct buffer data = { .bytes_max = OWN_BYTES_MAX };
+    struct stat st;
+    int fd = dir < 0 || strchr(name, '/')
+               ? -1
+               : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    ssize_t n = -1;
+    char *at;
+
+    if (dir >= 0)
+        close(dir);
+    if (fd < 0)
+        return -ENOENT;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)
+        && (at = buffer_reserve(&data, (size_t)st.st_size)))
+        n = read(fd, at, (size_t)st.st_size);
+    close(fd);
+    if (n < 0)
+        return -EIO;
+    *ret_maker = r->attempt.task;
+    *ret = (struct artifact){ .name = strdup(name), .type = strdup("bytes"),
+                              .encoding = ENCODING_BYTES, .size = (uint64_t)n,
+                              .id = digest_memory(data.data, (size_t)n),
+                              .inline_data = (uint8_t *)TAKE(data.data) };
+    return ret->name && ret->type ? 0 : -ENOMEM;
+}
+
+/* The one step whose tasks this join closes. */
+static uint32_t closed_step(const struct request *r)
+{
+    uint32_t self = r->attempt.task.step, found = FLOW_NONE;
+    const struct step *s = &r->flow->steps[self];
+
+    for (uint32_t i = 0; i < s->n_before; i++) {
+        if (flow_edge_kind(r->flow, s->before[i], self) != EDGE_CLOSE)
+            continue;
+        if (found != FLOW_NONE)
+            return FLOW_NONE;
+        found = s->before[i];
+    }
+    return found;
+}
+
 static int find(struct request *r, const uint64_t *index, struct artifact *ret,
                 struct task_id *ret_maker)
 {
@@ -45,9 +95,14 @@ static int find(struct request *r, const uint64_t *index, struct artifact *ret,
     const struct task_id *task = &r->attempt.task;
     uint32_t step;
 
-    if (!from)
-        return artifacts_find(a, r->flow, &r->run, task, name, false, ret, ret_maker);
-    step = flow_find_step(r->flow, from);
+    if (!from && !index) {
+        int error = find_own(r, name, ret, ret_maker);
+
+        return error != -ENOENT ? error
+                                : artifacts_find(a, r->flow, &r->run, task, name, false,
+                                                 ret, ret_maker);
+    }
+    step = from ? flow_find_step(r->flow, from) : closed_step(r);
     if (step == FLOW_NONE)
         return -EINVAL;
     return artifacts_find_from(a, r->flow, &r->run, task, step, index, name, ret,
@@ -66,8 +121,9 @@ int task_artifact_get_work(struct request *r)
 
     if (!request_number(r, "index", 0, UINT64_MAX, &index))
         return 0;
-    if (index_text && !from)
-        return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'index' needs 'from'");
+    if (index_text && !from && closed_step(r) == FLOW_NONE)
+        return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL,
+                           "'index' needs 'from' where not one step is joined");
     error = find(r, index_text ? &index : NULL, &a, &maker);
     if (error == -EINVAL)
         return reply_error(r, MHD_HTTP_NOT_FOUND,
