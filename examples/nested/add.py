@@ -4,20 +4,20 @@
 import json
 import os
 import subprocess
+from typing import Any, Dict
 
 
-def lines(index: int) -> int:
-    command = ["mesh", "artifact", "get", "lines", "--index", str(index)]
-    return int(subprocess.check_output(command))
+def lines(made: Dict[str, Any]) -> int:
+    command = ["mesh", "artifact", "get", "lines", "--from", made["step"]]
+    return int(subprocess.check_output(command + ["--index", str(made["index"])]))
 
 
 def main() -> None:
     inputs = subprocess.check_output(["mesh", "inputs"]).splitlines()
-    indexes = [json.loads(line)["index"] for line in inputs]
-    total = sum(lines(index) for index in indexes)
+    total = sum(lines(json.loads(line)) for line in inputs)
     with open(os.path.join(os.environ["MESH_OUT"], "lines"), "w", encoding="ascii") as out:
         print(total, file=out)
-    print(f"{len(indexes)} inputs, {total} lines")
+    print(f"{len(inputs)} inputs, {total} lines")
 
 
 if __name__ == "__main__":

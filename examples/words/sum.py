@@ -13,7 +13,8 @@ def counts_of(line: bytes) -> Counter[str]:
     artifact = made["artifacts"]["counts"]
     if "value" in artifact:  # short JSON comes along
         return collections.Counter(artifact["value"])
-    command = ["mesh", "artifact", "get", "counts", "--index", str(made["index"])]
+    command = ["mesh", "artifact", "get", "counts", "--from", made["step"]]
+    command += ["--index", str(made["index"])]
     return collections.Counter(json.loads(subprocess.check_output(command)))
 
 

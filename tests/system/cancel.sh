@@ -7,9 +7,11 @@ export MESH_GRACE=2
 cat >wait.mf <<'FLOW'
 mesh: 1
 flow: Wait
+parameters:
+  mark: {type: string, default: /dev/null}
 steps:
   start:
-    run: 'trap "echo tidied up; exit 9" TERM; echo waiting; while :; do sleep 0.05; done'
+    run: 'trap "echo tidied up; exit 9" TERM; echo waiting; echo waits >"$MESH_PARAM_MARK"; while :; do sleep 0.05; done'
     next: end
   end:
     run: 'true'
@@ -17,9 +19,11 @@ FLOW
 cat >deaf.mf <<'FLOW'
 mesh: 1
 flow: Deaf
+parameters:
+  mark: {type: string, default: /dev/null}
 steps:
   start:
-    run: 'trap "" TERM INT; setsid sh -c "trap \"\" TERM; while :; do sleep 1; done" & echo waiting; while :; do sleep 1; done'
+    run: 'trap "" TERM INT; setsid sh -c "trap \"\" TERM; while :; do sleep 1; done" & echo waiting; echo waits >"$MESH_PARAM_MARK"; while :; do sleep 1; done'
     next: end
   end:
     run: 'true'
@@ -46,13 +50,9 @@ is "$(mine)" '' 'and takes the deaf along'
 export MESH_GRACE=1
 
 node n
-run 0 'submit' "$MESH" submit wait.mf --json
+run 0 'submit' "$MESH" submit wait.mf --mark "$work/mark" --json
 number=$(sed -n 's/.*"number": *\([0-9]*\).*/\1/p' "$out" | head -n 1)
-waits()
-{
-    "$MESH" logs "$number/start" 2>/dev/null | grep -q waiting
-}
-wait_for 'the submitted run waits' waits
+wait_for 'the submitted run waits' test -s mark
 run 0 'cancel from afar' "$MESH" cancel "$number"
 has_ended()
 {
@@ -64,9 +64,9 @@ like "$out" '"outcome": *"cancelled"' 'how'
 run 1 'an ended run cannot be cancelled' "$MESH" cancel "$number"
 run 3 'nor one that is not there' "$MESH" cancel 4711
 
-run 0 'submit a deaf one' "$MESH" submit deaf.mf --json
+run 0 'submit a deaf one' "$MESH" submit deaf.mf --mark "$work/mark2" --json
 number=$(sed -n 's/.*"number": *\([0-9]*\).*/\1/p' "$out" | head -n 1)
-wait_for 'it waits' waits
+wait_for 'it waits' test -s mark2
 run 0 'cancel' "$MESH" cancel "$number"
 wait_for 'it is killed after the grace' has_ended "$number"
 kill "$pid"
@@ -78,7 +78,7 @@ node n2
 node_pid=$pid
 start follower "$MESH" submit wait.mf --follow
 wait_for 'a follower waits' grep -q 'waiting$' follower.out
-"$MESH" cancel "$(run_number follower.out)"
+ok 'it is cancelled' "$MESH" cancel "$(run_number follower.out)"
 ended "$pid" 130 'and ends with 130'
 stop "$node_pid"
 finish

@@ -69,7 +69,7 @@ flow NoRetry 'echo "attempt $MESH_ATTEMPT"; exit 202' 'retry: {times: 3, delay: 
 run 1 'exit code 202 is not retried' "$MESH" run NoRetry.mf
 unlike "$out" 'attempt 1$' 'not once'
 
-flow Caught 'exit 5' 'catch: problem'
+flow Caught 'exit 5' 'catch: {var: problem}'
 sed -i 's/echo reached the end/mesh artifact get problem/' Caught.mf
 run 0 'a caught failure does not fail the run' "$MESH" run Caught.mf
 like "$out" '"exit": *5' 'and is an artifact'

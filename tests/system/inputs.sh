@@ -62,7 +62,7 @@ steps:
       mesh inputs >all
       sed 's/.*"index": *\([0-9]*\).*/\1/' all | tr '\n' ' '; echo
       sed 's/.*"value": *\([0-9]*\).*/\1/' all | tr '\n' ' '; echo
-      echo "seventh $(mesh artifact get n --index 7)"
+      echo "seventh $(mesh artifact get n --from work --index 7)"
     next: end
   end: {run: 'true'}
 FLOW
