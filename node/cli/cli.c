@@ -160,7 +160,11 @@ static int check_operands(const struct command *c, const struct options *o)
     } else {
         return 0;
     }
-    cli_hint("mesh %s %s", c->name, c->synopsis ? c->synopsis : "");
+    for (const char *line = c->synopsis ? c->synopsis : ""; line;) {
+        cli_hint("mesh %s %.*s", c->name, (int)strcspn(line, "\n"), line);
+        line = strchr(line, '\n');
+        line += line != NULL;
+    }
     cli_hint("all about it: mesh %s --help", c->name);
     return -EINVAL;
 }

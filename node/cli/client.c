@@ -406,8 +406,11 @@ int client_refused(const struct answer *a)
         cli_say("%s", sentence);
     else
         cli_say("the node refused with status %d", a->status);
-    if (*hint)
+    /* Some hints name requests, for programs. */
+    if (*hint && !strstr(hint, "/v1/"))
         cli_hint("%s", hint);
+    else if (a->status == 404)
+        cli_hint("what there is: mesh runs, mesh status RUN, mesh artifact list RUN");
     return a->status == 404                       ? CLI_NOT_FOUND
            : a->status == 422 || a->status == 413 ? CLI_USAGE
            : a->status == 400                     ? CLI_USAGE

@@ -115,25 +115,6 @@ static int say_unknown(const struct flow_file *s, const struct options *o,
     return CLI_USAGE;
 }
 
-/* The default of a file parameter is a path beside the flow; what a run is given is the
- * content. */
-static int add_default_file(struct flow_file *s, const struct parameter *p,
-                            struct error *ret_error)
-{
-    CLEANUP(freep) char *path = NULL;
-    char *value = NULL;
-    int r;
-
-    if (asprintf(&path, "%s/%s", p->default_text[0] == '/' ? "" : s->dir,
-                 p->default_text)
-        < 0) {
-        path = NULL;
-        return -ENOMEM;
-    }
-    r = read_value(path, true, &value, ret_error);
-    return r < 0 ? r : flow_file_add_parameter(s, p->name, value);
-}
-
 static bool is_given(const struct flow_file *s, const char *name)
 {
     for (size_t i = 0; i < s->n_parameters; i++)
@@ -158,12 +139,6 @@ int flow_file_parameters(struct flow_file *s, const struct options *o)
         r = flow_file_value(p, o->parameters[i].value, &value, &error);
         if (r == 0)
             r = flow_file_add_parameter(s, p->name, value);
-    }
-    for (size_t i = 0; r == 0 && i < s->flow->n_parameters; i++) {
-        const struct parameter *p = &s->flow->parameters[i];
-
-        if (p->type == PARAMETER_FILE && p->default_text && !is_given(s, p->name))
-            r = add_default_file(s, p, &error);
     }
     if (r == 0)
         return 0;
