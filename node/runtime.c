@@ -496,9 +496,22 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
 
 static void close_handle(uv_handle_t *handle, void *arg)
 {
-    (void)arg;
-    if (!uv_is_closing(handle))
+    const struct runtime *rt = arg;
+
+    if (!uv_is_closing(handle) && handle != (const uv_handle_t *)&rt->durable_async)
         uv_close(handle, NULL);
+}
+
+/* The writer's thread wakes the loop up to its end: its handle goes last. */
+static void close_loop(struct runtime *rt)
+{
+    if (!rt->has_loop)
+        return;
+    if (rt->durable_async.data) {
+        uv_close((uv_handle_t *)&rt->durable_async, NULL);
+        uv_run(&rt->loop, UV_RUN_DEFAULT);
+    }
+    uv_loop_close(&rt->loop);
 }
 
 void runtime_close(struct runtime *rt)
@@ -510,12 +523,14 @@ void runtime_close(struct runtime *rt)
     runtime_sockets_close(rt);
     runtime_tasks_kill(rt);
     if (rt->has_loop) {
-        uv_walk(&rt->loop, close_handle, NULL);
+        uv_walk(&rt->loop, close_handle, rt);
+        if (rt->durable_async.data)
+            uv_unref((uv_handle_t *)&rt->durable_async);
         uv_run(&rt->loop, UV_RUN_DEFAULT);
-        uv_loop_close(&rt->loop);
     }
     runtime_tasks_close(rt);
     runtime_store_close(rt);
+    close_loop(rt);
     HASH_ITER(hh, rt->runs, c, next) {
         HASH_DELETE(hh, rt->runs, c);
         run_context_free(c);
