@@ -224,13 +224,16 @@ static void cancel_after_a_timeout(void **state)
     story_submit(s, "a timeout=100 retry=3\n");
     story_run_until(s, 200);
     story_cancel(s, 1);
+    story_run_until(s, 250);
+    story_cancel(s, 1);
     story_run(s);
     told(s, "[    0] start a/0#0 slot 0\n"
             "[  100] kill a/0#0 TERM, timeout\n"
             "[  200] cancel\n"
-            "[  400] kill a/0#0 KILL, timeout\n"
-            "[  400] a/0#0 failed, timeout\n"
-            "[  400] run cancelled: step 'a': timeout\n");
+            "[  250] cancel\n"
+            "[  250] kill a/0#0 KILL, timeout\n"
+            "[  250] a/0#0 failed, timeout\n"
+            "[  250] run cancelled: step 'a': timeout\n");
     story_free(s);
 }
 
