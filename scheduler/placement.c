@@ -100,6 +100,7 @@ static struct class *add_class(struct placement *p, const struct demand *demand)
     if (!c)
         return NULL;
     c->demand = *demand;
+    c->active = &p->active;
     c->fits_ever =
         !demand->unknown && demand_lacks(demand, &p->capacity) == DEMAND_ENTRIES;
     if (bitmap_init(&c->listed, LEVELS) < 0) {
@@ -153,13 +154,19 @@ static void unlist(struct queue *q)
     if (!c->lists[q->listed])
         bitmap_clear(&c->listed, (uint32_t)q->listed);
     q->listed = -1;
+    if (--c->n_listed == 0)
+        DL_DELETE(*c->active, c);
 }
 
 static void list(struct queue *q, int level)
 {
-    DL_APPEND(q->class->lists[level], q);
-    bitmap_set(&q->class->listed, (uint32_t)level);
+    struct class *c = q->class;
+
+    DL_APPEND(c->lists[level], q);
+    bitmap_set(&c->listed, (uint32_t)level);
     q->listed = level;
+    if (c->n_listed++ == 0)
+        DL_APPEND(*c->active, c);
 }
 
 void queue_release(struct placement *p, struct queue *q)
@@ -211,13 +218,15 @@ static bool is_better(const struct queue *a, const struct queue *b)
 struct queue *placement_pick(struct placement *p)
 {
     struct queue *best = NULL;
+    struct class *c;
 
-    for (struct class *c = p->classes; c; c = c->hh.next) {
-        uint32_t level;
+    DL_FOREACH(p->active, c)
+    {
+        uint32_t level = 0;
 
-        if (!bitmap_first(&c->listed, &level)
-            || (c->fits_ever && demand_lacks(&c->demand, &p->free) != DEMAND_ENTRIES))
+        if (c->fits_ever && demand_lacks(&c->demand, &p->free) != DEMAND_ENTRIES)
             continue;
+        bitmap_first(&c->listed, &level);
         if (is_better(c->lists[level], best))
             best = c->lists[level];
     }

@@ -3,7 +3,7 @@
  *
  * Steps with equal demands are a class. A queue holds the steps of one run and one
  * class that have ready tasks, best first; a class lists its queues by the priority of
- * their best step. So the next task is found by a look at each class that fits:
+ * their best step. So the next task is found by a look at each class that has some:
  *
  *     class {cpu 1}         level 55: queue of run 7, queue of run 9   level 59: ...
  *     class {cpu 1, gpu 1}  level 50: queue of run 7   ...
@@ -46,6 +46,9 @@ struct class
     struct queue *planned; /* of the run whose queues are being made */
     uint32_t n_planned;
     struct bitmap listed; /* levels whose list is not empty */
+    uint32_t n_listed;
+    struct class **active; /* placement's list of the classes that have queues listed */
+    struct class *prev, *next;
     struct queue *lists[LEVELS];
     UT_hash_handle hh;
 };
@@ -72,7 +75,8 @@ struct queue {
 struct placement {
     struct demand capacity, free;
     char *names[RESOURCES_CUSTOM_MAX]; /* of the custom entries; NULL: no such */
-    struct class *classes;
+    struct class *classes;             /* hash by demand */
+    struct class *active;              /* list */
     uint64_t clock, n_runs;
 };
 

@@ -368,11 +368,13 @@ static enum on_failure on_failure_of(const struct run *r)
 
 static int add_root(struct run *r)
 {
-    r->root = instance_new(r, 0, NULL, 0);
-    if (!r->root)
+    struct instance *root = instance_new(r, 0, NULL, 0);
+
+    if (!root || add_instance(r, root, NULL) < 0)
         return -ENOMEM;
-    r->root->width = 1;
-    return add_instance(r, r->root, NULL);
+    root->width = 1;
+    r->root = root;
+    return 0;
 }
 
 struct run *run_new(struct placement *placement, struct timers *timers,

@@ -559,6 +559,13 @@ void story_crash(struct story *s, bool is_told)
     tell_node(s, &(struct event){ .type = EVENT_RESTORE_END });
 }
 
+void story_forget(struct story *s, size_t n)
+{
+    assert(n <= s->n_written);
+    while (n--)
+        free(s->written[--s->n_written].value);
+}
+
 uint64_t story_hash_restored(struct story *s)
 {
     CLEANUP(outbox_release) struct outbox out = { .actions = NULL };

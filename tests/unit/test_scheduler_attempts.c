@@ -298,6 +298,32 @@ static void a_switch_is_tried_again_in_its_iteration(void **state)
     story_free(s);
 }
 
+static void each_iteration_has_its_own_tries(void **state)
+{
+    struct story *s = story_new(NULL);
+
+    (void)state;
+    story_task(s, "loop/0#0", "exit 1");
+    story_task(s, "loop/0#1", "choose again");
+    story_task(s, "loop/0~1#0", "exit 1");
+    story_task(s, "loop/0~1#1", "choose end");
+    story_submit(s, "loop switch=again,end max=5 retry=1\n"
+                    "end: loop\n");
+    story_run(s);
+    told(s, "[    0] start loop/0#0 slot 0\n"
+            "[   10] loop/0#0 failed, exit, again in 0 ms\n"
+            "[   10] start loop/0#1 slot 0\n"
+            "[   20] loop/0#1 done\n"
+            "[   20] start loop/0~1#0 slot 0\n"
+            "[   30] loop/0~1#0 failed, exit, again in 0 ms\n"
+            "[   30] start loop/0~1#1 slot 0\n"
+            "[   40] loop/0~1#1 done\n"
+            "[   40] start end/0#0 slot 0\n"
+            "[   50] end/0#0 done\n"
+            "[   50] run ok\n");
+    story_free(s);
+}
+
 static void losses_are_not_charged(void **state)
 {
     struct story *s = story_new(NULL);
@@ -389,6 +415,7 @@ int main(void)
         cmocka_unit_test(caught_switch_without_a_default_takes_no_way),
         cmocka_unit_test(a_loop_is_not_caught_for_ever),
         cmocka_unit_test(a_switch_is_tried_again_in_its_iteration),
+        cmocka_unit_test(each_iteration_has_its_own_tries),
         cmocka_unit_test(losses_are_not_charged),
         cmocka_unit_test(the_third_loss_fails),
         cmocka_unit_test(the_third_loss_may_be_retried),

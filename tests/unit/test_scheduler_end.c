@@ -214,6 +214,29 @@ static void cancel(void **state)
     story_free(s);
 }
 
+/* The signal that came first says why. */
+static void cancel_after_a_timeout(void **state)
+{
+    struct story *s = story_new(&(struct story_config){ .grace_us = TIME_MS(300) });
+
+    (void)state;
+    story_task(s, "a", "5000 stubborn");
+    story_submit(s, "a timeout=100 retry=3\n");
+    story_run_until(s, 200);
+    story_cancel(s, 1);
+    story_run_until(s, 250);
+    story_cancel(s, 1);
+    story_run(s);
+    told(s, "[    0] start a/0#0 slot 0\n"
+            "[  100] kill a/0#0 TERM, timeout\n"
+            "[  200] cancel\n"
+            "[  250] cancel\n"
+            "[  250] kill a/0#0 KILL, timeout\n"
+            "[  250] a/0#0 failed, timeout\n"
+            "[  250] run cancelled: step 'a': timeout\n");
+    story_free(s);
+}
+
 static void cancel_twice(void **state)
 {
     struct story *s = story_new(NULL);
@@ -346,6 +369,38 @@ static void run_timeout(void **state)
     story_free(s);
 }
 
+static void run_timeout_is_neither_retried_nor_caught(void **state)
+{
+    struct story *s = story_new(&(struct story_config){ .slots = 3 });
+    struct run_view view;
+
+    (void)state;
+    story_task(s, "", "5000");
+    story_task(s, "a", "5000 stubborn");
+    story_submit(s, "flow timeout=1000\n"
+                    "a\n"
+                    "b retry=1\n"
+                    "c catch\n");
+    story_run_until(s, 1100);
+    assert_true(node_run(story_node(s), story_run_id(s, 1), &view));
+    assert_int_equal(view.n_failed, 2);
+    assert_int_equal(view.state, RUN_STATE_STOPPING);
+    assert_true(view.is_failed);
+    story_run(s);
+    told(s, "[    0] start a/0#0 slot 0\n"
+            "[    0] start b/0#0 slot 1\n"
+            "[    0] start c/0#0 slot 2\n"
+            "[ 1000] kill a/0#0 TERM, timeout\n"
+            "[ 1000] kill b/0#0 TERM, timeout\n"
+            "[ 1000] kill c/0#0 TERM, timeout\n"
+            "[ 1005] b/0#0 failed, timeout\n"
+            "[ 1005] c/0#0 failed, timeout\n"
+            "[ 2000] kill a/0#0 KILL, timeout\n"
+            "[ 2000] a/0#0 failed, timeout\n"
+            "[ 2000] run failed: the run took longer than its timeout of 1 s\n");
+    story_free(s);
+}
+
 static void run_timeout_that_does_not_come(void **state)
 {
     struct story *s = story_new(NULL);
@@ -379,12 +434,14 @@ int main(void)
         cmocka_unit_test(error_hook),
         cmocka_unit_test(a_hook_that_fails_changes_nothing),
         cmocka_unit_test(cancel),
+        cmocka_unit_test(cancel_after_a_timeout),
         cmocka_unit_test(cancel_twice),
         cmocka_unit_test(cancel_while_nothing_runs),
         cmocka_unit_test(cancel_after_a_failure),
         cmocka_unit_test(cancel_of_a_hook),
         cmocka_unit_test(cancel_of_one_of_two),
         cmocka_unit_test(run_timeout),
+        cmocka_unit_test(run_timeout_is_neither_retried_nor_caught),
         cmocka_unit_test(run_timeout_that_does_not_come),
     };
 

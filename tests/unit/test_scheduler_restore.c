@@ -177,6 +177,34 @@ static void three_losses_fail(void **state)
     story_free(s);
 }
 
+/* What it started from was not durable: it starts anew, and is charged nothing. */
+static void lost_with_what_it_started_from(void **state)
+{
+    struct story *s = story_new(NULL);
+
+    (void)state;
+    story_task(s, "loop/0#", "choose again");
+    story_task(s, "loop/0~1", "choose end");
+    story_submit(s, "loop switch=again,end max=3\n"
+                    "end: loop\n");
+    story_run_until(s, 15);
+    story_forget(s, 1);
+    story_crash(s, true);
+    story_run(s);
+    told(s, "[    0] start loop/0#0 slot 0\n"
+            "[   10] loop/0#0 done\n"
+            "[   10] start loop/0~1#0 slot 0\n"
+            "[   15] crash\n"
+            "[   15] start loop/0#0 slot 0\n"
+            "[   25] loop/0#0 done\n"
+            "[   25] start loop/0~1#0 slot 0\n"
+            "[   35] loop/0~1#0 done\n"
+            "[   35] start end/0#0 slot 0\n"
+            "[   45] end/0#0 done\n"
+            "[   45] run ok\n");
+    story_free(s);
+}
+
 static void a_retry_is_due_at_once(void **state)
 {
     struct story *s = story_new(NULL);
@@ -358,6 +386,27 @@ static void adopted_tasks_beyond_the_width(void **state)
     story_free(s);
 }
 
+/* More are adopted than the split is wide, and one that it needs is not. */
+static void adopted_tasks_do_not_make_up_for_others(void **state)
+{
+    struct story *s = quiet_story(2);
+
+    (void)state;
+    story_submit_held(s, "split foreach=?\n"
+                         "fit: split\n"
+                         "join: fit join=split\n");
+    story_adopt(s, 1, "split/0", 2);
+    story_adopt(s, 1, "fit/0", UINT64_MAX);
+    story_adopt(s, 1, "fit/7", UINT64_MAX);
+    story_adopt(s, 1, "fit/8", UINT64_MAX);
+    story_release(s, 1);
+    story_run(s);
+    told(s, "[    0] start fit/1#0 slot 0\n"
+            "[   10] start join/0#0 slot 0\n"
+            "[   20] run ok\n");
+    story_free(s);
+}
+
 static void all_adopted(void **state)
 {
     struct story *s = quiet_story(2);
@@ -479,6 +528,7 @@ int main(void)
         cmocka_unit_test(same_end_after_every_crash),
         cmocka_unit_test(running_tasks_start_again),
         cmocka_unit_test(three_losses_fail),
+        cmocka_unit_test(lost_with_what_it_started_from),
         cmocka_unit_test(a_retry_is_due_at_once),
         cmocka_unit_test(a_lost_hook_is_charged),
         cmocka_unit_test(an_end_that_was_not_written),
@@ -486,6 +536,7 @@ int main(void)
         cmocka_unit_test(several_runs),
         cmocka_unit_test(adopted_tasks_do_not_run),
         cmocka_unit_test(adopted_tasks_beyond_the_width),
+        cmocka_unit_test(adopted_tasks_do_not_make_up_for_others),
         cmocka_unit_test(all_adopted),
         cmocka_unit_test(held_run_is_cancelled),
         cmocka_unit_test(many_are_adopted),
