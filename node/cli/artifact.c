@@ -9,6 +9,7 @@
 
 #include "node/cli/folder.h"
 #include "node/cli/words.h"
+#include "store/digest.h"
 
 enum { PUT_BYTES_MAX = 1 << 30 };
 
@@ -34,6 +35,7 @@ struct sink {
     char *temporary;
     FILE *file;
     struct buffer manifest;
+    struct digest_stream *digest; /* of what went to the file */
 };
 
 static bool is_folder(const struct sink *s)
@@ -64,6 +66,10 @@ static int sink_write(void *arg, const char *data, size_t len)
         return buffer_append(&s->manifest, data, len);
     if (!s->file)
         r = sink_open(s);
+    if (r == 0 && !s->digest && !(s->digest = digest_stream_new()))
+        r = -ENOMEM;
+    if (r == 0)
+        r = digest_stream_add(s->digest, data, len);
     if (r < 0)
         return r;
     return fwrite(data, 1, len, s->file) == len ? 0 : -EIO;
@@ -86,6 +92,20 @@ static int sink_end(struct sink *s, bool is_good)
         r = -errno;
     free(s->temporary);
     return r;
+}
+
+/* The node hands bytes out as they lie there; whoever wants them sees that they are what
+ * their name says. */
+static bool is_intact(struct sink *s)
+{
+    char text[DIGEST_TEXT_SIZE];
+    struct digest id;
+
+    if (is_folder(s) || !s->digest || !s->answer.artifact_id[0])
+        return true;
+    id = digest_stream_end(s->digest);
+    digest_text(&id, text);
+    return strcmp(text, s->answer.artifact_id) == 0;
 }
 
 static int get_folder(struct client *c, struct sink *s, bool is_task)
@@ -123,6 +143,10 @@ static int get(struct client *c, const char *path, const char *output, bool is_t
         r = CLI_NOT_FOUND;
     else if (s.answer.status >= 300)
         r = client_refused(&s.answer);
+    else if (!is_intact(&s))
+        r = (cli_say("the artifact is damaged: its bytes are not what its id says; see "
+                     "mesh verify"),
+             CLI_FAILED);
     else
         r = is_folder(&s) ? get_folder(c, &s, is_task) : CLI_OK;
     asked = is_folder(&s) ? 0 : sink_end(&s, r == CLI_OK);
@@ -131,6 +155,7 @@ static int get(struct client *c, const char *path, const char *output, bool is_t
                 strerror(-asked));
         r = CLI_FAILED;
     }
+    digest_stream_free(s.digest);
     answer_release(&s.answer);
     buffer_release(&s.manifest);
     return r;

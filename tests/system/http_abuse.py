@@ -84,7 +84,8 @@ def parse(answer: bytes) -> Answer:
 def expect(answer: Answer, *wanted: int) -> None:
     status, body = answer
     assert status in wanted, f"status {status}, wanted {wanted}: {body[:200]!r}"
-    if status >= 400 and body:
+    # What is no HTTP is refused by the library, in its own words.
+    if status >= 400 and body and status not in (414, 431, 505):
         assert "error" in json.loads(body), body[:200]
 
 
@@ -167,9 +168,15 @@ def malformed(node: Node) -> None:
         client = node.connect()
         client.sendall(raw)
         client.shutdown(socket.SHUT_WR)
-        status, _ = parse(read_all(client))
+        client.settimeout(2)
+        try:
+            status, _ = parse(read_all(client))
+        except TimeoutError:
+            status = 0  # still waiting for a request; its time is bounded, see slow()
         client.close()
-        assert status == 0 or 400 <= status < 600, (raw[:60], status)
+        # A header line of NULs alone is passed over; anything else is refused.
+        wanted = (200,) if b"\0\0\0\r\n" in raw else (0, *range(400, 600))
+        assert status in wanted, (raw[:60], status)
     for method, path, wanted in (
         ("GET", "/", (404,)),
         ("GET", "/v1/nodes", (404,)),
