@@ -59,7 +59,8 @@ bool digest_equal(const struct digest *a, const struct digest *b);
 
 /* Writes at most VARINT_SIZE_MAX bytes, returns how many. */
 size_t varint_encode(uint64_t value, uint8_t *ret_bytes);
-/* Returns the bytes read, or 0 if there are too few or they are not the shortest form. */
+/* Returns the bytes read, or 0 if there are too few or they are not the shortest form.
+ */
 size_t varint_decode(const uint8_t *bytes, size_t len, uint64_t *ret_value);
 
 size_t task_id_encode(const struct task_id *t, uint8_t ret_bytes[TASK_ID_SIZE_MAX]);

@@ -14,11 +14,11 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Defines fn##p, which takes the address of a pointer, as CLEANUP does. */
-#define CLEANUP_POINTER(type, fn)                                                      \
-    static inline void fn##p(type **p)                                                 \
-    {                                                                                  \
-        fn(*p);                                                                        \
-    }                                                                                  \
+#define CLEANUP_POINTER(type, fn)      \
+    static inline void fn##p(type **p) \
+    {                                  \
+        fn(*p);                        \
+    }                                  \
     struct mesh_swallow_semicolon
 
 static inline void freep(void *p)
@@ -27,11 +27,11 @@ static inline void freep(void *p)
 }
 
 /* The value of a pointer, which is NULL from now on. */
-#define TAKE(p)                                                                        \
-    ({                                                                                 \
-        __typeof__(p) taken_ = (p);                                                    \
-        (p) = NULL;                                                                    \
-        taken_;                                                                        \
+#define TAKE(p)                     \
+    ({                              \
+        __typeof__(p) taken_ = (p); \
+        (p) = NULL;                 \
+        taken_;                     \
     })
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

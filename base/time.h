@@ -10,5 +10,5 @@
 typedef uint64_t time_us;
 
 #define TIME_NEVER UINT64_MAX
-#define TIME_MS(n) ((time_us)(n) * 1000)
-#define TIME_S(n) ((time_us)(n) * 1000000)
+#define TIME_MS(n) ((time_us)(n)*1000)
+#define TIME_S(n) ((time_us)(n)*1000000)

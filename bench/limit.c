@@ -3,8 +3,8 @@
  * nothing else. The denominator of the ratios in docs/performance.md.
  *
  *     limit N W                  N x /bin/true
- *     limit N W PROCS DIR        each child joins the group by PROCS (an open file named
- *                                cgroup.procs) and writes a small file into DIR
+ *     limit N W PROCS DIR        each child joins the group by PROCS (an open file
+ * named cgroup.procs) and writes a small file into DIR
  *
  * Prints seconds. */
 #include <fcntl.h>

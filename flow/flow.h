@@ -96,9 +96,9 @@ enum retry_when { RETRY_ERROR = 1, RETRY_TIMEOUT = 2, RETRY_LOST = 4, RETRY_OOM 
 struct retry {
     uint32_t times;
     time_us delay_us;
-    double backoff;     /* the delay is multiplied by it for each further retry; >= 1 */
-    uint32_t when;      /* enum retry_when, or-ed */
-    int *exit_codes;    /* only these are retried; NULL: all but 202 */
+    double backoff;  /* the delay is multiplied by it for each further retry; >= 1 */
+    uint32_t when;   /* enum retry_when, or-ed */
+    int *exit_codes; /* only these are retried; NULL: all but 202 */
     size_t n_exit_codes;
     uint32_t lost_max; /* so many losses count as a failure */
 };
@@ -115,21 +115,21 @@ struct step {
     enum shell shell;
     char *workdir; /* relative to the package; NULL: its top */
 
-    uint32_t scope;           /* the scope its tasks live in */
-    uint32_t *before;         /* steps it waits for, ascending */
-    uint32_t *after;          /* steps that wait for it, as written */
+    uint32_t scope;   /* the scope its tasks live in */
+    uint32_t *before; /* steps it waits for, ascending */
+    uint32_t *after;  /* steps that wait for it, as written */
     uint32_t n_before, n_after;
     struct foreach foreach;
-    uint32_t joins;           /* the step whose split it closes, or FLOW_NONE */
-    uint32_t closes;          /* the scope it closes, or FLOW_NONE (a static branch) */
+    uint32_t joins;  /* the step whose split it closes, or FLOW_NONE */
+    uint32_t closes; /* the scope it closes, or FLOW_NONE (a static branch) */
     bool has_merge;
     char **merge_include, **merge_exclude; /* NULL-terminated, or NULL */
 
-    char *switch_by;          /* artifact that names the case; NULL: not a switch */
+    char *switch_by; /* artifact that names the case; NULL: not a switch */
     struct switch_case *cases;
     uint32_t n_cases;
-    uint32_t switch_default;  /* FLOW_NONE: no matching case fails the task */
-    uint32_t iterations_max;  /* of a switch that returns to itself */
+    uint32_t switch_default; /* FLOW_NONE: no matching case fails the task */
+    uint32_t iterations_max; /* of a switch that returns to itself */
 
     struct step_input *inputs;
     size_t n_inputs;
@@ -190,8 +190,8 @@ struct flow {
     struct step *steps; /* as written; then the hooks */
     uint32_t n_steps;   /* without the hooks */
     uint32_t n_all_steps;
-    uint32_t start, end;              /* FLOW_NONE when there are several */
-    uint32_t on_success, on_error;    /* hooks, or FLOW_NONE */
+    uint32_t start, end;           /* FLOW_NONE when there are several */
+    uint32_t on_success, on_error; /* hooks, or FLOW_NONE */
     struct scope *scopes;
     uint32_t n_scopes;
 

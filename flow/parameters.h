@@ -14,8 +14,10 @@ int parameters_resolve(const struct flow *f, const struct pair *given, size_t n_
 void parameters_free(const struct flow *f, char **values);
 
 /* Replace ${{ params.x }} in a text of a list `run` or of `environment`. A parameter
- * without a value is "". The checker made sure that names exist. NULL without memory. */
-char *parameters_substitute(const struct flow *f, char *const *values, const char *text);
+ * without a value is "". The checker made sure that names exist. NULL without memory.
+ */
+char *parameters_substitute(const struct flow *f, char *const *values,
+                            const char *text);
 
 /* MESH_PARAM_<NAME>: the upper-case name, as a variable. Appends to out. */
 int parameter_variable(const char *name, struct buffer *out);

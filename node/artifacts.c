@@ -30,7 +30,8 @@ int artifact_copy(const struct artifact *a, struct artifact *ret)
         if (copy.inline_data)
             memcpy(copy.inline_data, a->inline_data, a->size);
     }
-    if (!copy.name || (a->type && !copy.type) || (a->inline_data && !copy.inline_data)) {
+    if (!copy.name || (a->type && !copy.type)
+        || (a->inline_data && !copy.inline_data)) {
         artifact_release(&copy);
         return -ENOMEM;
     }
@@ -418,8 +419,8 @@ int artifacts_inputs(const struct artifacts *a, const struct flow *flow,
 
     for (uint32_t i = 0; r == 0 && i < s->n_before; i++)
         r = flow_edge_kind(flow, s->before[i], task->step) == EDGE_CLOSE
-              ? collect_split(a, run, task, s->before[i], &c)
-              : collect_one(a, flow, run, task, s->before[i], &c);
+                ? collect_split(a, run, task, s->before[i], &c)
+                : collect_one(a, flow, run, task, s->before[i], &c);
     for (size_t i = 0; r == 0 && i < c.n; i++)
         r = each(arg, &c.all[i]);
     return r;

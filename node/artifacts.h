@@ -37,7 +37,8 @@ int artifacts_find(const struct artifacts *a, const struct flow *flow,
                    const char *name, bool own, struct artifact *ret,
                    struct task_id *ret_maker);
 /* The same, of another step as this task sees it: one of its ancestors, or a
- * predecessor at a join (then index picks the split). -EINVAL: not visible from here. */
+ * predecessor at a join (then index picks the split). -EINVAL: not visible from here.
+ */
 int artifacts_find_from(const struct artifacts *a, const struct flow *flow,
                         const struct run_id *run, const struct task_id *task,
                         uint32_t from_step, const uint64_t *index, const char *name,

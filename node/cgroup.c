@@ -88,8 +88,9 @@ static bool find_mount(const char *mountinfo, const char *controller, struct mou
             || sscanf(text, "%*s %*s %*s %511s %511s", ret->root, ret->point) != 2
             || sscanf(behind, " - %31s %*s %511s", type, options) != 2)
             continue;
-        if (controller ? strcmp(type, "cgroup") == 0 && has_word(options, controller, ",")
-                       : strcmp(type, "cgroup2") == 0)
+        if (controller
+                ? strcmp(type, "cgroup") == 0 && has_word(options, controller, ",")
+                : strcmp(type, "cgroup2") == 0)
             return true;
     }
     return false;
@@ -351,7 +352,7 @@ bool cgroup_slot_limit(const struct cgroups *c, struct cgroup_slot *s,
 
         snprintf(text, sizeof(text), "%" PRIu64, memory_max);
         ok = s->v2_path
-          && write_file(s->v2_path, "memory.max", memory_max ? text : "max");
+             && write_file(s->v2_path, "memory.max", memory_max ? text : "max");
     } else {
         ok = open_v1(c, s) && write_limit(s->v1_limit, memory_max, "-1");
     }

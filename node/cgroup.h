@@ -5,9 +5,8 @@
  * that left the task's session. Memory is limited by v2 where its controller was
  * delegated to us, else by a v1 memory group, else by RLIMIT_AS. What cannot be had is
  * left out; cgroups_describe() says what there is. Joining a v2 group costs 5 us, a v1
- * group 43: so v1 only for tasks that ask for a limit. Groups are made with the slot and
- * used again.
- * https://docs.kernel.org/admin-guide/cgroup-v2.html */
+ * group 43: so v1 only for tasks that ask for a limit. Groups are made with the slot
+ * and used again. https://docs.kernel.org/admin-guide/cgroup-v2.html */
 #pragma once
 
 #include <stdbool.h>
@@ -31,8 +30,8 @@ struct cgroup_slot {
     uint64_t oom_kills;  /* seen so far */
 };
 
-#define CGROUP_SLOT_NONE                                                               \
-    ((struct cgroup_slot){                                                             \
+#define CGROUP_SLOT_NONE   \
+    ((struct cgroup_slot){ \
         .v2_dir = -1, .v2_events = -1, .v1_procs = -1, .v1_limit = -1, .v1_oom = -1 })
 
 /* Makes the node's folder in each hierarchy that allows it. `name` is unique for the
@@ -51,11 +50,12 @@ bool cgroup_slot_limit(const struct cgroups *c, struct cgroup_slot *s,
 /* Whether any process of the slot lives; false too where there is no v2 group. */
 bool cgroup_slot_is_populated(const struct cgroup_slot *s);
 void cgroup_slot_kill(struct cgroup_slot *s);
-/* Gives the slot a new group if the old one was killed: Linux 6.18 compares the kills of
- * a new process's group with those of its parent's, so whatever is born into a group
+/* Gives the slot a new group if the old one was killed: Linux 6.18 compares the kills
+ * of a new process's group with those of its parent's, so whatever is born into a group
  * that was ever killed dies at once. The old one must be empty. */
 void cgroup_slot_renew(const struct cgroups *c, struct cgroup_slot *s);
-/* Whether the kernel killed a process of the slot for its memory since the last call. */
+/* Whether the kernel killed a process of the slot for its memory since the last call.
+ */
 bool cgroup_slot_had_oom(struct cgroup_slot *s);
 
 /* Where our own group lies, by the texts of /proc/self/mountinfo and /proc/self/cgroup;

@@ -55,7 +55,8 @@ static int lay_out_tree(const struct artifacts *a, const struct artifact *artifa
 /* The folders between in_path and the file, for an `as` with slashes. */
 static int make_parents(char *path, size_t from)
 {
-    for (char *slash = strchr(path + from, '/'); slash; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(path + from, '/'); slash;
+         slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0700) < 0 && errno != EEXIST) {
             *slash = '/';

@@ -109,12 +109,12 @@ static int set_path(struct run_context *c, const char *program_dir)
                       path && *path ? path : default_path, program_dir);
 }
 
-static int set_pairs(const struct run_context *c, const struct pair *pairs, size_t n_pairs,
-                     char ***env, size_t *n)
+static int set_pairs(const struct run_context *c, const struct pair *pairs,
+                     size_t n_pairs, char ***env, size_t *n)
 {
     for (size_t i = 0; i < n_pairs; i++) {
-        CLEANUP(freep) char *value =
-            parameters_substitute(c->flow, c->values, pairs[i].value);
+        CLEANUP(freep)
+        char *value = parameters_substitute(c->flow, c->values, pairs[i].value);
         int r = value ? set_printf(env, n, "%s=%s", pairs[i].name, value) : -ENOMEM;
 
         if (r < 0)
@@ -133,7 +133,8 @@ static int set_parameters(struct run_context *c)
             continue;
         r = parameter_variable(c->flow->parameters[i].name, &name);
         if (r == 0)
-            r = set_printf(&c->env, &c->n_env, "%s=%s", buffer_text(&name), c->values[i]);
+            r = set_printf(&c->env, &c->n_env, "%s=%s", buffer_text(&name),
+                           c->values[i]);
         if (r < 0)
             return r;
     }
@@ -147,7 +148,8 @@ static int make_environment(struct run_context *c, const struct launch_config *c
     if (r == 0)
         r = set_path(c, config->program_dir);
     if (r == 0)
-        r = set_pairs(c, c->flow->environment, c->flow->n_environment, &c->env, &c->n_env);
+        r = set_pairs(c, c->flow->environment, c->flow->n_environment, &c->env,
+                      &c->n_env);
     if (r == 0)
         r = set_parameters(c);
     if (r == 0)
@@ -181,7 +183,8 @@ int run_context_new(const struct launch_config *config, const struct run_record 
     c->values = take_values;
     run_id_text(&c->id, c->id_text);
     c->steps = calloc(flow->n_all_steps, sizeof(*c->steps));
-    if (!c->steps || asprintf(&c->code_path, "%s/code/%s", config->data_dir, c->id_text) < 0)
+    if (!c->steps
+        || asprintf(&c->code_path, "%s/code/%s", config->data_dir, c->id_text) < 0)
         r = -ENOMEM;
     else
         r = make_environment(c, config);
@@ -251,8 +254,8 @@ static char *find_program(const char *name, const struct step_launch *s)
 static int make_shell_argv(const struct step *step, char ***ret_argv)
 {
     const char *const sh[] = { "/bin/sh", "-euc", step->script, "sh" };
-    const char *const bash[] = { "/bin/bash", "-euo", "pipefail", "-c", step->script,
-                                 "bash" };
+    const char *const bash[] = { "/bin/bash", "-euo",       "pipefail",
+                                 "-c",        step->script, "bash" };
     bool is_bash = step->shell == SHELL_BASH;
 
     *ret_argv = copy_list((char *const *)(is_bash ? bash : sh),
@@ -307,8 +310,8 @@ static int prepare_step(struct run_context *c, const struct step *step,
                     step->workdir ? step->workdir : ".");
     s->path = find_program(s->argv[0], s);
     if (!s->path)
-        return fail(ret_error, -ENOENT, "cannot run '%s': no such program, or not executable",
-                    s->argv[0]);
+        return fail(ret_error, -ENOENT,
+                    "cannot run '%s': no such program, or not executable", s->argv[0]);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 /* One name over all branches. */
 struct candidate {
     struct artifact artifact; /* of the first branch that has it */
-    uint64_t last_branch; /* counted from 1; a branch sees a name once */
+    uint64_t last_branch;     /* counted from 1; a branch sees a name once */
     bool differs;
     UT_hash_handle hh;
 };
@@ -85,7 +85,8 @@ static int see_branch(void *arg, const struct attempt_record *last)
                 error = see_artifact(m, &r->outputs[i]);
         if (error < 0)
             break;
-        error = artifacts_attempt_before(m->artifacts, m->flow, m->run, &r->task, &before);
+        error =
+            artifacts_attempt_before(m->artifacts, m->flow, m->run, &r->task, &before);
         if (error < 0)
             break;
         attempt_record_release(&at);
@@ -114,7 +115,7 @@ static int check_differing(const struct merge *m, struct error *ret_error)
     CLEANUP(buffer_release) struct buffer names = BUFFER_INIT;
     struct candidate *c, *next;
 
-    HASH_ITER(hh, m->names, c, next)
+    HASH_ITER (hh, m->names, c, next)
         if (c->differs)
             buffer_printf(&names, "%s'%s'", names.len ? ", " : "", c->artifact.name);
     if (names.len == 0)
@@ -138,7 +139,7 @@ static int append(struct merge *m, struct attempt_record *attempt,
     if (!outputs)
         return -ENOMEM;
     attempt->outputs = outputs;
-    HASH_ITER(hh, m->names, c, next) {
+    HASH_ITER (hh, m->names, c, next) {
         c->artifact.is_inherited = true;
         outputs[attempt->n_outputs++] = c->artifact;
         c->artifact = (struct artifact){ .name = NULL };
@@ -150,7 +151,7 @@ static void forget(struct merge *m)
 {
     struct candidate *c, *next;
 
-    HASH_ITER(hh, m->names, c, next) {
+    HASH_ITER (hh, m->names, c, next) {
         HASH_DELETE(hh, m->names, c);
         artifact_release(&c->artifact);
         free(c);
@@ -161,7 +162,10 @@ int merge_branches(const struct artifacts *a, const struct flow *flow,
                    const struct run_id *run, const struct task_id *task,
                    struct attempt_record *attempt, struct error *ret_error)
 {
-    struct merge m = { .artifacts = a, .flow = flow, .run = run, .own = attempt,
+    struct merge m = { .artifacts = a,
+                       .flow = flow,
+                       .run = run,
+                       .own = attempt,
                        .step = &flow->steps[task->step] };
     int r = artifacts_inputs(a, flow, run, task, see_branch, &m);
 

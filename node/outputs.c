@@ -336,7 +336,8 @@ static int keep_out_folder(const struct outputs_job *job, struct kept *k,
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct artifact *)a)->name, ((const struct artifact *)b)->name);
+    return strcmp(((const struct artifact *)a)->name,
+                  ((const struct artifact *)b)->name);
 }
 
 int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,

@@ -66,8 +66,10 @@ void runtime_give_up(struct runtime *rt, int error, const char *what)
 {
     if (rt->result == 0) {
         rt->result = error;
-        fprintf(stderr, "mesh: %s: %s; what was running goes on when the node is "
-                        "started again\n", what, strerror(-error));
+        fprintf(stderr,
+                "mesh: %s: %s; what was running goes on when the node is "
+                "started again\n",
+                what, strerror(-error));
     }
     runtime_stop(rt);
 }
@@ -154,8 +156,9 @@ static void publish(struct runtime *rt, const struct action *a)
 {
     struct run_context *c = runtime_context(rt, &a->run);
     struct slot *slot = slot_of(rt, a);
-    struct feed_event e = { .wall = runtime_wall(), .run = a->run, .task = a->task,
-                            .attempt = a->attempt };
+    struct feed_event e = {
+        .wall = runtime_wall(), .run = a->run, .task = a->task, .attempt = a->attempt
+    };
 
     if (!c)
         return;
@@ -261,7 +264,8 @@ static void set_deadline(struct runtime *rt)
     }
     now = runtime_now(rt);
     uv_update_time(&rt->loop);
-    uv_timer_start(&rt->deadline, on_deadline, at > now ? (at - now + 999) / 1000 : 0, 0);
+    uv_timer_start(&rt->deadline, on_deadline, at > now ? (at - now + 999) / 1000 : 0,
+                   0);
 }
 
 void runtime_event(struct runtime *rt, const struct event *event)
@@ -394,7 +398,8 @@ static time_us grace(void)
 
 static int open_node(struct runtime *rt)
 {
-    struct node_config config = { .capacity = rt->capacity, .slots_max = rt->n_slots,
+    struct node_config config = { .capacity = rt->capacity,
+                                  .slots_max = rt->n_slots,
                                   .grace_us = grace(),
                                   .is_paused = rt->config.is_inspect };
 
@@ -456,8 +461,8 @@ static void allow_files(struct runtime *rt)
             ? (uint32_t)((raised.rlim_cur - FILES_BESIDE_SLOTS) / FILES_OF_A_SLOT)
             : 1;
     if (rt->config.slots_max)
-        runtime_log(rt, "slots.few", "n=%u: the limit of open files is %lu", rt->n_slots,
-                (unsigned long)raised.rlim_cur);
+        runtime_log(rt, "slots.few", "n=%u: the limit of open files is %lu",
+                    rt->n_slots, (unsigned long)raised.rlim_cur);
 }
 
 int runtime_open(const struct runtime_config *config, struct runtime **ret_runtime,
@@ -531,7 +536,7 @@ void runtime_close(struct runtime *rt)
     runtime_tasks_close(rt);
     runtime_store_close(rt);
     close_loop(rt);
-    HASH_ITER(hh, rt->runs, c, next) {
+    HASH_ITER (hh, rt->runs, c, next) {
         HASH_DELETE(hh, rt->runs, c);
         run_context_free(c);
     }

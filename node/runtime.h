@@ -18,13 +18,13 @@
 struct runtime;
 
 struct runtime_config {
-    const char *dir;    /* the data folder */
-    const char *socket; /* NULL: DIR/mesh.sock */
-    uint32_t slots_max; /* 0: a bound from the machine */
+    const char *dir;                  /* the data folder */
+    const char *socket;               /* NULL: DIR/mesh.sock */
+    uint32_t slots_max;               /* 0: a bound from the machine */
     uint64_t cpu_milli, memory_bytes; /* 0: the machine's */
     uint64_t quota_bytes;             /* of the store; 0: none */
-    bool is_inspect;     /* serve a store, run nothing, end when nobody asks */
-    bool is_quiet;       /* no log lines on stderr */
+    bool is_inspect; /* serve a store, run nothing, end when nobody asks */
+    bool is_quiet;   /* no log lines on stderr */
 };
 
 /* -EBUSY: another node holds the store, and *ret_pid says which. */
@@ -40,9 +40,9 @@ void runtime_stop(struct runtime *rt);
 struct submission {
     const char *flow_text;
     size_t flow_text_len;
-    struct flow *flow;             /* flow_read() of it, to save a second; or NULL */
-    const char *flow_path;         /* for messages */
-    const struct digest *package;  /* a tree kept before; NULL: an empty one */
+    struct flow *flow;            /* flow_read() of it, to save a second; or NULL */
+    const char *flow_path;        /* for messages */
+    const struct digest *package; /* a tree kept before; NULL: an empty one */
     const struct record_parameter *parameters; /* as given; checked here */
     size_t n_parameters;
     char *const *tags; /* NULL-terminated, or NULL */

@@ -61,7 +61,7 @@ struct runtime {
     struct slot **slots;      /* opened at first use */
     uint32_t n_slots;
     struct rlimit files_before; /* what tasks get; rlim_cur 0: we changed nothing */
-    int tasks_epoll; /* pidfds and pipes; one descriptor for libuv */
+    int tasks_epoll;            /* pidfds and pipes; one descriptor for libuv */
     uv_poll_t tasks_poll;
     bool is_polling;
     uint64_t n_exits; /* of tasks, so far */

@@ -31,10 +31,11 @@ static int listen_on(const char *path, int *ret_fd, struct error *ret_error)
     int fd, r;
 
     if (strlen(path) >= sizeof(address.sun_path))
-        return fail(ret_error, -ENAMETOOLONG,
-                    "the socket's path is longer than %zu bytes: %s; give --socket or a "
-                    "shorter --data",
-                    sizeof(address.sun_path) - 1, path);
+        return fail(
+            ret_error, -ENAMETOOLONG,
+            "the socket's path is longer than %zu bytes: %s; give --socket or a "
+            "shorter --data",
+            sizeof(address.sun_path) - 1, path);
     strcpy(address.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -174,9 +175,12 @@ int runtime_channel(struct runtime *rt, const char *token, struct channel_attemp
 
         if (!s || s->state != SLOT_RUNNING || !is_token(token, s->token))
             continue;
-        *ret = (struct channel_attempt){ .run = s->run->id, .task = s->task,
-                                         .attempt = s->attempt, .slot = i,
-                                         .flow = s->flow, .out_dir = s->out.path };
+        *ret = (struct channel_attempt){ .run = s->run->id,
+                                         .task = s->task,
+                                         .attempt = s->attempt,
+                                         .slot = i,
+                                         .flow = s->flow,
+                                         .out_dir = s->out.path };
         return 0;
     }
     return -EACCES;

@@ -12,7 +12,11 @@
 #include "flow/read.h"
 #include "node/runtime_internal.h"
 
-enum { WINDOW_MS = 10, QUEUE_BYTES_MAX = 64 << 20, UNFINISHED_KEY_SIZE = 1 + RUN_ID_SIZE };
+enum {
+    WINDOW_MS = 10,
+    QUEUE_BYTES_MAX = 64 << 20,
+    UNFINISHED_KEY_SIZE = 1 + RUN_ID_SIZE
+};
 
 static const char next_number_key[] = "next_number";
 
@@ -80,7 +84,8 @@ static void encode_number(uint64_t number, uint8_t ret_bytes[8])
         ret_bytes[i] = (uint8_t)(number >> (56 - 8 * i));
 }
 
-static void unfinished_key(const struct run_id *run, uint8_t ret_key[UNFINISHED_KEY_SIZE])
+static void unfinished_key(const struct run_id *run,
+                           uint8_t ret_key[UNFINISHED_KEY_SIZE])
 {
     ret_key[0] = 'u';
     memcpy(ret_key + 1, run->bytes, RUN_ID_SIZE);
@@ -103,9 +108,10 @@ static uint64_t persist_run(struct runtime *rt, const struct action *a,
     writes[2] = (struct store_write){ .table = STORE_RECORDS,
                                       .key = { unfinished, sizeof(unfinished) },
                                       .value = { "", 0 } };
-    writes[3] = (struct store_write){ .table = STORE_META,
-                                      .key = { next_number_key, sizeof(next_number_key) },
-                                      .value = { next, sizeof(next) } };
+    writes[3] =
+        (struct store_write){ .table = STORE_META,
+                              .key = { next_number_key, sizeof(next_number_key) },
+                              .value = { next, sizeof(next) } };
     return writer_put(rt->writer, writes, ARRAY_SIZE(writes), a->u.persist.is_urgent);
 }
 
@@ -129,7 +135,8 @@ void runtime_persist(struct runtime *rt, const struct action *a)
 {
     struct store_write record = { .table = STORE_RECORDS,
                                   .key = { a->u.persist.key, a->u.persist.key_len },
-                                  .value = { a->u.persist.value, a->u.persist.value_len } };
+                                  .value = { a->u.persist.value,
+                                             a->u.persist.value_len } };
     uint64_t ticket;
 
     switch (*(const char *)a->u.persist.key) {
@@ -151,8 +158,9 @@ void runtime_persist(struct runtime *rt, const struct action *a)
 static int read_next_number(struct runtime *rt)
 {
     CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
-    int r = writer_get(rt->writer, STORE_META,
-                       (struct span){ next_number_key, sizeof(next_number_key) }, &value);
+    int r =
+        writer_get(rt->writer, STORE_META,
+                   (struct span){ next_number_key, sizeof(next_number_key) }, &value);
 
     rt->next_number = 1;
     if (r == -ENOENT)
@@ -179,8 +187,8 @@ int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error
     rt->durable_async.data = rt;
     r = writer_start(rt->store, &config, &rt->writer);
     if (r == 0)
-        r = blobs_open(rt->dir, rt->store, rt->writer, rt->config.quota_bytes, &rt->blobs,
-                       ret_error);
+        r = blobs_open(rt->dir, rt->store, rt->writer, rt->config.quota_bytes,
+                       &rt->blobs, ret_error);
     if (r == 0)
         r = read_next_number(rt);
     rt->artifacts = (struct artifacts){ .writer = rt->writer, .blobs = rt->blobs };
@@ -249,7 +257,8 @@ static int value_of(struct runtime *rt, const struct flow *flow,
 int runtime_values(struct runtime *rt, const struct flow *flow,
                    const struct run_record *record, char ***ret_values)
 {
-    CLEANUP(freep) struct pair *pairs = calloc(record->n_parameters + 1, sizeof(*pairs));
+    CLEANUP(freep)
+    struct pair *pairs = calloc(record->n_parameters + 1, sizeof(*pairs));
     CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
     size_t n = 0;
     int r = pairs ? 0 : -ENOMEM;
@@ -274,7 +283,8 @@ static int restore_attempt(void *arg, struct span key, struct span value)
 
     if (r < 0)
         return r;
-    r = attempt_key_decode(key.data, key.len, &record.run, &record.task, &record.attempt);
+    r = attempt_key_decode(key.data, key.len, &record.run, &record.task,
+                           &record.attempt);
     if (r == 0)
         runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_ATTEMPT,
                                            .run = record.run,
@@ -306,8 +316,10 @@ static int restore_run(struct runtime *rt, const struct run_id *id)
         r = runtime_add_context(rt, &record, flow, values);
     if (r < 0)
         return r;
-    runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_RUN, .run = *id,
-                                       .u.submit = { .record = &record, .flow = flow } });
+    runtime_event(rt,
+                  &(struct event){ .type = EVENT_RESTORE_RUN,
+                                   .run = *id,
+                                   .u.submit = { .record = &record, .flow = flow } });
     return writer_scan(rt->writer, STORE_RECORDS,
                        (struct span){ attempts.bytes, attempts.len },
                        (struct span){ NULL, 0 }, restore_attempt, rt);
@@ -339,7 +351,8 @@ int runtime_restore(struct runtime *rt, struct error *ret_error)
     CLEANUP(freep) struct running_entry *before = NULL;
     uint32_t n_before = 0;
     struct run_list runs = { .ids = NULL };
-    int r = running_open(rt->dir, rt->n_slots, &rt->running, &before, &n_before, ret_error);
+    int r =
+        running_open(rt->dir, rt->n_slots, &rt->running, &before, &n_before, ret_error);
 
     if (r == 0)
         r = writer_scan(rt->writer, STORE_RECORDS, (struct span){ "u", 1 },
@@ -350,8 +363,8 @@ int runtime_restore(struct runtime *rt, struct error *ret_error)
 
         run_id_text(&runs.ids[i], text);
         if (error < 0)
-            runtime_log(rt, "run.unreadable", "run=%s error=%s: it stays as it is", text,
-                        strerror(-error));
+            runtime_log(rt, "run.unreadable", "run=%s error=%s: it stays as it is",
+                        text, strerror(-error));
     }
     free(runs.ids);
     if (r < 0)

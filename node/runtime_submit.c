@@ -114,7 +114,8 @@ int runtime_add_context(struct runtime *rt, const struct run_record *record,
 }
 
 /* The items of a foreach over files are the package's paths that match. */
-int runtime_fill_globs(struct runtime *rt, struct flow *flow, const struct digest *package)
+int runtime_fill_globs(struct runtime *rt, struct flow *flow,
+                       const struct digest *package)
 {
     CLEANUP(tree_release) struct tree t = { .entries = NULL };
     CLEANUP(freep) char **paths = NULL;
@@ -149,10 +150,10 @@ static void clamp_or_refuse(const struct runtime *rt, struct flow *flow, bool cl
         const struct resources *has = &rt->capacity;
 
         if (clamp && s->resources.cpu_milli > has->cpu_milli) {
-            diagnostics_add(d, SEVERITY_NOTE, s->line, s->column, 0, NULL,
-                            "step '%s' asks for %g cpus, this node has %g: it gets these",
-                            s->name, (double)s->resources.cpu_milli / 1000,
-                            (double)has->cpu_milli / 1000);
+            diagnostics_add(
+                d, SEVERITY_NOTE, s->line, s->column, 0, NULL,
+                "step '%s' asks for %g cpus, this node has %g: it gets these", s->name,
+                (double)s->resources.cpu_milli / 1000, (double)has->cpu_milli / 1000);
             s->resources.cpu_milli = has->cpu_milli;
         }
         if (clamp && s->resources.memory_bytes > has->memory_bytes) {
@@ -172,13 +173,12 @@ static void clamp_or_refuse(const struct runtime *rt, struct flow *flow, bool cl
             diagnostics_add(d, SEVERITY_ERROR, s->line, s->column, 0, NULL,
                             "step '%s' asks for the resource '%s', which this node has "
                             "not",
-                            s->name,
-                            flow->custom_names[s->resources.custom[k].name]);
+                            s->name, flow->custom_names[s->resources.custom[k].name]);
     }
 }
 
-static int keep_parameter(struct runtime *rt, const struct parameter *p, const char *value,
-                          struct record_parameter *ret)
+static int keep_parameter(struct runtime *rt, const struct parameter *p,
+                          const char *value, struct record_parameter *ret)
 {
     char text[DIGEST_TEXT_SIZE];
     struct digest id;
@@ -372,7 +372,8 @@ static int adopt(void *arg, struct span key, struct span value)
         if (!record.has_origin)
             record.origin = record.run;
         record.has_origin = true;
-        runtime_event(r->rt, &(struct event){ .type = EVENT_ADOPT, .run = r->run,
+        runtime_event(r->rt, &(struct event){ .type = EVENT_ADOPT,
+                                              .run = r->run,
                                               .u.attempt = &record });
     }
     attempt_record_release(&record);
@@ -391,7 +392,8 @@ static int read_origin(struct runtime *rt, const struct run_id *origin,
 
     if (node_run(rt->node, origin, &view))
         return fail(ret_error, -EBUSY, "the run to resume is still running");
-    r = writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len }, &value);
+    r = writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
+                   &value);
     if (r == 0)
         r = run_record_decode(value.data, value.len, &record);
     if (r == 0)
@@ -403,7 +405,8 @@ static int read_origin(struct runtime *rt, const struct run_id *origin,
 
 /* What is needed before anything is started, so that a refusal starts nothing. */
 static int prepare_resume(struct runtime *rt, const struct submission *s,
-                          struct flow *flow, struct resume *ret, struct error *ret_error)
+                          struct flow *flow, struct resume *ret,
+                          struct error *ret_error)
 {
     uint32_t from = FLOW_NONE;
     int r;
@@ -412,7 +415,8 @@ static int prepare_resume(struct runtime *rt, const struct submission *s,
     if (s->origin_step) {
         from = flow_find_step(flow, s->origin_step);
         if (from == FLOW_NONE)
-            return fail(ret_error, -ENOENT, "the flow has no step '%s'", s->origin_step);
+            return fail(ret_error, -ENOENT, "the flow has no step '%s'",
+                        s->origin_step);
     }
     r = read_origin(rt, s->origin, &ret->before, ret_error);
     return r < 0 ? r : choose_steps(ret, from);
@@ -424,8 +428,8 @@ static void resume_release(struct resume *r)
     free(r->now_of);
 }
 
-static int adopt_all(struct runtime *rt, struct resume *resume, const struct run_id *origin,
-                     const struct run_id *run)
+static int adopt_all(struct runtime *rt, struct resume *resume,
+                     const struct run_id *origin, const struct run_id *run)
 {
     struct record_key attempts = attempts_of_run(origin);
 
@@ -484,7 +488,8 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     if (r == 0)
         r = parameters_resolve(flow, given, s->n_parameters, &values, ret_diagnostics);
     if (r < 0)
-        return fail(ret_error, r, "the flow or a parameter is bad: nothing was started");
+        return fail(ret_error, r,
+                    "the flow or a parameter is bad: nothing was started");
     r = fill_record(rt, s, flow, values, &record);
     if (r == 0)
         r = runtime_fill_globs(rt, flow, &record.package);
@@ -492,9 +497,9 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
         r = prepare_resume(rt, s, flow, &resume, ret_error);
     if (r < 0) {
         parameters_free(flow, values);
-        return ret_error->text[0] ? r
-                                  : fail(ret_error, r, "the run cannot be kept: %s",
-                                         strerror(-r));
+        return ret_error->text[0]
+                   ? r
+                   : fail(ret_error, r, "the run cannot be kept: %s", strerror(-r));
     }
     r = runtime_add_context(rt, &record, flow, values);
     if (r == 0)

@@ -131,8 +131,8 @@ static int find_width(struct runtime *rt, struct slot *s, struct error *why)
     s->record.width = f->width;
     if (f->kind != FOREACH_ARTIFACT)
         return 0;
-    r = items_of_ended(&rt->artifacts, s->flow, &s->run->id, &s->task, &s->record, &list,
-                       why);
+    r = items_of_ended(&rt->artifacts, s->flow, &s->run->id, &s->task, &s->record,
+                       &list, why);
     if (r < 0) {
         s->record.has_width = false;
         return r;
@@ -250,7 +250,8 @@ static void keep_log(struct blobs *blobs, struct slot *s)
         return;
     }
     while (done < s->log.pieces.len) {
-        ssize_t n = write(s->log.fd, s->log.pieces.data + done, s->log.pieces.len - done);
+        ssize_t n =
+            write(s->log.fd, s->log.pieces.data + done, s->log.pieces.len - done);
 
         if (n <= 0)
             break;
@@ -300,8 +301,9 @@ static bool keep(struct runtime *rt, struct slot *s)
                                .work_path = s->run->steps[s->task.step].work_path,
                                .types = s->types,
                                .threads = HASH_THREADS };
-    bool want = s->record.reason == REASON_OK
-             && (job.step->n_outputs || !slot_dir_is_clean(&s->out, s->started_wall));
+    bool want =
+        s->record.reason == REASON_OK
+        && (job.step->n_outputs || !slot_dir_is_clean(&s->out, s->started_wall));
 
     if (s->log.fd < 0 && s->n_links == 0 && (!want || outputs_are_small(&job))) {
         if (want)
@@ -326,12 +328,17 @@ static bool keep(struct runtime *rt, struct slot *s)
 static void tell_log(struct runtime *rt, const struct slot *s, enum log_stream stream,
                      const char *data, size_t len)
 {
-    struct feed_event e = { .type = FEED_LOG, .wall = runtime_wall(),
-                            .run = s->run->id, .number = s->run->number,
-                            .task = s->task, .attempt = s->attempt,
+    struct feed_event e = { .type = FEED_LOG,
+                            .wall = runtime_wall(),
+                            .run = s->run->id,
+                            .number = s->run->number,
+                            .task = s->task,
+                            .attempt = s->attempt,
                             .pid = (uint32_t)s->pid,
                             .step = s->flow->steps[s->task.step].name,
-                            .stream = stream, .data = data, .len = len };
+                            .stream = stream,
+                            .data = data,
+                            .len = len };
 
     feed_publish(rt->feed, &e, 0);
 }
@@ -426,7 +433,7 @@ static void reap(struct runtime *rt, struct slot *s)
     set_reason(s, &info);
     s->record.max_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
     s->record.cpu_us = (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000
-                     + (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+                       + (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }
 
 static bool has_survivors(struct runtime *rt, const struct slot *s)
@@ -614,8 +621,8 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
                     char **envp, struct error *why)
 {
     uint64_t memory = s->flow->steps[s->task.step].has_limits
-                        ? s->flow->steps[s->task.step].resources.memory_bytes
-                        : 0;
+                          ? s->flow->steps[s->task.step].resources.memory_bytes
+                          : 0;
     bool by_cgroup = cgroup_slot_limit(&rt->cgroups, &s->cgroup, memory);
     struct spawn spawn = {
         .path = l->path,
@@ -662,7 +669,8 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     }
     if (r < 0)
         return r;
-    r = launch_environment(&rt->scratch, s->run, l, s, &rt->items, &rt->artifacts, &envp);
+    r = launch_environment(&rt->scratch, s->run, l, s, &rt->items, &rt->artifacts,
+                           &envp);
     if (r < 0)
         return fail(why, r, "the task's item cannot be read: %s", strerror(-r));
     *ret_reason = REASON_START;

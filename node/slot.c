@@ -147,9 +147,13 @@ int slot_open(struct slot *s, uint32_t index, const char *data_dir,
 {
     int r;
 
-    *s = (struct slot){ .index = index, .state = SLOT_IDLE, .pidfd = -1,
-                        .pipe_read = { -1, -1 }, .pipe_write = { -1, -1 },
-                        .cgroup = CGROUP_SLOT_NONE, .log = { .fd = -1 } };
+    *s = (struct slot){ .index = index,
+                        .state = SLOT_IDLE,
+                        .pidfd = -1,
+                        .pipe_read = { -1, -1 },
+                        .pipe_write = { -1, -1 },
+                        .cgroup = CGROUP_SLOT_NONE,
+                        .log = { .fd = -1 } };
     if (asprintf(&s->dir, "%s/slots/%" PRIu32, data_dir, index) < 0)
         return -ENOMEM;
     r = make_dir(s->dir, ret_error);
@@ -269,7 +273,8 @@ size_t slot_log_add(struct slot *s, enum log_stream stream, time_us since_start,
                     const void *data, size_t len)
 {
     struct slot_log *log = &s->log;
-    size_t room = log->bytes_max > log->bytes ? (size_t)(log->bytes_max - log->bytes) : 0;
+    size_t room =
+        log->bytes_max > log->bytes ? (size_t)(log->bytes_max - log->bytes) : 0;
     size_t taken = log->is_truncated ? 0 : min_size(len, room);
 
     if (taken) {

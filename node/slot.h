@@ -83,7 +83,7 @@ struct slot {
     time_us started, started_wall;
     enum reason kill_reason; /* why we sent a signal; 0: we did not */
     char token[SLOT_TOKEN_SIZE];
-    char *choice;            /* of `mesh next` */
+    char *choice; /* of `mesh next` */
     struct output_type *types;
     struct input_link *links;
     size_t n_links;

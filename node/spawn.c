@@ -53,7 +53,8 @@ static int child(void *arg)
     sigaction(SIGPIPE, &ignored_by_us, NULL);
     if (setsid() < 0)
         return give_up(b, "setsid");
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0
+        || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return give_up(b, "prctl");
     if (getppid() != b->parent)
         _exit(127); /* the node died before the prctl */

@@ -48,8 +48,8 @@ static int find_own(const struct request *r, const char *name, struct artifact *
     CLEANUP(buffer_release) struct buffer data = { .bytes_max = OWN_BYTES_MAX };
     struct stat st;
     int fd = dir < 0 || strchr(name, '/')
-               ? -1
-               : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+                 ? -1
+                 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     ssize_t n = -1;
     char *at;
 
@@ -64,8 +64,10 @@ static int find_own(const struct request *r, const char *name, struct artifact *
     if (n < 0)
         return -EIO;
     *ret_maker = r->attempt.task;
-    *ret = (struct artifact){ .name = strdup(name), .type = strdup("bytes"),
-                              .encoding = ENCODING_BYTES, .size = (uint64_t)n,
+    *ret = (struct artifact){ .name = strdup(name),
+                              .type = strdup("bytes"),
+                              .encoding = ENCODING_BYTES,
+                              .size = (uint64_t)n,
                               .id = digest_memory(data.data, (size_t)n),
                               .inline_data = (uint8_t *)TAKE(data.data) };
     return ret->name && ret->type ? 0 : -ENOMEM;

@@ -94,8 +94,8 @@ static int sink_end(struct sink *s, bool is_good)
     return r;
 }
 
-/* The node hands bytes out as they lie there; whoever wants them sees that they are what
- * their name says. */
+/* The node hands bytes out as they lie there; whoever wants them sees that they are
+ * what their name says. */
 static bool is_intact(struct sink *s)
 {
     char text[DIGEST_TEXT_SIZE];

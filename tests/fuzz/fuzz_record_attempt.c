@@ -5,8 +5,7 @@
 static void decode(const void *data, size_t len)
 {
     CLEANUP(attempt_record_release)
-    struct attempt_record record = { .attempt = 0 },
-                          again = { .attempt = 0 };
+    struct attempt_record record = { .attempt = 0 }, again = { .attempt = 0 };
     CLEANUP(buffer_release) struct buffer first = BUFFER_INIT, second = BUFFER_INIT;
 
     if (attempt_record_decode(data, len, &record) < 0)

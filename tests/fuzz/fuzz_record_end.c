@@ -5,8 +5,7 @@
 static void decode(const void *data, size_t len)
 {
     CLEANUP(run_end_record_release)
-    struct run_end_record record = { .n_done = 0 },
-                          again = { .n_done = 0 };
+    struct run_end_record record = { .n_done = 0 }, again = { .n_done = 0 };
     CLEANUP(buffer_release) struct buffer first = BUFFER_INIT, second = BUFFER_INIT;
 
     if (run_end_record_decode(data, len, &record) < 0)

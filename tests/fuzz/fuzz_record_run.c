@@ -5,8 +5,7 @@
 static void decode(const void *data, size_t len)
 {
     CLEANUP(run_record_release)
-    struct run_record record = { .number = 0 },
-                      again = { .number = 0 };
+    struct run_record record = { .number = 0 }, again = { .number = 0 };
     CLEANUP(buffer_release) struct buffer first = BUFFER_INIT, second = BUFFER_INIT;
 
     if (run_record_decode(data, len, &record) < 0)

@@ -190,7 +190,8 @@ static void test_flood_is_cut_once_and_marked(void **state)
     text = memmem(slot.log.pieces.data, slot.log.pieces.len, "the log was cut", 15);
     assert_non_null(text);
     text++;
-    assert_null(memmem(text, slot.log.pieces.len - (size_t)(text - slot.log.pieces.data),
+    assert_null(memmem(text,
+                       slot.log.pieces.len - (size_t)(text - slot.log.pieces.data),
                        "the log was cut", 15));
 }
 

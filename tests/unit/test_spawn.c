@@ -15,8 +15,12 @@ static int null_fd;
 
 static struct spawn program(const char *path, char *const *argv)
 {
-    return (struct spawn){ .path = path, .argv = argv, .envp = environ, .cwd = "/",
-                           .stdio = { null_fd, null_fd, null_fd }, .cgroup_dir = -1,
+    return (struct spawn){ .path = path,
+                           .argv = argv,
+                           .envp = environ,
+                           .cwd = "/",
+                           .stdio = { null_fd, null_fd, null_fd },
+                           .cgroup_dir = -1,
                            .cgroup_procs = -1 };
 }
 

@@ -9,6 +9,6 @@
 
 #include <cmocka.h>
 
-#undef fail /* base/error.h has a function of this name */
+#undef fail     /* base/error.h has a function of this name */
 #undef fail_msg /* which used it */
 #define fail_msg(...) (print_error("ERROR: " __VA_ARGS__), _fail(__FILE__, __LINE__))
