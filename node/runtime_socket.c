@@ -124,10 +124,14 @@ int runtime_sockets_open(struct runtime *rt, struct error *ret_error)
 {
     int r = listen_on(rt->user_socket, &rt->user_fd, ret_error);
 
-    if (r == 0)
-        r = listen_on(rt->task_socket, &rt->task_fd, ret_error);
     if (r < 0)
         return r;
+    r = listen_on(rt->task_socket, &rt->task_fd, ret_error);
+    if (r < 0) {
+        unlink(rt->user_socket);
+        close(rt->user_fd);
+        return r;
+    }
     rt->is_listening = true;
     poll_socket(rt, &rt->user_poll, rt->user_fd);
     poll_socket(rt, &rt->task_poll, rt->task_fd);
