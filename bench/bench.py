@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Place:
         return seconds
 
 
-def foreach(n: int, step: dict[str, object]) -> dict[str, object]:
+def foreach(n: int, step: Mapping[str, object]) -> dict[str, object]:
     """A range of n tasks between a start and a join that do nothing."""
     true = ["/bin/true"]
     return {

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
+import yaml  # type: ignore[import]
 
 Path_ = list[str | int]
 

@@ -63,7 +63,7 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=16m tmpfs "$small" 2>/dev/null; 
     {
         # A node that only looks lives a moment longer than who asked it.
         full_try=0
-        until umount "$small" 2>/dev/null || [ $full_try -gt 100 ]; do
+        until umount "$small" 2>/dev/null || [ "$full_try" -gt 100 ]; do
             full_try=$((full_try + 1))
             sleep 0.05
         done
