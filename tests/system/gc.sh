@@ -29,6 +29,10 @@ head -c 30000 /dev/urandom >orphan
 id=$(sha256sum orphan | cut -d ' ' -f 1)
 ok 'a blob that no run names is put' http PUT "/v1/blobs/$id" --data-binary @orphan
 is "$(n_blobs)" $((before + 1)) 'and counted'
+run 0 'gc, when a run may be about to name it' "$MESH" gc --json
+is "$(n_blobs)" $((before + 1)) 'lets it be'
+stop "$pid"
+node n2
 run 0 'a dry run' "$MESH" gc --dry-run --json
 like "$out" '"n_freed": *1' 'tells that it would go'
 is "$(n_blobs)" $((before + 1)) 'and frees nothing'
