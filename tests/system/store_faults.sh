@@ -76,7 +76,7 @@ parameters:
   disk: {type: string}
 steps:
   start:
-    run: 'cat /dev/zero >"$MESH_PARAM_DISK/filler" 2>/dev/null; echo full'
+    run: 'cat /dev/zero >"$MESH_PARAM_DISK/filler" 2>/dev/null || echo full'
     foreach: {range: 2000}
     next: work
   work:
