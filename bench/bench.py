@@ -81,9 +81,11 @@ class Place:
 def foreach(n: int, step: Mapping[str, object]) -> dict[str, object]:
     """A range of n tasks between a start and a join that do nothing."""
     true = ["/bin/true"]
+    work: dict[str, object] = {"next": "join"}
+    work.update(step)
     return {
         "start": {"run": true, "foreach": {"range": n}, "next": "work"},
-        "work": {**step, "next": "join"},
+        "work": work,
         "join": {"run": true, "join": "start"},
     }
 

@@ -89,13 +89,12 @@ def pattern(wanted: List[str]) -> str:
 
 def run(command: Command, folder: Path, environment: Dict[str, str]) -> bool:
     done = subprocess.run(
-        ["bash", "-c", command.text],
+        ["timeout", "60", "bash", "-c", command.text],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
         check=False,
     )
     got = done.stdout.decode("utf-8", "replace")

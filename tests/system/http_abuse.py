@@ -84,8 +84,13 @@ def parse(answer: bytes) -> Answer:
 def expect(answer: Answer, *wanted: int) -> None:
     status, body = answer
     assert status in wanted, f"status {status}, wanted {wanted}: {body[:200]!r}"
+<<<<<<< HEAD
     # What is no HTTP is refused by the library, in its own words.
     if status >= 400 and body and status not in (414, 431, 505):
+=======
+    # What is not even HTTP, or has no end, is refused below the interface.
+    if status >= 400 and status not in (413, 414, 431) and body:
+>>>>>>> dev
         assert "error" in json.loads(body), body[:200]
 
 
@@ -152,8 +157,11 @@ def oversized(node: Node) -> None:
 
 
 def malformed(node: Node) -> None:
+    for raw in (b"\r\n\r\n", b"\0" * 10_000, b"GET /v1/node HTTP/1.1\r\nA: \0\0\r\n\r\n"):
+        client = node.connect()  # no request at all, or almost one: any answer will do
+        client.sendall(raw)
+        client.close()
     for raw in (
-        b"\r\n\r\n",
         b"GET\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),
         b"GET /v1/node HTTP/9.9\r\n\r\n",
@@ -162,8 +170,6 @@ def malformed(node: Node) -> None:
         b"POST /v1/runs HTTP/1.1\r\nHost: mesh\r\nContent-Length: -1\r\n\r\n",
         b"POST /v1/runs HTTP/1.1\r\nHost: mesh\r\nContent-Length: x\r\n\r\n",
         b"POST /v1/runs HTTP/1.1\r\nHost: mesh\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"GET /v1/node HTTP/1.1\r\nHost: mesh\r\n\0\0\0\r\n\r\n",
-        b"\0" * 10_000,
     ):
         client = node.connect()
         client.sendall(raw)

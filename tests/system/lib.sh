@@ -25,6 +25,7 @@ n=0
 n_failed=0
 is_finished=
 started=
+mounted= # file systems of the test, unmounted at the end
 trap 'leave $?' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
@@ -171,10 +172,10 @@ ended()
     is $? "$2" "$3"
 }
 
+# A child that was not waited for is a zombie: its command line is empty.
 is_gone()
 {
-    # A child that was not waited for is a zombie: its command line is empty.
-    [ ! -s "/proc/$1/cmdline" ] || ! tr -d '\0' <"/proc/$1/cmdline" | grep -q .
+    ! tr -d '\0' 2>/dev/null <"/proc/$1/cmdline" | grep -q .
 }
 
 # mine: the processes that carry this test's folder in their environment.
@@ -255,11 +256,18 @@ leave()
         kill -KILL "$leave_pid" 2>/dev/null
     done
     cd /
+    for leave_mount in $mounted; do
+        leave_try=0
+        until umount "$leave_mount" 2>/dev/null || [ $leave_try -ge 250 ]; do
+            leave_try=$((leave_try + 1))
+            sleep 0.02
+        done
+    done
     if [ -n "${MESH_KEEP:-}" ]; then
         echo "# kept $work"
     else
         chmod -R u+w "$work" 2>/dev/null
-        rm -rf "$work"
+        rm -rf --one-file-system "$work"
     fi
     [ -n "$is_finished" ] || {
         echo "Bail out! the test itself ended early"

@@ -16,6 +16,9 @@ steps:
     run: 'mesh artifact get noise | wc -c'
 FLOW
 
+# Of this folder only the flows are code.
+printf '*\n!*.mf\n' >.meshignore
+
 # ---- damage is found and named ----
 
 run 0 'a run keeps a large artifact' "$MESH" run make.mf --kib 9000
@@ -28,8 +31,11 @@ run 1 'verify finds one changed byte' "$MESH" verify 1
 cat "$out" "$err" >both
 like both 'noise' 'and names the artifact'
 like both 'start' 'and the step that made it'
+<<<<<<< HEAD
 ok 'the damaged bytes are not handed out' \
     sh -c '! "$1" artifact get 1/start noise -o got && ! test -e got' sh "$MESH"
+=======
+>>>>>>> dev
 rm -f "$blob"
 run 1 'verify finds bytes that are gone' "$MESH" verify 1
 
@@ -59,6 +65,7 @@ fi
 small=$work/small
 mkdir "$small"
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=16m tmpfs "$small" 2>/dev/null; then
+<<<<<<< HEAD
     full()
     {
         # A node that only looks lives a moment longer than who asked it.
@@ -70,6 +77,9 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=16m tmpfs "$small" 2>/dev/null; 
         leave "$1"
     }
     trap 'full $?' EXIT
+=======
+    mounted=$small
+>>>>>>> dev
     run 0 'a run fits' "$MESH" run --data "$small/home" make.mf --kib 64
     run 1 'an output that does not fit fails the run' \
         timeout 60 "$MESH" run --data "$small/home" make.mf --kib 40000
@@ -109,7 +119,7 @@ FLOW
     run 0 'with space again the store works' "$MESH" run --data "$small/home" make.mf
     run 0 'and what was told done is whole' "$MESH" verify --data "$small/home" 1
 else
-    skip 9 'a small disk needs root'
+    skip 10 'a small disk needs root'
 fi
 
 # ---- a quota ----
