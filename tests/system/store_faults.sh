@@ -31,11 +31,8 @@ run 1 'verify finds one changed byte' "$MESH" verify 1
 cat "$out" "$err" >both
 like both 'noise' 'and names the artifact'
 like both 'start' 'and the step that made it'
-<<<<<<< HEAD
 ok 'the damaged bytes are not handed out' \
     sh -c '! "$1" artifact get 1/start noise -o got && ! test -e got' sh "$MESH"
-=======
->>>>>>> dev
 rm -f "$blob"
 run 1 'verify finds bytes that are gone' "$MESH" verify 1
 
@@ -65,21 +62,7 @@ fi
 small=$work/small
 mkdir "$small"
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=16m tmpfs "$small" 2>/dev/null; then
-<<<<<<< HEAD
-    full()
-    {
-        # A node that only looks lives a moment longer than who asked it.
-        full_try=0
-        until umount "$small" 2>/dev/null || [ "$full_try" -gt 100 ]; do
-            full_try=$((full_try + 1))
-            sleep 0.05
-        done
-        leave "$1"
-    }
-    trap 'full $?' EXIT
-=======
     mounted=$small
->>>>>>> dev
     run 0 'a run fits' "$MESH" run --data "$small/home" make.mf --kib 64
     run 1 'an output that does not fit fails the run' \
         timeout 60 "$MESH" run --data "$small/home" make.mf --kib 40000
