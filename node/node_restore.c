@@ -60,7 +60,9 @@ static int lose(struct node *n, const struct lost_task *lost)
     record.message = strdup("its node died");
     if (!record.message)
         return -ENOMEM;
-    return node_conclude(n, r, s, index, NODE_SLOT_NONE, &record);
+    error = node_conclude(n, r, s, index, NODE_SLOT_NONE, &record);
+    attempts_forgive_losses(s, index);
+    return error;
 }
 
 static bool has_tried(const struct run *r, uint32_t hook)

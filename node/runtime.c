@@ -135,7 +135,8 @@ void runtime_queue(struct runtime *rt, const struct event *event)
             runtime_give_up(rt, -ENOMEM, "out of memory");
             return;
         }
-        memcpy(events, rt->events + rt->event_head, rt->n_events * sizeof(*events));
+        if (rt->n_events)
+            memcpy(events, rt->events + rt->event_head, rt->n_events * sizeof(*events));
         free(rt->events);
         rt->events = events;
         rt->events_cap = cap;
@@ -609,9 +610,12 @@ const struct runtime_config *runtime_configuration(const struct runtime *rt)
 int runtime_cancel(struct runtime *rt, const struct run_id *run)
 {
     struct run_view view;
+    int r;
 
     if (!node_run(rt->node, run, &view))
         return -ENOENT;
-    runtime_event(rt, &(struct event){ .type = EVENT_CANCEL, .run = *run });
-    return 0;
+    r = runtime_keep_cancel(rt, run);
+    if (r == 0)
+        runtime_event(rt, &(struct event){ .type = EVENT_CANCEL, .run = *run });
+    return r;
 }

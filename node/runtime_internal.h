@@ -116,6 +116,8 @@ void runtime_pause_tasks(struct runtime *rt, bool paused);
 int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error);
 void runtime_store_close(struct runtime *rt);
 void runtime_persist(struct runtime *rt, const struct action *a);
+/* Returns when it is durable. */
+int runtime_keep_cancel(struct runtime *rt, const struct run_id *run);
 int runtime_restore(struct runtime *rt, struct error *ret_error);
 /* The values of a run's parameters, as its record has them. */
 int runtime_values(struct runtime *rt, const struct flow *flow,

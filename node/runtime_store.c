@@ -3,7 +3,8 @@
  *
  * Beside the records of proto/record.h the runtime keeps, in the same transactions, an
  * index of the runs that have no end yet ('u' run_id), so that a restart reads these
- * alone, and the next run number in STORE_META. */
+ * alone, which of them were cancelled ('c' run_id), and the next run number in
+ * STORE_META. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -12,11 +13,10 @@
 #include "flow/read.h"
 #include "node/runtime_internal.h"
 
-enum {
-    WINDOW_MS = 10,
-    QUEUE_BYTES_MAX = 64 << 20,
-    UNFINISHED_KEY_SIZE = 1 + RUN_ID_SIZE
-};
+enum { WINDOW_MS = 10, QUEUE_BYTES_MAX = 64 << 20, MARK_KEY_SIZE = 1 + RUN_ID_SIZE };
+
+/* What stands before a run's id in the key of a mark. */
+enum { MARK_UNFINISHED = 'u', MARK_CANCELLED = 'c' };
 
 static const char next_number_key[] = "next_number";
 
@@ -84,11 +84,12 @@ static void encode_number(uint64_t number, uint8_t ret_bytes[8])
         ret_bytes[i] = (uint8_t)(number >> (56 - 8 * i));
 }
 
-static void unfinished_key(const struct run_id *run,
-                           uint8_t ret_key[UNFINISHED_KEY_SIZE])
+static struct span mark_key(const struct run_id *run, char mark,
+                            uint8_t key[MARK_KEY_SIZE])
 {
-    ret_key[0] = 'u';
-    memcpy(ret_key + 1, run->bytes, RUN_ID_SIZE);
+    key[0] = (uint8_t)mark;
+    memcpy(key + 1, run->bytes, RUN_ID_SIZE);
+    return (struct span){ key, MARK_KEY_SIZE };
 }
 
 /* The writes that go with a new run: its number, and that it has no end. */
@@ -97,17 +98,17 @@ static uint64_t persist_run(struct runtime *rt, const struct action *a,
 {
     struct run_context *c = runtime_context(rt, &a->run);
     struct record_key number = number_key(c->number);
-    uint8_t unfinished[UNFINISHED_KEY_SIZE], next[8];
+    uint8_t unfinished[MARK_KEY_SIZE], next[8];
     struct store_write writes[4] = { *record };
 
-    unfinished_key(&a->run, unfinished);
     encode_number(c->number + 1, next);
     writes[1] = (struct store_write){ .table = STORE_RECORDS,
                                       .key = { number.bytes, number.len },
                                       .value = { a->run.bytes, RUN_ID_SIZE } };
-    writes[2] = (struct store_write){ .table = STORE_RECORDS,
-                                      .key = { unfinished, sizeof(unfinished) },
-                                      .value = { "", 0 } };
+    writes[2] =
+        (struct store_write){ .table = STORE_RECORDS,
+                              .key = mark_key(&a->run, MARK_UNFINISHED, unfinished),
+                              .value = { "", 0 } };
     writes[3] =
         (struct store_write){ .table = STORE_META,
                               .key = { next_number_key, sizeof(next_number_key) },
@@ -118,16 +119,20 @@ static uint64_t persist_run(struct runtime *rt, const struct action *a,
 static uint64_t persist_end(struct runtime *rt, const struct action *a,
                             const struct store_write *record)
 {
-    uint8_t unfinished[UNFINISHED_KEY_SIZE];
-    struct store_write writes[2] = { *record };
+    uint8_t unfinished[MARK_KEY_SIZE], cancelled[MARK_KEY_SIZE];
+    struct store_write writes[3] = { *record };
 
     run_end_record_release(&rt->last_end);
     if (run_end_record_decode(record->value.data, record->value.len, &rt->last_end) < 0)
         rt->last_end = (struct run_end_record){ .run = a->run };
-    unfinished_key(&a->run, unfinished);
-    writes[1] = (struct store_write){ .table = STORE_RECORDS,
-                                      .key = { unfinished, sizeof(unfinished) },
-                                      .is_delete = true };
+    writes[1] =
+        (struct store_write){ .table = STORE_RECORDS,
+                              .key = mark_key(&a->run, MARK_UNFINISHED, unfinished),
+                              .is_delete = true };
+    writes[2] =
+        (struct store_write){ .table = STORE_RECORDS,
+                              .key = mark_key(&a->run, MARK_CANCELLED, cancelled),
+                              .is_delete = true };
     return writer_put(rt->writer, writes, ARRAY_SIZE(writes), a->u.persist.is_urgent);
 }
 
@@ -151,6 +156,17 @@ void runtime_persist(struct runtime *rt, const struct action *a)
     }
     if (ticket == 0 || push_ticket(&rt->tickets, a->ticket, ticket) < 0)
         runtime_give_up(rt, -ENOMEM, "out of memory");
+}
+
+int runtime_keep_cancel(struct runtime *rt, const struct run_id *run)
+{
+    uint8_t key[MARK_KEY_SIZE];
+    struct store_write mark = { .table = STORE_RECORDS,
+                                .key = mark_key(run, MARK_CANCELLED, key),
+                                .value = { "", 0 } };
+    uint64_t ticket = writer_put(rt->writer, &mark, 1, true);
+
+    return ticket ? writer_wait(rt->writer, ticket) : -ENOMEM;
 }
 
 /* ---- opening ---- */
@@ -215,7 +231,7 @@ static int add_run(void *arg, struct span key, struct span value)
     struct run_list *l = arg;
 
     (void)value;
-    if (key.len != UNFINISHED_KEY_SIZE)
+    if (key.len != MARK_KEY_SIZE)
         return 0;
     if (l->n == l->cap) {
         size_t cap = l->cap ? 2 * l->cap : 16;
@@ -346,6 +362,18 @@ static void restore_running(struct runtime *rt, const struct running_entry *befo
     }
 }
 
+/* A cancel that was told to have been taken is not forgotten with the node. */
+static void restore_cancel(struct runtime *rt, const struct run_id *run)
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    uint8_t key[MARK_KEY_SIZE];
+
+    if (writer_get(rt->writer, STORE_RECORDS, mark_key(run, MARK_CANCELLED, key),
+                   &value)
+        == 0)
+        runtime_event(rt, &(struct event){ .type = EVENT_CANCEL, .run = *run });
+}
+
 int runtime_restore(struct runtime *rt, struct error *ret_error)
 {
     CLEANUP(freep) struct running_entry *before = NULL;
@@ -366,10 +394,12 @@ int runtime_restore(struct runtime *rt, struct error *ret_error)
             runtime_log(rt, "run.unreadable", "run=%s error=%s: it stays as it is",
                         text, strerror(-error));
     }
+    if (r == 0) {
+        restore_running(rt, before, n_before);
+        runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_END });
+    }
+    for (size_t i = 0; r == 0 && i < runs.n; i++)
+        restore_cancel(rt, &runs.ids[i]);
     free(runs.ids);
-    if (r < 0)
-        return r;
-    restore_running(rt, before, n_before);
-    runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_END });
-    return 0;
+    return r;
 }

@@ -291,6 +291,14 @@ static int apply_done(struct run *r, struct span *s, uint64_t index,
     return readiness_note_done(r, s, index, taken);
 }
 
+void attempts_forgive_losses(struct span *s, uint64_t index)
+{
+    struct exception *e = span_exception(s, index);
+
+    if (e)
+        e->n_lost = 0;
+}
+
 int attempts_apply(struct run *r, struct span *s, uint64_t index,
                    const struct attempt_record *record, const struct judgement *j)
 {
@@ -355,5 +363,7 @@ int attempts_load(struct run *r, const struct attempt_record *record,
         || !judge_record(r, s, e, record, &j))
         return 0;
     *ret_is_taken = true;
-    return attempts_apply(r, s, index, record, &j);
+    error = attempts_apply(r, s, index, record, &j);
+    attempts_forgive_losses(s, index);
+    return error;
 }

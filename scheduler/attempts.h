@@ -2,8 +2,9 @@
 /* attempts - what becomes of a task when an attempt ended.
  *
  *     ok      --> done; or, of a switch that chose itself, again as iteration + 1
- *     lost    --> again at once, uncharged; the retry.lost-th loss is a failure
- *     failed  --> again after a delay while retry allows; then caught, or failed
+ *     lost    --> again at once, uncharged; the retry.lost-th loss is a failure, but
+ * see attempts_forgive_losses() failed  --> again after a delay while retry allows;
+ * then caught, or failed
  *
  * The same functions judge an attempt that just ended and take in one that is read back
  * from its record, so that both lead to the same state. */
@@ -29,6 +30,11 @@ int attempts_judge(const struct run *r, const struct span *s, uint64_t index,
  * and the task is not made ready again. -ENOMEM. */
 int attempts_apply(struct run *r, struct span *s, uint64_t index,
                    const struct attempt_record *record, const struct judgement *j);
+
+/* retry.lost counts losses on different nodes. Those by this node's own deaths, which a
+ * restart finds, are all of one node: they are not added up, so a task goes on however
+ * often its node is killed. */
+void attempts_forgive_losses(struct span *s, uint64_t index);
 
 /* Take in a record of a run whose root is not open. Records that fit nothing are
  * passed over: *ret_is_taken. -ENOMEM. */

@@ -81,4 +81,21 @@ wait_for 'a follower waits' grep -q 'waiting$' follower.out
 ok 'it is cancelled' "$MESH" cancel "$(run_number follower.out)"
 ended "$pid" 130 'and ends with 130'
 stop "$node_pid"
+
+# A cancel that was taken is not forgotten with the node.
+export MESH_GRACE=600
+node before
+node_pid=$pid
+run 0 'submit another deaf one' "$MESH" submit deaf.mf --mark "$work/mark3" --json
+number=$(sed -n 's/.*"number": *\([0-9]*\).*/\1/p' "$out" | head -n 1)
+wait_for 'it is deaf' test -s mark3
+run 0 'it is cancelled' "$MESH" cancel "$number"
+kill -KILL "$node_pid"
+wait "$node_pid" 2>/dev/null
+export MESH_GRACE=1
+node after
+wait_for 'after a restart it ends' has_ended "$number"
+run 0 'and tells' "$MESH" status --json "$number"
+like "$out" '"outcome": *"cancelled"' 'that it was cancelled'
+stop "$pid"
 finish
