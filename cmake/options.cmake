@@ -22,10 +22,12 @@ if(MESH_SANITIZE)
   add_compile_options(-fsanitize=${MESH_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MESH_SANITIZE})
+  add_compile_definitions(MESH_SANITIZED)
 endif()
 if(MESH_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link,address -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address)
+  add_compile_definitions(MESH_SANITIZED)
 endif()
 
 find_program(CCACHE ccache)
