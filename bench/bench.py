@@ -165,10 +165,15 @@ def first_task(rounds: int) -> Row:
         with Place() as place:
             stamp = place.path / "stamp"
             flow = place.flow({"only": {"run": [STAMP.as_posix(), stamp.as_posix()]}})
+            null = os.open(os.devnull, os.O_WRONLY)
             started = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-            place.mesh("run", flow)
+            pid = os.posix_spawn(
+                MESH, [str(MESH), "run", str(flow), "--data", str(place.path / "store")],
+                os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 1)])
+            os.waitpid(pid, 0)
+            os.close(null)
             values.append((int(stamp.read_text()) - started) / 1000)
-    return value_row("command to first task", "ms", 5, values, "with the shell's fork and exec")
+    return value_row("command to first task", "ms", 5, values)
 
 
 def memory_of(pid: int, key: str) -> float:
