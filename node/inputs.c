@@ -25,19 +25,28 @@ static int find_source(const struct artifacts *a, const struct flow *flow,
                                &maker);
 }
 
-static int write_inline(const struct artifact *artifact, const char *path)
+/* NULL: no such parameter, or it has no value. */
+static const char *find_parameter(const struct slot *s, const char *name)
+{
+    for (size_t i = 0; i < s->flow->n_parameters; i++)
+        if (strcmp(s->flow->parameters[i].name, name) == 0)
+            return s->run->values[i];
+    return NULL;
+}
+
+static int write_bytes(const void *data, size_t len, const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     int r = 0;
 
     if (fd < 0)
         return -errno;
-    for (uint64_t done = 0; r == 0 && done < artifact->size;) {
-        ssize_t n = write(fd, artifact->inline_data + done, artifact->size - done);
+    for (size_t done = 0; r == 0 && done < len;) {
+        ssize_t n = write(fd, (const char *)data + done, len - done);
 
         if (n < 0 && errno != EINTR)
             r = -errno;
-        done += n > 0 ? (uint64_t)n : 0;
+        done += n > 0 ? (size_t)n : 0;
     }
     close(fd);
     return r;
@@ -67,13 +76,13 @@ static int make_parents(char *path, size_t from)
     return 0;
 }
 
-static int lay_out_one(const struct artifacts *a, const struct flow *flow,
-                       const struct run_id *run, const struct task_id *task,
+static int lay_out_one(const struct artifacts *a, const struct slot *s,
                        const struct step_input *in, const char *path,
                        struct digest *ret_link, bool *ret_linked,
                        struct error *ret_error)
 {
     CLEANUP(artifact_release) struct artifact artifact = { .name = NULL };
+    const char *value;
     int r;
 
     *ret_linked = false;
@@ -85,18 +94,22 @@ static int lay_out_one(const struct artifacts *a, const struct flow *flow,
             return -errno;
         return symlink(target, path) < 0 ? -errno : 0;
     }
-    r = find_source(a, flow, run, task, in, &artifact);
+    r = find_source(a, s->flow, &s->run->id, &s->task, in, &artifact);
+    /* What came along the edge hides the parameter of its name. */
+    if (r == -ENOENT && in->step == FLOW_NONE
+        && (value = find_parameter(s, in->artifact)))
+        return write_bytes(value, strlen(value), path);
     if (r == -ENOENT)
         return fail(ret_error, r, "there is no artifact '%s'", in->artifact);
     if (r == -EINVAL && in->step != FLOW_NONE)
         return fail(ret_error, r, "step '%s' cannot be seen from here",
-                    flow->steps[in->step].name);
+                    s->flow->steps[in->step].name);
     if (r < 0)
         return r;
     if (artifact.encoding == ENCODING_TREE)
         return lay_out_tree(a, &artifact, path, ret_error);
     if (artifact.inline_data || artifact.size == 0)
-        return write_inline(&artifact, path);
+        return write_bytes(artifact.inline_data, artifact.size, path);
     *ret_link = artifact.id;
     return blobs_lay_out(a->blobs, &artifact.id, path, 0444, true, ret_linked);
 }
@@ -112,10 +125,8 @@ static int make_in_folder(const char *path)
     return mkdir(path, 0700) < 0 ? -errno : 0;
 }
 
-static int lay_out_input(const struct artifacts *a, const struct flow *flow,
-                         const struct run_id *run, const struct task_id *task,
-                         const struct step_input *in, struct slot *s,
-                         struct error *ret_error)
+static int lay_out_input(const struct artifacts *a, const struct step_input *in,
+                         struct slot *s, struct error *ret_error)
 {
     CLEANUP(freep) char *path = NULL;
     struct error why = { .text = "" };
@@ -127,7 +138,7 @@ static int lay_out_input(const struct artifacts *a, const struct flow *flow,
         return -ENOMEM;
     r = make_parents(path, strlen(s->in_path) + 1);
     if (r == 0)
-        r = lay_out_one(a, flow, run, task, in, path, &id, &linked, &why);
+        r = lay_out_one(a, s, in, path, &id, &linked, &why);
     if (r < 0)
         return fail(ret_error, r, "input '%s': %s", in->name,
                     why.text[0] ? why.text : strerror(-r));
@@ -147,8 +158,7 @@ int inputs_lay_out(const struct artifacts *a, struct slot *s, struct error *ret_
     if (!s->links)
         return -ENOMEM;
     for (size_t i = 0; r == 0 && i < step->n_inputs; i++)
-        r = lay_out_input(a, s->flow, &s->run->id, &s->task, &step->inputs[i], s,
-                          ret_error);
+        r = lay_out_input(a, &step->inputs[i], s, ret_error);
     return r;
 }
 

@@ -123,6 +123,8 @@ static int set_pairs(const struct run_context *c, const struct pair *pairs,
     return 0;
 }
 
+/* One that is too long for the environment is had by `inputs` alone: with it no task
+ * could be started at all. */
 static int set_parameters(struct run_context *c)
 {
     for (size_t i = 0; i < c->flow->n_parameters; i++) {
@@ -132,6 +134,8 @@ static int set_parameters(struct run_context *c)
         if (!c->values[i])
             continue;
         r = parameter_variable(c->flow->parameters[i].name, &name);
+        if (r == 0 && name.len + strlen(c->values[i]) + 2 > VARIABLE_BYTES_MAX)
+            continue;
         if (r == 0)
             r = set_printf(&c->env, &c->n_env, "%s=%s", buffer_text(&name),
                            c->values[i]);

@@ -158,21 +158,21 @@ static void clamp_or_refuse(const struct runtime *rt, struct flow *flow, bool cl
         }
         if (clamp && s->resources.memory_bytes > has->memory_bytes) {
             diagnostics_add(d, SEVERITY_NOTE, s->line, s->column, 0, NULL,
-                            "step '%s' asks for %" PRIu64 " MiB, this node has %" PRIu64
-                            ": it gets these",
+                            "step '%s' asks for %" PRIu64
+                            " MiB of memory, this node has %" PRIu64 ": it gets these",
                             s->name, s->resources.memory_bytes >> 20,
                             has->memory_bytes >> 20);
             s->resources.memory_bytes = has->memory_bytes;
         }
         if (clamp && s->resources.gpu_milli > has->gpu_milli)
             diagnostics_add(d, SEVERITY_ERROR, s->line, s->column, 0, NULL,
-                            "step '%s' asks for %g GPUs, this node has %g", s->name,
-                            (double)s->resources.gpu_milli / 1000,
+                            "step '%s' asks for gpu: %g, and this node has %g of them",
+                            s->name, (double)s->resources.gpu_milli / 1000,
                             (double)has->gpu_milli / 1000);
         for (uint32_t k = 0; clamp && k < s->resources.n_custom; k++)
             diagnostics_add(d, SEVERITY_ERROR, s->line, s->column, 0, NULL,
-                            "step '%s' asks for the resource '%s', which this node has "
-                            "not",
+                            "step '%s' asks for the custom resource '%s', and this "
+                            "node has none",
                             s->name, flow->custom_names[s->resources.custom[k].name]);
     }
 }

@@ -108,22 +108,25 @@ static bool is_intact(struct sink *s)
     return strcmp(text, s->answer.artifact_id) == 0;
 }
 
-static int get_folder(struct client *c, struct sink *s, bool is_task)
+static int get_folder(struct client *c, struct sink *s, bool is_task, const char *name)
 {
     if (is_task) {
-        cli_say("it is a folder: name it in the step's `inputs`, which lays it out");
+        cli_say("'%s' is a folder: name it in the step's `inputs`, which lays it out",
+                name);
         return CLI_FAILED;
     }
     if (s->path)
         return folder_lay_out(c, &s->manifest, s->path);
     fwrite(buffer_text(&s->manifest), 1, s->manifest.len, stdout);
     fflush(stdout);
-    cli_say("it is a folder: this is what is in it; to have it here: -o FOLDER");
+    cli_say("'%s' is a folder: this is what is in it; to have it here: -o FOLDER",
+            name);
     return CLI_OK;
 }
 
 /* The exit code; what is not there is left to the caller to say. */
-static int get(struct client *c, const char *path, const char *output, bool is_task)
+static int get(struct client *c, const char *path, const char *output, bool is_task,
+               const char *name)
 {
     struct sink s = { .path = output };
     struct error error = { .text = "" };
@@ -148,7 +151,7 @@ static int get(struct client *c, const char *path, const char *output, bool is_t
                      "mesh verify"),
              CLI_FAILED);
     else
-        r = is_folder(&s) ? get_folder(c, &s, is_task) : CLI_OK;
+        r = is_folder(&s) ? get_folder(c, &s, is_task, name) : CLI_OK;
     asked = is_folder(&s) ? 0 : sink_end(&s, r == CLI_OK);
     if (r == CLI_OK && asked < 0) {
         cli_say("cannot write %s: %s", output ? output : "standard output",
@@ -180,14 +183,21 @@ static int get_in_task(const struct options *o)
     CLEANUP(client_closep) struct client *c = NULL;
     CLEANUP(freep) char *path = path_in_task(o);
     const char *name = o->operands[1], *output = options_text(o, "output");
-    int r = client_open_channel(&c);
+    int r;
 
+    if (!getenv("MESH_CHANNEL")) {
+        cli_say("say of which step, and which artifact: mesh artifact get "
+                "RUN/STEP[/TASK] NAME");
+        cli_hint("what there is: mesh artifact list RUN");
+        return CLI_USAGE;
+    }
+    r = client_open_channel(&c);
     if (r)
         return r;
-    r = get(c, path, output, true);
+    r = get(c, path, output, true, name);
     /* The item of a foreach has this name, unless a step made one of it. */
     if (r == CLI_NOT_FOUND && strcmp(name, "input") == 0)
-        r = get(c, "/v1/task/input", output, true);
+        r = get(c, "/v1/task/input", output, true, name);
     if (r == CLI_NOT_FOUND)
         cli_say("there is no artifact '%s' here%s%s", name,
                 options_has(o, "from") ? " from step " : "",
@@ -213,7 +223,7 @@ static int get_of_run(const struct options *o)
     r = client_open(o, CLIENT_LOOK, &c);
     if (r)
         return r;
-    r = get(c, path, options_text(o, "output"), false);
+    r = get(c, path, options_text(o, "output"), false, o->operands[2]);
     if (r == CLI_NOT_FOUND) {
         cli_say("there is no artifact '%s' of %s/%s/%s", o->operands[2], n.run, n.step,
                 n.task ? n.task : "0");

@@ -5,6 +5,7 @@
 
 static const struct option_spec cancel_options[] = {
     { "now", 0, NULL, "kill at once, without the time to tidy up" },
+    OPTION_JSON,
     OPTION_SOCKET,
     OPTION_DATA,
     OPTION_HELP,
@@ -15,14 +16,17 @@ static int cancel(const struct options *o)
 {
     CLEANUP(freep) char *path = client_path("/v1/runs/%s/cancel", o->operands[0]);
     CLEANUP(client_closep) struct client *c = NULL;
+    CLEANUP(json_decrefp) json_t *json = NULL;
     int r = client_open(o, CLIENT_LOOK, &c);
 
     if (r == 0)
-        r = client_json(c, "POST", path, NULL, 0, NULL);
+        r = client_json(c, "POST", path, NULL, 0, &json);
     if (r == 0 && options_has(o, "now"))
         r = client_json(c, "POST", path, NULL, 0, NULL);
     if (r)
         return r;
+    if (options_has(o, "json"))
+        return json_print(json);
     printf("Run %s is being cancelled.\n", o->operands[0]);
     return CLI_OK;
 }

@@ -20,8 +20,8 @@ static void print_synopsis(const struct command *c)
 {
     const char *rest = c->synopsis;
 
-    printf("Usage: mesh %s %.*s\n", c->name, rest ? (int)strcspn(rest, "\n") : 0,
-           rest ? rest : "");
+    printf("Usage: mesh %s%s%.*s\n", c->name, rest ? " " : "",
+           rest ? (int)strcspn(rest, "\n") : 0, rest ? rest : "");
     while (rest && (rest = strchr(rest, '\n'))) {
         rest++;
         printf("       mesh %s %.*s\n", c->name, (int)strcspn(rest, "\n"), rest);

@@ -2,6 +2,7 @@
 #include "node/cli/order.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +50,21 @@ int order_options(struct order *order, const struct options *o)
     return tags ? split_tags(order, tags) : 0;
 }
 
+/* getpwuid() would load a library for it. */
+static const char *name_in_passwd(void)
+{
+    FILE *file = fopen("/etc/passwd", "re");
+    const struct passwd *p;
+
+    if (!file)
+        return NULL;
+    do
+        p = fgetpwent(file);
+    while (p && p->pw_uid != getuid());
+    fclose(file);
+    return p ? p->pw_name : NULL;
+}
+
 const char *order_user(void)
 {
     static char number[16];
@@ -56,9 +72,10 @@ const char *order_user(void)
 
     if (!name || !*name)
         name = getenv("LOGNAME");
+    if (!name || !*name)
+        name = name_in_passwd();
     if (name && *name)
         return name;
-    /* getpwuid() would load a library for it. */
     snprintf(number, sizeof(number), "%u", (unsigned)getuid());
     return number;
 }

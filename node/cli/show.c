@@ -14,6 +14,7 @@ static const struct option_spec show_options[] = { OPTION_JSON, OPTION_SOCKET,
                                                    OPTION_END };
 static const struct option_spec graph_options[] = {
     { "format", 0, "WHICH", "`dot` (as it is without this) or `json`" },
+    OPTION_JSON,
     OPTION_SOCKET,
     OPTION_DATA,
     OPTION_HELP,
@@ -82,11 +83,11 @@ static int graph(const struct options *o)
 {
     const char *format = options_text(o, "format");
 
-    if (!format || strcmp(format, "dot") == 0)
-        return print(o, flow_write_dot);
-    if (strcmp(format, "json") == 0)
-        return print(o, flow_write_json);
-    return cli_usage("--format must be dot or json, not '%.80s'", format);
+    if (format && strcmp(format, "dot") != 0 && strcmp(format, "json") != 0)
+        return cli_usage("--format must be dot or json, not '%.80s'", format);
+    return print(o, options_has(o, "json") || (format && strcmp(format, "json") == 0)
+                        ? flow_write_json
+                        : flow_write_dot);
 }
 
 const struct command command_show = {

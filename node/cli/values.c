@@ -34,7 +34,7 @@ static int read_to_end(int fd, struct buffer *ret)
 
 /* A file's last newline is how files end, not part of a value; unless the value is the
  * file. */
-static int read_value(const char *path, bool is_whole, char **ret_text,
+static int read_value(const struct parameter *p, const char *path, char **ret_text,
                       struct error *ret_error)
 {
     CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
@@ -45,11 +45,13 @@ static int read_value(const char *path, bool is_whole, char **ret_text,
     if (fd >= 0 && !is_input)
         close(fd);
     if (r < 0)
-        return fail(ret_error, r, "cannot read %s: %s", path, strerror(-r));
+        return fail(ret_error, r, "--%s: cannot read %s: %s", p->name, path,
+                    strerror(-r));
     buffer_puts(&b, "");
     if (strlen(b.data) != b.len)
-        return fail(ret_error, -EINVAL, "%s is no text: it has a NUL in it", path);
-    if (!is_whole && b.len && b.data[b.len - 1] == '\n')
+        return fail(ret_error, -EINVAL, "--%s: %s is no text: it has a NUL in it",
+                    p->name, path);
+    if (p->type != PARAMETER_FILE && b.len && b.data[b.len - 1] == '\n')
         b.data[--b.len] = '\0';
     *ret_text = buffer_take(&b);
     return *ret_text ? 0 : -ENOMEM;
@@ -58,12 +60,10 @@ static int read_value(const char *path, bool is_whole, char **ret_text,
 int flow_file_value(const struct parameter *p, const char *given, char **ret_text,
                     struct error *ret_error)
 {
-    bool is_file = p->type == PARAMETER_FILE;
-
     if (strcmp(given, "-") == 0 || (given[0] == '@' && given[1] && given[1] != '@'))
-        return read_value(given + (given[0] == '@'), is_file, ret_text, ret_error);
-    if (is_file)
-        return read_value(given, true, ret_text, ret_error);
+        return read_value(p, given + (given[0] == '@'), ret_text, ret_error);
+    if (p->type == PARAMETER_FILE)
+        return read_value(p, given, ret_text, ret_error);
     if (p->is_secret)
         return fail(ret_error, -EACCES,
                     "parameter '%s' is secret: others can read a "
@@ -163,23 +163,28 @@ static const char *type_name(enum parameter_type type)
 static void print_parameter(const struct parameter *p)
 {
     CLEANUP(buffer_release) struct buffer front = BUFFER_INIT;
+    CLEANUP(buffer_release) struct buffer about = BUFFER_INIT;
+    const char *text;
 
     buffer_printf(&front, "    --%s %s", p->name,
                   p->is_secret ? "@FILE" : type_name(p->type));
-    printf("  %-26s%s", buffer_text(&front), p->help ? p->help : "");
+    buffer_puts(&about, p->help ? p->help : "");
     for (char **c = p->choices; c && *c; c++)
-        printf("%s%s%s", c == p->choices ? " (one of " : ", ", *c, c[1] ? "" : ")");
+        buffer_printf(&about, "%s%s%s", c == p->choices ? " (one of " : ", ", *c,
+                      c[1] ? "" : ")");
     if (p->has_min || p->has_max)
-        printf(" (");
+        buffer_puts(&about, " (");
     if (p->has_min)
-        printf("from %g%s", p->min, p->has_max ? " " : ")");
+        buffer_printf(&about, "from %g%s", p->min, p->has_max ? " " : ")");
     if (p->has_max)
-        printf("up to %g)", p->max);
+        buffer_printf(&about, "up to %g)", p->max);
     if (p->default_text && !p->is_secret)
-        printf(" [%s]", p->default_text);
+        buffer_printf(&about, " [%s]", p->default_text);
     else if (p->is_required)
-        printf(" [must be given]");
-    putchar('\n');
+        buffer_puts(&about, " [must be given]");
+    text = buffer_text(&about);
+    text += *text == ' ';
+    printf("  %-*s%s\n", *text ? 26 : 0, buffer_text(&front), text);
 }
 
 void flow_file_help(const struct options *o)

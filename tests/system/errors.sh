@@ -83,6 +83,22 @@ run 2 'a value that is no choice is refused' "$MESH" run good.mf --mode fats
 like "$err" 'fast' 'with the choices'
 run 2 'a parameter without a value is refused' "$MESH" run good.mf --alpha
 
+run 2 'a value that cannot be read is refused' "$MESH" run good.mf --times @nowhere
+like "$err" '^mesh: --times: cannot read nowhere' 'with its parameter'
+run 2 'an artifact without its name, outside of a task' "$MESH" artifact get 1/start
+like "$err" 'mesh artifact get RUN/STEP' 'is told how to name it'
+run 0 'a graph as JSON' "$MESH" graph good.mf --json
+like "$out" '^\{"flow":"Good"' 'by either option'
+
+cat >gpu.mf <<'FLOW'
+mesh: 1
+flow: Gpu
+steps:
+  start: {run: 'true', resources: {custom: {licence: 1}}}
+FLOW
+run 2 'a resource that the node has not is refused' "$MESH" run gpu.mf
+like "$err" "step 'start' asks for the custom resource 'licence'" 'by name'
+
 cat >script.mf <<'FLOW'
 mesh: 1
 flow: Script

@@ -137,4 +137,22 @@ print("  end: {join: start, run: 'true'}")
 PY
 run 0 'an item that is too long for a variable' "$MESH" run long.mf
 like "$out" '\] 30000[0-9]$' 'can be read'
+
+cat >parameters.mf <<'FLOW'
+mesh: 1
+flow: Parameters
+parameters: {alpha: {default: 0.5}, table: {type: file}}
+steps:
+  start:
+    inputs: {alpha: alpha, rows: {from: table, as: rows.csv}}
+    run: 'echo "first $(cat "$MESH_IN/alpha") $(wc -c <"$MESH_IN/rows.csv") ${MESH_PARAM_TABLE-unset}"'
+    next: [a, b]
+  a: {run: 'true', next: end}
+  b: {run: 'true', next: end}
+  end: {join: start, inputs: {alpha: alpha}, run: 'echo "last $(cat "$MESH_IN/alpha")"'}
+FLOW
+head -c 200000 /dev/zero | tr '\0' x >"$work/table"
+run 0 'parameters as inputs' "$MESH" run parameters.mf --table "$work/table"
+like "$out" '\] first 0\.5 200000 unset$' 'are files, also one too long for a variable'
+like "$out" '\] last 0\.5$' 'and behind a join'
 finish

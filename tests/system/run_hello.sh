@@ -80,4 +80,6 @@ like "$out" '\] alpha=0\.5 date=2024-01-01$' 'reach the task'
 run 0 'options' "$MESH" run params.mf --alpha 0.25 --date='a "b" $c'
 like "$out" '\] alpha=0\.25 date=a "b" \$c$' 'reach the task unharmed'
 like "$out" '\] alpha is 0\.25$' 'and are put into a list'
+run 0 'who runs it' env -u USER -u LOGNAME "$MESH" run "$top/examples/hello.mf"
+is "$("$MESH" runs --limit 1 | awk 'NR == 2 { print $NF }')" "$(id -un)" 'is known by name'
 finish

@@ -17,19 +17,24 @@ static const char flow[] = "mesh: 1\n"
                            "      near: v\n"
                            "      far: a.v\n"
                            "      renamed: {from: a.v, as: file.txt}\n";
+static const char flow_of_parameters[] = "mesh: 1\n"
+                                         "flow: F\n"
+                                         "parameters: {p: {}, v: {}}\n"
+                                         "steps:\n"
+                                         "  a: {run: 'true', next: c}\n"
+                                         "  c: {run: 'true', inputs: {p: p, v: v}}\n";
 
 static struct kit kit;
 static struct slot slot;
 static struct run_context context;
 static struct error why;
 
-static int set_up(void **state)
+static int set_up_flow(const char *text)
 {
     char path[128];
     struct cgroups none = { .v2 = NULL };
 
-    (void)state;
-    kit_open(&kit, flow);
+    kit_open(&kit, text);
     snprintf(path, sizeof(path), "%s/slots", kit.dir);
     mkdir(path, 0700);
     why = (struct error){ .text = "" };
@@ -39,6 +44,18 @@ static int set_up(void **state)
     slot.flow = flow_ref(kit.flow);
     slot.task = kit_task(&kit, "c", -1);
     return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return set_up_flow(flow);
+}
+
+static int set_up_parameters(void **state)
+{
+    (void)state;
+    return set_up_flow(flow_of_parameters);
 }
 
 static int tear_down(void **state)
@@ -84,6 +101,18 @@ static void test_missing_one_is_named(void **state)
     assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, &why), -ENOENT);
     assert_non_null(strstr(why.text, "'far'"));
     assert_non_null(strstr(why.text, "'v'"));
+}
+
+static void test_parameter_is_one_unless_hidden(void **state)
+{
+    char *values[] = { (char[]){ "0.5" }, (char[]){ "hidden" }, NULL };
+
+    (void)state;
+    context.values = values;
+    kit_end(&kit, kit_task(&kit, "a", -1), 0, VERDICT_DONE, MADE("v=made"));
+    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, &why), 0);
+    assert_file("p", "0.5");
+    assert_file("v", "made");
 }
 
 /* A task that has no inputs may make the folder, which nobody cleans for it. */
@@ -153,6 +182,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_laid_out_under_their_names),
         TEST(test_missing_one_is_named),
+        cmocka_unit_test_setup_teardown(test_parameter_is_one_unless_hidden,
+                                        set_up_parameters, tear_down),
         TEST(test_folder_of_another_task_is_not_in_the_way),
         TEST(test_large_one_is_shared_and_watched),
     };
