@@ -2,7 +2,9 @@
 /* runtime_internal - the fields of a runtime, for the files that make it up:
  *
  *     runtime.c          opening, the loop, events in, actions out
- *     runtime_task.c     a task's way through a slot: start, exit, outputs, end
+ *     runtime_task.c     a task's start, and its slot before and after
+ *     runtime_exit.c     its exit, and the descriptors that tell of it
+ *     runtime_keep.c     its outputs and log, and how the node is told
  *     runtime_store.c    records and their tickets; what a restart finds
  *     runtime_submit.c   new runs, resumed runs
  *     runtime_socket.c   the sockets, and the module that serves them */
@@ -102,15 +104,33 @@ struct run_context *runtime_context(struct runtime *rt, const struct run_id *run
 void runtime_forget_run(struct runtime *rt, const struct run_id *run);
 
 /* runtime_task.c */
-int runtime_tasks_open(struct runtime *rt, struct error *ret_error);
-/* Kill what runs; then, when the loop has ended, let go of the slots. */
-void runtime_tasks_kill(struct runtime *rt);
-void runtime_tasks_close(struct runtime *rt);
 void runtime_start_task(struct runtime *rt, const struct action *a);
 void runtime_kill_task(struct runtime *rt, const struct action *a);
 /* The node has the attempt's record and followers were told: use the slot again. */
 void runtime_free_slot(struct runtime *rt, struct slot *slot);
+
+/* runtime_exit.c */
+int runtime_tasks_open(struct runtime *rt, struct error *ret_error);
+/* Kill what runs; then, when the loop has ended, let go of the slots. */
+void runtime_tasks_kill(struct runtime *rt);
+void runtime_tasks_close(struct runtime *rt);
 void runtime_pause_tasks(struct runtime *rt, bool paused);
+/* NULL: no such slot, or not opened yet. */
+struct slot *runtime_slot(struct runtime *rt, uint32_t index);
+/* Descriptors of tasks, in one epoll set; what became ready of which slot. */
+enum ready { READY_EXIT, READY_STDOUT, READY_STDERR, READY_EMPTY };
+int runtime_watch(struct runtime *rt, int fd, const struct slot *s, enum ready what);
+void runtime_unwatch(struct runtime *rt, int fd);
+int runtime_watch_pipes(struct runtime *rt, const struct slot *s);
+
+/* Ends a process whose exit nobody would see. */
+void runtime_abandon(struct slot *s);
+
+/* runtime_keep.c */
+void runtime_keep_task(struct runtime *rt, struct slot *s);
+/* It could not be started: this is its end. */
+void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
+                       const char *message);
 
 /* runtime_store.c */
 int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error);

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an attempt leaves is kept and the node is told: outputs and the log, maybe in
+ * another thread, then what needs the loop's caches. Nobody of its tree lives. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/inputs.h"
+#include "node/merge.h"
+#include "node/outputs.h"
+#include "node/runtime_internal.h"
+#include "store/digest.h"
+
+enum { HASH_THREADS = 2 };
+
+static void queue_end(struct runtime *rt, struct slot *s)
+{
+    const char *catch_var = s->flow->steps[s->task.step].catch_var;
+    struct event e = { .type = EVENT_TASK_ENDED };
+
+    s->record.attempt = s->attempt;
+    if (s->record.reason != REASON_OK) {
+        if (catch_var)
+            outputs_of_failure(&s->record, catch_var);
+        else
+            outputs_forget(&s->record);
+    }
+    if (rt->running.entries)
+        rt->running.entries[s->index].is_used = 0;
+    s->state = SLOT_ENDED;
+    s->record.pid = (uint32_t)s->pid;
+    s->record.started_wall = s->started_wall;
+    s->record.ended_wall = runtime_wall();
+    e.u.ended.slot = s->index;
+    e.u.ended.record = &s->record;
+    runtime_queue(rt, &e);
+}
+
+static void set_failure(struct slot *s, enum reason reason, const char *message)
+{
+    s->record.reason = reason;
+    free(s->record.message);
+    s->record.message = message[0] ? strdup(message) : NULL;
+}
+
+/* The foreach step's artifact tells how many tasks its scope has. */
+static int find_width(struct runtime *rt, struct slot *s, struct error *why)
+{
+    const struct foreach *f = &s->flow->steps[s->task.step].foreach;
+    struct item_list list;
+    int r;
+
+    if (f->kind == FOREACH_NONE)
+        return 0;
+    s->record.has_width = true;
+    s->record.width = f->width;
+    if (f->kind != FOREACH_ARTIFACT)
+        return 0;
+    r = items_of_ended(&rt->artifacts, s->flow, &s->run->id, &s->task, &s->record,
+                       &list, why);
+    if (r < 0) {
+        s->record.has_width = false;
+        return r;
+    }
+    s->record.width = list.n;
+    items_remember(&rt->items, &s->run->id, &s->task, &list);
+    return 0;
+}
+
+/* The case of a switch: what `mesh next` said, else the artifact's text. */
+static int find_choice(struct runtime *rt, struct slot *s)
+{
+    const char *by = s->flow->steps[s->task.step].switch_by;
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    if (!by)
+        return 0;
+    if (s->choice) {
+        s->record.choice = TAKE(s->choice);
+        return 0;
+    }
+    for (size_t i = 0; i < s->record.n_outputs; i++) {
+        const struct artifact *a = &s->record.outputs[i];
+        size_t from = 0, len;
+
+        if (strcmp(a->name, by) != 0 || a->size > BLOB_INLINE_MAX)
+            continue;
+        if (artifacts_read(&rt->artifacts, a, 0, a->size, &text) < 0)
+            return -EIO;
+        len = text.len;
+        while (len && strchr(" \t\r\n", text.data[len - 1]))
+            len--;
+        if (len >= 2 && text.data[0] == '"' && text.data[len - 1] == '"')
+            from = 1, len--; /* a JSON string */
+        s->record.choice = strndup(text.data + from, len - from);
+        return s->record.choice ? 0 : -ENOMEM;
+    }
+    return 0;
+}
+
+/* Back on the loop: what needs the store and the caches, then the node is told. */
+static void conclude(struct runtime *rt, struct slot *s)
+{
+    const struct step *step = &s->flow->steps[s->task.step];
+    struct error why = { .text = "" };
+    int r;
+
+    if (s->record.reason == REASON_OK && step->has_merge) {
+        r = merge_branches(&rt->artifacts, s->flow, &s->run->id, &s->task, &s->record,
+                           &why);
+        if (r < 0)
+            set_failure(s, REASON_MERGE, why.text);
+    }
+    if (s->record.reason == REASON_OK) {
+        r = find_width(rt, s, &why);
+        if (r < 0)
+            set_failure(s, REASON_WIDTH, why.text);
+    }
+    if (s->record.reason == REASON_OK && find_choice(rt, s) < 0)
+        set_failure(s, REASON_STORE, "the switch's artifact cannot be read");
+    queue_end(rt, s);
+}
+
+/* ---- keeping outputs and the log ---- */
+
+struct keeping {
+    uv_work_t work;
+    struct runtime *rt;
+    struct slot *slot;
+    struct outputs_job job;
+    bool want_outputs;
+};
+
+/* Whose fault: of the store, or of what the task left there. */
+static enum reason reason_of(int error)
+{
+    switch (-error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EROFS:
+    case EIO:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+        return REASON_STORE;
+    default:
+        return REASON_OUTPUT;
+    }
+}
+
+static void keep_outputs(struct slot *s, const struct outputs_job *job)
+{
+    struct error why = { .text = "" };
+    int r = outputs_keep(job, &s->record.outputs, &s->record.n_outputs, &why);
+
+    if (r < 0)
+        set_failure(s, reason_of(r), why.text[0] ? why.text : strerror(-r));
+}
+
+/* A log beyond LOG_INLINE_MAX is sealed as a blob; one that cannot be is lost, and the
+ * record says that it was cut. */
+static void keep_log(struct blobs *blobs, struct slot *s)
+{
+    struct log_ref *ref = &s->record.log;
+    struct stat st;
+    size_t done = 0;
+
+    ref->is_truncated = s->log.is_truncated;
+    ref->size = s->log.bytes;
+    if (s->log.fd < 0) {
+        if (!s->log.pieces.len)
+            return;
+        ref->inline_len = s->log.pieces.len;
+        ref->inline_data = (uint8_t *)buffer_take(&s->log.pieces);
+        return;
+    }
+    while (done < s->log.pieces.len) {
+        ssize_t n =
+            write(s->log.fd, s->log.pieces.data + done, s->log.pieces.len - done);
+
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    if (done == s->log.pieces.len && fstat(s->log.fd, &st) == 0
+        && lseek(s->log.fd, 0, SEEK_SET) == 0
+        && digest_file(s->log.fd, (uint64_t)st.st_size, HASH_THREADS, &ref->blob) == 0
+        && blobs_adopt_file(blobs, s->log_path, (uint64_t)st.st_size, &ref->blob) == 0)
+        ref->has_blob = true;
+    else
+        ref->is_truncated = true;
+}
+
+static void keep_in_thread(uv_work_t *work)
+{
+    struct keeping *k = work->data;
+
+    if (inputs_check(&k->rt->artifacts, k->slot) < 0)
+        set_failure(k->slot, REASON_INPUT_MODIFIED,
+                    "the task wrote to an input, which other tasks share");
+    else if (k->want_outputs)
+        keep_outputs(k->slot, &k->job);
+    keep_log(k->job.blobs, k->slot);
+}
+
+static void after_keeping(uv_work_t *work, int status)
+{
+    struct keeping *k = work->data;
+    struct runtime *rt = k->rt;
+    struct slot *s = k->slot;
+
+    (void)status;
+    free(k);
+    if (rt->is_stopping)
+        return;
+    conclude(rt, s);
+    runtime_drain(rt);
+}
+
+static bool keep(struct runtime *rt, struct slot *s)
+{
+    struct keeping *k;
+    struct outputs_job job = { .blobs = rt->blobs,
+                               .step = &s->flow->steps[s->task.step],
+                               .out_path = s->out.path,
+                               .work_path = s->run->steps[s->task.step].work_path,
+                               .types = s->types,
+                               .threads = HASH_THREADS };
+    bool want =
+        s->record.reason == REASON_OK
+        && (job.step->n_outputs || !slot_dir_is_clean(&s->out, s->started_wall));
+
+    if (s->log.fd < 0 && s->n_links == 0 && (!want || outputs_are_small(&job))) {
+        if (want)
+            keep_outputs(s, &job);
+        keep_log(rt->blobs, s);
+        return true;
+    }
+    k = calloc(1, sizeof(*k));
+    if (!k) {
+        set_failure(s, REASON_STORE, "out of memory");
+        return true;
+    }
+    *k = (struct keeping){ .rt = rt, .slot = s, .job = job, .want_outputs = want };
+    k->work.data = k;
+    s->state = SLOT_KEEPING;
+    uv_queue_work(&rt->loop, &k->work, keep_in_thread, after_keeping);
+    return false;
+}
+
+void runtime_keep_task(struct runtime *rt, struct slot *s)
+{
+    if (keep(rt, s))
+        conclude(rt, s);
+}
+
+void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
+                       const char *message)
+{
+    set_failure(s, reason, message);
+    queue_end(rt, s);
+}
