@@ -17,6 +17,15 @@ static struct place place_of(const yaml_event_t *e)
     return at;
 }
 
+/* The one mistake that libyaml has no word for. */
+static bool is_tab(const yaml_parser_t *parser)
+{
+    return parser->error == YAML_SCANNER_ERROR
+           && parser->problem_mark.index == parser->mark.index
+           && parser->buffer.pointer < parser->buffer.last
+           && *parser->buffer.pointer == '\t';
+}
+
 static void refuse_syntax(struct builder *b, const yaml_parser_t *parser)
 {
     struct place at = { (uint32_t)parser->problem_mark.line + 1,
@@ -27,6 +36,8 @@ static void refuse_syntax(struct builder *b, const yaml_parser_t *parser)
         b->error = -ENOMEM;
     else if (parser->error == YAML_READER_ERROR)
         builder_refuse(b, (struct place){ 0 }, NULL, "YAML: %s", problem);
+    else if (is_tab(parser))
+        builder_refuse(b, at, "YAML indents with blanks", "YAML: a tab is in the way");
     else if (parser->context)
         builder_refuse(b, at, NULL, "YAML: %s, %s", problem, parser->context);
     else

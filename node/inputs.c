@@ -9,18 +9,25 @@
 #include <unistd.h>
 
 #include "node/launch.h"
+#include "node/merge.h"
 #include "store/tree.h"
 
 static const char file_scheme[] = "file://";
 
 static int find_source(const struct artifacts *a, const struct flow *flow,
                        const struct run_id *run, const struct task_id *task,
-                       const struct step_input *in, struct artifact *ret)
+                       const struct step_input *in, struct artifact *ret,
+                       struct error *ret_error)
 {
     struct task_id maker;
+    int r;
 
-    if (in->step == FLOW_NONE)
-        return artifacts_find(a, flow, run, task, in->artifact, false, ret, &maker);
+    if (in->step == FLOW_NONE) {
+        r = artifacts_find(a, flow, run, task, in->artifact, false, ret, &maker);
+        return r != -ENOENT ? r
+                            : merge_find(a, flow, run, task, in->artifact, ret, &maker,
+                                         ret_error);
+    }
     return artifacts_find_from(a, flow, run, task, in->step, NULL, in->artifact, ret,
                                &maker);
 }
@@ -94,12 +101,12 @@ static int lay_out_one(const struct artifacts *a, const struct slot *s,
             return -errno;
         return symlink(target, path) < 0 ? -errno : 0;
     }
-    r = find_source(a, s->flow, &s->run->id, &s->task, in, &artifact);
+    r = find_source(a, s->flow, &s->run->id, &s->task, in, &artifact, ret_error);
     /* What came along the edge hides the parameter of its name. */
-    if (r == -ENOENT && in->step == FLOW_NONE
+    if (r == -ENOENT && in->step == FLOW_NONE && !ret_error->text[0]
         && (value = find_parameter(s, in->artifact)))
         return write_bytes(value, strlen(value), path);
-    if (r == -ENOENT)
+    if (r == -ENOENT && !ret_error->text[0])
         return fail(ret_error, r, "there is no artifact '%s'", in->artifact);
     if (r == -EINVAL && in->step != FLOW_NONE)
         return fail(ret_error, r, "step '%s' cannot be seen from here",

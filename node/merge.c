@@ -8,7 +8,8 @@
 /* One name over all branches. */
 struct candidate {
     struct artifact artifact; /* of the first branch that has it */
-    uint64_t last_branch;     /* counted from 1; a branch sees a name once */
+    struct task_id maker;
+    uint64_t last_branch; /* counted from 1; a branch sees a name once */
     bool differs;
     UT_hash_handle hh;
 };
@@ -19,6 +20,7 @@ struct merge {
     const struct run_id *run;
     const struct step *step;
     const struct attempt_record *own;
+    const char *only; /* NULL: all names */
     struct candidate *names;
     uint64_t branch;
 };
@@ -41,12 +43,15 @@ static bool is_own(const struct merge *m, const char *name)
 
 static bool is_wanted(const struct merge *m, const char *name)
 {
+    if (m->only && strcmp(m->only, name) != 0)
+        return false;
     if (m->step->merge_include && !in_list(m->step->merge_include, name))
         return false;
     return !in_list(m->step->merge_exclude, name) && !is_own(m, name);
 }
 
-static int see_artifact(struct merge *m, const struct artifact *a)
+static int see_artifact(struct merge *m, const struct artifact *a,
+                        const struct task_id *maker)
 {
     struct candidate *c;
 
@@ -62,6 +67,7 @@ static int see_artifact(struct merge *m, const struct artifact *a)
         free(c);
         return -ENOMEM;
     }
+    c->maker = *maker;
     c->last_branch = m->branch;
     HASH_ADD_KEYPTR(hh, m->names, c->artifact.name, strlen(c->artifact.name), c);
     return 0;
@@ -82,7 +88,7 @@ static int see_branch(void *arg, const struct attempt_record *last)
 
         for (size_t i = 0; error == 0 && i < r->n_outputs; i++)
             if (is_wanted(m, r->outputs[i].name))
-                error = see_artifact(m, &r->outputs[i]);
+                error = see_artifact(m, &r->outputs[i], &r->task);
         if (error < 0)
             break;
         error =
@@ -156,6 +162,32 @@ static void forget(struct merge *m)
         artifact_release(&c->artifact);
         free(c);
     }
+}
+
+int merge_find(const struct artifacts *a, const struct flow *flow,
+               const struct run_id *run, const struct task_id *task, const char *name,
+               struct artifact *ret, struct task_id *ret_maker, struct error *ret_error)
+{
+    const struct attempt_record nothing = { .n_outputs = 0 };
+    struct merge m = { .artifacts = a,
+                       .flow = flow,
+                       .run = run,
+                       .own = &nothing,
+                       .only = name,
+                       .step = &flow->steps[task->step] };
+    int r =
+        m.step->has_merge ? artifacts_inputs(a, flow, run, task, see_branch, &m) : 0;
+
+    if (r == 0 && !m.names)
+        r = -ENOENT;
+    if (r == 0 && m.names->differs)
+        r = fail(ret_error, -ENOENT, "the branches differ in '%s'", name);
+    if (r == 0) {
+        *ret_maker = m.names->maker;
+        r = artifact_copy(&m.names->artifact, ret);
+    }
+    forget(&m);
+    return r;
 }
 
 int merge_branches(const struct artifacts *a, const struct flow *flow,

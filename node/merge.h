@@ -8,6 +8,14 @@
 
 #include "node/artifacts.h"
 
+/* What the step itself sees of one name, before it ends: the artifact that would pass.
+ * -ENOENT: no branch has it, the step does not merge it, or the branches differ, which
+ * the text then says. */
+int merge_find(const struct artifacts *a, const struct flow *flow,
+               const struct run_id *run, const struct task_id *task, const char *name,
+               struct artifact *ret, struct task_id *ret_maker,
+               struct error *ret_error);
+
 /* Appends to the attempt's outputs. -EINVAL: the text names what differs or misses. */
 int merge_branches(const struct artifacts *a, const struct flow *flow,
                    const struct run_id *run, const struct task_id *task,

@@ -16,6 +16,7 @@
 #include "node/api/number.h"
 #include "node/api/source.h"
 #include "node/items.h"
+#include "node/merge.h"
 #include "store/digest.h"
 
 enum {
@@ -89,21 +90,31 @@ static uint32_t closed_step(const struct request *r)
     return found;
 }
 
+/* The task's own, what came along the edge, or what the step merges. */
+static int find_here(struct request *r, const char *name, struct artifact *ret,
+                     struct task_id *ret_maker, struct error *ret_error)
+{
+    const struct artifacts *a = runtime_artifacts(r->rt);
+    const struct task_id *task = &r->attempt.task;
+    int error = find_own(r, name, ret, ret_maker);
+
+    if (error == -ENOENT)
+        error = artifacts_find(a, r->flow, &r->run, task, name, false, ret, ret_maker);
+    if (error == -ENOENT)
+        error = merge_find(a, r->flow, &r->run, task, name, ret, ret_maker, ret_error);
+    return error;
+}
+
 static int find(struct request *r, const uint64_t *index, struct artifact *ret,
-                struct task_id *ret_maker)
+                struct task_id *ret_maker, struct error *ret_error)
 {
     const struct artifacts *a = runtime_artifacts(r->rt);
     const char *from = request_query(r, "from"), *name = r->params[0];
     const struct task_id *task = &r->attempt.task;
     uint32_t step;
 
-    if (!from && !index) {
-        int error = find_own(r, name, ret, ret_maker);
-
-        return error != -ENOENT ? error
-                                : artifacts_find(a, r->flow, &r->run, task, name, false,
-                                                 ret, ret_maker);
-    }
+    if (!from && !index)
+        return find_here(r, name, ret, ret_maker, ret_error);
     step = from ? flow_find_step(r->flow, from) : closed_step(r);
     if (step == FLOW_NONE)
         return -EINVAL;
@@ -117,6 +128,7 @@ int task_artifact_get_work(struct request *r)
     const char *from = request_query(r, "from"),
                *index_text = request_query(r, "index");
     CLEANUP(artifact_release) struct artifact a = { .name = NULL };
+    struct error why = { .text = "" };
     struct task_id maker;
     uint64_t index;
     int error;
@@ -126,11 +138,14 @@ int task_artifact_get_work(struct request *r)
     if (index_text && !from && closed_step(r) == FLOW_NONE)
         return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL,
                            "'index' needs 'from' where not one step is joined");
-    error = find(r, index_text ? &index : NULL, &a, &maker);
+    error = find(r, index_text ? &index : NULL, &a, &maker, &why);
     if (error == -EINVAL)
         return reply_error(r, MHD_HTTP_NOT_FOUND,
                            index_text ? NULL : "at a join, 'index' picks the split",
                            "step '%.64s' cannot be seen from here", from ? from : "");
+    if (error == -ENOENT && why.text[0])
+        return reply_error(r, MHD_HTTP_CONFLICT,
+                           "`mesh inputs` lists what each branch has", "%s", why.text);
     if (error == -ENOENT)
         return reply_error(r, MHD_HTTP_NOT_FOUND, NULL,
                            "there is no artifact '%.200s'%s%.64s", r->params[0],

@@ -112,6 +112,33 @@ sed 's/merge: {}/merge: {exclude: [shared]}/; s/in shared only_left/in only_left
     merge.mf >exclude.mf
 run 0 'unless it is excluded' "$MESH" run exclude.mf --b other
 
+cat >inside.mf <<'FLOW'
+mesh: 1
+flow: Inside
+steps:
+  start: {run: 'echo root >"$MESH_OUT/origin"', foreach: {range: 2}, next: work}
+  work: {run: 'echo same >"$MESH_OUT/s"; echo "$MESH_INPUT" >"$MESH_OUT/d"', next: join}
+  join:
+    join: start
+    merge: {exclude: [origin]}
+    inputs: {s: s}
+    run: |
+      echo "as input $(cat "$MESH_IN/s"), asked $(mesh artifact get s)"
+      mesh artifact get origin || echo "no origin: $?"
+      mesh artifact get d || echo "no d: $?"
+      echo own >"$MESH_OUT/d"
+    next: end
+  end: {run: 'echo "end $(mesh artifact get s) $(mesh artifact get d)"'}
+FLOW
+run 0 'a step that merges' "$MESH" run inside.mf
+like "$out" '\] as input same, asked same$' 'sees itself what is equal'
+like "$out" '\] no origin: 3$' 'not what it excludes'
+like "$out" "\\] mesh: the branches differ in 'd'" 'and is told what differs'
+like "$out" '\] end same own$' 'which it may settle'
+sed 's/{s: s}/{d: d}/' inside.mf >differs.mf
+run 1 'an input in which the branches differ' "$MESH" run differs.mf
+like "$out" "input 'd': the branches differ in 'd'" 'is an error that says so'
+
 cat >empty.mf <<'FLOW'
 mesh: 1
 flow: Empty
