@@ -112,6 +112,13 @@ FLOW
 run 2 'a script that is not there is refused' "$MESH" run script.mf
 like "$err" '^script\.mf:5:[0-9]+: error.*nowhere\.sh' 'with the place'
 
+mkdir -p empty
+sed 's|\[./nowhere.sh\]|[/bin/true]|; s|    next: end|    workdir: empty\n    next: end|' \
+    script.mf >workdir.mf
+run 2 'a working folder that is not there is refused' "$MESH" check workdir.mf
+like "$err" "^workdir\.mf:6:[0-9]+: error: step 'start' works in 'empty'" 'with the place'
+like "$err" 'none of its files is packed' 'and why'
+
 cat >later.mf <<'FLOW'
 mesh: 1
 flow: Later
