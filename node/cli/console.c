@@ -12,6 +12,7 @@
 
 #include <uthash.h>
 
+#include "node/api/encode.h"
 #include "node/cli/terminal.h"
 
 enum { RECENT_BYTES = 128 << 10, TIMESTAMP_SIZE = 32 };
@@ -522,10 +523,32 @@ void console_event_of(struct console *c, const struct feed_event *e, const char 
     }
 }
 
+void console_json(struct console *c, const char *name, const char *data, size_t len)
+{
+    buffer_printf(&c->out, "{\"event\":\"%s\",\"data\":", name);
+    buffer_append(&c->out, data, len);
+    buffer_putc(&c->out, '}');
+    end_line(c);
+}
+
+static void encode(struct console *c, const struct feed_event *event)
+{
+    CLEANUP(buffer_release) struct buffer data = BUFFER_INIT;
+    struct emit e = { .out = &data };
+
+    encode_event(&e, event);
+    if (!buffer_failed(&data))
+        console_json(c, event_name(event->type), data.data, data.len);
+}
+
 void console_event(struct console *c, const struct feed_event *e)
 {
     char task[TASK_TEXT_SIZE];
 
+    if (c->config.is_json) {
+        encode(c, e);
+        return;
+    }
     if (e->type == FEED_RUN_STARTED || e->type == FEED_RUN_ENDED) {
         console_event_of(c, e, NULL);
         return;

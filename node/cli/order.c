@@ -84,6 +84,7 @@ struct console_config console_config_of(const struct options *o)
 {
     return (struct console_config){ .fd = STDOUT_FILENO,
                                     .has_colour = terminal_has_colour(STDOUT_FILENO),
+                                    .is_json = options_has(o, "json"),
                                     .is_quiet = options_has(o, "quiet"),
                                     .has_timestamps = options_has(o, "timestamps") };
 }

@@ -80,5 +80,8 @@ is "$("$MESH" runs --json | grep -o '"number": *[0-9]*' | sort -u | wc -l)" 10 \
     'the next one knows all runs'
 run 0 'and goes on counting' "$MESH" submit sum.mf --follow
 is "$(run_number "$out")" 11 'from there'
+run 0 'submit and follow as JSON' "$MESH" submit sum.mf --a 20 --b 22 --follow --json
+is "$(sed -n '1s/^{"event":"\([a-z_]*\)".*/\1/p; $s/^{"event":"\([a-z_]*\)".*/\1/p' "$out" |
+    tr '\n' ' ')" 'run_started run_ended ' 'is a line for each event'
 stop "$pid"
 finish
