@@ -228,12 +228,26 @@ int remote_follow(struct client *take_client, const struct options *o, const cha
     return r;
 }
 
+static int say_adopted(struct client *c, const struct order *order, const char *run)
+{
+    CLEANUP(freep) char *path = client_path("/v1/runs/%s", run);
+    CLEANUP(json_decrefp) json_t *json = NULL;
+    int r = client_get_json(c, path, &json);
+
+    if (r == 0)
+        order_say_adopted(order, json_number(json_object_get(json, "tasks"), "adopted"),
+                          strcmp(json_text(json, "state"), "ended") == 0);
+    return r;
+}
+
 int remote_run(struct client *take_client, struct order *order, const struct options *o)
 {
     CLEANUP(client_closep) struct client *c = take_client;
     CLEANUP(json_decrefp) json_t *json = NULL;
     int r = remote_submit(c, order, &json);
 
+    if (r == 0 && order->has_origin)
+        r = say_adopted(c, order, json_text(json, "run"));
     if (r)
         return r;
     return remote_follow(TAKE(c), o, json_text(json, "run"),

@@ -323,6 +323,8 @@ int local_run(struct runtime *take_runtime, struct order *order,
     struct console_config config = console_config_of(o);
     CLEANUP(console_freep) struct console *console = console_new(&config);
     struct local l = { .rt = rt, .console = console };
+    struct run_view view;
+    bool is_over;
     int r;
 
     if (!console)
@@ -333,6 +335,8 @@ int local_run(struct runtime *take_runtime, struct order *order,
     r = submit(&l, order);
     if (r)
         return r;
+    is_over = !node_run(runtime_node(rt), &l.run, &view);
+    order_say_adopted(order, is_over ? 0 : view.n_adopted, is_over);
     watch(&l);
     if (!feed_subscribe(runtime_feed(rt), NULL, FEED_SINCE_OLDEST, on_event, &l))
         return cli_failed(-ENOMEM, NULL);

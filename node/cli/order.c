@@ -2,6 +2,7 @@
 #include "node/cli/order.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,19 @@ int order_options(struct order *order, const struct options *o)
     order->max_workers = (uint32_t)max_workers;
     order->on_failure = how;
     return tags ? split_tags(order, tags) : 0;
+}
+
+void order_say_adopted(const struct order *order, uint64_t n, bool is_over)
+{
+    if (!order->has_origin)
+        return;
+    if (is_over) {
+        cli_say("nothing is left to do: all tasks were done before");
+        cli_hint("to do a step and those behind it again: mesh resume RUN STEP");
+        return;
+    }
+    cli_say("%" PRIu64 " task%s of the run before %s taken over", n, n == 1 ? "" : "s",
+            n == 1 ? "is" : "are");
 }
 
 /* getpwuid() would load a library for it. */

@@ -26,6 +26,9 @@ struct order {
 /* --max-workers, --on-failure and --tags; says what is wrong; the exit code, or 0. */
 int order_options(struct order *order, const struct options *o);
 void order_release(struct order *order);
+/* Says how many tasks of the run before a resumed one takes over; is_over: it has ended
+ * already, because they were all. */
+void order_say_adopted(const struct order *order, uint64_t n, bool is_over);
 /* Who asks: by name, or by number. */
 const char *order_user(void);
 /* --quiet, --json and --timestamps, and what standard output is. */
