@@ -99,6 +99,10 @@ FLOW
 run 2 'a resource that the node has not is refused' "$MESH" run gpu.mf
 like "$err" "step 'start' asks for the custom resource 'licence'" 'by name'
 
+sed 's/custom: {licence: 1}/disk: 900T/' gpu.mf >disk.mf
+run 2 'more disk than there is, too' "$MESH" run disk.mf
+like "$err" "step 'start' asks for [0-9]+ MiB of disk, this node has [0-9]+$" 'with both sizes'
+
 cat >script.mf <<'FLOW'
 mesh: 1
 flow: Script
