@@ -143,12 +143,8 @@ like "$out" 'x1b\[2J' 'and can be seen'
 
 # A limit of memory needs a cgroup that this user may write to.
 flow Hungry 'exec awk "BEGIN { s = \"x\"; while (1) s = s s }"' 'resources: {memory: 64}'
-"$MESH" run Hungry.mf >hungry.out 2>&1 &
-hungry=$!
-started="$started $hungry"
-wait_for 'the hungry task ends' is_gone $hungry
-wait $hungry
-is $? 1 'a task that takes too much memory fails'
+start hungry "$MESH" run Hungry.mf
+ended "$pid" 1 'a task that takes too much memory fails'
 if grep -Eqi 'memory|oom' hungry.out; then
     pass 'and the reason is named'
 elif [ -w /sys/fs/cgroup/cgroup.procs ] && [ -f /sys/fs/cgroup/cgroup.controllers ]; then

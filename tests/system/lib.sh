@@ -5,8 +5,8 @@
 #
 # Each test has a folder of its own, $work, and a data folder there, $MESH_HOME. Nothing
 # waits by sleeping for a guessed time: wait_for polls something that can be observed and
-# gives up at a deadline. Only processes of the test are ended: those that `start` began
-# and those whose environment names $work.
+# gives up at a deadline. Only processes of the test are ended: those whose environment
+# names $work.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,7 +24,6 @@ patience=${MESH_PATIENCE:-60} # seconds that a condition may take, on a loaded m
 n=0
 n_failed=0
 is_finished=
-started=
 mounted= # file systems of the test, unmounted at the end
 trap 'leave $?' EXIT
 trap 'exit 129' HUP
@@ -161,7 +160,6 @@ start()
     shift
     "$@" >"$work/$start_name.out" 2>"$work/$start_name.err" </dev/null &
     pid=$!
-    started="$started $pid"
 }
 
 # ended PID CODE TEXT: it ends by itself before the deadline, with this code.
@@ -178,16 +176,12 @@ is_gone()
     ! tr -d '\0' 2>/dev/null <"/proc/$1/cmdline" | grep -q .
 }
 
-# mine: the processes that carry this test's folder in their environment.
+# mine: the processes that carry this test's folder in their environment. They are listed
+# before grep starts, so that it does not find itself.
 mine()
 {
-    for mine_file in /proc/[0-9]*/environ; do
-        mine_pid=${mine_file#/proc/}
-        mine_pid=${mine_pid%/environ}
-        [ "$mine_pid" != $$ ] || continue
-        tr '\0' '\n' 2>/dev/null <"$mine_file" | grep -qF "$work" &&
-            echo "$mine_pid"
-    done 2>/dev/null
+    set -- /proc/[0-9]*/environ
+    grep -lsF -e "$work" "$@" | sed 's,/proc/\([0-9]*\)/.*,\1,' | grep -vx $$
 }
 
 # node NAME [arguments]: a node on $MESH_HOME that answers; its id is in $pid.
@@ -242,15 +236,14 @@ finish()
 leave()
 {
     trap - EXIT
-    for leave_pid in $started; do
+    # By $work and not by number: the number of one that has ended may be another's now.
+    for leave_pid in $(mine); do
         kill "$leave_pid" 2>/dev/null
     done
-    for leave_pid in $started; do
-        leave_try=0
-        while ! is_gone "$leave_pid" && [ $leave_try -lt 150 ]; do
-            leave_try=$((leave_try + 1))
-            sleep 0.02
-        done
+    leave_try=0
+    while [ -n "$(mine)" ] && [ $leave_try -lt 100 ]; do
+        leave_try=$((leave_try + 1))
+        sleep 0.02
     done
     for leave_pid in $(mine); do
         kill -KILL "$leave_pid" 2>/dev/null
