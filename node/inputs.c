@@ -98,7 +98,7 @@ static int lay_out_one(const struct artifacts *a, const struct slot *s,
         const char *target = in->url + strlen(file_scheme);
 
         if (access(target, R_OK) < 0)
-            return -errno;
+            return fail(ret_error, -errno, "%s: %s", target, strerror(errno));
         return symlink(target, path) < 0 ? -errno : 0;
     }
     r = find_source(a, s->flow, &s->run->id, &s->task, in, &artifact, ret_error);

@@ -164,6 +164,12 @@ static void clamp_or_refuse(const struct runtime *rt, struct flow *flow, bool cl
                             has->memory_bytes >> 20);
             s->resources.memory_bytes = has->memory_bytes;
         }
+        if (clamp && s->resources.disk_bytes > has->disk_bytes)
+            diagnostics_add(d, SEVERITY_ERROR, s->line, s->column, 0, NULL,
+                            "step '%s' asks for %" PRIu64
+                            " MiB of disk, this node has %" PRIu64,
+                            s->name, s->resources.disk_bytes >> 20,
+                            has->disk_bytes >> 20);
         if (clamp && s->resources.gpu_milli > has->gpu_milli)
             diagnostics_add(d, SEVERITY_ERROR, s->line, s->column, 0, NULL,
                             "step '%s' asks for gpu: %g, and this node has %g of them",

@@ -286,8 +286,14 @@ static int put(const struct options *o)
                       : client_path("/v1/task/artifacts/%s", name);
     struct request q = { .method = "PUT", .path = path };
     struct error error = { .text = "" };
-    int r = client_open_channel(&c);
+    int r;
 
+    if (strchr(name, '/') || *name == '.')
+        return cli_usage(
+            "'%.80s' cannot be the name of an artifact: no slash, no dot in "
+            "front",
+            name);
+    r = client_open_channel(&c);
     if (r)
         return r;
     r = open_content(from, &content, &q);

@@ -12,6 +12,7 @@
 
 #include <uthash.h>
 
+#include "node/api/encode.h"
 #include "node/cli/terminal.h"
 
 enum { RECENT_BYTES = 128 << 10, TIMESTAMP_SIZE = 32 };
@@ -33,7 +34,8 @@ struct console {
     int error;
 
     uint64_t n_done, n_failed, n_adopted;
-    char *failure; /* `fit/3` of the first one, NULL: none */
+    bool is_unstarted; /* the first failure, and nobody said why */
+    char *failure;     /* `fit/3` of the first one, NULL: none */
     struct buffer why, last_lines;
 
     char timestamp[TIMESTAMP_SIZE]; /* of timestamp_second */
@@ -332,6 +334,8 @@ void console_reason(const struct feed_event *e, struct buffer *out)
         buffer_printf(out, "exit code %d", e->exit_code);
     else if (e->reason == REASON_SIGNAL)
         add_signal(e->signal, out);
+    else if (e->reason == REASON_START)
+        buffer_puts(out, "it could not be started");
     else if (e->reason == REASON_OOM)
         buffer_puts(out, "killed at its memory limit");
     else if (e->reason == REASON_TIMEOUT)
@@ -379,6 +383,7 @@ static void note_failure(struct console *c, const struct feed_event *e,
         return;
     if (asprintf(&c->failure, "%s/%s", e->step ? e->step : "?", task) < 0)
         c->failure = NULL;
+    c->is_unstarted = e->reason == REASON_START && (!e->message || !*e->message);
     console_reason(e, &c->why);
     if (c->recent.len)
         collect_last_lines(c);
@@ -457,6 +462,15 @@ static void say_outcome(struct console *c, const struct feed_event *e)
         buffer_text(&text));
 }
 
+static void say_message(struct console *c, const struct feed_event *e)
+{
+    if (!e->message || !*e->message)
+        return;
+    buffer_puts(&c->out, "  The reason:        ");
+    terminal_escape(e->message, strlen(e->message), &c->out);
+    buffer_putc(&c->out, '\n');
+}
+
 static void say_failure(struct console *c, const struct feed_event *e)
 {
     struct buffer *out = &c->out;
@@ -468,12 +482,14 @@ static void say_failure(struct console *c, const struct feed_event *e)
         buffer_puts(out, ".");
         buffer_puts(out, c->last_lines.len ? " It printed last:\n" : "\n");
         buffer_append(out, buffer_text(&c->last_lines), c->last_lines.len);
-        buffer_printf(out, "  All it printed:    mesh logs %" PRIu64 "/%s\n", e->number,
-                      c->failure);
-    } else if (e->message && *e->message) {
-        buffer_puts(out, "  The reason:        ");
-        terminal_escape(e->message, strlen(e->message), out);
-        buffer_putc(out, '\n');
+        /* A task that fits no node has no process and no message; its run has one. */
+        if (c->is_unstarted)
+            say_message(c, e);
+        else
+            buffer_printf(out, "  All it printed:    mesh logs %" PRIu64 "/%s\n",
+                          e->number, c->failure);
+    } else {
+        say_message(c, e);
     }
 }
 
@@ -522,10 +538,32 @@ void console_event_of(struct console *c, const struct feed_event *e, const char 
     }
 }
 
+void console_json(struct console *c, const char *name, const char *data, size_t len)
+{
+    buffer_printf(&c->out, "{\"event\":\"%s\",\"data\":", name);
+    buffer_append(&c->out, data, len);
+    buffer_putc(&c->out, '}');
+    end_line(c);
+}
+
+static void encode(struct console *c, const struct feed_event *event)
+{
+    CLEANUP(buffer_release) struct buffer data = BUFFER_INIT;
+    struct emit e = { .out = &data };
+
+    encode_event(&e, event);
+    if (!buffer_failed(&data))
+        console_json(c, event_name(event->type), data.data, data.len);
+}
+
 void console_event(struct console *c, const struct feed_event *e)
 {
     char task[TASK_TEXT_SIZE];
 
+    if (c->config.is_json) {
+        encode(c, e);
+        return;
+    }
     if (e->type == FEED_RUN_STARTED || e->type == FEED_RUN_ENDED) {
         console_event_of(c, e, NULL);
         return;

@@ -28,6 +28,7 @@ struct console_config {
     bool is_quiet;       /* only failures, the start and the end */
     bool has_timestamps; /* local time before each line */
     bool is_plain;       /* only what tasks wrote: `mesh logs` */
+    bool is_json; /* each event as it is, a line of JSON; the others say nothing */
 };
 
 struct console;
@@ -38,9 +39,12 @@ CLEANUP_POINTER(struct console, console_free);
 
 /* As it is told by node/feed.h. */
 void console_event(struct console *c, const struct feed_event *event);
-/* The same for one that names its task by text: the event's task is not looked at. */
+/* The same for one that names its task by text: the event's task is not looked at.
+ * Not for a console that is_json. */
 void console_event_of(struct console *c, const struct feed_event *event,
                       const char *task);
+/* An event that came as JSON, for a console that is_json. */
+void console_json(struct console *c, const char *name, const char *data, size_t len);
 /* Lines that were not ended are whole now. */
 void console_end_lines(struct console *c);
 

@@ -234,6 +234,36 @@ static void check_script(struct flow_file *s, uint32_t step)
                     "step '%s' runs '%s', which %s", t->name, script, problem);
 }
 
+static bool has_folder(const struct package *p, const char *path)
+{
+    size_t len = strlen(path);
+
+    for (size_t i = 0; i < p->n; i++)
+        if (strncmp(p->files[i].path, path, len) == 0
+            && (len == 0 || p->files[i].path[len] == '/'))
+            return true;
+    return len == 0;
+}
+
+static void check_workdir(struct flow_file *s, uint32_t step)
+{
+    const struct step *t = &s->flow->steps[step];
+    CLEANUP(freep) char *path = resolve(t->workdir, ".");
+    uint32_t line = t->line, column = t->column, width = 0;
+    struct stat st;
+
+    if (path && has_folder(&s->package, path))
+        return;
+    if (find_place(s, step, t->workdir, &line, &column))
+        width = (uint32_t)strlen(t->workdir);
+    diagnostics_add(&s->diagnostics, SEVERITY_ERROR, line, column, width,
+                    path && is_on_disk(s, path, &st)
+                        ? "it is there, but none of its files is packed"
+                        : NULL,
+                    "step '%s' works in '%s', which is no folder of the package",
+                    t->name, t->workdir);
+}
+
 static bool names_script(const struct step *t)
 {
     return t->action == STEP_RUN_ARGV && t->argv[0] && t->argv[0][0] != '/'
@@ -244,9 +274,12 @@ static int check_scripts(struct flow_file *s)
 {
     size_t before = diagnostics_errors(&s->diagnostics);
 
-    for (uint32_t i = 0; i < s->flow->n_all_steps; i++)
+    for (uint32_t i = 0; i < s->flow->n_all_steps; i++) {
+        if (s->flow->steps[i].workdir)
+            check_workdir(s, i);
         if (names_script(&s->flow->steps[i]))
             check_script(s, i);
+    }
     if (diagnostics_errors(&s->diagnostics) == before)
         return 0;
     diagnostics_excerpts(&s->diagnostics, s->text, s->len);

@@ -100,7 +100,10 @@ static int on_event(void *arg, uint64_t id, const char *name, const char *data,
     }
     if (!json || !event_read(name, json, &e, &task) || e.type == FEED_RUN_STARTED)
         return 0;
-    console_event_of(f->console, &e, task);
+    if (options_has(f->o, "json"))
+        console_json(f->console, name, data, len);
+    else
+        console_event_of(f->console, &e, task);
     if (e.type != FEED_RUN_ENDED)
         return 0;
     f->outcome = e.outcome;
@@ -156,7 +159,8 @@ static int ask_outcome(struct follow *f)
     if (strcmp(state, "ended") == 0) {
         json_object_set(json, "time", json_object_get(json, "ended"));
         event_read("run_ended", json, &e, &task);
-        console_event_of(f->console, &e, NULL);
+        run_id_parse(f->run, &e.run);
+        console_event(f->console, &e);
         f->outcome = e.outcome;
         return FOLLOW_ENDED;
     }
@@ -201,6 +205,9 @@ int remote_follow(struct client *take_client, const struct options *o, const cha
                         .number = number,
                         .is_owner = is_owner,
                         .seen = SEEN_NOTHING };
+    struct feed_event start = { .type = FEED_RUN_STARTED,
+                                .number = number,
+                                .wall = cli_now() };
     sigset_t before;
     int r;
 
@@ -209,11 +216,8 @@ int remote_follow(struct client *take_client, const struct options *o, const cha
         return cli_failed(-ENOMEM, NULL);
     }
     /* The feed may have told of the start before anybody listened. */
-    console_event_of(console,
-                     &(struct feed_event){ .type = FEED_RUN_STARTED,
-                                           .number = number,
-                                           .wall = cli_now() },
-                     NULL);
+    run_id_parse(run, &start.run);
+    console_event(console, &start);
     console_flush(console);
     n_signals = 0;
     catch_signals(&before);
@@ -224,12 +228,26 @@ int remote_follow(struct client *take_client, const struct options *o, const cha
     return r;
 }
 
+static int say_adopted(struct client *c, const struct order *order, const char *run)
+{
+    CLEANUP(freep) char *path = client_path("/v1/runs/%s", run);
+    CLEANUP(json_decrefp) json_t *json = NULL;
+    int r = client_get_json(c, path, &json);
+
+    if (r == 0)
+        order_say_adopted(order, json_number(json_object_get(json, "tasks"), "adopted"),
+                          strcmp(json_text(json, "state"), "ended") == 0);
+    return r;
+}
+
 int remote_run(struct client *take_client, struct order *order, const struct options *o)
 {
     CLEANUP(client_closep) struct client *c = take_client;
     CLEANUP(json_decrefp) json_t *json = NULL;
     int r = remote_submit(c, order, &json);
 
+    if (r == 0 && order->has_origin)
+        r = say_adopted(c, order, json_text(json, "run"));
     if (r)
         return r;
     return remote_follow(TAKE(c), o, json_text(json, "run"),

@@ -53,7 +53,8 @@ static int node_config(const struct options *o, struct runtime_config *config)
     return 0;
 }
 
-/* The node that holds the store, unless it only shows it and will be gone. */
+/* The node that holds the store, unless it only shows it and will be gone. What it
+ * refuses, as it does a task, was said: then the exit code. */
 static int ask_holder(const char *dir, struct client **ret, bool *ret_is_going)
 {
     CLEANUP(client_closep) struct client *c = NULL;
@@ -66,10 +67,10 @@ static int ask_holder(const char *dir, struct client **ret, bool *ret_is_going)
         return -ENOMEM;
     }
     r = client_connect(path, &c);
-    if (r == 0 && client_get_json(c, "/v1/node", &json) != 0)
-        r = -ECONNREFUSED;
-    if (r < 0)
-        return r;
+    if (r == 0)
+        r = client_get_json(c, "/v1/node", &json);
+    if (r)
+        return r == CLI_NO_NODE ? -ECONNREFUSED : r;
     *ret_is_going = json_is_true(json_object_get(json, "is_inspect"));
     if (!*ret_is_going)
         *ret = TAKE(c);
@@ -83,7 +84,7 @@ int local_open(const struct options *o, const char *dir, struct runtime **ret_ru
     struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
     struct error error = { .text = "" };
     bool is_going = false;
-    int pid = 0, r = node_config(o, &config);
+    int pid = 0, asked, r = node_config(o, &config);
 
     if (r)
         return r;
@@ -92,9 +93,9 @@ int local_open(const struct options *o, const char *dir, struct runtime **ret_ru
         r = runtime_open(&config, ret_runtime, &pid, &error);
         if (r != -EBUSY || config.is_inspect)
             break;
-        if (i % ASK_EVERY == 0 && ask_holder(dir, ret_client, &is_going) == 0
-            && *ret_client)
-            return 0;
+        asked = i % ASK_EVERY == 0 ? ask_holder(dir, ret_client, &is_going) : 0;
+        if (asked > 0 || *ret_client)
+            return asked;
         nanosleep(&pause, NULL);
     }
     if (r == 0)
@@ -322,6 +323,8 @@ int local_run(struct runtime *take_runtime, struct order *order,
     struct console_config config = console_config_of(o);
     CLEANUP(console_freep) struct console *console = console_new(&config);
     struct local l = { .rt = rt, .console = console };
+    struct run_view view;
+    bool is_over;
     int r;
 
     if (!console)
@@ -332,6 +335,8 @@ int local_run(struct runtime *take_runtime, struct order *order,
     r = submit(&l, order);
     if (r)
         return r;
+    is_over = !node_run(runtime_node(rt), &l.run, &view);
+    order_say_adopted(order, is_over ? 0 : view.n_adopted, is_over);
     watch(&l);
     if (!feed_subscribe(runtime_feed(rt), NULL, FEED_SINCE_OLDEST, on_event, &l))
         return cli_failed(-ENOMEM, NULL);

@@ -2,6 +2,7 @@
 #include "node/cli/order.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,19 @@ int order_options(struct order *order, const struct options *o)
     return tags ? split_tags(order, tags) : 0;
 }
 
+void order_say_adopted(const struct order *order, uint64_t n, bool is_over)
+{
+    if (!order->has_origin)
+        return;
+    if (is_over) {
+        cli_say("nothing is left to do: all tasks were done before");
+        cli_hint("to do a step and those behind it again: mesh resume RUN STEP");
+        return;
+    }
+    cli_say("%" PRIu64 " task%s of the run before %s taken over", n, n == 1 ? "" : "s",
+            n == 1 ? "is" : "are");
+}
+
 /* getpwuid() would load a library for it. */
 static const char *name_in_passwd(void)
 {
@@ -84,6 +98,7 @@ struct console_config console_config_of(const struct options *o)
 {
     return (struct console_config){ .fd = STDOUT_FILENO,
                                     .has_colour = terminal_has_colour(STDOUT_FILENO),
+                                    .is_json = options_has(o, "json"),
                                     .is_quiet = options_has(o, "quiet"),
                                     .has_timestamps = options_has(o, "timestamps") };
 }

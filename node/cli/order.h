@@ -26,9 +26,12 @@ struct order {
 /* --max-workers, --on-failure and --tags; says what is wrong; the exit code, or 0. */
 int order_options(struct order *order, const struct options *o);
 void order_release(struct order *order);
+/* Says how many tasks of the run before a resumed one takes over; is_over: it has ended
+ * already, because they were all. */
+void order_say_adopted(const struct order *order, uint64_t n, bool is_over);
 /* Who asks: by name, or by number. */
 const char *order_user(void);
-/* --quiet and --timestamps, and what standard output is. */
+/* --quiet, --json and --timestamps, and what standard output is. */
 struct console_config console_config_of(const struct options *o);
 
 #define OPTION_MAX_WORKERS                                     \
@@ -47,6 +50,10 @@ struct console_config console_config_of(const struct options *o);
 #define OPTION_QUIET                                                     \
     {                                                                    \
         "quiet", 'q', NULL, "print only the start, failures and the end" \
+    }
+#define OPTION_JSON_LINES                                     \
+    {                                                         \
+        "json", 0, NULL, "print each event as a line of JSON" \
     }
 #define OPTION_TIMESTAMPS                                      \
     {                                                          \

@@ -2,9 +2,10 @@
 #include "node/cli/order.h"
 
 static const struct option_spec run_options[] = {
-    OPTION_DATA,       OPTION_QUIET, OPTION_TIMESTAMPS, OPTION_MAX_WORKERS,
-    OPTION_ON_FAILURE, OPTION_TAGS,  OPTION_SLOTS,      OPTION_CPU,
-    OPTION_MEMORY,     OPTION_QUOTA, OPTION_HELP,       OPTION_END,
+    OPTION_DATA,        OPTION_QUIET,      OPTION_TIMESTAMPS, OPTION_JSON_LINES,
+    OPTION_MAX_WORKERS, OPTION_ON_FAILURE, OPTION_TAGS,       OPTION_SLOTS,
+    OPTION_CPU,         OPTION_MEMORY,     OPTION_QUOTA,      OPTION_HELP,
+    OPTION_END,
 };
 
 static int run(const struct options *o)

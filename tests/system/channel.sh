@@ -27,6 +27,8 @@ steps:
           else echo "$name refused: $(head -n 1 "$MESH_TEMPDIR/said")"; fi; }
       printf 1 >"$MESH_OUT/mine"
       try submit mesh submit --data "$STORE" "$MESH_PARAM_FLOW"
+      try run mesh run --data "$STORE" "$MESH_PARAM_FLOW"
+      echo "told $(grep -c 'may not use' "$MESH_TEMPDIR/said") time"
       try cancel mesh cancel --data "$STORE" "$MESH_RUN"
       try runs mesh runs --data "$STORE"
       try other mesh artifact get 1/start secret_of_another
@@ -47,9 +49,10 @@ steps:
 FLOW
 run 0 'another run makes an artifact' "$MESH" run other.mf
 run 0 'a task tries everything' "$MESH" run inside.mf --flow "$work/other.mf" --home "$MESH_HOME"
-for what in submit cancel runs other gc socket daemon notoken badtoken climb runs_here; do
+for what in submit run cancel runs other gc socket daemon notoken badtoken climb runs_here; do
     like "$out" "\\] $what refused" "$what is refused"
 done
+like "$out" '\] told 1 time$' 'which is said once, and not tried again'
 like "$out" '\] put allowed' 'its own artifacts are not'
 like "$out" '\] given came along$' 'and arrive'
 is "$("$MESH" runs --json | grep -o '"number"' | wc -l)" 2 'no run was started from inside'

@@ -99,6 +99,10 @@ FLOW
 run 2 'a resource that the node has not is refused' "$MESH" run gpu.mf
 like "$err" "step 'start' asks for the custom resource 'licence'" 'by name'
 
+sed 's/custom: {licence: 1}/disk: 900T/' gpu.mf >disk.mf
+run 2 'more disk than there is, too' "$MESH" run disk.mf
+like "$err" "step 'start' asks for [0-9]+ MiB of disk, this node has [0-9]+$" 'with both sizes'
+
 cat >script.mf <<'FLOW'
 mesh: 1
 flow: Script
@@ -111,6 +115,13 @@ steps:
 FLOW
 run 2 'a script that is not there is refused' "$MESH" run script.mf
 like "$err" '^script\.mf:5:[0-9]+: error.*nowhere\.sh' 'with the place'
+
+mkdir -p empty
+sed 's|\[./nowhere.sh\]|[/bin/true]|; s|    next: end|    workdir: empty\n    next: end|' \
+    script.mf >workdir.mf
+run 2 'a working folder that is not there is refused' "$MESH" check workdir.mf
+like "$err" "^workdir\.mf:6:[0-9]+: error: step 'start' works in 'empty'" 'with the place'
+like "$err" 'none of its files is packed' 'and why'
 
 cat >later.mf <<'FLOW'
 mesh: 1

@@ -155,4 +155,7 @@ head -c 200000 /dev/zero | tr '\0' x >"$work/table"
 run 0 'parameters as inputs' "$MESH" run parameters.mf --table "$work/table"
 like "$out" '\] first 0\.5 200000 unset$' 'are files, also one too long for a variable'
 like "$out" '\] last 0\.5$' 'and behind a join'
+sed 's|file:///etc/hostname|file:///nowhere/at/all|' from.mf >nowhere.mf
+run 1 'a file that is not on the disk' "$MESH" run nowhere.mf
+like "$out" "input 'disk': /nowhere/at/all: No such file" 'is named'
 finish

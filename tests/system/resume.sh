@@ -48,6 +48,7 @@ run 0 'mended, it goes on' "$MESH" resume 1
 is "$(traced)" 'each 3,end,join,' 'and does only what was not done'
 like "$out" '\] joined 5 as second$' 'with all results and the parameters of then'
 resumed=$(run_number "$out")
+like "$err" '^mesh: [1-9][0-9]* tasks? of the run before (is|are) taken over$' 'and says so'
 run 0 'the resumed run' "$MESH" status --json "$resumed"
 like "$out" '"adopted": *[1-9]' 'tells what it adopted'
 run 0 'adopted artifacts can be read' "$MESH" artifact get "$resumed/start" word
@@ -59,4 +60,6 @@ run 0 'from a step on' "$MESH" resume "$resumed" join
 is "$(traced)" 'end,join,' 'that step and what is behind it run again'
 run 3 'a step that is not there' "$MESH" resume "$resumed" jion
 run 3 'a run that is not there' "$MESH" resume 4711
+run 0 'a run that is done, resumed' "$MESH" resume "$resumed"
+like "$err" '^mesh: nothing is left to do' 'says that nothing is left'
 finish

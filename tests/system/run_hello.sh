@@ -82,4 +82,14 @@ like "$out" '\] alpha=0\.25 date=a "b" \$c$' 'reach the task unharmed'
 like "$out" '\] alpha is 0\.25$' 'and are put into a list'
 run 0 'who runs it' env -u USER -u LOGNAME "$MESH" run "$top/examples/hello.mf"
 is "$("$MESH" runs --limit 1 | awk 'NR == 2 { print $NF }')" "$(id -un)" 'is known by name'
+
+run 0 'a run as JSON' "$MESH" run "$top/examples/hello.mf" --json
+ok 'is lines of JSON' python3 -c '
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+names = [line["event"] for line in lines]
+assert names[0] == "run_started" and lines[0]["data"]["number"], names
+assert names.count("task_started") == names.count("task_ended") == 2, names
+assert "log" in names and lines[-1]["data"]["outcome"] == "ok", lines[-1]
+' "$out"
 finish
