@@ -207,8 +207,16 @@ void cgroups_open(struct cgroups *c, const char *name)
         && read_file(path, controllers, sizeof(controllers)) > 0
         && has_word(controllers, "memory", " \n"))
         c->v2_has_memory = write_file(c->v2, "cgroup.subtree_control", "+memory");
-    if (!c->v2_has_memory)
-        c->v1_memory = make_group("memory", name);
+    c->name = strdup(name);
+}
+
+/* Making and removing the group costs a tenth of a small run. */
+static bool has_v1(struct cgroups *c)
+{
+    if (!c->was_v1_tried && !c->v2_has_memory && c->name)
+        c->v1_memory = make_group("memory", c->name);
+    c->was_v1_tried = true;
+    return c->v1_memory != NULL;
 }
 
 void cgroups_close(struct cgroups *c)
@@ -219,15 +227,16 @@ void cgroups_close(struct cgroups *c)
         remove_group(c->v1_memory);
     free(c->v2);
     free(c->v1_memory);
+    free(c->name);
     *c = (struct cgroups){ .v2 = NULL };
 }
 
-void cgroups_describe(const struct cgroups *c, struct buffer *out)
+void cgroups_describe(struct cgroups *c, struct buffer *out)
 {
     buffer_printf(out, "process trees by %s, memory by %s",
                   c->v2 ? "cgroup v2" : "sessions",
                   c->v2_has_memory ? "cgroup v2"
-                  : c->v1_memory   ? "cgroup v1"
+                  : has_v1(c)      ? "cgroup v1"
                                    : "RLIMIT_AS");
 }
 
@@ -323,11 +332,11 @@ static uint64_t read_counter(int fd, const char *name)
 }
 
 /* The v1 group is made when the slot's first task asks for a limit. */
-static bool open_v1(const struct cgroups *c, struct cgroup_slot *s)
+static bool open_v1(struct cgroups *c, struct cgroup_slot *s)
 {
     if (s->v1_procs >= 0)
         return true;
-    if (!c->v1_memory)
+    if (!has_v1(c))
         return false;
     s->v1_path = make_slot_group(c->v1_memory, s);
     if (!s->v1_path)
@@ -340,8 +349,7 @@ static bool open_v1(const struct cgroups *c, struct cgroup_slot *s)
     return s->v1_procs >= 0 && s->v1_limit >= 0;
 }
 
-bool cgroup_slot_limit(const struct cgroups *c, struct cgroup_slot *s,
-                       uint64_t memory_max)
+bool cgroup_slot_limit(struct cgroups *c, struct cgroup_slot *s, uint64_t memory_max)
 {
     bool ok;
 

@@ -15,9 +15,10 @@
 #include "base/buffer.h"
 
 struct cgroups {
-    char *v2; /* folder of this node's groups; NULL: none */
-    char *v1_memory;
-    bool v2_has_memory;
+    char *v2;        /* folder of this node's groups; NULL: none */
+    char *v1_memory; /* made when a task first asks for a limit */
+    char *name;
+    bool v2_has_memory, was_v1_tried;
 };
 
 struct cgroup_slot {
@@ -39,14 +40,13 @@ struct cgroup_slot {
  * removed. Never fails. */
 void cgroups_open(struct cgroups *c, const char *name);
 void cgroups_close(struct cgroups *c);
-void cgroups_describe(const struct cgroups *c, struct buffer *out);
+void cgroups_describe(struct cgroups *c, struct buffer *out);
 
 void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s);
 void cgroup_slot_close(struct cgroup_slot *s);
 
 /* Sets the slot's limit for its next task; 0: none. False: RLIMIT_AS has to serve. */
-bool cgroup_slot_limit(const struct cgroups *c, struct cgroup_slot *s,
-                       uint64_t memory_max);
+bool cgroup_slot_limit(struct cgroups *c, struct cgroup_slot *s, uint64_t memory_max);
 /* Whether any process of the slot lives; false too where there is no v2 group. */
 bool cgroup_slot_is_populated(const struct cgroup_slot *s);
 void cgroup_slot_kill(struct cgroup_slot *s);

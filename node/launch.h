@@ -32,6 +32,7 @@ struct run_context {
     char **values;   /* of the parameters */
     char *code_path; /* the package, laid out */
     bool is_laid_out;
+    size_t n_files; /* of the package */
     struct digest package;
     char **env; /* of every task; NULL-terminated */
     size_t n_env;

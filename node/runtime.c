@@ -295,6 +295,9 @@ struct removal {
     char *path;
 };
 
+/* Starting a thread for it costs more than removing a few files. */
+enum { REMOVED_AT_ONCE_MAX = 64 };
+
 static void remove_in_thread(uv_work_t *work)
 {
     remove_tree(((struct removal *)work->data)->path);
@@ -309,20 +312,31 @@ static void after_removal(uv_work_t *work, int status)
     free(r);
 }
 
+static void remove_code(struct runtime *rt, struct run_context *c)
+{
+    struct removal *r;
+
+    if (c->n_files <= REMOVED_AT_ONCE_MAX) {
+        remove_tree(c->code_path);
+        return;
+    }
+    r = calloc(1, sizeof(*r));
+    if (!r)
+        return; /* the next node on this store removes it */
+    r->work.data = r;
+    r->path = TAKE(c->code_path);
+    uv_queue_work(&rt->loop, &r->work, remove_in_thread, after_removal);
+}
+
 void runtime_forget_run(struct runtime *rt, const struct run_id *run)
 {
     struct run_context *c = runtime_context(rt, run);
-    struct removal *r;
 
     if (!c)
         return;
     HASH_DELETE(hh, rt->runs, c);
-    r = c->is_laid_out ? calloc(1, sizeof(*r)) : NULL;
-    if (r) {
-        r->work.data = r;
-        r->path = TAKE(c->code_path);
-        uv_queue_work(&rt->loop, &r->work, remove_in_thread, after_removal);
-    }
+    if (c->is_laid_out)
+        remove_code(rt, c);
     run_context_free(c);
 }
 
@@ -330,8 +344,11 @@ void runtime_forget_run(struct runtime *rt, const struct run_id *run)
 
 static int make_folder(const char *path, struct error *ret_error)
 {
-    CLEANUP(freep) char *copy = strdup(path);
+    CLEANUP(freep) char *copy = NULL;
 
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return 0;
+    copy = strdup(path);
     for (char *slash = copy; slash && (slash = strchr(slash + 1, '/'));) {
         *slash = '\0';
         mkdir(copy, 0700);

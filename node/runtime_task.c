@@ -50,6 +50,7 @@ static int lay_out_code(struct runtime *rt, struct run_context *c, struct error 
         return fail(why, r, "the code package cannot be laid out: %s",
                     why->text[0] ? why->text : strerror(-r));
     c->is_laid_out = true;
+    c->n_files = t.n;
     return 0;
 }
 
