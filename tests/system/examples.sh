@@ -52,9 +52,14 @@ is "$(sort trace | tr '\n' ' ')" 'end measure ' 'what was done is not done again
 cat >small.awk <<'AWK'
 { sub(/range: 100000/, "range: " range); print }
 AWK
-awk -v range="${MESH_WIDE:-2000}" -f small.awk "$examples/wide.mf" >wide.mf
+wide=2000
+[ -z "${MESH_LONG:-}" ] || wide=100000
+awk -v range=$wide -f small.awk "$examples/wide.mf" >wide.mf
 run 0 'wide runs, narrowed' "$MESH" run wide.mf --quiet
 run 0 'and status shows its tasks' "$MESH" status --json "$(last_run)"
+run 0 'show' "$MESH" show "$examples/words/words.mf"
+like "$out" 'Counts words over the licence texts' 'tells what the flow is for'
+like "$out" 'The list of files, one a line' 'and what a step is for'
 for flow in hello.mf wide.mf words/words.mf nested/nested.mf dag/dag.mf broken/broken.mf; do
     ok "$flow checks" "$MESH" check "$examples/$flow"
 done
