@@ -111,8 +111,8 @@ static bool is_left(pid_t pid, pid_t session, const char *token, struct buffer *
     return *ret_kill || p.is_exiting;
 }
 
-size_t process_kill_orphans(int children_fd, pid_t session, const char *token,
-                            process_is_known_fn *is_known, void *arg)
+static size_t kill_listed(int children_fd, pid_t session, const char *token,
+                          process_is_known_fn *is_known, void *arg)
 {
     CLEANUP(buffer_release) struct buffer list = { .bytes_max = CHILDREN_MAX };
     CLEANUP(buffer_release) struct buffer scratch = BUFFER_INIT;
@@ -139,4 +139,14 @@ size_t process_kill_orphans(int children_fd, pid_t session, const char *token,
         n++;
     }
     return n;
+}
+
+/* While one child goes the list may pass over its neighbour (proc(5), children): that
+ * nobody is left is believed when it was seen twice. */
+size_t process_kill_orphans(int children_fd, pid_t session, const char *token,
+                            process_is_known_fn *is_known, void *arg)
+{
+    size_t n = kill_listed(children_fd, session, token, is_known, arg);
+
+    return n ? n : kill_listed(children_fd, session, token, is_known, arg);
 }
