@@ -98,7 +98,21 @@ int process_open_children(void)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Whether it is the task's, or may be one that is just giving its children to us. */
+/* In the middle of execve() a process shows neither environment nor arguments. */
+static bool is_in_exec(pid_t pid)
+{
+    CLEANUP(buffer_release) struct buffer arguments = { .bytes_max = ENVIRONMENT_MAX };
+    int fd = open_of(pid, "cmdline");
+
+    if (fd < 0)
+        return false;
+    read_whole(fd, &arguments);
+    close(fd);
+    return arguments.len == 0;
+}
+
+/* Whether it is the task's, or may be: one that is just giving its children to us, or
+ * that shows nothing of itself at this moment. */
 static bool is_left(pid_t pid, pid_t session, const char *token, struct buffer *scratch,
                     bool *ret_kill)
 {
@@ -108,7 +122,7 @@ static bool is_left(pid_t pid, pid_t session, const char *token, struct buffer *
         return false;
     process_environment(pid, scratch);
     *ret_kill = p.session == session || environment_has(scratch, token, false);
-    return *ret_kill || p.is_exiting;
+    return *ret_kill || p.is_exiting || (scratch->len == 0 && is_in_exec(pid));
 }
 
 static size_t kill_listed(int children_fd, pid_t session, const char *token,

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -111,18 +112,19 @@ static void test_leaders_are_left_alone(void **state)
 
 static void test_restart_ends_what_the_last_node_left(void **state)
 {
-    char *const ours[] = { "PATH=/usr/bin:/bin", "MESH_DATA=/tmp/mesh-unit-none",
-                           "MESH_TOKEN=1", NULL };
-    char *const like_it[] = { "PATH=/usr/bin:/bin", "MESH_DATA=/tmp/mesh-unit-none/x",
-                              "MESH_TOKEN=2", NULL };
+    char data[64], more[72]; /* of this test alone: others may run it beside us */
+    char *const ours[] = { "PATH=/usr/bin:/bin", data, "MESH_TOKEN=1", NULL };
+    char *const like_it[] = { "PATH=/usr/bin:/bin", more, "MESH_TOKEN=2", NULL };
     int children = process_open_children(), one[2], two[2];
 
     (void)state;
     if (children < 0)
         skip();
+    snprintf(data, sizeof(data), "MESH_DATA=/tmp/mesh-unit-%d", getpid());
+    snprintf(more, sizeof(more), "%s/x", data);
     leave_daemon(ours, one);
     leave_daemon(like_it, two);
-    running_kill_orphans("/tmp/mesh-unit-none");
+    running_kill_orphans(data + strlen("MESH_DATA="));
     while (left(children, "1"))
         poll(NULL, 0, 1);
     assert_int_not_equal(left(children, "2"), 0);
