@@ -139,6 +139,9 @@ void runtime_persist(struct runtime *rt, const struct action *a);
 /* Returns when it is durable. */
 int runtime_keep_cancel(struct runtime *rt, const struct run_id *run);
 int runtime_restore(struct runtime *rt, struct error *ret_error);
+/* A run's record and the flow in it. The caller releases both, also on failure. */
+int runtime_read_run(struct runtime *rt, const struct run_id *id,
+                     struct run_record *record, struct flow **ret_flow);
 /* The values of a run's parameters, as its record has them. */
 int runtime_values(struct runtime *rt, const struct flow *flow,
                    const struct run_record *record, char ***ret_values);

@@ -309,21 +309,29 @@ static int restore_attempt(void *arg, struct span key, struct span value)
     return r;
 }
 
-static int restore_run(struct runtime *rt, const struct run_id *id)
+int runtime_read_run(struct runtime *rt, const struct run_id *id,
+                     struct run_record *record, struct flow **ret_flow)
 {
-    struct record_key key = run_key(id), attempts = attempts_of_run(id);
+    struct record_key key = run_key(id);
     CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
-    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
-    CLEANUP(flow_unrefp) struct flow *flow = NULL;
-    char **values;
     int r = writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
                        &value);
 
     if (r == 0)
-        r = run_record_decode(value.data, value.len, &record);
-    if (r == 0)
-        r = flow_read(record.flow_text, record.flow_text_len, &flow, &d);
+        r = run_record_decode(value.data, value.len, record);
+    return r < 0 ? r
+                 : flow_read(record->flow_text, record->flow_text_len, ret_flow, &d);
+}
+
+static int restore_run(struct runtime *rt, const struct run_id *id)
+{
+    struct record_key attempts = attempts_of_run(id);
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+    CLEANUP(flow_unrefp) struct flow *flow = NULL;
+    char **values;
+    int r = runtime_read_run(rt, id, &record, &flow);
+
     if (r == 0)
         r = runtime_fill_globs(rt, flow, &record.package);
     if (r == 0)

@@ -389,21 +389,13 @@ static int adopt(void *arg, struct span key, struct span value)
 static int read_origin(struct runtime *rt, const struct run_id *origin,
                        struct flow **ret_flow, struct error *ret_error)
 {
-    struct record_key key = run_key(origin);
-    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
-    CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
     struct run_view view;
     int r;
 
     if (node_run(rt->node, origin, &view))
         return fail(ret_error, -EBUSY, "the run to resume is still running");
-    r = writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
-                   &value);
-    if (r == 0)
-        r = run_record_decode(value.data, value.len, &record);
-    if (r == 0)
-        r = flow_read(record.flow_text, record.flow_text_len, ret_flow, &d);
+    r = runtime_read_run(rt, origin, &record, ret_flow);
     return r < 0 ? fail(ret_error, r, "the run to resume cannot be read: %s",
                         strerror(-r))
                  : 0;
