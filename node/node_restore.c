@@ -97,6 +97,8 @@ static int open_run(struct node *n, struct run *r)
         error = node_on_failure(n, r);
     if (error == 0 && has_tried(r, r->flow->on_error))
         error = keep_outcome(r);
+    if (error == 0 && r->n_cancels)
+        error = node_cancel(n, r);
     return error ? error : node_mark(n, r);
 }
 

@@ -357,10 +357,9 @@ static void test_run_ends_come_back(void **state UNUSED)
 static void test_run_states_come_back(void **state UNUSED)
 {
     char *tags[] = { (char *)"best", (char *)"a, b", (char *)"caf\xc3\xa9" };
-    struct run_state_record r = { .is_suspended = true,
-                                  .has_tags = true,
-                                  .tags = tags,
-                                  .n_tags = ARRAY_SIZE(tags) };
+    struct run_state_record r = {
+        .is_suspended = true, .has_tags = true, .tags = tags, .n_tags = ARRAY_SIZE(tags)
+    };
     CLEANUP(run_state_record_release) struct run_state_record back = { .n_tags = 0 };
     CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
 
@@ -414,9 +413,9 @@ static void encode_any(int kind, struct buffer *out)
                                   .n_done = 7 };
     struct attempt_record attempt = full_attempt();
     struct run_record run = full_run();
-    struct run_state_record s = {
-        .has_tags = true, .tags = run.tags, .n_tags = run.n_tags
-    };
+    struct run_state_record s = { .has_tags = true,
+                                  .tags = run.tags,
+                                  .n_tags = run.n_tags };
 
     switch (kind) {
     case 'm':
