@@ -74,6 +74,10 @@ static int reply_refused(struct request *r, const struct submitting *s, int code
         return reply_bad_flow(r, s, sentence);
     if (code == -ENOENT)
         return reply_error(r, MHD_HTTP_NOT_FOUND, NULL, "%s", sentence);
+    if (code == -EBUSY)
+        return reply_error(r, MHD_HTTP_CONFLICT,
+                           "wait until it has ended, or cancel it first", "%s",
+                           sentence);
     return reply_errno(r, code, sentence);
 }
 
