@@ -128,6 +128,10 @@ static int submit(struct request *r, struct submitting *s)
     };
     int error;
 
+    if (runtime_configuration(r->rt)->is_inspect)
+        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                           "start one that does: mesh node",
+                           "this node only shows the store and runs nothing");
     if (writer_is_full(runtime_writer(r->rt)))
         return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "try again in a moment",
                            "the disk does not keep up");
