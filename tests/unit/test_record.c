@@ -213,7 +213,7 @@ static struct artifact draw_artifact(struct prng *p)
 {
     struct artifact a = { .name = draw_text(p),
                           .type = draw_text(p),
-                          .encoding = 1 + (unsigned)prng_below(p, 3),
+                          .encoding = 1 + (unsigned)prng_below(p, 6),
                           .is_inherited = prng_below(p, 2) };
 
     a.id.bytes[prng_below(p, 32)] = (uint8_t)prng_next(p);
