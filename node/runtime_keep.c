@@ -232,6 +232,8 @@ static bool keep(struct runtime *rt, struct slot *s)
         s->record.reason == REASON_OK
         && (job.step->n_outputs || !slot_dir_is_clean(&s->out, s->started_wall));
 
+    if (want || s->log.fd >= 0)
+        blobs_hold_begin(rt->blobs, &s->hold);
     if (s->log.fd < 0 && s->n_links == 0 && (!want || outputs_are_small(&job))) {
         if (want)
             keep_outputs(s, &job);
