@@ -490,7 +490,7 @@ static void test_artifacts_that_break_a_rule(void **state UNUSED)
     assert_int_equal(DECODE('a', "\x72\x00"), -EBADMSG);
     assert_int_equal(DECODE('a', "\x72\x22" ARTIFACT_ID), -EBADMSG);
     assert_int_equal(DECODE('a', "\x72\x03\x0a\x01x"), -EBADMSG);
-    assert_int_equal(DECODE('a', "\x72\x27\x0a\x01x\x18\x04" ARTIFACT_ID),
+    assert_int_equal(DECODE('a', "\x72\x27\x0a\x01x\x18\x07" ARTIFACT_ID),
                      -EPROTONOSUPPORT);
     assert_int_equal(DECODE('a', "\x72\x28\x0a\x01x\x32\x01y" ARTIFACT_ID), 0);
     assert_int_equal(DECODE('a', "\x72\x2a\x0a\x01x\x20\x02\x32\x01y" ARTIFACT_ID),
