@@ -125,6 +125,8 @@ struct step {
     struct foreach foreach;
     uint32_t joins;  /* the step whose split it closes, or FLOW_NONE */
     uint32_t closes; /* the scope it closes, or FLOW_NONE (a static branch) */
+    bool has_inputs; /* `inputs` of its function: it joins, or several steps lead to
+                        it and not one of them alone, or it `needs` some */
     bool has_merge;
     char **merge_include, **merge_exclude; /* NULL-terminated, or NULL */
 
