@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fork server: imports the files of a run's steps once, and forks a child for each
+task. docs/python-steps.md says what it and the node agree on.
+
+A child must not be told from a plain process. So the server looks at what the files do
+while they are imported, and leaves with 75 where a child could not have the same.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+from mesh import _json, _step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+    from typing import Any, NoReturn, Optional
+
+    from mesh._clone import Cloner
+
+CANNOT = 75
+_REQUEST_BYTES_MAX = 192 << 10
+_SAID_BYTES_MAX = 64 << 10
+_MSG_CMSG_CLOEXEC = 0x40000000
+_FDS_MAX = 4
+
+
+class Cannot(Exception):
+    """A task must not be forked from this process; the text says why."""
+
+
+# ---- what an import leaves behind ----
+
+
+class _Streams:
+    """Standard output and error while the files are imported: what they say then is
+    said again by each task, as a plain process would."""
+
+    def __init__(self) -> None:
+        self._fds = [os.memfd_create("stdout"), os.memfd_create("stderr")]
+        self._kept = [os.dup(1), os.dup(2)]
+        self.said = [b"", b""]
+        for fd, ours in zip((1, 2), self._fds):
+            os.dup2(ours, fd)
+
+    def restore(self) -> None:
+        _flush()
+        for i, ours in enumerate(self._fds):
+            self.said[i] = os.pread(ours, _SAID_BYTES_MAX + 1, 0)
+            os.close(ours)
+            os.dup2(self._kept[i], i + 1)
+            os.close(self._kept[i])
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+
+
+class _Randomness:
+    """Children draw other numbers than each other, unless a file seeded the generator:
+    then all draw the same, as plain processes would."""
+
+    def __init__(self) -> None:
+        import random
+
+        self._random = random
+        self._own = (random.seed, random.setstate)
+        self._seeded = False
+        self._state: Any = None
+        random.seed = self._watch(random.seed)
+        random.setstate = self._watch(random.setstate)
+
+    def _watch(self, own: Any) -> Any:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self._seeded = self._seeded or bool(args or kwargs)
+            return own(*args, **kwargs)
+
+        return watched
+
+    def restore(self) -> None:
+        self._random.seed, self._random.setstate = self._own
+        if self._seeded:
+            self._state = self._random.getstate()
+
+    def renew(self) -> None:
+        """In the child; the interpreter has seeded `random` anew already."""
+        if self._seeded:
+            self._random.setstate(self._state)
+        numpy_random: Any = sys.modules.get("numpy.random")
+        if numpy_random and not _is_seeded(numpy_random):
+            numpy_random.seed()
+
+
+def _is_seeded(numpy_random: Any) -> bool:
+    """numpy's own generator forgets where its seed came from when a program sets it."""
+    generator = getattr(numpy_random.mtrand._rand, "_bit_generator", None)
+    return getattr(generator, "_seed_seq", generator) is None
+
+
+# ---- importing ----
+
+
+def _import_all(files: list[str], top: str) -> None:
+    roots = set()
+    path = sys.path[:]
+    for file in files:
+        sys.path[:] = path
+        try:
+            _step.load(file, top)
+        except BaseException as error:
+            raise Cannot(f"{file} cannot be imported: {error!r}") from None
+        roots.add(_step.place_of(os.path.join(top, file), top)[1])
+    roots.add(top)
+    _check_names(roots)
+
+
+def _check_names(roots: set[str]) -> None:
+    """The first module of a name would hide those of the same name in other folders."""
+    seen: set[str] = set()
+    for root in roots:
+        names = {
+            entry.partition(".")[0]
+            for entry in os.listdir(root)
+            if entry.endswith((".py", ".so")) or "." not in entry
+        }
+        loaded = {name for name in names & seen if name in sys.modules}
+        if loaded:
+            raise Cannot(f"several folders have a {loaded.pop()}")
+        seen |= names
+
+
+class _Before:
+    """What of this process an import must leave as it is."""
+
+    def __init__(self, control: int) -> None:
+        self._control = control
+        self._folder = os.getcwd()
+        self._files = self._identify()
+        self.environ = dict(os.environ)
+
+    def _identify(self) -> list[Any]:
+        return [os.fstat(fd)[:3] for fd in (0, 1, 2, self._control)]
+
+    def check(self) -> None:
+        import _signal
+
+        try:
+            is_same = self._identify() == self._files
+        except OSError:
+            is_same = False
+        if not is_same:
+            raise Cannot("an import closed descriptors")
+        if os.getcwd() != self._folder:
+            raise Cannot("an import changed the working folder")
+        if any(_signal.getitimer(which)[0] for which in range(3)):
+            raise Cannot("an import set a timer")
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            raise Cannot("an import started processes")
+        except ChildProcessError:
+            pass
+
+    def changes(self) -> tuple[dict[str, str], list[str]]:
+        """Of the environment: what an import set, and what it took away."""
+        added = {k: v for k, v in os.environ.items() if self.environ.get(k) != v}
+        return added, [name for name in self.environ if name not in os.environ]
+
+
+def _check_threads() -> None:
+    """A C library that keeps threads may have said what to do with them at a fork: one
+    that is for nothing makes it do that. Then there must be none."""
+    if _n_threads() != 1:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    if _n_threads() != 1:
+        raise Cannot("an import started threads")
+
+
+def _n_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+# ---- serving ----
+
+
+class _Request:
+    def __init__(self, text: memoryview, fds: list[int]) -> None:
+        self.fds = fds
+        n = int.from_bytes(text[:4], "little")
+        texts = bytes(text[4:]).split(b"\0")
+        if len(fds) < 3 or len(texts) != n + 1 or n < 1:
+            raise ValueError("malformed request")
+        self.folder, *pairs = texts[:-1]
+        self.environ = [pair.partition(b"=")[::2] for pair in pairs]
+
+
+class _Server:
+    def __init__(self, control: socket, cloner: Cloner) -> None:
+        self._control = control
+        self._cloner = cloner
+        self._buffer = bytearray(_REQUEST_BYTES_MAX + 1)
+
+    def serve(self) -> _Request:
+        """Returns in a child, with what it is to do."""
+        while True:
+            request = self._receive()
+            pid = -22
+            if request:
+                pid = self._cloner.clone(request.fds[3] if len(request.fds) > 3 else None)
+                if pid == 0:
+                    return request
+                for fd in request.fds:
+                    os.close(fd)
+            self._control.send(pid.to_bytes(4, "little", signed=True))
+
+    def _receive(self) -> Optional[_Request]:
+        n, ancillary, flags, _ = self._control.recvmsg_into(
+            [self._buffer], 4 * _FDS_MAX + 32, _MSG_CMSG_CLOEXEC
+        )
+        if n == 0:
+            os._exit(0)  # not a word of what the files left to do at an exit
+        fds = [
+            int.from_bytes(data[i : i + 4], sys.byteorder)
+            for _, _, data in ancillary
+            for i in range(0, len(data) - 3, 4)
+        ]
+        try:
+            return _Request(memoryview(self._buffer)[:n], fds)
+        except ValueError:
+            for fd in fds:
+                os.close(fd)
+            return None
+
+    def leave(self, request: _Request) -> None:
+        """In the child: nothing of the server's stays open."""
+        self._cloner.leave_server()
+        self._control.close()
+        for i, fd in enumerate(request.fds[:3]):
+            os.dup2(fd, i)
+        for fd in request.fds:
+            os.close(fd)
+
+
+# ---- the end of a child ----
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
+def _run_step() -> int:
+    try:
+        _step.main()
+        return 0
+    except SystemExit as error:
+        return _exit_code(error)
+    except KeyboardInterrupt:
+        return -2
+
+
+def _finish(code: int) -> NoReturn:
+    """What the interpreter does when it ends, without taking itself apart: that would
+    copy most of the memory that the child shares with the server."""
+    threading: Any = sys.modules.get("threading")
+    try:
+        if threading:
+            threading._shutdown()
+        import atexit
+
+        atexit._run_exitfuncs()
+    except BaseException:
+        pass  # each has told of its error
+    _flush_files()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except Exception as error:
+            _tell_unraisable(error, stream)
+            code = 120
+    if code == -2:
+        _end_by_interrupt()
+    os._exit(code)
+
+
+def _flush_files() -> None:
+    """Files that nobody closed are written when the interpreter lets go of them."""
+    from io import BufferedRandom, BufferedWriter, TextIOWrapper
+
+    kinds = (TextIOWrapper, BufferedWriter, BufferedRandom)
+    found = [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
+    for kind in kinds:  # texts first: they write into the others
+        for file in found:
+            if isinstance(file, kind) and file not in (sys.stdout, sys.stderr):
+                try:
+                    file.flush()
+                except (ValueError, OSError):  # closed, or for reading only
+                    pass
+
+
+def _tell_unraisable(error: Exception, stream: object) -> None:
+    try:
+        sys.stderr.write(
+            f"Exception ignored in: {stream!r}\n{type(error).__name__}: {error}\n"
+        )
+        sys.stderr.flush()
+    except Exception:
+        pass
+
+
+def _end_by_interrupt() -> None:
+    import _signal
+
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    os.kill(os.getpid(), _signal.SIGINT)
+
+
+# ---- the whole ----
+
+
+def _take_control() -> socket:
+    """The socket that is our standard input; the files find an empty one."""
+    import _socket
+
+    control = _socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)
+    return control
+
+
+def _prepare(control: socket) -> tuple[Cloner, _Streams, _Randomness, _Before]:
+    """Imports the files. Cannot: with a reason."""
+    try:
+        from mesh._clone import Cloner
+
+        cloner = Cloner()
+    except (ImportError, OSError, AttributeError) as error:
+        raise Cannot(f"this interpreter cannot fork a child of its parent: {error}")
+    before = _Before(control.fileno())
+    randomness, streams = _Randomness(), _Streams()
+    try:
+        _import_all(_json.load(os.environ["MESH_WARM"]), os.environ["MESH_CODE"])
+    finally:
+        streams.restore()
+        randomness.restore()
+    before.check()
+    _check_threads()
+    if max(map(len, streams.said)) > _SAID_BYTES_MAX:
+        raise Cannot("an import printed too much")
+    return cloner, streams, randomness, before
+
+
+def _become(request: _Request, streams: _Streams, before: _Before) -> None:
+    """The working folder, the environment and the output of a process of its own."""
+    os.chdir(request.folder)
+    added, removed = before.changes()
+    os.environ.clear()
+    for pair in request.environ:
+        os.environb[pair[0]] = pair[1]
+    os.environ.update(added)
+    for name in removed:
+        os.environ.pop(name, None)
+    for i, said in enumerate(streams.said):
+        while said:
+            said = said[os.write(i + 1, said) :]
+
+
+def main() -> None:
+    control = _take_control()
+    try:
+        cloner, streams, randomness, before = _prepare(control)
+    except Cannot as error:
+        sys.stderr.write(f"mesh: plain processes, because {error}\n")
+        sys.stderr.flush()
+        os._exit(CANNOT)
+    server = _Server(control, cloner)
+    gc.collect()
+    gc.freeze()
+    control.send(b"ready")
+    request = server.serve()
+    server.leave(request)
+    _become(request, streams, before)
+    randomness.renew()
+    _finish(_run_step())
