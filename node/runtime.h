@@ -76,6 +76,16 @@ struct blobs *runtime_blobs(struct runtime *rt);
 const struct artifacts *runtime_artifacts(struct runtime *rt);
 const struct runtime_config *runtime_configuration(const struct runtime *rt);
 
+/* What an attempt that runs uses; looked at once a second, 0 before the first time. */
+struct task_use {
+    uint32_t pid;
+    time_us started_wall;
+    uint64_t memory_bytes, memory_peak_bytes; /* of its whole process tree */
+    uint64_t cpu_milli, cpu_peak_milli;       /* thousandths of a processor */
+};
+/* False: nothing runs in this slot. */
+bool runtime_use(struct runtime *rt, uint32_t slot, struct task_use *ret);
+
 /* ---- the task channel: what a task may ask, see api/task.c ---- */
 
 /* The attempt a token belongs to, while it runs. -EACCES. */

@@ -307,6 +307,7 @@ int runtime_tasks_open(struct runtime *rt, struct error *ret_error)
         return -ENOMEM;
     uv_timer_init(&rt->loop, &rt->leaving);
     rt->leaving.data = rt;
+    runtime_use_open(rt);
     if (rt->config.is_inspect)
         return 0;
     rt->tasks_epoll = epoll_create1(EPOLL_CLOEXEC);

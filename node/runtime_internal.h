@@ -4,6 +4,7 @@
  *     runtime.c          opening, the loop, events in, actions out
  *     runtime_task.c     a task's start, and its slot before and after
  *     runtime_exit.c     its exit, and the descriptors that tell of it
+ *     runtime_use.c      what it uses in between
  *     runtime_keep.c     its outputs and log, and how the node is told
  *     runtime_store.c    records and their tickets; what a restart finds
  *     runtime_submit.c   new runs, resumed runs
@@ -41,7 +42,8 @@ struct runtime {
     uv_loop_t loop;
     bool has_loop, is_stopping, is_running;
     int result; /* of runtime_run() */
-    uv_timer_t deadline, leaving;
+    uv_timer_t deadline, leaving, looking;
+    bool is_looking; /* the timer runs, or its work does */
     time_us deadline_set;
     uv_async_t durable_async;
     atomic_int writer_error;
@@ -124,6 +126,11 @@ enum ready { READY_EXIT, READY_STDOUT, READY_STDERR, READY_EMPTY };
 int runtime_watch(struct runtime *rt, int fd, const struct slot *s, enum ready what);
 void runtime_unwatch(struct runtime *rt, int fd);
 int runtime_watch_pipes(struct runtime *rt, const struct slot *s);
+
+/* runtime_use.c */
+void runtime_use_open(struct runtime *rt);
+/* A task has started: look at what it uses when it has run for a second. */
+void runtime_use_watch(struct runtime *rt);
 
 /* Ends a process whose exit nobody would see. */
 void runtime_abandon(struct slot *s);

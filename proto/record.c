@@ -228,6 +228,10 @@ static void set_usage(Mesh__Record__Attempt *m, const struct attempt_record *r)
     m->max_rss_bytes = r->max_rss_bytes;
     m->has_cpu_us = r->cpu_us != 0;
     m->cpu_us = r->cpu_us;
+    m->has_memory_peak_bytes = r->memory_peak_bytes != 0;
+    m->memory_peak_bytes = r->memory_peak_bytes;
+    m->has_cpu_peak_milli = r->cpu_peak_milli != 0;
+    m->cpu_peak_milli = r->cpu_peak_milli;
 }
 
 static bool attempt_is_valid(const struct attempt_record *r)

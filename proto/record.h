@@ -115,6 +115,9 @@ struct attempt_record {
     time_us started_wall, ended_wall;
     uint32_t pid;
     uint64_t max_rss_bytes, cpu_us;
+    /* Of all its processes together, as seen now and then while it ran; 0: it ended
+     * before anybody looked. */
+    uint64_t memory_peak_bytes, cpu_peak_milli;
     uint64_t width; /* of the scope a foreach step opened */
     bool has_width;
     char *choice; /* the case a switch step took */

@@ -263,6 +263,8 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     r->pid = m->pid;
     r->max_rss_bytes = m->max_rss_bytes;
     r->cpu_us = m->cpu_us;
+    r->memory_peak_bytes = m->memory_peak_bytes;
+    r->cpu_peak_milli = m->cpu_peak_milli;
     r->width = m->width;
     r->has_width = m->has_width;
     get_log(&error, m, &r->log);

@@ -144,6 +144,15 @@ void encode_artifact(struct emit *e, const char *key, const struct artifact *a)
     emit_close(e, '}');
 }
 
+/* Absent where nobody looked: the task was over too soon. */
+static void encode_peak(struct emit *e, const char *key, uint64_t value)
+{
+    if (value)
+        emit_u64(e, key, value);
+    else
+        emit_null(e, key);
+}
+
 void encode_attempt(struct emit *e, const char *step, const struct attempt_record *a)
 {
     emit_open(e, NULL, '{');
@@ -160,6 +169,8 @@ void encode_attempt(struct emit *e, const char *step, const struct attempt_recor
     emit_u64(e, "pid", a->pid);
     emit_u64(e, "max_rss_bytes", a->max_rss_bytes);
     emit_u64(e, "cpu_us", a->cpu_us);
+    encode_peak(e, "memory_peak_bytes", a->memory_peak_bytes);
+    encode_peak(e, "cpu_peak_milli", a->cpu_peak_milli);
     if (a->has_width)
         emit_u64(e, "width", a->width);
     else

@@ -27,6 +27,12 @@ int check_work(struct request *r);
 int tasks_list(struct request *r);
 int tasks_list_work(struct request *r);
 int tasks_list_end(struct request *r);
+/* explain.c */
+int explain_task(struct request *r);
+int explain_task_work(struct request *r);
+/* explain_run.c */
+int explain_run(struct request *r);
+int explain_run_work(struct request *r);
 /* logs.c */
 int logs_list(struct request *r);
 int logs_list_work(struct request *r);

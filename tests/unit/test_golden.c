@@ -71,6 +71,22 @@ static void attempt_full(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+static void attempt_use(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 2500000,
+        .max_rss_bytes = 300 << 20,
+        .cpu_us = 4000000,
+        .memory_peak_bytes = 512 << 20,
+        .cpu_peak_milli = 1950,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
 static void attempt_log(struct buffer *out)
 {
     struct attempt_record r = {
@@ -232,6 +248,7 @@ static void test_records(void **state UNUSED)
 {
     assert_golden("attempt_lean", attempt_lean);
     assert_golden("attempt_log", attempt_log);
+    assert_golden("attempt_use", attempt_use);
     assert_golden("attempt_full", attempt_full);
     assert_golden("attempt_python", attempt_python);
     assert_golden("run", run_record);

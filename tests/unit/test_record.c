@@ -55,6 +55,8 @@ static struct attempt_record full_attempt(void)
         .pid = 1,
         .max_rss_bytes = 1,
         .cpu_us = 1,
+        .memory_peak_bytes = 1,
+        .cpu_peak_milli = 1,
         .width = 0,
         .has_width = true,
         .choice = (char *)"",
@@ -147,6 +149,8 @@ static void assert_attempt_equal(const struct attempt_record *a,
     assert_int_equal(a->pid, b->pid);
     assert_int_equal(a->max_rss_bytes, b->max_rss_bytes);
     assert_int_equal(a->cpu_us, b->cpu_us);
+    assert_int_equal(a->memory_peak_bytes, b->memory_peak_bytes);
+    assert_int_equal(a->cpu_peak_milli, b->cpu_peak_milli);
     assert_int_equal(a->width, b->width);
     assert_int_equal(a->has_width, b->has_width);
     assert_text_equal(a->choice, b->choice);
@@ -236,6 +240,8 @@ static struct attempt_record draw_attempt(struct prng *p, struct artifact *outpu
         .pid = (uint32_t)draw_number(p),
         .max_rss_bytes = draw_number(p),
         .cpu_us = draw_number(p),
+        .memory_peak_bytes = draw_number(p),
+        .cpu_peak_milli = draw_number(p),
         .choice = prng_below(p, 2) ? draw_text(p) : NULL,
         .outputs = outputs,
         .n_outputs = prng_below(p, 6),
