@@ -164,7 +164,7 @@ static void test_nothing_of_the_node_is_inherited(void **state)
 static void test_path_ends_in_our_folder(void **state)
 {
     const char *path = getenv("PATH");
-    const char *got = value(context->env, "PATH");
+    const char *got = value(context->env.all, "PATH");
 
     (void)state;
     assert_non_null(strstr(got, ":/opt/mesh"));
@@ -173,7 +173,7 @@ static void test_path_ends_in_our_folder(void **state)
     setenv("PATH", "", 1);
     make_context();
     setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);
-    assert_true(value(context->env, "PATH")[0] == '/');
+    assert_true(value(context->env.all, "PATH")[0] == '/');
 }
 
 static void test_arguments(void **state)
@@ -231,11 +231,11 @@ static struct error explain(const char *tool, size_t len, mode_t mode)
                      0);
     s.path = l->path;
     s.argv = l->argv;
-    s.envp = l->env;
+    s.envp = l->env.all;
     s.cwd = l->work_path;
     r = spawn_task(&s, &pid, &pidfd, &failed_in);
     assert_true(r < 0);
-    assert_int_equal(launch_explain(l, l->env, failed_in, r, &why), r);
+    assert_int_equal(launch_explain(l, l->env.all, failed_in, r, &why), r);
     return why;
 }
 
@@ -253,8 +253,8 @@ static void test_failures_of_exec_are_explained(void **state)
     memset(large, 'x', VARIABLE_BYTES_MAX);
     large[VARIABLE_BYTES_MAX] = '\0';
     memcpy(large, "MESH_PARAM_BIG=", 15);
-    free(context->steps[flow_find_step(kit.flow, "join")].env[0]);
-    context->steps[flow_find_step(kit.flow, "join")].env[0] = large;
+    free(context->steps[flow_find_step(kit.flow, "join")].env.all[0]);
+    context->steps[flow_find_step(kit.flow, "join")].env.all[0] = large;
     why = explain("#!/bin/sh\n", 10, 0700);
     assert_non_null(strstr(why.text, "MESH_PARAM_BIG has 131073 bytes"));
 }
