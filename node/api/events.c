@@ -7,6 +7,7 @@
 #include "node/api/exchange.h"
 #include "node/api/nouns.h"
 #include "node/api/sse.h"
+#include "node/api/tokens.h"
 
 /* One more than this in a row without a byte taken, and the client is dropped. */
 enum { STALLED_BEATS_MAX = 1 };
@@ -28,6 +29,7 @@ struct events {
     struct api *api;
     struct event_stream *streams;
     uv_timer_t *heartbeat; /* while a stream is open */
+    struct events_stats stats;
 };
 
 struct events *events_new(struct api *api)
@@ -37,6 +39,11 @@ struct events *events_new(struct api *api)
     if (e)
         e->api = api;
     return e;
+}
+
+struct events_stats events_stats(const struct events *e)
+{
+    return e->stats;
 }
 
 /* ---- one stream ---- */
@@ -100,6 +107,7 @@ static ssize_t read_events(struct request *r, char *buf, size_t max)
     memcpy(buf, buffer_text(&s->queue) + s->at, n);
     s->at += n;
     s->has_moved = true;
+    r->api->events->stats.bytes += n;
     if (queued(s) == 0) {
         buffer_release(&s->queue); /* an idle stream holds nothing */
         s->queue = BUFFER_INIT;
@@ -115,14 +123,22 @@ static ssize_t read_events(struct request *r, char *buf, size_t max)
 
 /* ---- the heartbeat ---- */
 
+static void drop(struct event_stream *s)
+{
+    s->is_dropped = true;
+    unsubscribe(s);
+    exchange_drop(s->request);
+}
+
 static void beat(struct event_stream *s)
 {
+    if (tokens_is_expired(&s->request->token_used)) {
+        drop(s);
+        return;
+    }
     if (queued(s) && !s->has_moved) {
-        if (++s->stalled > STALLED_BEATS_MAX) {
-            s->is_dropped = true;
-            unsubscribe(s);
-            exchange_drop(s->request);
-        }
+        if (++s->stalled > STALLED_BEATS_MAX)
+            drop(s);
         return;
     }
     s->has_moved = false;
@@ -187,6 +203,8 @@ static void stream_release(void *data)
     e = s->request->api->events;
     unsubscribe(s);
     buffer_release(&s->queue);
+    e->stats.n_streams--;
+    e->stats.n_dropped += s->is_dropped;
     *s->link = s->next;
     if (s->next)
         s->next->link = s->link;
@@ -201,6 +219,7 @@ static void stream_enlist(struct events *e, struct event_stream *s)
     if (s->next)
         s->next->link = &s->next;
     e->streams = s;
+    e->stats.n_streams++;
 }
 
 /* Where the client wants to go on: behind what it saw last. */

@@ -15,10 +15,17 @@
  * heartbeat's timer runs only while a stream is open. */
 #pragma once
 
+#include <stdint.h>
+
 struct api;
 struct events;
 
 enum { EVENTS_QUEUE_MAX = 256 << 10, EVENTS_HEARTBEAT_MS = 15000 };
 
+struct events_stats {
+    uint64_t n_streams, bytes, n_dropped; /* open now; sent; that did not read */
+};
+
 struct events *events_new(struct api *api);
 void events_free(struct events *e);
+struct events_stats events_stats(const struct events *e);

@@ -18,9 +18,11 @@
 #include "node/api/body.h"
 #include "node/api/router.h"
 #include "node/api/range.h"
+#include "node/api/token_list.h"
 #include "node/runtime.h"
 
 struct MHD_Connection;
+struct connection;
 struct listener;
 
 enum {
@@ -62,9 +64,14 @@ struct request {
     struct listener *listener;
     struct runtime *rt;
     struct MHD_Connection *connection;
+    struct connection *peer; /* NULL: there was no memory to look who it is */
     const struct route *route;
     char *params[ROUTE_PARAMS_MAX];
     bool is_task;                   /* it came over the task socket */
+    enum role role;                 /* who asks: how much they may, */
+    const char *user;               /* and whose the runs are that they start */
+    struct token token_used;        /* over TCP */
+    time_us began;                  /* on the loop's clock */
     struct channel_attempt attempt; /* is_task */
     char *token;
     struct body body;
