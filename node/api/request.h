@@ -30,7 +30,7 @@ enum {
     REQUEST_WAIT,     /* suspended until request_wake(), then `end` */
 };
 
-enum { REPLY_HEADERS_MAX = 8 };
+enum { REPLY_HEADERS_MAX = 10 };
 
 /* Bytes that are made while they are sent: `fill` is called on a thread of the pool to
  * append some more; 1: more may come, 0: that was all, negative: give up. */
@@ -121,7 +121,8 @@ int reply_body(struct request *r, unsigned status, const char *content_type);
 int reply_json(struct request *r, unsigned status);
 int reply_empty(struct request *r, unsigned status);
 /* The bytes of a blob, or of data when it is not NULL, as far as the client's range
- * asks for. Called on a thread: it reads the store. */
+ * asks for; nothing if the client has them already. Called on a thread: it reads the
+ * store. */
 int reply_bytes(struct request *r, const struct digest *id, const void *data,
                 uint64_t size);
 int reply_header(struct request *r, const char *name, const char *value);

@@ -35,7 +35,7 @@ const struct route user_routes[] = {
       .begin = runs_cancel },
     { POST, "/v1/runs/RUN/verify", NULL, BODY_MEMORY, JSON_MAX, .begin = verify_post,
       .work = verify_post_work },
-    { GET, "/v1/events", "run since", .begin = events_get },
+    { GET, "/v1/events", "run step types since", .begin = events_get },
     { POST, "/v1/gc", NULL, BODY_MEMORY, JSON_MAX, .work = gc_post_work },
     { POST, "/v1/check", NULL, BODY_MEMORY, JSON_MAX, ROLE_VIEWER, .work = check_work },
     { POST, "/v1/blobs/missing", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,

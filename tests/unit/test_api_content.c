@@ -4,8 +4,19 @@
 
 /* ---- artifacts ---- */
 
+static void take_header(const char *front, char *ret, size_t size)
+{
+    const char *at = strstr(buffer_text(&answer), front);
+
+    assert_non_null(at);
+    at += strlen(front);
+    snprintf(ret, size, "%.*s", (int)strcspn(at, "\r"), at);
+}
+
 static void artifacts_are_sent_whole_or_in_part(void **state)
 {
+    char etag[80], header[160];
+
     (void)state;
     ask("GET /v1/runs/1/artifacts/fit/0/model");
     expect_status(200);
@@ -24,6 +35,15 @@ static void artifacts_are_sent_whole_or_in_part(void **state)
     ask_at(user_path, "GET /v1/runs/1/artifacts/fit/0/model",
            "Range: bytes=1-2\r\nIf-Range: \"other\"\r\n", NULL, 0);
     expect_status(200);
+    ask_at(user_path, "GET /v1/runs/1/artifacts/fit/0/model",
+           "If-None-Match: \"other\"\r\n", NULL, 0);
+    expect_status(200);
+    take_header("ETag: ", etag, sizeof(etag));
+    snprintf(header, sizeof(header), "If-None-Match: W/\"a,b\", %s\r\n", etag);
+    ask_at(user_path, "GET /v1/runs/1/artifacts/fit/0/model", header, NULL, 0);
+    expect_status(304);
+    expect_text(etag);
+    assert_string_equal(body_of_answer(), "");
     ask("GET /v1/runs/1/artifacts/fit/0/nothing");
     expect_status(404);
 }

@@ -41,6 +41,33 @@ static void a_follower_goes_on_where_it_was(void **state)
     expect_status(400);
 }
 
+static void a_follower_hears_only_what_it_asked_for(void **state)
+{
+    struct feed_event ended = { .type = FEED_TASK_ENDED,
+                                .wall = 1,
+                                .run = make_run(1),
+                                .number = 1,
+                                .step = "end" };
+    int fd;
+
+    (void)state;
+    publish("fit says", 8);
+    assert_int_equal(feed_publish(fake.feed, &ended, 0), 0);
+    fd = follow("?since=0&types=task_ended,run_ended", "");
+    receive(fd, "event: task_ended\n", &answer);
+    assert_null(strstr(buffer_text(&answer), "fit says"));
+    close(fd);
+    fd = follow("?since=0&step=start,fit", "");
+    receive(fd, "fit says", &answer);
+    publish("again", 5);
+    receive(fd, "again", &answer);
+    assert_null(strstr(buffer_text(&answer), "task_ended"));
+    close(fd);
+    ask("GET /v1/events?types=log,nothing");
+    expect_status(400);
+    expect_text("there is no type of event 'nothing'");
+}
+
 /* It has a full queue and a ring behind it, and no event is lost or told twice. */
 static void a_slow_follower_catches_up(void **state)
 {
@@ -90,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(events_come_as_they_happen),
         CASE(a_follower_goes_on_where_it_was),
+        CASE(a_follower_hears_only_what_it_asked_for),
         CASE(a_slow_follower_catches_up),
         CASE(a_follower_that_fell_behind_the_ring_is_dropped),
     };

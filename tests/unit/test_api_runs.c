@@ -33,6 +33,10 @@ static void runs_are_listed_newest_first(void **state)
     ask("GET /v1/runs?limit=1&before=3");
     expect_text("\"number\":2,\"flow\":\"Even\",\"state\":\"interrupted\"");
     assert_null(strstr(body_of_answer(), "\"number\":1,"));
+    expect_text("\"before\":\"2\"}");
+    ask("GET /v1/runs?limit=3&before=2");
+    expect_text("\"number\":1,");
+    expect_text("\"before\":null}");
 }
 
 static void one_run_is_told_from_the_node_or_from_the_store(void **state)
