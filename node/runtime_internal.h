@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 
 #include "node/cache.h"
+#include "node/address.h"
 #include "node/items.h"
 #include "node/launch.h"
 #include "node/running.h"
@@ -55,6 +56,7 @@ struct runtime {
     struct node *node;
     struct outbox outbox;
     struct feed *feed;
+    struct counters counters;
     struct ticket_queue tickets;
     uint64_t next_number;
     struct run_end_record last_end; /* of the run whose end is being told */
@@ -80,8 +82,9 @@ struct runtime {
     uint8_t random[RANDOM_POOL_SIZE];
     size_t random_left;
 
-    int user_fd, task_fd;
-    uv_poll_t user_poll, task_poll;
+    int user_fd, task_fd, tcp_fd; /* tcp_fd -1: none */
+    uv_poll_t user_poll, task_poll, tcp_poll;
+    char listen[ADDRESS_TEXT_SIZE];
     bool is_listening;
     void *module; /* dlopen() */
     const struct api_module *api_module;

@@ -38,16 +38,20 @@ struct local {
 
 static int node_config(const struct options *o, struct runtime_config *config)
 {
+    const char *listen = options_text(o, "listen");
     struct error error = { .text = "" };
+    struct address address;
     uint64_t slots;
 
     if (options_number(o, "slots", 1024, &slots, &error) < 0
         || options_milli(o, "cpu", &config->cpu_milli, &error) < 0
         || options_bytes(o, "memory", &config->memory_bytes, &error) < 0
-        || options_bytes(o, "quota", &config->quota_bytes, &error) < 0)
+        || options_bytes(o, "quota", &config->quota_bytes, &error) < 0
+        || (listen && address_parse(listen, &address, &error) < 0))
         return cli_usage("%s", error.text);
     config->slots_max = (uint32_t)slots;
     config->socket = options_text(o, "socket");
+    config->listen = listen;
     config->is_inspect = options_has(o, "inspect");
     config->is_quiet = !options_has(o, "dev");
     return 0;
