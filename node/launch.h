@@ -21,6 +21,8 @@ struct step_launch {
     char **argv; /* NULL-terminated */
     char **env;  /* of the step: the run's, with the step's on top; NULL-terminated */
     size_t n_env;
+    bool has_cache_digest;
+    struct digest cache_digest; /* of node/cache.h: what is equal for all its tasks */
 };
 
 /* A run that this node executes. */

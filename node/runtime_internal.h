@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "node/cache.h"
 #include "node/items.h"
 #include "node/launch.h"
 #include "node/running.h"
@@ -71,6 +72,7 @@ struct runtime {
     int children_fd; /* see node/process.h; only used without a cgroup v2 */
     struct running running;
     struct items items;
+    struct cache cache;
     struct launch_scratch scratch;
     int null_fd;
     uint8_t random[RANDOM_POOL_SIZE];
@@ -128,6 +130,9 @@ void runtime_abandon(struct slot *s);
 
 /* runtime_keep.c */
 void runtime_keep_task(struct runtime *rt, struct slot *s);
+/* An equal task was done before: it takes over what that one made. */
+void runtime_adopt_task(struct runtime *rt, struct slot *s,
+                        const struct attempt_record *equal);
 /* It could not be started: this is its end. */
 void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
                        const char *message);

@@ -15,6 +15,7 @@
  *     run end   'e' run_id                                   struct run_end_record
  *     attempt   'a' run_id task_id attempt-varint            struct attempt_record
  *     number    'n' number-varint                            run_id, 16 bytes
+ *     equal     'k' SHA-256 of what a task depends on        an attempt's key
  *
  * Pure: bytes in, bytes out. Decoded records own what they point to; release them. */
 #pragma once

@@ -464,6 +464,15 @@ static void say_failed(struct console *c, const struct feed_event *e)
     }
 }
 
+/* The message is of the node and has nothing to escape. */
+static void say_done_before(struct console *c, const struct feed_event *e)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    buffer_printf(&text, "Task was done before: %s.", e->message);
+    say(c, e->wall, COLOUR_GREEN, buffer_text(&text));
+}
+
 static void task_ended(struct console *c, const struct feed_event *e, const char *task)
 {
     if (c->partials) {
@@ -478,7 +487,9 @@ static void task_ended(struct console *c, const struct feed_event *e, const char
         note_failure(c, e, task);
     if (c->config.is_plain)
         return;
-    if (e->verdict == VERDICT_DONE && !c->config.is_quiet)
+    if (e->verdict == VERDICT_DONE && e->message && !c->config.is_quiet)
+        say_done_before(c, e);
+    else if (e->verdict == VERDICT_DONE && !c->config.is_quiet)
         say(c, e->wall, COLOUR_GREEN, "Task finished successfully.");
     else if (e->verdict == VERDICT_ADOPTED && !c->config.is_quiet)
         say(c, e->wall, COLOUR_GREEN, "Task was done before and is taken over.");
