@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "flow/nearest.h"
+#include "node/cli/terminal.h"
 
 const struct command *const commands[] = {
     &command_run,      &command_resume, &command_check,   &command_show,
@@ -174,6 +175,9 @@ static int run_command(const struct command *c, size_t n_args, char *const *args
     }
     if (check_operands(c, &o) < 0)
         return CLI_USAGE;
+    if (!terminal_choose_colour(options_text(&o, "color")))
+        return cli_usage("--color must be always, never or auto, not '%.80s'",
+                         options_text(&o, "color"));
     return c->run(&o);
 }
 

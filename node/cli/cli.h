@@ -90,6 +90,10 @@ int cli_main(int argc, char **argv);
     {                                 \
         "json", 0, NULL, "print JSON" \
     }
+#define OPTION_COLOUR                                                       \
+    {                                                                       \
+        "color", 0, "WHEN", "always, never or auto: as the terminal can do" \
+    }
 #define OPTION_END          \
     {                       \
         NULL, 0, NULL, NULL \
