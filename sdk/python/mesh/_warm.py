@@ -12,12 +12,12 @@ import gc
 import os
 import sys
 
-from mesh import _json, _step
+from mesh import _end, _json, _step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
-    from typing import Any, NoReturn, Optional
+    from typing import Any, Optional
 
     from mesh._clone import Cloner
 
@@ -248,85 +248,6 @@ class _Server:
             os.close(fd)
 
 
-# ---- the end of a child ----
-
-
-def _exit_code(error: SystemExit) -> int:
-    if error.code is None:
-        return 0
-    if isinstance(error.code, int):
-        return error.code & 0xFF
-    sys.stderr.write(f"{error.code}\n")
-    return 1
-
-
-def _run_step() -> int:
-    try:
-        _step.main()
-        return 0
-    except SystemExit as error:
-        return _exit_code(error)
-    except KeyboardInterrupt:
-        return -2
-
-
-def _finish(code: int) -> NoReturn:
-    """What the interpreter does when it ends, without taking itself apart: that would
-    copy most of the memory that the child shares with the server."""
-    threading: Any = sys.modules.get("threading")
-    try:
-        if threading:
-            threading._shutdown()
-        import atexit
-
-        atexit._run_exitfuncs()
-    except BaseException:
-        pass  # each has told of its error
-    _flush_files()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None and not stream.closed:
-                stream.flush()
-        except Exception as error:
-            _tell_unraisable(error, stream)
-            code = 120
-    if code == -2:
-        _end_by_interrupt()
-    os._exit(code)
-
-
-def _flush_files() -> None:
-    """Files that nobody closed are written when the interpreter lets go of them."""
-    from io import BufferedRandom, BufferedWriter, TextIOWrapper
-
-    kinds = (TextIOWrapper, BufferedWriter, BufferedRandom)
-    found = [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
-    for kind in kinds:  # texts first: they write into the others
-        for file in found:
-            if isinstance(file, kind) and file not in (sys.stdout, sys.stderr):
-                try:
-                    file.flush()
-                except (ValueError, OSError):  # closed, or for reading only
-                    pass
-
-
-def _tell_unraisable(error: Exception, stream: object) -> None:
-    try:
-        sys.stderr.write(
-            f"Exception ignored in: {stream!r}\n{type(error).__name__}: {error}\n"
-        )
-        sys.stderr.flush()
-    except Exception:
-        pass
-
-
-def _end_by_interrupt() -> None:
-    import _signal
-
-    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    os.kill(os.getpid(), _signal.SIGINT)
-
-
 # ---- the whole ----
 
 
@@ -395,4 +316,4 @@ def main() -> None:
     server.leave(request)
     _become(request, streams, before)
     randomness.renew()
-    _finish(_run_step())
+    _end.end(_step.run())
