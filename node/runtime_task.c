@@ -197,6 +197,8 @@ void runtime_free_slot(struct runtime *rt, struct slot *s)
 {
     time_us wall = s->started_wall;
 
+    if (s->hold.since)
+        blobs_hold_end(rt->blobs, &s->hold);
     if (s->run && s->flow->steps[s->task.step].n_inputs)
         check_cleaned(rt, s->in_path, inputs_remove(&rt->artifacts, s));
     if (!slot_dir_is_clean(&s->out, wall))

@@ -26,6 +26,7 @@
 #include "node/feed.h"
 #include "node/remove.h"
 #include "proto/record.h"
+#include "store/blobs.h"
 
 enum { SLOT_TOKEN_SIZE = 33 };
 
@@ -89,6 +90,7 @@ struct slot {
     size_t n_links;
     struct slot_log log;
     struct attempt_record record; /* filled in as the attempt ends */
+    struct blobs_hold hold; /* of its outputs and log, until the record is written */
 };
 
 /* Makes the folders and pipes. On failure the slot is released. */

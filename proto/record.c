@@ -50,6 +50,24 @@ const char *reason_name(enum reason r)
     return r >= REASON_OK && r <= REASON_STORE ? reason_names[r] : "unknown";
 }
 
+static const char *const encoding_names[] = {
+    [ENCODING_BYTES] = "bytes",   [ENCODING_JSON] = "json", [ENCODING_TREE] = "tree",
+    [ENCODING_PICKLE] = "pickle", [ENCODING_NPY] = "npy",   [ENCODING_ARROW] = "arrow",
+};
+
+const char *encoding_name(enum artifact_encoding e)
+{
+    return e >= ENCODING_BYTES && e <= ENCODING_ARROW ? encoding_names[e] : "unknown";
+}
+
+enum artifact_encoding encoding_find(const char *name)
+{
+    for (unsigned e = ENCODING_BYTES; e <= ENCODING_ARROW; e++)
+        if (strcmp(encoding_names[e], name) == 0)
+            return (enum artifact_encoding)e;
+    return 0;
+}
+
 const char *run_outcome_name(enum run_outcome o)
 {
     static const char *const names[] = {
@@ -168,7 +186,7 @@ static int append_artifact(struct buffer *out, const struct artifact *a)
     Mesh__Record__Artifact m = MESH__RECORD__ARTIFACT__INIT;
     CLEANUP(texts_release) struct texts texts = { .n = 0 };
 
-    if (!a->name || a->encoding < ENCODING_BYTES || a->encoding > ENCODING_TREE)
+    if (!a->name || a->encoding < ENCODING_BYTES || a->encoding > ENCODING_ARROW)
         return -EINVAL;
     m.has_name = true;
     m.name = text_of(&texts, a->name);

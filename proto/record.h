@@ -72,12 +72,19 @@ enum verdict {
 enum artifact_encoding {
     ENCODING_BYTES = 1, /* as is */
     ENCODING_JSON,
-    ENCODING_TREE, /* a folder: a manifest, see store/tree.h */
+    ENCODING_TREE,   /* a folder: a manifest, see store/tree.h */
+    ENCODING_PICKLE, /* runs code of whoever wrote it when it is read */
+    ENCODING_NPY,
+    ENCODING_ARROW, /* a stream of IPC messages */
 };
+const char *encoding_name(enum artifact_encoding e); /* "bytes", "json", ... */
+/* 0 if there is none of this name. */
+enum artifact_encoding encoding_find(const char *name);
 
 struct artifact {
     char *name;
-    char *type; /* a word for people and clients: "bytes", "json", "text", "folder" */
+    char *type; /* for people and clients: "bytes", "json", "text", "folder", or what
+                   the task's language calls it: "int", "sklearn.svm.SVC" */
     enum artifact_encoding encoding;
     uint64_t size; /* of the content; of all files in a tree */
     struct digest id;

@@ -31,17 +31,6 @@ const char *verdict_name(enum verdict v)
     return NAME_OF(names, v);
 }
 
-const char *encoding_name(enum artifact_encoding e)
-{
-    static const char *const names[] = {
-        [ENCODING_BYTES] = "bytes",
-        [ENCODING_JSON] = "json",
-        [ENCODING_TREE] = "tree",
-    };
-
-    return NAME_OF(names, e);
-}
-
 const char *stream_name(enum log_stream s)
 {
     static const char *const names[] = {

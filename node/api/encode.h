@@ -41,5 +41,4 @@ void encode_event(struct emit *e, const struct feed_event *event);
 
 const char *event_name(enum feed_type type); /* "run_started", ... */
 const char *verdict_name(enum verdict v);    /* "done", ... */
-const char *encoding_name(enum artifact_encoding e);
 const char *stream_name(enum log_stream s);

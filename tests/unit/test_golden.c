@@ -86,6 +86,38 @@ static void attempt_log(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+static void attempt_python(struct buffer *out)
+{
+    struct artifact outputs[] = {
+        { .name = (char *)"model",
+          .type = (char *)"sklearn.svm.SVC",
+          .encoding = ENCODING_PICKLE,
+          .size = 3,
+          .id = digest,
+          .inline_data = (uint8_t *)"\x80\x05." },
+        { .name = (char *)"rows",
+          .type = (char *)"numpy.ndarray",
+          .encoding = ENCODING_NPY,
+          .size = 800128,
+          .id = digest },
+        { .name = (char *)"table",
+          .type = (char *)"pyarrow.lib.Table",
+          .encoding = ENCODING_ARROW,
+          .size = 70000,
+          .id = digest },
+    };
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .outputs = outputs,
+        .n_outputs = ARRAY_SIZE(outputs),
+    };
+
+    attempt_record_encode(&r, out);
+}
+
 static void run_record(struct buffer *out)
 {
     struct record_parameter parameters[] = {
@@ -201,6 +233,7 @@ static void test_records(void **state UNUSED)
     assert_golden("attempt_lean", attempt_lean);
     assert_golden("attempt_log", attempt_log);
     assert_golden("attempt_full", attempt_full);
+    assert_golden("attempt_python", attempt_python);
     assert_golden("run", run_record);
     assert_golden("run_end", run_end);
 }
@@ -232,6 +265,23 @@ static void test_old_bytes_are_read(void **state UNUSED)
     assert_true(run_id_equal(&r.origin, &run));
 }
 
+static void test_encodings_keep_their_numbers(void **state UNUSED)
+{
+    CLEANUP(buffer_release) struct buffer golden = BUFFER_INIT;
+    CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+
+    read_golden("attempt_python", &golden);
+    assert_int_equal(attempt_record_decode(golden.data, golden.len, &r), 0);
+    assert_int_equal(r.n_outputs, 3);
+    assert_int_equal(r.outputs[0].encoding, ENCODING_PICKLE);
+    assert_int_equal(r.outputs[1].encoding, ENCODING_NPY);
+    assert_int_equal(r.outputs[2].encoding, ENCODING_ARROW);
+    for (unsigned e = ENCODING_BYTES; e <= ENCODING_ARROW; e++)
+        assert_int_equal(encoding_find(encoding_name(e)), e);
+    assert_int_equal(encoding_find("unknown"), 0);
+    assert_int_equal(encoding_find(""), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_log_pieces),
         cmocka_unit_test(test_old_bytes_are_read),
+        cmocka_unit_test(test_encodings_keep_their_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,7 +213,7 @@ static struct artifact draw_artifact(struct prng *p)
 {
     struct artifact a = { .name = draw_text(p),
                           .type = draw_text(p),
-                          .encoding = 1 + (unsigned)prng_below(p, 3),
+                          .encoding = 1 + (unsigned)prng_below(p, 6),
                           .is_inherited = prng_below(p, 2) };
 
     a.id.bytes[prng_below(p, 32)] = (uint8_t)prng_next(p);
@@ -490,7 +490,7 @@ static void test_artifacts_that_break_a_rule(void **state UNUSED)
     assert_int_equal(DECODE('a', "\x72\x00"), -EBADMSG);
     assert_int_equal(DECODE('a', "\x72\x22" ARTIFACT_ID), -EBADMSG);
     assert_int_equal(DECODE('a', "\x72\x03\x0a\x01x"), -EBADMSG);
-    assert_int_equal(DECODE('a', "\x72\x27\x0a\x01x\x18\x04" ARTIFACT_ID),
+    assert_int_equal(DECODE('a', "\x72\x27\x0a\x01x\x18\x07" ARTIFACT_ID),
                      -EPROTONOSUPPORT);
     assert_int_equal(DECODE('a', "\x72\x28\x0a\x01x\x32\x01y" ARTIFACT_ID), 0);
     assert_int_equal(DECODE('a', "\x72\x2a\x0a\x01x\x20\x02\x32\x01y" ARTIFACT_ID),
