@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from errno import EINVAL
 
 from mesh import _end, _json, _step
 
@@ -191,14 +192,15 @@ def _n_threads() -> int:
 
 
 class _Request:
-    def __init__(self, text: memoryview, fds: list[int]) -> None:
-        self.fds = fds
+    """Read in the child only: the server never has the texts but in its buffer."""
+
+    def __init__(self, text: bytes) -> None:
         n = int.from_bytes(text[:4], "little")
-        texts = bytes(text[4:]).split(b"\0")
-        if len(fds) < 3 or len(texts) != n + 1 or n < 1:
-            raise ValueError("malformed request")
-        self.folder, *pairs = texts[:-1]
-        self.environ = [pair.partition(b"=")[::2] for pair in pairs]
+        texts = text[4:].split(b"\0")
+        if len(texts) != n + 1 or n < 1:
+            raise ValueError("a malformed request")
+        self.folder = texts[0]
+        self.environ = dict(pair.partition(b"=")[::2] for pair in texts[1:-1])
 
 
 class _Server:
@@ -210,41 +212,49 @@ class _Server:
     def serve(self) -> _Request:
         """Returns in a child, with what it is to do."""
         while True:
-            request = self._receive()
-            pid = -22
-            if request:
-                pid = self._cloner.clone(request.fds[3] if len(request.fds) > 3 else None)
-                if pid == 0:
-                    return request
-                for fd in request.fds:
-                    os.close(fd)
+            n, fds = self._receive()
+            gate = os.pipe()
+            pid = -EINVAL
+            if len(fds) >= 3:
+                pid = self._cloner.clone(fds[3] if len(fds) > 3 else None)
+            if pid == 0:
+                self._pass(gate)
+                self._leave(fds)
+                return _Request(bytes(memoryview(self._buffer)[:n]))
+            # What is wiped before the next request cannot be seen by its child.
+            self._buffer[:n] = bytes(n)
             self._control.send(pid.to_bytes(4, "little", signed=True))
+            if pid > 0:
+                os.write(gate[1], b"!")
+            for fd in (*gate, *fds):
+                os.close(fd)
 
-    def _receive(self) -> Optional[_Request]:
-        n, ancillary, flags, _ = self._control.recvmsg_into(
+    def _receive(self) -> tuple[int, list[int]]:
+        n, ancillary, _, _ = self._control.recvmsg_into(
             [self._buffer], 4 * _FDS_MAX + 32, _MSG_CMSG_CLOEXEC
         )
         if n == 0:
-            os._exit(0)  # not a word of what the files left to do at an exit
-        fds = [
+            os._exit(0)  # and nothing of what the files left to do at an exit
+        return n, [
             int.from_bytes(data[i : i + 4], sys.byteorder)
             for _, _, data in ancillary
             for i in range(0, len(data) - 3, 4)
         ]
-        try:
-            return _Request(memoryview(self._buffer)[:n], fds)
-        except ValueError:
-            for fd in fds:
-                os.close(fd)
-            return None
 
-    def leave(self, request: _Request) -> None:
+    def _pass(self, gate: tuple[int, int]) -> None:
+        """In the child: begins when the node knows of it, and not without that."""
+        os.close(gate[1])
+        if not os.read(gate[0], 1):
+            os._exit(127)
+        os.close(gate[0])
+
+    def _leave(self, fds: list[int]) -> None:
         """In the child: nothing of the server's stays open."""
         self._cloner.leave_server()
         self._control.close()
-        for i, fd in enumerate(request.fds[:3]):
+        for i, fd in enumerate(fds[:3]):
             os.dup2(fd, i)
-        for fd in request.fds:
+        for fd in fds:
             os.close(fd)
 
 
@@ -290,8 +300,7 @@ def _become(request: _Request, streams: _Streams, before: _Before) -> None:
     os.chdir(request.folder)
     added, removed = before.changes()
     os.environ.clear()
-    for pair in request.environ:
-        os.environb[pair[0]] = pair[1]
+    os.environb.update(request.environ)
     os.environ.update(added)
     for name in removed:
         os.environ.pop(name, None)
@@ -313,7 +322,7 @@ def main() -> None:
     gc.freeze()
     control.send(b"ready")
     request = server.serve()
-    server.leave(request)
+    cloner.show_token(request.environ.get(b"MESH_TOKEN", b""))
     _become(request, streams, before)
     randomness.renew()
     _end.end(_step.run())
