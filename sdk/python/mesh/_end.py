@@ -25,8 +25,11 @@ def end(code: int) -> NoReturn:
         code = 120
     if code == INTERRUPTED:
         _end_by_interrupt()
-    if _has_foreign_code():
-        _c_ends(code)
+    # Other code than the interpreter's own may have output to write, and exit functions.
+    if "ctypes" in sys.modules or _has_foreign_code():
+        import ctypes
+
+        ctypes.PyDLL(None).exit(code)
     os._exit(code)
 
 
@@ -89,10 +92,6 @@ def _end_by_interrupt() -> None:
 
 
 def _has_foreign_code() -> bool:
-    """Whether C code that is not the interpreter's own was loaded: it may have output of
-    its own to write, and exit functions."""
-    if "_ctypes" in sys.modules:
-        return True
     own = os.path.dirname(os.__file__)
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
@@ -100,9 +99,3 @@ def _has_foreign_code() -> bool:
             if not file.startswith(own) or "-packages" in file:
                 return True
     return False
-
-
-def _c_ends(code: int) -> None:
-    import ctypes
-
-    ctypes.PyDLL(None).exit(code)

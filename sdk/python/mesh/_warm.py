@@ -142,7 +142,7 @@ class _Before:
         self._control = control
         self._folder = os.getcwd()
         self._files = self._identify()
-        self.environ = dict(os.environ)
+        self._environ = dict(os.environb)
 
     def _identify(self) -> list[Any]:
         return [os.fstat(fd)[:3] for fd in (0, 1, 2, self._control)]
@@ -166,10 +166,16 @@ class _Before:
         except ChildProcessError:
             pass
 
-    def changes(self) -> tuple[dict[str, str], list[str]]:
-        """Of the environment: what an import set, and what it took away."""
-        added = {k: v for k, v in os.environ.items() if self.environ.get(k) != v}
-        return added, [name for name in self.environ if name not in os.environ]
+    def replace_environ(self, wanted: dict[bytes, bytes]) -> None:
+        """In the child. What an import set or took away stays so. Most variables are
+        those of the server: each that is written anew costs memory that was shared."""
+        environ, before = os.environb, self._environ
+        for name, value in wanted.items():
+            if before.get(name) != value and environ.get(name) == before.get(name):
+                environ[name] = value
+        for name in before:
+            if name not in wanted:
+                environ.pop(name, None)
 
 
 def _check_threads() -> None:
@@ -298,12 +304,7 @@ def _prepare(control: socket) -> tuple[Cloner, _Streams, _Randomness, _Before]:
 def _become(request: _Request, streams: _Streams, before: _Before) -> None:
     """The working folder, the environment and the output of a process of its own."""
     os.chdir(request.folder)
-    added, removed = before.changes()
-    os.environ.clear()
-    os.environb.update(request.environ)
-    os.environ.update(added)
-    for name in removed:
-        os.environ.pop(name, None)
+    before.replace_environ(request.environ)
     for i, said in enumerate(streams.said):
         while said:
             said = said[os.write(i + 1, said) :]
