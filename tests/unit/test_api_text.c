@@ -353,7 +353,9 @@ static void paths_are_matched_by_segment(void **state)
     assert_memory_equal(m.params[2].data, "3.1", 3);
     assert_int_equal(find(METHOD_POST, "/v1/blobs/missing", &m), 0);
     assert_ptr_equal(m.route, &routes[4]);
-    assert_int_equal(find(METHOD_GET, "/v1/blobs/missing", &m), 0);
+    assert_int_equal(find(METHOD_GET, "/v1/blobs/missing", &m), -EOPNOTSUPP);
+    assert_int_equal(m.allowed, 1u << METHOD_POST);
+    assert_int_equal(find(METHOD_GET, "/v1/blobs/another", &m), 0);
     assert_ptr_equal(m.route, &routes[5]);
 }
 
