@@ -155,6 +155,14 @@ size_t terminal_fit(const char *text, size_t columns)
 
 /* ---- quantities ---- */
 
+void terminal_print(const char *text)
+{
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+
+    terminal_escape(text, strlen(text), &out);
+    fwrite(buffer_text(&out), 1, out.len, stdout);
+}
+
 void terminal_duration(time_us d, struct buffer *out)
 {
     unsigned long long s = d / 1000000;

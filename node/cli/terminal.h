@@ -26,6 +26,9 @@ size_t terminal_width(int fd);
  * a colour was among it. */
 bool terminal_escape(const char *text, size_t len, struct buffer *out);
 
+/* The same to standard output. */
+void terminal_print(const char *text);
+
 /* Columns that text takes, not counting colour; wide characters take two. */
 size_t terminal_columns(const char *text);
 /* The length in bytes of the front that fits. */
