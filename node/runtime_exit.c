@@ -71,6 +71,7 @@ static void tell_log(struct runtime *rt, const struct slot *s, enum log_stream s
                             .data = data,
                             .len = len };
 
+    rt->counters.log_bytes += len;
     feed_publish(rt->feed, &e, 0);
 }
 

@@ -14,6 +14,8 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "node/cache.h"
+#include "node/address.h"
 #include "node/items.h"
 #include "node/launch.h"
 #include "node/running.h"
@@ -54,6 +56,7 @@ struct runtime {
     struct node *node;
     struct outbox outbox;
     struct feed *feed;
+    struct counters counters;
     struct ticket_queue tickets;
     uint64_t next_number;
     struct run_end_record last_end; /* of the run whose end is being told */
@@ -73,13 +76,15 @@ struct runtime {
     int children_fd; /* see node/process.h; only used without a cgroup v2 */
     struct running running;
     struct items items;
+    struct cache cache;
     struct launch_scratch scratch;
     int null_fd;
     uint8_t random[RANDOM_POOL_SIZE];
     size_t random_left;
 
-    int user_fd, task_fd;
-    uv_poll_t user_poll, task_poll;
+    int user_fd, task_fd, tcp_fd; /* tcp_fd -1: none */
+    uv_poll_t user_poll, task_poll, tcp_poll;
+    char listen[ADDRESS_TEXT_SIZE];
     bool is_listening;
     void *module; /* dlopen() */
     const struct api_module *api_module;
@@ -135,6 +140,9 @@ void runtime_abandon(struct slot *s);
 
 /* runtime_keep.c */
 void runtime_keep_task(struct runtime *rt, struct slot *s);
+/* An equal task was done before: it takes over what that one made. */
+void runtime_adopt_task(struct runtime *rt, struct slot *s,
+                        const struct attempt_record *equal);
 /* It could not be started: this is its end. */
 void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
                        const char *message);

@@ -215,6 +215,7 @@ void slot_reset(struct slot *s)
     s->use = (struct slot_use){ .at = 0 };
     s->run = NULL;
     s->kill_reason = 0;
+    s->has_cache_key = false;
     s->token[0] = '\0';
     s->pid = 0;
     s->state = SLOT_IDLE;

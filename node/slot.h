@@ -26,6 +26,7 @@
 #include "node/feed.h"
 #include "node/remove.h"
 #include "proto/record.h"
+#include "store/blobs.h"
 
 enum { SLOT_TOKEN_SIZE = 33 };
 
@@ -97,6 +98,9 @@ struct slot {
     struct slot_log log;
     struct slot_use use;
     struct attempt_record record; /* filled in as the attempt ends */
+    bool has_cache_key;           /* the task ran: enter its attempt under the key */
+    struct digest cache_key;
+    struct blobs_hold hold; /* of its outputs and log, until the record is written */
 };
 
 /* Makes the folders and pipes. On failure the slot is released. */

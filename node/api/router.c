@@ -170,6 +170,13 @@ int router_find(const struct route *routes, size_t n, enum method method,
     return m.allowed ? -EOPNOTSUPP : -ENOENT;
 }
 
+enum role route_role(const struct route *route)
+{
+    if (route->role)
+        return route->role;
+    return route->method == METHOD_GET ? ROLE_VIEWER : ROLE_OPERATOR;
+}
+
 bool word_is_among(const char *name, const char *words)
 {
     size_t len = strlen(name);

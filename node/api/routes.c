@@ -14,10 +14,11 @@
 
 const struct route user_routes[] = {
     { GET, "/v1/node", .begin = about_get },
+    { GET, "/metrics", .begin = metrics_get, .work = metrics_get_work },
     { GET, "/v1/runs", "flow limit before", .begin = runs_list, .work = runs_list_work,
       .end = runs_list_end },
-    { POST, "/v1/runs", NULL, BODY_MEMORY, JSON_MAX, .work = submit_work,
-      .end = submit_end },
+    { POST, "/v1/runs", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
+      .work = submit_work, .end = submit_end },
     { GET, "/v1/runs/RUN", .begin = runs_get, .work = runs_get_work },
     { GET, "/v1/runs/RUN/flow", .begin = source_begin, .work = runs_flow_work },
     { GET, "/v1/runs/RUN/graph", "format", .begin = runs_graph,
@@ -34,20 +35,31 @@ const struct route user_routes[] = {
       .work = explain_run_work },
     { GET, "/v1/runs/RUN/explain/STEP/TASK", "against", .begin = explain_task,
       .work = explain_task_work },
+<<<<<<< HEAD
     { GET, "/v1/runs/RUN/advise", .begin = source_begin, .work = advise_work },
     { GET, "/v1/runs/RUN/diff/OTHER", "limit values same", .begin = diff_get,
       .work = diff_get_work },
     { POST, "/v1/runs/RUN/cancel", NULL, BODY_MEMORY, JSON_MAX, .begin = runs_cancel },
+=======
+    { POST, "/v1/runs/RUN/cancel", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
+      .begin = runs_cancel },
+>>>>>>> main
     { POST, "/v1/runs/RUN/verify", NULL, BODY_MEMORY, JSON_MAX, .begin = verify_post,
       .work = verify_post_work },
-    { GET, "/v1/events", "run since", .begin = events_get },
+    { GET, "/v1/events", "run step types since", .begin = events_get },
     { POST, "/v1/gc", NULL, BODY_MEMORY, JSON_MAX, .work = gc_post_work },
-    { POST, "/v1/check", NULL, BODY_MEMORY, JSON_MAX, .work = check_work },
-    { POST, "/v1/blobs/missing", NULL, BODY_MEMORY, JSON_MAX,
+    { POST, "/v1/check", NULL, BODY_MEMORY, JSON_MAX, ROLE_VIEWER, .work = check_work },
+    { POST, "/v1/blobs/missing", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
       .work = blobs_missing_work },
     { GET, "/v1/blobs/ID", .work = blob_get_work },
-    { PUT, "/v1/blobs/ID", NULL, BODY_SPOOL, ANY_SIZE, .work = blob_put_work },
-    { PUT, "/v1/trees", NULL, BODY_MEMORY, MANIFEST_MAX, .work = trees_put_work },
+    { PUT, "/v1/blobs/ID", NULL, BODY_SPOOL, ANY_SIZE, ROLE_SUBMITTER,
+      .work = blob_put_work },
+    { PUT, "/v1/trees", NULL, BODY_MEMORY, MANIFEST_MAX, ROLE_SUBMITTER,
+      .work = trees_put_work },
+    { GET, "/v1/tokens", .role = ROLE_OPERATOR, .work = tokens_list_work },
+    { POST, "/v1/tokens", NULL, BODY_MEMORY, JSON_MAX, .work = token_create_work },
+    { POST, "/v1/tokens/ID/revoke", NULL, BODY_MEMORY, JSON_MAX, .begin = token_revoke,
+      .work = token_revoke_work, .end = token_revoke_end },
 };
 const size_t n_user_routes = ARRAY_SIZE(user_routes);
 

@@ -2,21 +2,38 @@
 #include "node/cli/terminal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "proto/text.h"
+static enum { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER } chosen;
 
-enum { SGR_MAX = 32 };
+bool terminal_choose_colour(const char *when)
+{
+    if (!when || strcmp(when, "auto") == 0)
+        chosen = COLOUR_AUTO;
+    else if (strcmp(when, "always") == 0)
+        chosen = COLOUR_ALWAYS;
+    else if (strcmp(when, "never") == 0)
+        chosen = COLOUR_NEVER;
+    else
+        return false;
+    return true;
+}
 
 bool terminal_has_colour(int fd)
 {
-    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE"),
+               *term = getenv("TERM");
 
-    return isatty(fd) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+    if (chosen != COLOUR_AUTO)
+        return chosen == COLOUR_ALWAYS;
+    if (no && *no)
+        return false;
+    if (force && *force && strcmp(force, "0") != 0)
+        return true;
+    return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
 }
 
 size_t terminal_width(int fd)
@@ -26,6 +43,7 @@ size_t terminal_width(int fd)
     return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+<<<<<<< HEAD
 /* ---- what is safe to show ---- */
 
 /* The length of `ESC [ digits and ; m` at the front; 0: it is something else. */
@@ -195,6 +213,9 @@ void terminal_bytes(uint64_t bytes, struct buffer *out)
         value /= 1024;
     buffer_printf(out, "%.1f %s", value, units[unit]);
 }
+=======
+/* ---- times ---- */
+>>>>>>> main
 
 time_us terminal_parse_time(const char *rfc3339)
 {
