@@ -35,15 +35,11 @@ const struct route user_routes[] = {
       .work = explain_run_work },
     { GET, "/v1/runs/RUN/explain/STEP/TASK", "against", .begin = explain_task,
       .work = explain_task_work },
-<<<<<<< HEAD
     { GET, "/v1/runs/RUN/advise", .begin = source_begin, .work = advise_work },
     { GET, "/v1/runs/RUN/diff/OTHER", "limit values same", .begin = diff_get,
       .work = diff_get_work },
-    { POST, "/v1/runs/RUN/cancel", NULL, BODY_MEMORY, JSON_MAX, .begin = runs_cancel },
-=======
     { POST, "/v1/runs/RUN/cancel", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
       .begin = runs_cancel },
->>>>>>> main
     { POST, "/v1/runs/RUN/verify", NULL, BODY_MEMORY, JSON_MAX, .begin = verify_post,
       .work = verify_post_work },
     { GET, "/v1/events", "run step types since", .begin = events_get },
