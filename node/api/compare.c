@@ -191,7 +191,9 @@ static bool is_same_switch(const struct flow *f, const struct step *a,
 static bool is_same_action(const struct step *a, const struct step *b)
 {
     return a->action == b->action && is_same_text(a->script, b->script)
-           && is_same_list(a->argv, b->argv);
+           && is_same_list(a->argv, b->argv)
+           && is_same_text(a->python_file, b->python_file)
+           && is_same_text(a->python_function, b->python_function);
 }
 
 static bool is_same_merge(const struct step *a, const struct step *b)
@@ -221,7 +223,7 @@ int compare_steps(const struct flow *flow_before, uint32_t before,
         const char *key;
         bool is_same;
     } keys[] = {
-        { "run", is_same_action(a, b) },
+        { b->action == STEP_PYTHON ? "python" : "run", is_same_action(a, b) },
         { "shell", a->action != STEP_RUN_SHELL || a->shell == b->shell },
         { "workdir", is_same_text(a->workdir, b->workdir) },
         { "environment", is_same_environment(f, a, g, b) },
@@ -285,6 +287,8 @@ bool step_names_file(const struct step *step, const char *path)
 {
     const char *seen = path_from(step->workdir, path);
 
+    if (step->python_file && strcmp(step->python_file, path) == 0)
+        return true;
     if (step->script && has_path(step->script, seen))
         return true;
     for (char **word = step->argv; word && *word; word++)

@@ -30,6 +30,11 @@ int check_work(struct request *r);
 int tasks_list(struct request *r);
 int tasks_list_work(struct request *r);
 int tasks_list_end(struct request *r);
+/* advise.c */
+int advise_work(struct request *r);
+/* diff.c */
+int diff_get(struct request *r);
+int diff_get_work(struct request *r);
 /* explain.c */
 int explain_task(struct request *r);
 int explain_task_work(struct request *r);

@@ -26,6 +26,8 @@ enum {
     EXITS_FLOW = 1 << 2,    /* 2: a bad flow or parameter too */
     EXITS_NAMES = 1 << 3,   /* 3 */
     EXITS_NODE = 1 << 4,    /* 4 */
+    EXITS_DIFFER = 1 << 5,  /* 1 says that two things differ */
+    EXITS_CHECK = 1 << 6,   /* 1 says that a check failed */
 };
 
 struct command {
@@ -46,7 +48,8 @@ struct command {
 extern const struct command command_run, command_node, command_submit, command_check,
     command_show, command_graph, command_runs, command_status, command_logs,
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
-    command_verify, command_gc, command_token, command_help, command_version;
+    command_explain, command_diff, command_advise, command_doctor, command_verify,
+    command_gc, command_token, command_help, command_version;
 
 /* NULL-terminated, in the order that help shows. */
 extern const struct command *const commands[];

@@ -26,6 +26,9 @@ struct client;
 /* Finds the node by the options --socket, --address and --data, or says why there is
  * none and returns the exit code. 0 is success. */
 int client_open(const struct options *o, enum client_want want, struct client **ret);
+/* The node that holds the store in dir, or one that is started to show it. A negative
+ * errno with the reason; nothing is said. */
+int client_look(const char *dir, struct client **ret, struct error *ret_error);
 /* The node behind a socket. -ECONNREFUSED, -ENOENT, -EACCES ... */
 int client_connect(const char *socket_path, struct client **ret);
 /* The node that listens there, with a token. As above. */

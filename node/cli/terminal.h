@@ -31,6 +31,8 @@ bool terminal_escape(const char *text, size_t len, struct buffer *out);
 
 /* The same for a name in a line of ours: colours and tabs are escaped too. */
 void terminal_name(const char *text, struct buffer *out);
+/* terminal_escape() to standard output. */
+void terminal_print(const char *text);
 
 /* Columns that text takes, not counting colour; wide characters take two. */
 size_t terminal_columns(const char *text);
