@@ -178,8 +178,12 @@ int runtime_channel(struct runtime *rt, const char *token, struct channel_attemp
     for (uint32_t i = 0; i < rt->n_slots; i++) {
         const struct slot *s = rt->slots[i];
 
-        if (!s || s->state != SLOT_RUNNING || !is_token(token, s->token))
+        if (!s || !is_token(token, s->token))
             continue;
+        runtime_warm_catch_up(rt, s); /* who knows the token has begun */
+        runtime_drain(rt);
+        if (s->state != SLOT_RUNNING)
+            return -EACCES;
         *ret = (struct channel_attempt){ .run = s->run->id,
                                          .task = s->task,
                                          .attempt = s->attempt,

@@ -214,6 +214,8 @@ void slot_reset(struct slot *s)
     flow_unref(TAKE(s->flow));
     s->run = NULL;
     s->kill_reason = 0;
+    s->kill_signal = 0;
+    s->has_start_told = false;
     s->token[0] = '\0';
     s->pid = 0;
     s->state = SLOT_IDLE;
