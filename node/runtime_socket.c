@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "flow/parameters.h"
 #include "node/process.h"
 #include "node/runtime_internal.h"
 
@@ -204,6 +205,17 @@ int runtime_choose(struct runtime *rt, uint32_t slot, const char *name)
             return s->choice ? 0 : -ENOMEM;
         }
     return -EINVAL;
+}
+
+int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
+                      struct buffer *out)
+{
+    const struct run_context *c = rt->slots[slot]->run;
+
+    for (size_t i = 0; i < c->flow->n_parameters; i++)
+        if (c->values[i] && strcmp(c->flow->parameters[i].name, name) == 0)
+            return parameter_write_json(&c->flow->parameters[i], c->values[i], out);
+    return -ENOENT;
 }
 
 int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,

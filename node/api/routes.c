@@ -52,5 +52,7 @@ const struct route task_routes[] = {
     { GET, "/v1/task/inputs", .work = task_inputs_work },
     { PUT, "/v1/task/next", "case", BODY_MEMORY, 4096, .begin = task_next },
     { GET, "/v1/task/input", .work = task_input_work },
+    { GET, "/v1/task/foreach", .work = task_foreach_work },
+    { GET, "/v1/task/parameters/NAME", .begin = task_parameter_get },
 };
 const size_t n_task_routes = ARRAY_SIZE(task_routes);

@@ -384,3 +384,55 @@ int task_input_work(struct request *r)
                       task->depth - 1, &item);
     return error < 0 ? reply_errno(r, error, "the item") : put_item(r, &item);
 }
+
+/* ---- GET /v1/task/foreach ---- */
+
+/* One level: {index, width, item}. */
+static int emit_level(struct request *r, struct items *items, uint32_t level,
+                      struct emit *e)
+{
+    const struct artifacts *a = runtime_artifacts(r->rt);
+    const struct task_id *task = &r->attempt.task;
+    CLEANUP(buffer_release) struct buffer item = BUFFER_INIT;
+    uint64_t width;
+    int error = items_get(items, a, r->flow, &r->run, task, level, &item);
+
+    if (error == 0)
+        error = items_width(a, r->flow, &r->run, task, level, &width);
+    if (error < 0)
+        return error;
+    emit_open(e, NULL, '{');
+    emit_u64(e, "index", task->path[level]);
+    emit_u64(e, "width", width);
+    emit_raw(e, "item", buffer_text(&item), item.len);
+    emit_close(e, '}');
+    return 0;
+}
+
+int task_foreach_work(struct request *r)
+{
+    CLEANUP(items_release) struct items items = { .clock = 0 };
+    struct emit e = { .out = &r->reply.body };
+    int error = 0;
+
+    emit_open(&e, NULL, '[');
+    for (uint32_t level = 0; error == 0 && level < r->attempt.task.depth; level++)
+        error = emit_level(r, &items, level, &e);
+    emit_close(&e, ']');
+    return error < 0 ? reply_errno(r, error, "the items")
+                     : reply_body(r, MHD_HTTP_OK, "application/json");
+}
+
+/* ---- GET /v1/task/parameters/NAME ---- */
+
+int task_parameter_get(struct request *r)
+{
+    int error = runtime_parameter(r->rt, r->attempt.slot, r->params[0], &r->reply.body);
+
+    if (error == -ENOENT)
+        return reply_error(r, MHD_HTTP_NOT_FOUND, NULL,
+                           "the flow has no parameter '%.100s' with a value",
+                           r->params[0]);
+    return error < 0 ? reply_errno(r, error, "the parameter")
+                     : reply_body(r, MHD_HTTP_OK, "application/json");
+}
