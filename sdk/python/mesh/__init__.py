@@ -25,7 +25,7 @@ _HOMES = {
     "MergeArtifactsException": "_errors",
     "MissingInMergeArtifactsException": "_errors",
     "UnhandledInMergeArtifactsException": "_errors",
-    "UnserializableArtifact": "_errors",
+    "UnserializableArtifact": "_codec",
 }
 
 

@@ -43,6 +43,8 @@ _syscall.restype = ctypes.c_long
 _before = ctypes.pythonapi.PyOS_BeforeFork
 _after_in_parent = ctypes.pythonapi.PyOS_AfterFork_Parent
 _after_in_child = ctypes.pythonapi.PyOS_AfterFork_Child
+_getenv = _libc.getenv
+_getenv.restype = ctypes.c_void_p
 for _function in (_before, _after_in_parent, _after_in_child):
     _function.restype = None
 
@@ -66,6 +68,8 @@ class Cloner:
         self._parent = os.getppid()
         self._flags = _CLONE_PARENT | _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID
         self._tid = _tid_address()
+        self._token = _getenv(b"MESH_TOKEN")
+        self._token_size = len(os.environb.get(b"MESH_TOKEN", b""))
 
     def clone(self, cgroup: Optional[int]) -> int:
         """0 in the child, else its id, or a negative errno. With CLONE_PARENT the child
@@ -91,3 +95,9 @@ class Cloner:
         _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
         if os.getppid() != self._parent:
             os._exit(127)  # it died before the prctl
+
+    def show_token(self, token: bytes) -> None:
+        """In the child: what /proc/PID/environ shows is where our own environment began,
+        and by the token in it the node knows whose process this is."""
+        if self._token and len(token) == self._token_size:
+            ctypes.memmove(self._token, token, len(token))

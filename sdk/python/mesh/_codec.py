@@ -11,11 +11,14 @@ from __future__ import annotations
 import sys
 
 from mesh import _json
-from mesh._errors import UnserializableArtifact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional, Union
+
+class UnserializableArtifact(Exception):
+    """An artifact that cannot be kept: the text names it, its type and why."""
+
 
 INLINE_BYTES_MAX = 64 << 10  # longer ones are files of their own
 

@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a step's `self` raises. The names of merge_artifacts' errors are Metaflow's."""
+"""What merge_artifacts raises, under the names that it has in Metaflow."""
 
 from __future__ import annotations
-
-
-class UnserializableArtifact(Exception):
-    """An artifact that cannot be kept: the text names it, its type and why."""
 
 
 class MergeArtifactsException(Exception):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from mesh import _codec, _json, _task
-from mesh._errors import UnserializableArtifact
+from mesh._codec import UnserializableArtifact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

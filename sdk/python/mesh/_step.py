@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
-from mesh import _outputs, _task
-from mesh._errors import UnserializableArtifact
+from mesh import _end, _outputs, _task
+from mesh._codec import UnserializableArtifact
 from mesh._self import StepSelf
 
 TYPE_CHECKING = False
@@ -170,20 +170,32 @@ def _show(error: BaseException) -> None:
         sys.__excepthook__(type(error), error, error.__traceback__)
 
 
-def main() -> None:
-    """SystemExit with the step's exit code, or nothing for 0."""
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
+def run() -> int:
+    """Runs the step and says how the process is to end: see _end."""
     try:
         _run()
-    except SystemExit:
-        raise
+        return 0
+    except SystemExit as error:
+        return _exit_code(error)
     except (UnserializableArtifact, Unusable) as error:
         _task.warn(str(error))
-        raise SystemExit(1) from None
+        return 1
     except KeyboardInterrupt as error:
         _show(error)
-        # The interpreter ends by the signal, as it should; it need not tell again.
-        sys.excepthook = lambda *_: None
-        raise
+        return _end.INTERRUPTED
     except BaseException as error:
         _show(error)
-        raise SystemExit(1) from None
+        return 1
+
+
+def main() -> None:
+    _end.end(run())

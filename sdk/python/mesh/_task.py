@@ -8,13 +8,12 @@ import sys
 from _thread import RLock  # type: ignore[attr-defined]
 
 from mesh import _codec, _json
-from mesh._channel import Channel, ChannelError, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional
 
-    from mesh._channel import Answer
+    from mesh._channel import Answer, Channel
 
 _UNSET = object()
 
@@ -54,7 +53,7 @@ class Task:
         self.step = environ["MESH_STEP"]
         self.out_dir = environ["MESH_OUT"]
         self.lock = RLock()
-        self._channel = Channel(environ["MESH_CHANNEL"], environ["MESH_TOKEN"])
+        self._channel: Optional[Channel] = None
         self._input: Any = _UNSET
 
     @property
@@ -65,13 +64,18 @@ class Task:
 
     def ask(self, target: str, what: str) -> Optional[Answer]:
         """None: there is no such thing. Hold the lock until the body was read."""
+        from mesh import _channel
+
+        if not self._channel:
+            path, token = os.environ["MESH_CHANNEL"], os.environ["MESH_TOKEN"]
+            self._channel = _channel.Channel(path, token)
         answer = self._channel.get(target)
         if answer.status == 404:
             return None
         if answer.status == 409:  # branches that differ: no single value
             raise AttributeError(f"{what}: {answer.reason()}")
         if answer.status != 200:
-            raise ChannelError(f"{what}: {answer.reason()}")
+            raise _channel.ChannelError(f"{what}: {answer.reason()}")
         return answer
 
     def read(self, target: str, what: str) -> Optional[bytes]:
@@ -83,6 +87,8 @@ class Task:
 
     @staticmethod
     def target(name: str, step: str = "", index: Optional[int] = None) -> str:
+        from mesh._channel import quote
+
         query = [f"from={quote(step)}"] if step else []
         if index is not None:
             query.append(f"index={index}")
@@ -122,8 +128,9 @@ class Task:
             if spelled.replace("-", "_") == name:
                 return known[spelled]
         # One that is secret or long is not in the environment.
-        target, what = f"/v1/task/parameters/{quote(name)}", f"parameter '{name}'"
-        text = self.read(target, what)
+        from mesh._channel import quote
+
+        text = self.read(f"/v1/task/parameters/{quote(name)}", f"parameter '{name}'")
         if text is not None:
             return _json.load(text.decode())
         raise AttributeError(f"the flow has no parameter '{name}' with a value")

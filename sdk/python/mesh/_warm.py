@@ -11,13 +11,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from errno import EINVAL
 
-from mesh import _json, _step
+from mesh import _end, _json, _step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
-    from typing import Any, NoReturn, Optional
+    from typing import Any, Optional
 
     from mesh._clone import Cloner
 
@@ -141,7 +142,7 @@ class _Before:
         self._control = control
         self._folder = os.getcwd()
         self._files = self._identify()
-        self.environ = dict(os.environ)
+        self._environ = dict(os.environb)
 
     def _identify(self) -> list[Any]:
         return [os.fstat(fd)[:3] for fd in (0, 1, 2, self._control)]
@@ -165,10 +166,16 @@ class _Before:
         except ChildProcessError:
             pass
 
-    def changes(self) -> tuple[dict[str, str], list[str]]:
-        """Of the environment: what an import set, and what it took away."""
-        added = {k: v for k, v in os.environ.items() if self.environ.get(k) != v}
-        return added, [name for name in self.environ if name not in os.environ]
+    def replace_environ(self, wanted: dict[bytes, bytes]) -> None:
+        """In the child. What an import set or took away stays so. Most variables are
+        those of the server: each that is written anew costs memory that was shared."""
+        environ, before = os.environb, self._environ
+        for name, value in wanted.items():
+            if before.get(name) != value and environ.get(name) == before.get(name):
+                environ[name] = value
+        for name in before:
+            if name not in wanted:
+                environ.pop(name, None)
 
 
 def _check_threads() -> None:
@@ -191,14 +198,15 @@ def _n_threads() -> int:
 
 
 class _Request:
-    def __init__(self, text: memoryview, fds: list[int]) -> None:
-        self.fds = fds
+    """Read in the child only: the server never has the texts but in its buffer."""
+
+    def __init__(self, text: bytes) -> None:
         n = int.from_bytes(text[:4], "little")
-        texts = bytes(text[4:]).split(b"\0")
-        if len(fds) < 3 or len(texts) != n + 1 or n < 1:
-            raise ValueError("malformed request")
-        self.folder, *pairs = texts[:-1]
-        self.environ = [pair.partition(b"=")[::2] for pair in pairs]
+        texts = text[4:].split(b"\0")
+        if len(texts) != n + 1 or n < 1:
+            raise ValueError("a malformed request")
+        self.folder = texts[0]
+        self.environ = dict(pair.partition(b"=")[::2] for pair in texts[1:-1])
 
 
 class _Server:
@@ -210,121 +218,50 @@ class _Server:
     def serve(self) -> _Request:
         """Returns in a child, with what it is to do."""
         while True:
-            request = self._receive()
-            pid = -22
-            if request:
-                pid = self._cloner.clone(request.fds[3] if len(request.fds) > 3 else None)
-                if pid == 0:
-                    return request
-                for fd in request.fds:
-                    os.close(fd)
+            n, fds = self._receive()
+            gate = os.pipe()
+            pid = -EINVAL
+            if len(fds) >= 3:
+                pid = self._cloner.clone(fds[3] if len(fds) > 3 else None)
+            if pid == 0:
+                self._pass(gate)
+                self._leave(fds)
+                return _Request(bytes(memoryview(self._buffer)[:n]))
+            # What is wiped before the next request cannot be seen by its child.
+            self._buffer[:n] = bytes(n)
             self._control.send(pid.to_bytes(4, "little", signed=True))
+            if pid > 0:
+                os.write(gate[1], b"!")
+            for fd in (*gate, *fds):
+                os.close(fd)
 
-    def _receive(self) -> Optional[_Request]:
-        n, ancillary, flags, _ = self._control.recvmsg_into(
+    def _receive(self) -> tuple[int, list[int]]:
+        n, ancillary, _, _ = self._control.recvmsg_into(
             [self._buffer], 4 * _FDS_MAX + 32, _MSG_CMSG_CLOEXEC
         )
         if n == 0:
-            os._exit(0)  # not a word of what the files left to do at an exit
-        fds = [
+            os._exit(0)  # and nothing of what the files left to do at an exit
+        return n, [
             int.from_bytes(data[i : i + 4], sys.byteorder)
             for _, _, data in ancillary
             for i in range(0, len(data) - 3, 4)
         ]
-        try:
-            return _Request(memoryview(self._buffer)[:n], fds)
-        except ValueError:
-            for fd in fds:
-                os.close(fd)
-            return None
 
-    def leave(self, request: _Request) -> None:
+    def _pass(self, gate: tuple[int, int]) -> None:
+        """In the child: begins when the node knows of it, and not without that."""
+        os.close(gate[1])
+        if not os.read(gate[0], 1):
+            os._exit(127)
+        os.close(gate[0])
+
+    def _leave(self, fds: list[int]) -> None:
         """In the child: nothing of the server's stays open."""
         self._cloner.leave_server()
         self._control.close()
-        for i, fd in enumerate(request.fds[:3]):
+        for i, fd in enumerate(fds[:3]):
             os.dup2(fd, i)
-        for fd in request.fds:
+        for fd in fds:
             os.close(fd)
-
-
-# ---- the end of a child ----
-
-
-def _exit_code(error: SystemExit) -> int:
-    if error.code is None:
-        return 0
-    if isinstance(error.code, int):
-        return error.code & 0xFF
-    sys.stderr.write(f"{error.code}\n")
-    return 1
-
-
-def _run_step() -> int:
-    try:
-        _step.main()
-        return 0
-    except SystemExit as error:
-        return _exit_code(error)
-    except KeyboardInterrupt:
-        return -2
-
-
-def _finish(code: int) -> NoReturn:
-    """What the interpreter does when it ends, without taking itself apart: that would
-    copy most of the memory that the child shares with the server."""
-    threading: Any = sys.modules.get("threading")
-    try:
-        if threading:
-            threading._shutdown()
-        import atexit
-
-        atexit._run_exitfuncs()
-    except BaseException:
-        pass  # each has told of its error
-    _flush_files()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None and not stream.closed:
-                stream.flush()
-        except Exception as error:
-            _tell_unraisable(error, stream)
-            code = 120
-    if code == -2:
-        _end_by_interrupt()
-    os._exit(code)
-
-
-def _flush_files() -> None:
-    """Files that nobody closed are written when the interpreter lets go of them."""
-    from io import BufferedRandom, BufferedWriter, TextIOWrapper
-
-    kinds = (TextIOWrapper, BufferedWriter, BufferedRandom)
-    found = [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
-    for kind in kinds:  # texts first: they write into the others
-        for file in found:
-            if isinstance(file, kind) and file not in (sys.stdout, sys.stderr):
-                try:
-                    file.flush()
-                except (ValueError, OSError):  # closed, or for reading only
-                    pass
-
-
-def _tell_unraisable(error: Exception, stream: object) -> None:
-    try:
-        sys.stderr.write(
-            f"Exception ignored in: {stream!r}\n{type(error).__name__}: {error}\n"
-        )
-        sys.stderr.flush()
-    except Exception:
-        pass
-
-
-def _end_by_interrupt() -> None:
-    import _signal
-
-    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    os.kill(os.getpid(), _signal.SIGINT)
 
 
 # ---- the whole ----
@@ -367,13 +304,7 @@ def _prepare(control: socket) -> tuple[Cloner, _Streams, _Randomness, _Before]:
 def _become(request: _Request, streams: _Streams, before: _Before) -> None:
     """The working folder, the environment and the output of a process of its own."""
     os.chdir(request.folder)
-    added, removed = before.changes()
-    os.environ.clear()
-    for pair in request.environ:
-        os.environb[pair[0]] = pair[1]
-    os.environ.update(added)
-    for name in removed:
-        os.environ.pop(name, None)
+    before.replace_environ(request.environ)
     for i, said in enumerate(streams.said):
         while said:
             said = said[os.write(i + 1, said) :]
@@ -392,7 +323,7 @@ def main() -> None:
     gc.freeze()
     control.send(b"ready")
     request = server.serve()
-    server.leave(request)
+    cloner.show_token(request.environ.get(b"MESH_TOKEN", b""))
     _become(request, streams, before)
     randomness.renew()
-    _finish(_run_step())
+    _end.end(_step.run())
