@@ -131,7 +131,7 @@ class StepSelf:
         differ are an error, unless they are excluded."""
         from mesh import _merge
 
-        taken = _merge.merge(self.__dict__, inputs, exclude, include)
+        taken = _merge.merge(self._mesh_task, self.__dict__, inputs, exclude, include)
         self._mesh_notes.merged.update(taken)
 
     def next(self, *args: object, **kwargs: object) -> NoReturn:
