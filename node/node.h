@@ -175,6 +175,11 @@ bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
 /* The attempt in a slot; false if the slot is free. */
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt);
+/* What running attempts hold of the slots and of the capacity. */
+struct claims {
+    uint64_t n_slots, cpu_milli, memory_bytes;
+};
+struct claims node_claims(const struct node *n);
 /* Why a task of a run waits, as a word and a sentence, for status; false if it does
  * not: "resources", "concurrency", "max_workers", "retry", "upstream", "suspended". */
 bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t step,

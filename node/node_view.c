@@ -99,6 +99,19 @@ bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
     return true;
 }
 
+struct claims node_claims(const struct node *n)
+{
+    const struct demand *all = &n->placement.capacity, *left = &n->placement.free;
+    struct claims c = {
+        .cpu_milli = less(all->amount[DEMAND_CPU], left->amount[DEMAND_CPU]),
+        .memory_bytes = less(all->amount[DEMAND_MEMORY], left->amount[DEMAND_MEMORY]),
+    };
+
+    for (uint32_t i = 0; i < n->config.slots_max; i++)
+        c.n_slots += n->slots[i].run != NULL;
+    return c;
+}
+
 /* ---- why a step waits ---- */
 
 static bool is_resolved(const struct run_step *s)

@@ -51,6 +51,24 @@ const char *reason_name(enum reason r)
     return r >= REASON_OK && r <= REASON_STORE ? reason_names[r] : "unknown";
 }
 
+static const char *const encoding_names[] = {
+    [ENCODING_BYTES] = "bytes",   [ENCODING_JSON] = "json", [ENCODING_TREE] = "tree",
+    [ENCODING_PICKLE] = "pickle", [ENCODING_NPY] = "npy",   [ENCODING_ARROW] = "arrow",
+};
+
+const char *encoding_name(enum artifact_encoding e)
+{
+    return e >= ENCODING_BYTES && e <= ENCODING_ARROW ? encoding_names[e] : "unknown";
+}
+
+enum artifact_encoding encoding_find(const char *name)
+{
+    for (unsigned e = ENCODING_BYTES; e <= ENCODING_ARROW; e++)
+        if (strcmp(encoding_names[e], name) == 0)
+            return (enum artifact_encoding)e;
+    return 0;
+}
+
 const char *run_outcome_name(enum run_outcome o)
 {
     static const char *const names[] = {
@@ -169,7 +187,7 @@ static int append_artifact(struct buffer *out, const struct artifact *a)
     Mesh__Record__Artifact m = MESH__RECORD__ARTIFACT__INIT;
     CLEANUP(texts_release) struct texts texts = { .n = 0 };
 
-    if (!a->name || a->encoding < ENCODING_BYTES || a->encoding > ENCODING_TREE)
+    if (!a->name || a->encoding < ENCODING_BYTES || a->encoding > ENCODING_ARROW)
         return -EINVAL;
     m.has_name = true;
     m.name = text_of(&texts, a->name);
@@ -211,6 +229,10 @@ static void set_usage(Mesh__Record__Attempt *m, const struct attempt_record *r)
     m->max_rss_bytes = r->max_rss_bytes;
     m->has_cpu_us = r->cpu_us != 0;
     m->cpu_us = r->cpu_us;
+    m->has_memory_peak_bytes = r->memory_peak_bytes != 0;
+    m->memory_peak_bytes = r->memory_peak_bytes;
+    m->has_cpu_peak_milli = r->cpu_peak_milli != 0;
+    m->cpu_peak_milli = r->cpu_peak_milli;
 }
 
 static bool attempt_is_valid(const struct attempt_record *r)

@@ -16,6 +16,7 @@
  *     attempt   'a' run_id task_id attempt-varint            struct attempt_record
  *     state     'm' run_id                                   struct run_state_record
  *     number    'n' number-varint                            run_id, 16 bytes
+ *     equal     'k' SHA-256 of what a task depends on        an attempt's key
  *
  * Pure: bytes in, bytes out. Decoded records own what they point to; release them. */
 #pragma once
@@ -73,12 +74,19 @@ enum verdict {
 enum artifact_encoding {
     ENCODING_BYTES = 1, /* as is */
     ENCODING_JSON,
-    ENCODING_TREE, /* a folder: a manifest, see store/tree.h */
+    ENCODING_TREE,   /* a folder: a manifest, see store/tree.h */
+    ENCODING_PICKLE, /* runs code of whoever wrote it when it is read */
+    ENCODING_NPY,
+    ENCODING_ARROW, /* a stream of IPC messages */
 };
+const char *encoding_name(enum artifact_encoding e); /* "bytes", "json", ... */
+/* 0 if there is none of this name. */
+enum artifact_encoding encoding_find(const char *name);
 
 struct artifact {
     char *name;
-    char *type; /* a word for people and clients: "bytes", "json", "text", "folder" */
+    char *type; /* for people and clients: "bytes", "json", "text", "folder", or what
+                   the task's language calls it: "int", "sklearn.svm.SVC" */
     enum artifact_encoding encoding;
     uint64_t size; /* of the content; of all files in a tree */
     struct digest id;
@@ -108,6 +116,9 @@ struct attempt_record {
     time_us started_wall, ended_wall;
     uint32_t pid;
     uint64_t max_rss_bytes, cpu_us;
+    /* Of all its processes together, as seen now and then while it ran; 0: it ended
+     * before anybody looked. */
+    uint64_t memory_peak_bytes, cpu_peak_milli;
     uint64_t width; /* of the scope a foreach step opened */
     bool has_width;
     char *choice; /* the case a switch step took */

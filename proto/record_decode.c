@@ -198,7 +198,7 @@ static int get_artifact(const Mesh__Record__Artifact *m, struct artifact *a)
 
     a->name = need_text(&error, m->has_name, m->name);
     a->type = copy_text_or(&error, m->has_type, m->type, "bytes");
-    a->encoding = get_enum(&error, m->encoding, ENCODING_TREE);
+    a->encoding = get_enum(&error, m->encoding, ENCODING_ARROW);
     need_fixed(&error, m->has_id, m->id, a->id.bytes, DIGEST_SIZE);
     a->size = m->size;
     a->is_inherited = m->is_inherited;
@@ -263,6 +263,8 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     r->pid = m->pid;
     r->max_rss_bytes = m->max_rss_bytes;
     r->cpu_us = m->cpu_us;
+    r->memory_peak_bytes = m->memory_peak_bytes;
+    r->cpu_peak_milli = m->cpu_peak_milli;
     r->width = m->width;
     r->has_width = m->has_width;
     get_log(&error, m, &r->log);

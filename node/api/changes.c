@@ -4,6 +4,7 @@
 #include <microhttpd.h>
 #include <string.h>
 
+#include "node/api/auth.h"
 #include "node/api/bodies.h"
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
@@ -29,13 +30,33 @@ static int reply_refused(struct request *r, int code)
     return reply_errno(r, code, "the run");
 }
 
+/* Finds the run, and sees that who asks may change it. False with the reply set. */
+static bool find_own(struct request *r)
+{
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+    struct run_view view;
+    int error;
+
+    if (!request_find_run(r, r->params[0]))
+        return false;
+    if (node_run(runtime_node(r->rt), &r->run, &view))
+        return auth_owner(r, view.record->user, "this run");
+    if (r->role >= ROLE_OPERATOR)
+        return true; /* also of one whose record cannot be read */
+    error = source_record(r, &r->run, &record);
+    if (error == 0)
+        return auth_owner(r, record.user, "this run");
+    reply_errno(r, error, "the run's record");
+    return false;
+}
+
 /* ---- POST /v1/runs/RUN/cancel, /suspend, /unsuspend ---- */
 
 int runs_cancel(struct request *r)
 {
     int error;
 
-    if (!request_find_run(r, r->params[0]))
+    if (!find_own(r))
         return 0;
     error = runtime_cancel(r->rt, &r->run);
     return error < 0 ? reply_refused(r, error) : reply_changed(r, MHD_HTTP_ACCEPTED);
@@ -45,7 +66,7 @@ static int suspend(struct request *r, bool is_suspended)
 {
     int error;
 
-    if (!request_find_run(r, r->params[0]))
+    if (!find_own(r))
         return 0;
     error = runtime_suspend(r->rt, &r->run, is_suspended);
     return error < 0 ? reply_refused(r, error) : reply_changed(r, MHD_HTTP_OK);
@@ -74,7 +95,7 @@ int runs_delete(struct request *r)
 
     if (!removing)
         return -ENOMEM;
-    if (!request_find_run(r, r->params[0]))
+    if (!find_own(r))
         return 0;
     error = runtime_remove(r->rt, &r->run, &removing->ticket);
     if (error == -EBUSY)
@@ -163,7 +184,7 @@ int tags_patch(struct request *r)
 
     if (!t)
         return -ENOMEM;
-    if (!request_find_run(r, r->params[0]))
+    if (!find_own(r))
         return 0;
     error = tags_body_read(buffer_text(&r->body.memory), r->body.memory.len, &t->body,
                            &why);

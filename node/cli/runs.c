@@ -11,6 +11,7 @@ static const struct option_spec runs_options[] = {
     { "flow", 'f', "NAME", "only runs of this flow" },
     { "tag", 't', "TAG", "only runs with this tag" },
     { "limit", 'n', "N", "so many, the newest first (else 100)" },
+    OPTION_COLOUR,
     OPTION_JSON,
     OPTION_SOCKET,
     OPTION_DATA,

@@ -55,6 +55,8 @@ static struct attempt_record full_attempt(void)
         .pid = 1,
         .max_rss_bytes = 1,
         .cpu_us = 1,
+        .memory_peak_bytes = 1,
+        .cpu_peak_milli = 1,
         .width = 0,
         .has_width = true,
         .choice = (char *)"",
@@ -147,6 +149,8 @@ static void assert_attempt_equal(const struct attempt_record *a,
     assert_int_equal(a->pid, b->pid);
     assert_int_equal(a->max_rss_bytes, b->max_rss_bytes);
     assert_int_equal(a->cpu_us, b->cpu_us);
+    assert_int_equal(a->memory_peak_bytes, b->memory_peak_bytes);
+    assert_int_equal(a->cpu_peak_milli, b->cpu_peak_milli);
     assert_int_equal(a->width, b->width);
     assert_int_equal(a->has_width, b->has_width);
     assert_text_equal(a->choice, b->choice);
@@ -213,7 +217,7 @@ static struct artifact draw_artifact(struct prng *p)
 {
     struct artifact a = { .name = draw_text(p),
                           .type = draw_text(p),
-                          .encoding = 1 + (unsigned)prng_below(p, 3),
+                          .encoding = 1 + (unsigned)prng_below(p, 6),
                           .is_inherited = prng_below(p, 2) };
 
     a.id.bytes[prng_below(p, 32)] = (uint8_t)prng_next(p);
@@ -236,6 +240,8 @@ static struct attempt_record draw_attempt(struct prng *p, struct artifact *outpu
         .pid = (uint32_t)draw_number(p),
         .max_rss_bytes = draw_number(p),
         .cpu_us = draw_number(p),
+        .memory_peak_bytes = draw_number(p),
+        .cpu_peak_milli = draw_number(p),
         .choice = prng_below(p, 2) ? draw_text(p) : NULL,
         .outputs = outputs,
         .n_outputs = prng_below(p, 6),
@@ -531,7 +537,7 @@ static void test_artifacts_that_break_a_rule(void **state UNUSED)
     assert_int_equal(DECODE('a', "\x72\x00"), -EBADMSG);
     assert_int_equal(DECODE('a', "\x72\x22" ARTIFACT_ID), -EBADMSG);
     assert_int_equal(DECODE('a', "\x72\x03\x0a\x01x"), -EBADMSG);
-    assert_int_equal(DECODE('a', "\x72\x27\x0a\x01x\x18\x04" ARTIFACT_ID),
+    assert_int_equal(DECODE('a', "\x72\x27\x0a\x01x\x18\x07" ARTIFACT_ID),
                      -EPROTONOSUPPORT);
     assert_int_equal(DECODE('a', "\x72\x28\x0a\x01x\x32\x01y" ARTIFACT_ID), 0);
     assert_int_equal(DECODE('a', "\x72\x2a\x0a\x01x\x20\x02\x32\x01y" ARTIFACT_ID),
