@@ -10,6 +10,7 @@
  *     runtime_store.c    records and their tickets; what a restart finds
  *     runtime_state.c    what users change of a run: cancel, suspend, tag, remove
  *     runtime_bench.c    workbenches
+ *     runtime_room.c     what goes when the quota is full
  *     runtime_submit.c   new runs, resumed runs
  *     runtime_socket.c   the sockets, and the module that serves them */
 #pragma once
@@ -61,6 +62,10 @@ struct runtime {
     struct artifacts artifacts;
     struct node *node;
     struct outbox outbox;
+    struct {
+        pthread_mutex_t lock;
+        time_us vain_until; /* nothing could be freed: do not look before; 0: do */
+    } room;
     struct feed *feed;
     struct counters counters;
     struct ticket_queue tickets;
@@ -192,6 +197,11 @@ int runtime_read_run(struct runtime *rt, const struct run_id *id,
 /* The values of a run's parameters, as its record has them. */
 int runtime_values(struct runtime *rt, const struct flow *flow,
                    const struct run_record *record, char ***ret_values);
+
+/* runtime_room.c */
+void runtime_room_open(struct runtime *rt);
+/* A run was removed: there may be something to free now. */
+void runtime_room_changed(struct runtime *rt);
 
 /* runtime_bench.c */
 int runtime_bench_channel(struct runtime *rt, const char *token,
