@@ -46,7 +46,7 @@ wait_for 'who follows it is told' grep -q 'Run 1 is suspended' follower.out
 is "$(state 1)" suspended 'which is its state'
 run 0 'twice is once' "$MESH" suspend 1 --json
 touch gate
-wait_for 'its task is finished' sh -c "'$MESH' status 1 --json | grep -q '\"running\": 0'"
+wait_for 'its task is finished' sh -c "! '$MESH' status 1 --json | grep -q '\"running\": 1'"
 run 0 'its status' "$MESH" status 1
 like "$out" 'suspended: the run starts nothing' 'says why nothing goes on'
 like "$out" 'mesh unsuspend 1' 'and what to do'
