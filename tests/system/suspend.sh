@@ -38,7 +38,6 @@ has_traced()
 node n
 first=$pid
 start follower "$MESH" submit two.mf --gate "$work/gate" --trace "$work/trace" --follow
-follower=$pid
 wait_for 'its first task runs' test -s trace
 run 0 'it is suspended' "$MESH" suspend 1
 like "$out" 'to go on: mesh unsuspend 1' 'and told how to go on'
