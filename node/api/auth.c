@@ -51,6 +51,15 @@ static const char *bearer(struct request *r)
                : NULL;
 }
 
+/* sentence NULL: there was none. */
+static bool refuse_token(struct request *r, const char *hint, const char *sentence)
+{
+    reply_error(r, MHD_HTTP_UNAUTHORIZED, hint, "%s",
+                sentence ? sentence : "there is no 'Authorization: Bearer TOKEN'");
+    reply_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+    return false;
+}
+
 static bool auth_task(struct request *r)
 {
     const char *token = bearer(r);
@@ -61,11 +70,8 @@ static bool auth_task(struct request *r)
         r->flow = flow_ref(r->attempt.flow);
         return r->token != NULL;
     }
-    reply_error(r, MHD_HTTP_FORBIDDEN,
-                "a token is $MESH_TOKEN of an attempt, and ends with it",
-                token ? "this token belongs to no attempt that runs"
-                      : "there is no 'Authorization: Bearer TOKEN'");
-    return false;
+    return refuse_token(r, "a token is $MESH_TOKEN of an attempt, and ends with it",
+                        token ? "this token belongs to no attempt that runs" : NULL);
 }
 
 /* ---- TCP ---- */
@@ -99,13 +105,10 @@ static bool auth_tcp(struct request *r)
         r->user = r->token_used.name;
         return true;
     }
-    reply_error(r, MHD_HTTP_UNAUTHORIZED,
-                "who owns the node makes one: mesh token create NAME",
-                text ? error == -EKEYEXPIRED ? "this token has expired"
-                                             : "this token is none of this node's"
-                     : "there is no 'Authorization: Bearer TOKEN'");
-    reply_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
-    return false;
+    return refuse_token(r, "who owns the node makes one: mesh token create NAME",
+                        !text                   ? NULL
+                        : error == -EKEYEXPIRED ? "this token has expired"
+                                                : "this token is none of this node's");
 }
 
 /* ---- by door ---- */

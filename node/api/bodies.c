@@ -38,9 +38,10 @@ static int read_bool(const json_t *value, const char *name, void *at,
 static int read_u32(const json_t *value, const char *name, void *at,
                     struct error *error)
 {
-    json_int_t n = json_is_integer(value) ? json_integer_value(value) : -1;
+    double n = json_is_number(value) ? json_number_value(value) : -1;
 
-    if (n < 0 || n > UINT32_MAX)
+    /* 60.0 is an integer, to JSON's schemas and to some languages. */
+    if (n < 0 || n > UINT32_MAX || n != (double)(uint32_t)n)
         return fail(error, -EINVAL, "field '%s' must be a number from 0 to %u", name,
                     UINT32_MAX);
     *(uint32_t *)at = (uint32_t)n;

@@ -321,11 +321,14 @@ static void on_keys(uv_poll_t *poll, int status, int events)
     stop_keys(l);
 }
 
-static bool is_ignored(int signal)
+/* As nohup leaves it. SIGINT is ignored by whatever a script starts with `&`, which
+ * wants to be ended by it all the same. */
+static bool is_ignored_hangup(int signal)
 {
     struct sigaction action;
 
-    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+    return signal == SIGHUP && sigaction(signal, NULL, &action) == 0
+           && action.sa_handler == SIG_IGN;
 }
 
 static void catch_signal(struct local *l, uv_signal_t *handle, int signal,
@@ -333,7 +336,7 @@ static void catch_signal(struct local *l, uv_signal_t *handle, int signal,
 {
     uv_signal_init(runtime_loop(l->rt), handle);
     handle->data = l;
-    if (callback && !is_ignored(signal))
+    if (callback && !is_ignored_hangup(signal))
         uv_signal_start(handle, callback, signal);
 }
 

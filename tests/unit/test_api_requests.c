@@ -18,9 +18,9 @@ static void the_task_socket_wants_a_token(void **state)
     (void)state;
     make_task();
     ask_at(task_path, "GET /v1/task/input", "", NULL, 0);
-    expect_status(403);
+    expect_status(401);
     ask_at(task_path, "GET /v1/task/input", "Authorization: Bearer x\r\n", NULL, 0);
-    expect_status(403);
+    expect_status(401);
     ask_task("GET /v1/task/input", NULL);
     expect_status(200);
     ask_task("POST /v1/runs", "{}");

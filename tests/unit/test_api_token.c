@@ -116,8 +116,8 @@ static void a_damaged_file_is_refused_with_the_reason(void **state)
         "{\"tokens\": [{\"name\": \"a\", \"role\": \"king\", \"created_us\": 1, "
         "\"expires_us\": 1, \"hash\": "
         "\"0000000000000000000000000000000000000000000000000000000000000000\"}]}",
-        "{\"tokens\": [{\"name\": \"a\", \"role\": \"viewer\", \"created_us\": 1, "
-        "\"expires_us\": 1, \"hash\": \"00\"}]}",
+        ("{\"tokens\": [{\"name\": \"a\", \"role\": \"viewer\", \"created_us\": 1, "
+         "\"expires_us\": 1, \"hash\": \"00\"}]}"),
     };
 
     (void)state;
@@ -133,7 +133,7 @@ static void a_damaged_file_is_refused_with_the_reason(void **state)
 static void a_request_for_a_token_says_all_of_it(void **state)
 {
     static const char good[] =
-        "{\"name\": \"ci\", \"role\": \"operator\", \"expires_in_s\": 60}";
+        "{\"name\": \"ci\", \"role\": \"operator\", \"expires_in_s\": 60.0}";
     static const char *const bad[] = {
         "{\"name\": \"ci\", \"role\": \"operator\"}",
         "{\"name\": \"\", \"role\": \"operator\", \"expires_in_s\": 60}",
@@ -141,6 +141,8 @@ static void a_request_for_a_token_says_all_of_it(void **state)
         "{\"name\": \"ci\", \"role\": \"root\", \"expires_in_s\": 60}",
         "{\"name\": \"ci\", \"role\": 3, \"expires_in_s\": 60}",
         "{\"name\": \"ci\", \"role\": \"viewer\", \"expires_in_s\": -1}",
+        "{\"name\": \"ci\", \"role\": \"viewer\", \"expires_in_s\": 1.5}",
+        "{\"name\": \"ci\", \"role\": \"viewer\", \"expires_in_s\": 4294967296}",
     };
     struct error why = { .text = "" };
     struct token_body b;
