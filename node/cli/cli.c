@@ -12,31 +12,18 @@
 #include "node/cli/terminal.h"
 
 const struct command *const commands[] = {
-    &command_run,
-    &command_resume,
-    &command_check,
-    &command_show,
-    &command_graph,
-    &command_runs,
-    &command_status,
-    &command_logs,
-    &command_artifact,
-    &command_cancel,
-    &command_verify,
-    &command_gc,
-    &command_node,
-    &command_submit,
-    &command_inputs,
-    &command_next,
-    &command_help,
-    &command_version,
-    NULL,
+    &command_run,   &command_resume,   &command_check,   &command_show,
+    &command_graph, &command_runs,     &command_status,  &command_follow,
+    &command_logs,  &command_artifact, &command_cancel,  &command_verify,
+    &command_gc,    &command_node,     &command_submit,  &command_inputs,
+    &command_next,  &command_help,     &command_version, NULL,
 };
 
 const struct command *command_find(const char *name)
 {
     for (size_t i = 0; commands[i]; i++)
-        if (strcmp(commands[i]->name, name) == 0)
+        if (strcmp(commands[i]->name, name) == 0
+            || (commands[i]->alias && strcmp(commands[i]->alias, name) == 0))
             return commands[i];
     return NULL;
 }

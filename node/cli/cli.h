@@ -30,6 +30,7 @@ enum {
 
 struct command {
     const char *name;
+    const char *alias;    /* another name; NULL: none */
     const char *synopsis; /* behind `mesh <name>`; NULL: nothing; lines by \n */
     const char *summary;  /* a line in `mesh help` */
     const char *about;    /* what it does, in paragraphs of lines up to 80 columns */
@@ -46,7 +47,7 @@ struct command {
 extern const struct command command_run, command_node, command_submit, command_check,
     command_show, command_graph, command_runs, command_status, command_logs,
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
-    command_verify, command_gc, command_help, command_version;
+    command_verify, command_gc, command_follow, command_help, command_version;
 
 /* NULL-terminated, in the order that help shows. */
 extern const struct command *const commands[];

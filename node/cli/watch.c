@@ -31,6 +31,7 @@ struct watch {
     struct console *console;
     struct watch_source source;
     struct progress progress;
+    bool is_quiet;
     time_us written; /* the last frame, or the last writing of lines */
 
     bool is_live;
@@ -118,6 +119,7 @@ struct watch *watch_new(const struct options *o, const struct watch_source *sour
     if (!w)
         return NULL;
     w->source = *source;
+    w->is_quiet = config.is_quiet;
     w->view = (struct view){ .mode = VIEW_STEPS,
                              .selected = VIEW_NONE,
                              .can_detach = source->can_detach,
@@ -156,6 +158,11 @@ void watch_free(struct watch *w)
 bool watch_is_live(const struct watch *w)
 {
     return w->is_live;
+}
+
+bool watch_is_quiet(const struct watch *w)
+{
+    return w->is_quiet;
 }
 
 bool watch_is_gone(const struct watch *w)

@@ -43,6 +43,7 @@ void watch_free(struct watch *w); /* leaves the terminal as it was */
 CLEANUP_POINTER(struct watch, watch_free);
 
 bool watch_is_live(const struct watch *w);
+bool watch_is_quiet(const struct watch *w); /* --quiet */
 /* To be told the names of the steps: see progress_begin(). */
 struct progress *watch_progress(struct watch *w);
 
