@@ -363,8 +363,10 @@ int remote_follow(struct client *take_client, const struct options *o, const cha
     sigset_t before;
     int r;
 
-    f.watch = watch_new(o, &(struct watch_source){
-                               .count = count, .arg = &f, .can_detach = true });
+    f.watch = watch_new(o, &(struct watch_source){ .count = count,
+                                                   .arg = &f,
+                                                   .can_detach = true,
+                                                   .is_owner = is_owner });
     if (!f.watch) {
         client_close(take_client);
         return cli_failed(-ENOMEM, NULL);

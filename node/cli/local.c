@@ -452,7 +452,8 @@ int local_run(struct runtime *take_runtime, struct order *order,
     struct local l = { .rt = rt };
     CLEANUP(watch_freep)
     struct watch *watch =
-        watch_new(o, &(struct watch_source){ .count = count, .arg = &l });
+        watch_new(o, &(struct watch_source){
+                         .count = count, .arg = &l, .is_owner = true });
     struct run_view view;
     bool is_over;
     int r;

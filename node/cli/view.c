@@ -246,14 +246,21 @@ static size_t count_text(const struct progress_step *s, char text[80])
                             s->n.known ? number(s->n.known, known) : "?");
 }
 
+/* Behind the word that says of what kind it is, for programs. */
+static const char *sentence_of(const char *waits)
+{
+    const char *behind = strstr(waits, ": ");
+
+    return behind ? behind + 2 : waits;
+}
+
 static void put_pieces(struct line *l, const struct progress_step *s, enum phase phase)
 {
     time_us left = progress_left(s);
     char text[32];
 
-    if (s->n.running) {
+    if (s->n.running)
         put_format(l, NULL, "  %s running", number(s->n.running, text));
-    }
     if (s->n.failed)
         put_format(l, COLOUR_RED, "  %s failed", number(s->n.failed, text));
     if ((phase == PHASE_RUNNING || phase == PHASE_FAILED) && s->n.running && s->rate > 0
@@ -270,7 +277,7 @@ static void put_pieces(struct line *l, const struct progress_step *s, enum phase
         put(l, COLOUR_DIM, "  skipped");
     if (s->waits && !s->n.running && !s->n.failed) {
         put(l, NULL, "  ");
-        put_name(l, COLOUR_DIM, s->waits);
+        put_name(l, COLOUR_DIM, sentence_of(s->waits));
     }
 }
 
@@ -526,7 +533,7 @@ static void put_help(struct line *l, size_t max)
         if (!does && *keys[i][0] == 'q')
             does = l->v->can_detach ? leave : stay;
         else if (!does)
-            does = l->v->can_detach ? leave : cancel;
+            does = l->v->is_owner ? cancel : leave;
         put_format(l, COLOUR_BOLD, "  %-12s", keys[i][0]);
         put(l, NULL, does);
         end(l);

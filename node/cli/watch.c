@@ -123,6 +123,7 @@ struct watch *watch_new(const struct options *o, const struct watch_source *sour
     w->view = (struct view){ .mode = VIEW_STEPS,
                              .selected = VIEW_NONE,
                              .can_detach = source->can_detach,
+                             .is_owner = source->is_owner,
                              .has_colour = config.has_colour,
                              .has_unicode = has_unicode() };
     w->tty.out = w->tty.in = -1;

@@ -33,6 +33,7 @@ struct watch_source {
     void (*count)(void *arg, struct progress *p);
     void *arg;
     bool can_detach; /* the run goes on without us */
+    bool is_owner;   /* Ctrl-C is the run's */
 };
 
 struct watch;
