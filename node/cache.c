@@ -90,6 +90,8 @@ static bool is_dependency(const struct step *step, const struct step_launch *l,
     for (char **pattern = step->cache_files; pattern && *pattern; pattern++)
         if (fnmatch(*pattern, path, FNM_PATHNAME | FNM_PERIOD) == 0)
             return true;
+    if (!step->cache_files && step->python_file && strcmp(step->python_file, path) == 0)
+        return true;
     for (char **arg = l->argv; !step->cache_files && *arg; arg++)
         if (is_named_in(*arg, path, step->workdir))
             return true;
@@ -136,6 +138,8 @@ static int put_step(struct buffer *out, const struct cache *c, const struct slot
     put_text(out, format);
     for (char **arg = l->argv; *arg; arg++)
         put_text(out, *arg);
+    put_text(out, step->python_file);
+    put_text(out, step->python_function);
     put_text(out, step->workdir);
     put_pairs(out, flow->environment, flow->n_environment);
     put_pairs(out, step->environment, step->n_environment);

@@ -3,6 +3,7 @@
  * another thread, then what needs the loop's caches. Nobody of its tree lives. */
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,6 +71,20 @@ static int find_width(struct runtime *rt, struct slot *s, struct error *why)
     return 0;
 }
 
+/* A JSON string is what it says; anything else names a case as it is written. */
+static char *case_in(const char *text, size_t len)
+{
+    json_t *json;
+    char *name;
+
+    while (len && strchr(" \t\r\n", text[len - 1]))
+        len--;
+    json = len && *text == '"' ? json_loadb(text, len, JSON_DECODE_ANY, NULL) : NULL;
+    name = json ? strdup(json_string_value(json)) : strndup(text, len);
+    json_decref(json);
+    return name;
+}
+
 /* The case of a switch: what `mesh next` said, else the artifact's text. */
 static int find_choice(struct runtime *rt, struct slot *s)
 {
@@ -84,18 +99,12 @@ static int find_choice(struct runtime *rt, struct slot *s)
     }
     for (size_t i = 0; i < s->record.n_outputs; i++) {
         const struct artifact *a = &s->record.outputs[i];
-        size_t from = 0, len;
 
         if (strcmp(a->name, by) != 0 || a->size > BLOB_INLINE_MAX)
             continue;
         if (artifacts_read(&rt->artifacts, a, 0, a->size, &text) < 0)
             return -EIO;
-        len = text.len;
-        while (len && strchr(" \t\r\n", text.data[len - 1]))
-            len--;
-        if (len >= 2 && text.data[0] == '"' && text.data[len - 1] == '"')
-            from = 1, len--; /* a JSON string */
-        s->record.choice = strndup(text.data + from, len - from);
+        s->record.choice = case_in(buffer_text(&text), text.len);
         return s->record.choice ? 0 : -ENOMEM;
     }
     return 0;
@@ -224,11 +233,19 @@ static enum reason reason_of(int error)
 
 static void keep_outputs(struct slot *s, const struct outputs_job *job)
 {
+    CLEANUP(freep) char *choice = NULL;
     struct error why = { .text = "" };
-    int r = outputs_keep(job, &s->record.outputs, &s->record.n_outputs, &why);
+    int r = outputs_keep(job, &s->record.outputs, &s->record.n_outputs, &choice, &why);
 
+    if (r == 0 && choice && !job->step->switch_by)
+        r = fail(&why, -EINVAL,
+                 "it chose the case '%.100s', and the step has no switch", choice);
     if (r < 0)
         set_failure(s, reason_of(r), why.text[0] ? why.text : strerror(-r));
+    if (r < 0 || !choice)
+        return;
+    free(s->choice);
+    s->choice = TAKE(choice);
 }
 
 /* A log beyond LOG_INLINE_MAX is sealed as a blob; one that cannot be is lost, and the

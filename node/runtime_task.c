@@ -170,6 +170,7 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     }
     s->state = SLOT_RUNNING;
     note_running(rt, s);
+    runtime_use_watch(rt);
     return 0;
 }
 

@@ -12,11 +12,19 @@
 #include "node/cli/terminal.h"
 
 const struct command *const commands[] = {
-    &command_run,   &command_resume,   &command_check,   &command_show,
-    &command_graph, &command_runs,     &command_status,  &command_follow,
-    &command_logs,  &command_artifact, &command_cancel,  &command_verify,
-    &command_gc,    &command_node,     &command_submit,  &command_inputs,
-    &command_next,  &command_help,     &command_version, NULL,
+    &command_run,     &command_resume,
+    &command_check,   &command_show,
+    &command_graph,   &command_runs,
+    &command_status,  &command_follow,
+    &command_top,     &command_logs,
+    &command_explain, &command_diff,
+    &command_advise,  &command_artifact,
+    &command_cancel,  &command_verify,
+    &command_gc,      &command_token,
+    &command_doctor,  &command_node,
+    &command_submit,  &command_inputs,
+    &command_next,    &command_help,
+    &command_version, NULL,
 };
 
 const struct command *command_find(const char *name)

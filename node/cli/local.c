@@ -41,16 +41,20 @@ struct local {
 
 static int node_config(const struct options *o, struct runtime_config *config)
 {
+    const char *listen = options_text(o, "listen");
     struct error error = { .text = "" };
+    struct address address;
     uint64_t slots;
 
     if (options_number(o, "slots", 1024, &slots, &error) < 0
         || options_milli(o, "cpu", &config->cpu_milli, &error) < 0
         || options_bytes(o, "memory", &config->memory_bytes, &error) < 0
-        || options_bytes(o, "quota", &config->quota_bytes, &error) < 0)
+        || options_bytes(o, "quota", &config->quota_bytes, &error) < 0
+        || (listen && address_parse(listen, &address, &error) < 0))
         return cli_usage("%s", error.text);
     config->slots_max = (uint32_t)slots;
     config->socket = options_text(o, "socket");
+    config->listen = listen;
     config->is_inspect = options_has(o, "inspect");
     config->is_quiet = !options_has(o, "dev");
     return 0;
@@ -329,11 +333,14 @@ static void on_keys(uv_poll_t *poll, int status, int events)
     stop_keys(l);
 }
 
-static bool is_ignored(int signal)
+/* As nohup leaves it. SIGINT is ignored by whatever a script starts with `&`, which
+ * wants to be ended by it all the same. */
+static bool is_ignored_hangup(int signal)
 {
     struct sigaction action;
 
-    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+    return signal == SIGHUP && sigaction(signal, NULL, &action) == 0
+           && action.sa_handler == SIG_IGN;
 }
 
 static void catch_signal(struct local *l, uv_signal_t *handle, int signal,
@@ -341,7 +348,7 @@ static void catch_signal(struct local *l, uv_signal_t *handle, int signal,
 {
     uv_signal_init(runtime_loop(l->rt), handle);
     handle->data = l;
-    if (callback && !is_ignored(signal))
+    if (callback && !is_ignored_hangup(signal))
         uv_signal_start(handle, callback, signal);
 }
 

@@ -92,23 +92,10 @@ static void put_left_out(struct watch *w)
 
 /* ---- life ---- */
 
-/* A locale would take longer to load than to ask what it is. */
-static bool has_unicode(void)
-{
-    static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
-    const char *value = NULL;
-
-    for (size_t i = 0; i < ARRAY_SIZE(names) && !(value && *value); i++)
-        value = getenv(names[i]);
-    return value && (strcasestr(value, "utf-8") || strcasestr(value, "utf8"));
-}
-
 static bool can_be_live(const struct options *o)
 {
-    const char *term = getenv("TERM");
-
     return !options_has(o, "plain") && !options_has(o, "json") && !options_has(o, "dev")
-           && term && *term && strcmp(term, "dumb") != 0;
+           && terminal_is_smart();
 }
 
 struct watch *watch_new(const struct options *o, const struct watch_source *source)
@@ -125,9 +112,10 @@ struct watch *watch_new(const struct options *o, const struct watch_source *sour
                              .can_detach = source->can_detach,
                              .is_owner = source->is_owner,
                              .has_colour = config.has_colour,
-                             .has_unicode = has_unicode() };
+                             .has_unicode = terminal_has_unicode() };
     w->tty.out = w->tty.in = -1;
-    if (can_be_live(o) && tty_open(&w->tty, config.fd, STDIN_FILENO) == 0) {
+    if (can_be_live(o)
+        && tty_open(&w->tty, config.fd, STDIN_FILENO, paint_restore) == 0) {
         w->is_live = true;
         config.sink = take_lines;
         config.sink_arg = w;
