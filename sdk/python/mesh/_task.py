@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The task that this process runs: what its environment says, and what its node knows."""
+"""The task that this process runs, as its environment and its node tell it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,11 @@ class Task:
         query = [f"from={quote(step)}"] if step else []
         if index is not None:
             query.append(f"index={index}")
-        return f"/v1/task/artifacts/{quote(name)}" + ("?" if query else "") + "&".join(query)
+        return (
+            f"/v1/task/artifacts/{quote(name)}"
+            + ("?" if query else "")
+            + "&".join(query)
+        )
 
     def artifact(self, name: str, target: str) -> Optional[Loaded]:
         """None: no step before this one made it."""
