@@ -163,7 +163,7 @@ class Arrays(unittest.TestCase):
         np = self.np
         for array in [
             np.arange(6).reshape(2, 3),
-            np.float32(3) * np.ones(()),
+            np.array(1.5),
             np.zeros((0, 4)),
             np.asfortranarray(np.ones((300, 400))),
             np.arange(10)[::2],

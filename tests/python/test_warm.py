@@ -334,7 +334,9 @@ class Serving(Warm):
                 if not server._socket.recv(4):
                     break
                 answers += 1
-            except (BlockingIOError, ConnectionResetError):
+            except ConnectionResetError:  # said once; what was sent before comes after
+                continue
+            except BlockingIOError:
                 break
         children = 0
         while True:

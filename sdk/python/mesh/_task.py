@@ -114,11 +114,12 @@ class Task:
                 "$MESH_IN"
             )
         watched = _Watched(answer.body)
+        is_fixed = encoding in ("bytes", "arrow")
         try:
-            value = _codec.decode(encoding, watched)
+            value = _codec.decode(encoding, answer.body if is_fixed else watched)
         except AttributeError as error:  # else hasattr() would say that it is not there
             raise RuntimeError(f"{what} cannot be read: {error}") from None
-        is_fixed = encoding == "arrow" or _codec.is_immutable(value)
+        is_fixed = is_fixed or _codec.is_immutable(value)
         return Loaded(value, None if is_fixed else watched.print.value(), encoding)
 
     # ---- parameters ----
