@@ -49,6 +49,19 @@ void runtime_random(struct runtime *rt, void *data, size_t len)
     explicit_bzero(rt->random + rt->random_left, len);
 }
 
+void runtime_token(struct runtime *rt, char *ret)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t token[(SLOT_TOKEN_SIZE - 1) / 2];
+
+    runtime_random(rt, token, sizeof(token));
+    for (size_t i = 0; i < sizeof(token); i++) {
+        ret[2 * i] = digits[token[i] >> 4];
+        ret[2 * i + 1] = digits[token[i] & 15];
+    }
+    ret[SLOT_TOKEN_SIZE - 1] = '\0';
+}
+
 void runtime_log(const struct runtime *rt, const char *id, const char *format, ...)
 {
     va_list args;
@@ -153,6 +166,36 @@ static struct slot *slot_of(struct runtime *rt, const struct action *a)
     return a->slot < rt->n_slots ? rt->slots[a->slot] : NULL;
 }
 
+static void count_end(struct runtime *rt, const struct action *a,
+                      const struct slot *slot)
+{
+    struct counters *c = &rt->counters;
+
+    c->tasks_ended[a->u.tell.verdict % COUNTED_VERDICTS]
+                  [a->u.tell.reason % COUNTED_REASONS]++;
+    c->tasks_retried += a->u.tell.is_retried;
+    if (slot && slot->record.ended_wall >= slot->started_wall)
+        histogram_add(&c->task_time, histogram_long_bounds,
+                      slot->record.ended_wall - slot->started_wall);
+}
+
+void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticket)
+{
+    struct feed_event e = { .type = FEED_TASK_STARTED,
+                            .wall = runtime_wall(),
+                            .run = s->run->id,
+                            .number = s->run->number,
+                            .task = s->task,
+                            .attempt = s->attempt,
+                            .pid = (uint32_t)s->pid,
+                            .started_wall = s->started_wall,
+                            .step = s->flow->steps[s->task.step].name };
+
+    rt->counters.tasks_started++;
+    if (feed_publish(rt->feed, &e, ticket) < 0)
+        runtime_give_up(rt, -ENOMEM, "out of memory");
+}
+
 static void publish(struct runtime *rt, const struct action *a)
 {
     struct run_context *c = runtime_context(rt, &a->run);
@@ -174,18 +217,23 @@ static void publish(struct runtime *rt, const struct action *a)
     case TELL_RUN_ACCEPTED:
         e.type = FEED_RUN_STARTED;
         e.flow = c->flow->name;
+        rt->counters.runs_started++;
         break;
     case TELL_TASK_STARTED:
-        if (!slot || slot->state != SLOT_RUNNING)
-            return; /* it could not be started; its end says so */
-        e.type = FEED_TASK_STARTED;
-        break;
+        if (slot && slot->state == SLOT_STARTING) {
+            slot->has_start_told = true;
+            slot->start_ticket = a->ticket;
+        }
+        if (slot && slot->state == SLOT_RUNNING)
+            runtime_tell_start(rt, slot, a->ticket);
+        return; /* one that could not be started has an end that says so */
     case TELL_TASK_ENDED:
         e.type = FEED_TASK_ENDED;
         e.verdict = a->u.tell.verdict;
         e.reason = a->u.tell.reason;
         e.is_retried = a->u.tell.is_retried;
         e.retry_in_us = a->u.tell.retry_in_us;
+        count_end(rt, a, slot);
         if (!slot)
             break;
         e.exit_code = slot->record.exit_code;
@@ -195,6 +243,7 @@ static void publish(struct runtime *rt, const struct action *a)
     case TELL_RUN_ENDED:
         e.type = FEED_RUN_ENDED;
         e.outcome = a->u.tell.outcome;
+        rt->counters.runs_ended[e.outcome % COUNTED_OUTCOMES]++;
         e.message = rt->last_end.message;
         e.started_wall = rt->last_end.started_wall;
         break;
@@ -335,6 +384,7 @@ void runtime_forget_run(struct runtime *rt, const struct run_id *run)
     if (!c)
         return;
     HASH_DELETE(hh, rt->runs, c);
+    runtime_warm_forget(rt, c);
     if (c->is_laid_out)
         remove_code(rt, c);
     run_context_free(c);
@@ -492,7 +542,7 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
     if (!rt)
         return -ENOMEM;
     rt->config = *config;
-    rt->user_fd = rt->task_fd = rt->tasks_epoll = rt->null_fd = -1;
+    rt->user_fd = rt->task_fd = rt->tcp_fd = rt->tasks_epoll = rt->null_fd = -1;
     rt->children_fd = -1;
     rt->deadline_set = TIME_NEVER;
     rt->n_slots = config->slots_max ? config->slots_max : SLOTS_MAX;
@@ -563,6 +613,7 @@ void runtime_close(struct runtime *rt)
     outbox_release(&rt->outbox);
     items_release(&rt->items);
     launch_scratch_release(&rt->scratch);
+    buffer_release(&rt->request);
     free(rt->events);
     free(rt->tickets.pairs);
     free(rt->dir);
@@ -622,6 +673,11 @@ const struct artifacts *runtime_artifacts(struct runtime *rt)
 const struct runtime_config *runtime_configuration(const struct runtime *rt)
 {
     return &rt->config;
+}
+
+const struct counters *runtime_counters(const struct runtime *rt)
+{
+    return &rt->counters;
 }
 
 int runtime_cancel(struct runtime *rt, const struct run_id *run)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /v1/runs: one run, its flow file, its graph, its end. */
 #include <errno.h>
+#include <inttypes.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "flow/read.h"
+#include "node/api/auth.h"
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
 #include "node/api/source.h"
@@ -331,6 +334,19 @@ static void describe(struct request *r, struct run_row *row, struct run_about *a
         fill_end(about, &row->end);
 }
 
+/* What to ask for next: nothing behind a page that is not full. */
+static void emit_before(struct emit *e, const struct run_list *list)
+{
+    char number[24];
+
+    if (list->n == 0 || list->n < list->limit) {
+        emit_null(e, "before");
+        return;
+    }
+    snprintf(number, sizeof(number), "%" PRIu64, list->rows[list->n - 1].record.number);
+    emit_text(e, "before", number);
+}
+
 int runs_list_end(struct request *r)
 {
     struct run_list *list = r->data;
@@ -345,6 +361,7 @@ int runs_list_end(struct request *r)
         encode_run(&e, &about);
     }
     emit_close(&e, ']');
+    emit_before(&e, list);
     emit_close(&e, '}');
     return reply_json(r, MHD_HTTP_OK);
 }
@@ -392,9 +409,13 @@ int runs_graph_work(struct request *r)
 int runs_cancel(struct request *r)
 {
     struct emit e = { .out = &r->reply.body };
+    struct run_view view;
     int error;
 
     if (!request_find_run(r, r->params[0]))
+        return 0;
+    if (node_run(runtime_node(r->rt), &r->run, &view)
+        && !auth_owner(r, view.record->user, "this run"))
         return 0;
     error = runtime_cancel(r->rt, &r->run);
     if (error == -ENOENT)

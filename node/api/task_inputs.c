@@ -11,6 +11,7 @@
 #include "node/api/nouns.h"
 #include "node/api/number.h"
 #include "node/api/source.h"
+#include "node/cache.h"
 
 enum { VALUE_BYTES_MAX = 64 << 10 }; /* of JSON that is shown */
 
@@ -174,7 +175,11 @@ int task_inputs_work(struct request *r)
 
     if (!request_number(r, "passed", 0, 1, &with_passed))
         return 0;
-    list.with_passed = with_passed;
+    if (!cache_may_list(r->flow, r->attempt.task.step))
+        return reply_error(r, MHD_HTTP_FORBIDDEN, "name what it reads in its 'inputs'",
+                           "the step has 'cache' and is no join");
+    /* What only passed a branch is no part of what an equal task is known by. */
+    list.with_passed = with_passed && !r->flow->steps[r->attempt.task.step].has_cache;
     error = artifacts_inputs(runtime_artifacts(r->rt), r->flow, &r->run,
                              &r->attempt.task, add_input, &list);
 

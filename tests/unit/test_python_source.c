@@ -58,8 +58,8 @@ static void test_names_of_the_module_are_found(void **state)
         "generic",
         "Model",
         "branched",
-        "gr\xc3\xb6\xc3\x9f"
-        "e",
+        ("gr\xc3\xb6\xc3\x9f"
+         "e"),
     };
 
     (void)state;
