@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional, Union
 
+
 class UnserializableArtifact(Exception):
     """An artifact that cannot be kept: the text names it, its type and why."""
 
@@ -144,7 +145,7 @@ def _write_pickle(value: Any, sink: Sink) -> None:
 
 
 def encode(value: object, sink: Sink) -> str:
-    """Writes the value, and says in which encoding. Raises whatever its own code does."""
+    """Writes the value and says in which encoding. Raises what its own code does."""
     data = value if type(value) is bytes else json_bytes(value)
     if data is not None:
         sink.write(data)
@@ -190,7 +191,9 @@ def _culprit(value: object, depth: int = 8) -> str:
     return ""
 
 
-def unserializable(name: str, value: object, why: BaseException) -> UnserializableArtifact:
+def unserializable(
+    name: str, value: object, why: BaseException
+) -> UnserializableArtifact:
     try:
         place = _culprit(value)
     except Exception:  # the value's own code, once more
@@ -209,9 +212,14 @@ def unserializable(name: str, value: object, why: BaseException) -> Unserializab
 def _as_list(value: Any) -> Any:
     """Lists under another name: what a foreach may go over."""
     kind = type(value)
-    if kind in (tuple, range) or type_name(value) in ("builtins.dict_keys", "dict_keys"):
+    if kind in (tuple, range) or type_name(value) in (
+        "builtins.dict_keys",
+        "dict_keys",
+    ):
         return list(value)
-    if kind.__module__.split(".")[0] in ("numpy", "pandas") and hasattr(value, "tolist"):
+    if kind.__module__.split(".")[0] in ("numpy", "pandas") and hasattr(
+        value, "tolist"
+    ):
         return value.tolist()
     return value
 
@@ -231,10 +239,12 @@ def items_bytes(name: str, value: object) -> bytes:
         if json_bytes(item) is None:
             raise UnserializableArtifact(
                 f"artifact '{name}' cannot be gone over by 'foreach': {name}[{i}] is a "
-                f"{type_name(item)} that JSON cannot hold exactly; its items are made of "
-                "str, bool, None, int, finite float, list, and dict with str keys"
+                f"{type_name(item)} that JSON cannot hold exactly; its items are made "
+                "of str, bool, None, int, finite float, list, and dict with str keys"
             )
-    raise UnserializableArtifact(f"artifact '{name}' is nested too deeply for 'foreach'")
+    raise UnserializableArtifact(
+        f"artifact '{name}' is nested too deeply for 'foreach'"
+    )
 
 
 # ---- from bytes ----
