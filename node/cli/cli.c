@@ -10,13 +10,33 @@
 
 #include "flow/nearest.h"
 
+/* One a line, so that additions merge. */
+/* clang-format off */
 const struct command *const commands[] = {
-    &command_run,      &command_resume, &command_check,   &command_show,
-    &command_graph,    &command_runs,   &command_status,  &command_logs,
-    &command_artifact, &command_cancel, &command_verify,  &command_gc,
-    &command_node,     &command_token,  &command_submit,  &command_inputs,
-    &command_next,     &command_help,   &command_version, NULL,
+    &command_run,
+    &command_resume,
+    &command_check,
+    &command_show,
+    &command_graph,
+    &command_runs,
+    &command_status,
+    &command_logs,
+    &command_artifact,
+    &command_cancel,
+    &command_verify,
+    &command_gc,
+    &command_node,
+    &command_token,
+    &command_submit,
+    &command_inputs,
+    &command_next,
+    &command_completion,
+    &command_help,
+    &command_version,
+    &command_complete,
+    NULL,
 };
+/* clang-format on */
 
 const struct command *command_find(const char *name)
 {
@@ -128,7 +148,8 @@ static int unknown_verb(const char *name)
         return CLI_USAGE;
     }
     for (size_t i = 0; commands[i]; i++)
-        nearest_offer(&nearest, commands[i]->name);
+        if (!commands[i]->is_hidden)
+            nearest_offer(&nearest, commands[i]->name);
     cli_say("there is no verb '%.80s'", name);
     if (nearest.best)
         cli_hint("did you mean 'mesh %s'? All verbs: mesh help", nearest.best);

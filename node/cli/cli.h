@@ -38,6 +38,7 @@ struct command {
     unsigned exits;
     size_t operands_min, operands_max;
     bool takes_parameters;               /* options that the flow names */
+    bool is_hidden;                      /* asked by programs: no help lists it */
     int (*run)(const struct options *o); /* the process's exit code */
     /* More for --help when operands are there, as the flow's parameters; or NULL. */
     void (*help_more)(const struct options *o);
@@ -46,7 +47,8 @@ struct command {
 extern const struct command command_run, command_node, command_submit, command_check,
     command_show, command_graph, command_runs, command_status, command_logs,
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
-    command_verify, command_gc, command_token, command_help, command_version;
+    command_verify, command_gc, command_token, command_help, command_version,
+    command_completion, command_complete;
 
 /* NULL-terminated, in the order that help shows. */
 extern const struct command *const commands[];

@@ -84,7 +84,8 @@ static void print_overview(void)
     printf("mesh runs graphs of tasks from one small file.\n\n"
            "Usage: mesh VERB [OPTIONS] ...\n\nVerbs:\n");
     for (size_t i = 0; commands[i]; i++)
-        printf("  %-10s%s\n", commands[i]->name, commands[i]->summary);
+        if (!commands[i]->is_hidden)
+            printf("  %-12s%s\n", commands[i]->name, commands[i]->summary);
     printf("\nThe first steps:\n"
            "  mesh run flow.mf        run it; no node has to be there\n"
            "  mesh runs               what ran\n"
