@@ -34,6 +34,7 @@ const struct command *const commands[] = {
     &command_help,
     &command_version,
     &command_complete,
+    &command_manual,
     NULL,
 };
 /* clang-format on */

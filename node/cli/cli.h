@@ -48,7 +48,14 @@ extern const struct command command_run, command_node, command_submit, command_c
     command_show, command_graph, command_runs, command_status, command_logs,
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
     command_verify, command_gc, command_token, command_help, command_version,
-    command_completion, command_complete;
+    command_completion, command_complete, command_manual;
+
+/* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
+struct exit_line {
+    int code;
+    const char *text;
+};
+const struct exit_line *exit_lines(unsigned exits);
 
 /* NULL-terminated, in the order that help shows. */
 extern const struct command *const commands[];
