@@ -6,10 +6,12 @@
  *     DIR/slots/N/in    $MESH_IN, only while a task with inputs runs
  *     DIR/slots/N/log   what the log has beyond LOG_INLINE_MAX
  *
- *     idle -> running -> leaving -> keeping -> ended -> told -> idle
- *                 |                              ^
- *                 '-- it could not be started ---'
+ *     idle -> starting -> running -> leaving -> keeping -> ended -> told -> idle
+ *      |         |           ^                               ^
+ *      |         |           |                               |
+ *      '---------'-----------'-- it could not be started ----'
  *
+ *     starting: a fork server was asked for its process, see runtime_warm.h
  *     leaving: the leader is gone, others of its tree are not yet
  *     keeping: outputs are hashed, maybe in another thread
  *     ended:   the event waits for the node; told: the node has it, followers read it
@@ -26,11 +28,13 @@
 #include "node/feed.h"
 #include "node/remove.h"
 #include "proto/record.h"
+#include "store/blobs.h"
 
 enum { SLOT_TOKEN_SIZE = 33 };
 
 enum slot_state {
     SLOT_IDLE = 1,
+    SLOT_STARTING,
     SLOT_RUNNING,
     SLOT_LEAVING,
     SLOT_KEEPING,
@@ -65,6 +69,13 @@ struct slot_log {
     bool is_truncated;
 };
 
+/* What the processes of the attempt use, as it was last looked at. */
+struct slot_use {
+    time_us at; /* 0: not yet */
+    uint64_t memory_bytes, cpu_milli;
+    uint64_t cpu_us; /* since the start */
+};
+
 struct slot {
     uint32_t index;
     enum slot_state state;
@@ -82,13 +93,20 @@ struct slot {
     uint32_t attempt;
     time_us started, started_wall;
     enum reason kill_reason; /* why we sent a signal; 0: we did not */
+    int kill_signal;         /* to be sent when a starting task begins */
+    bool has_start_told; /* while it was starting: followers are told when it begins */
+    uint64_t start_ticket;
     char token[SLOT_TOKEN_SIZE];
     char *choice; /* of `mesh next` */
     struct output_type *types;
     struct input_link *links;
     size_t n_links;
     struct slot_log log;
+    struct slot_use use;
     struct attempt_record record; /* filled in as the attempt ends */
+    bool has_cache_key;           /* the task ran: enter its attempt under the key */
+    struct digest cache_key;
+    struct blobs_hold hold; /* of its outputs and log, until the record is written */
 };
 
 /* Makes the folders and pipes. On failure the slot is released. */

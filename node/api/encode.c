@@ -14,6 +14,8 @@ static const char *const event_names[] = {
     [FEED_LOG] = "log",
     [FEED_TASK_ENDED] = "task_ended",
     [FEED_RUN_ENDED] = "run_ended",
+    [FEED_RUN_SUSPENDED] = "run_suspended",
+    [FEED_RUN_UNSUSPENDED] = "run_unsuspended",
 };
 
 const char *event_name(enum feed_type type)
@@ -38,17 +40,6 @@ const char *verdict_name(enum verdict v)
     };
 
     return NAME_OF(names, v);
-}
-
-const char *encoding_name(enum artifact_encoding e)
-{
-    static const char *const names[] = {
-        [ENCODING_BYTES] = "bytes",
-        [ENCODING_JSON] = "json",
-        [ENCODING_TREE] = "tree",
-    };
-
-    return NAME_OF(names, e);
 }
 
 const char *stream_name(enum log_stream s)
@@ -77,12 +68,20 @@ static void encode_step(struct emit *e, const struct step_about *s)
     emit_close(e, '}');
 }
 
-static void encode_asked(struct emit *e, const struct run_record *r)
+void encode_tags(struct emit *e, const struct run_record *r,
+                 const struct run_state_record *changed)
 {
+    bool is_changed = changed && changed->has_tags;
+    size_t n = is_changed ? changed->n_tags : r->n_tags;
+
     emit_open(e, "tags", '[');
-    for (size_t i = 0; i < r->n_tags; i++)
-        emit_text(e, NULL, r->tags[i]);
+    for (size_t i = 0; i < n; i++)
+        emit_text(e, NULL, is_changed ? changed->tags[i] : r->tags[i]);
     emit_close(e, ']');
+}
+
+static void encode_parameters(struct emit *e, const struct run_record *r)
+{
     emit_open(e, "parameters", '[');
     for (size_t i = 0; i < r->n_parameters; i++) {
         const struct record_parameter *p = &r->parameters[i];
@@ -132,7 +131,9 @@ void encode_run(struct emit *e, const struct run_about *run)
     emit_time(e, "started", run->started);
     emit_time(e, "ended", end ? end->ended_wall : 0);
     emit_text(e, "user", r->user);
-    encode_asked(e, r);
+    emit_bool(e, "suspended", run->is_suspended);
+    encode_tags(e, r, run->changed);
+    encode_parameters(e, r);
     encode_origin(e, r->has_origin, &r->origin);
     emit_digest(e, "package", &r->package);
     emit_text(e, "path", r->flow_path);
@@ -164,6 +165,15 @@ void encode_artifact(struct emit *e, const char *key, const struct artifact *a)
     emit_close(e, '}');
 }
 
+/* Absent where nobody looked: the task was over too soon. */
+static void encode_peak(struct emit *e, const char *key, uint64_t value)
+{
+    if (value)
+        emit_u64(e, key, value);
+    else
+        emit_null(e, key);
+}
+
 void encode_attempt(struct emit *e, const char *step, const struct attempt_record *a)
 {
     emit_open(e, NULL, '{');
@@ -180,6 +190,8 @@ void encode_attempt(struct emit *e, const char *step, const struct attempt_recor
     emit_u64(e, "pid", a->pid);
     emit_u64(e, "max_rss_bytes", a->max_rss_bytes);
     emit_u64(e, "cpu_us", a->cpu_us);
+    encode_peak(e, "memory_peak_bytes", a->memory_peak_bytes);
+    encode_peak(e, "cpu_peak_milli", a->cpu_peak_milli);
     if (a->has_width)
         emit_u64(e, "width", a->width);
     else
@@ -270,6 +282,8 @@ void encode_event(struct emit *e, const struct feed_event *event)
     emit_u64(e, "number", event->number);
     switch (event->type) {
     case FEED_RUN_STARTED:
+    case FEED_RUN_SUSPENDED:
+    case FEED_RUN_UNSUSPENDED:
         emit_text(e, "flow", event->flow);
         break;
     case FEED_RUN_ENDED:

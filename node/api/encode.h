@@ -21,8 +21,10 @@ struct step_about {
 
 struct run_about {
     const struct run_record *record;
-    const struct run_end_record *end; /* NULL: it has not ended */
-    const char *state; /* "running", "stopping", "interrupted", "ended" */
+    const struct run_state_record *changed; /* NULL: nobody changed it */
+    const struct run_end_record *end;       /* NULL: it has not ended */
+    const char *state; /* "running", "suspended", "stopping", "interrupted", "ended" */
+    bool is_suspended;
     time_us started;
     struct task_counts tasks;
     uint64_t attempts;
@@ -31,6 +33,9 @@ struct run_about {
 };
 
 void encode_run(struct emit *e, const struct run_about *run);
+/* The field `tags`: those of the run, or those that took their place. */
+void encode_tags(struct emit *e, const struct run_record *r,
+                 const struct run_state_record *changed);
 void encode_attempt(struct emit *e, const char *step, const struct attempt_record *a);
 void encode_artifact(struct emit *e, const char *key, const struct artifact *a);
 /* {severity, line, column, width, message, hint, excerpt}, and a last one that counts
@@ -42,5 +47,4 @@ void encode_event(struct emit *e, const struct feed_event *event);
 const char *event_name(enum feed_type type); /* "run_started", ... */
 enum feed_type event_type(const char *name); /* 0: there is none */
 const char *verdict_name(enum verdict v);    /* "done", ... */
-const char *encoding_name(enum artifact_encoding e);
 const char *stream_name(enum log_stream s);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "flow/nearest.h"
+#include "node/cli/terminal.h"
 
 /* One a line, so that additions merge. */
 /* clang-format off */
@@ -21,12 +22,21 @@ const struct command *const commands[] = {
     &command_runs,
     &command_status,
     &command_logs,
+    &command_explain,
+    &command_diff,
+    &command_advise,
     &command_artifact,
     &command_cancel,
+    &command_suspend,
+    &command_unsuspend,
+    &command_retry,
+    &command_tag,
+    &command_rm,
     &command_verify,
     &command_gc,
-    &command_node,
     &command_token,
+    &command_doctor,
+    &command_node,
     &command_submit,
     &command_inputs,
     &command_next,
@@ -196,6 +206,9 @@ static int run_command(const struct command *c, size_t n_args, char *const *args
     }
     if (check_operands(c, &o) < 0)
         return CLI_USAGE;
+    if (!terminal_choose_colour(options_text(&o, "color")))
+        return cli_usage("--color must be always, never or auto, not '%.80s'",
+                         options_text(&o, "color"));
     return c->run(&o);
 }
 

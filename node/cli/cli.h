@@ -26,6 +26,8 @@ enum {
     EXITS_FLOW = 1 << 2,    /* 2: a bad flow or parameter too */
     EXITS_NAMES = 1 << 3,   /* 3 */
     EXITS_NODE = 1 << 4,    /* 4 */
+    EXITS_DIFFER = 1 << 5,  /* 1 says that two things differ */
+    EXITS_CHECK = 1 << 6,   /* 1 says that a check failed */
 };
 
 struct command {
@@ -47,8 +49,10 @@ struct command {
 extern const struct command command_run, command_node, command_submit, command_check,
     command_show, command_graph, command_runs, command_status, command_logs,
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
-    command_verify, command_gc, command_token, command_help, command_version,
-    command_completion, command_complete, command_manual;
+    command_explain, command_diff, command_advise, command_doctor, command_suspend,
+    command_unsuspend, command_retry, command_rm, command_tag, command_verify,
+    command_gc, command_token, command_help, command_version, command_completion,
+    command_complete, command_manual;
 
 /* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
 struct exit_line {
@@ -98,6 +102,10 @@ int cli_main(int argc, char **argv);
 #define OPTION_JSON                   \
     {                                 \
         "json", 0, NULL, "print JSON" \
+    }
+#define OPTION_COLOUR                                                       \
+    {                                                                       \
+        "color", 0, "WHEN", "always, never or auto: as the terminal can do" \
     }
 #define OPTION_END          \
     {                       \

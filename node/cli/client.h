@@ -26,6 +26,9 @@ struct client;
 /* Finds the node by the options --socket, --address and --data, or says why there is
  * none and returns the exit code. 0 is success. */
 int client_open(const struct options *o, enum client_want want, struct client **ret);
+/* The node that holds the store in dir, or one that is started to show it. A negative
+ * errno with the reason; nothing is said. */
+int client_look(const char *dir, struct client **ret, struct error *ret_error);
 /* The node behind a socket. -ECONNREFUSED, -ENOENT, -EACCES ... */
 int client_connect(const char *socket_path, struct client **ret);
 /* The node that listens there, with a token. As above. */
@@ -72,6 +75,9 @@ int client_request(struct client *c, const struct request *request, struct answe
 /* The path of a request: %s for texts, which are escaped; %u for uint64_t. NULL without
  * memory; the caller frees. */
 char *client_path(const char *format, ...);
+
+/* The path that lists runs; flow, tag and before may be NULL. Likewise. */
+char *runs_path(uint64_t limit, const char *flow, const char *tag, const char *before);
 
 /* Asks, says what is wrong if something is, and returns the exit code. *ret_json (may
  * be NULL) is the answer's. */

@@ -106,27 +106,57 @@ static int say_unreachable(const char *path, int r)
 }
 
 /* Starts a node that shows the store, until it or another one answers. */
-static int look(const char *dir, const char *path, struct client **ret)
+static int look(const char *dir, const char *path, struct client **ret,
+                struct error *ret_error)
 {
     struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
-    struct error error = { .text = "" };
     int r = -EBUSY;
 
     for (int i = 0; r == -EBUSY && i < RETRIES_MAX; i++) {
         if (i > 0)
             nanosleep(&pause, NULL);
-        r = i % 10 == 0 ? start_inspecting(dir, &error) : -EBUSY;
+        r = i % 10 == 0 ? start_inspecting(dir, ret_error) : -EBUSY;
         if (r == 0 || r == -EBUSY) {
             int connected = client_connect(path, ret);
 
             r = is_nobody(connected) ? -EBUSY : connected;
         }
     }
-    if (r == -EBUSY)
-        cli_say("%s, but nobody listens at %s", error.text, path);
-    else if (r < 0)
-        cli_say("%s", error.text[0] ? error.text : strerror(-r));
-    return r < 0 ? CLI_NO_NODE : 0;
+    if (r == -EBUSY) {
+        struct error why = *ret_error;
+
+        fail(ret_error, r, "%s, but nobody listens at %s", why.text, path);
+    } else if (r < 0 && !ret_error->text[0]) {
+        fail(ret_error, r, "%s", strerror(-r));
+    }
+    return r;
+}
+
+int client_look(const char *dir, struct client **ret, struct error *ret_error)
+{
+    CLEANUP(freep) char *path = NULL;
+    int r;
+
+    if (asprintf(&path, "%s/mesh.sock", dir) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    r = client_connect(path, ret);
+    if (is_nobody(r))
+        return look(dir, path, ret, ret_error);
+    return r < 0 ? fail(ret_error, r, "the node at %s cannot be reached: %s", path,
+                        strerror(-r))
+                 : 0;
+}
+
+static int look_or_say(const char *dir, const char *path, struct client **ret)
+{
+    struct error error = { .text = "" };
+
+    if (look(dir, path, ret, &error) == 0)
+        return 0;
+    cli_say("%s", error.text);
+    return CLI_NO_NODE;
 }
 
 /* ---- over TCP ---- */
@@ -226,6 +256,6 @@ int client_open(const struct options *o, enum client_want want, struct client **
     }
     r = client_connect(path, ret);
     if (is_nobody(r) && want == CLIENT_LOOK)
-        return look(dir, path, ret);
+        return look_or_say(dir, path, ret);
     return r < 0 ? say_unreachable(path, r) : 0;
 }

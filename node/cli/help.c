@@ -54,6 +54,10 @@ const struct exit_line *exit_lines(unsigned exits)
                                                      "was refused" };
     else if (exits & EXITS_REFUSED)
         lines[n++] = (struct exit_line){ CLI_FAILED, "the request was refused" };
+    if (exits & EXITS_DIFFER)
+        lines[n++] = (struct exit_line){ CLI_FAILED, "they differ" };
+    if (exits & EXITS_CHECK)
+        lines[n++] = (struct exit_line){ CLI_FAILED, "a check failed" };
     lines[n++] =
         (struct exit_line){ CLI_USAGE,
                             exits & EXITS_FLOW

@@ -39,6 +39,7 @@ static void read_small_bodies(const char *text, size_t len)
     struct check_body checked;
     struct missing_body missing;
     struct token_body token;
+    struct tags_body tags;
     struct gc_body gc;
     struct error why = { .text = "" };
 
@@ -50,6 +51,8 @@ static void read_small_bodies(const char *text, size_t len)
         check(token.name && token.role);
         token_body_release(&token);
     }
+    if (tags_body_read(text, len, &tags, &why) == 0)
+        tags_body_release(&tags);
     gc_body_read(text, len, &gc, &why);
     empty_body_read(text, len, &why);
 }

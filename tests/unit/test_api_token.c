@@ -116,8 +116,8 @@ static void a_damaged_file_is_refused_with_the_reason(void **state)
         "{\"tokens\": [{\"name\": \"a\", \"role\": \"king\", \"created_us\": 1, "
         "\"expires_us\": 1, \"hash\": "
         "\"0000000000000000000000000000000000000000000000000000000000000000\"}]}",
-        "{\"tokens\": [{\"name\": \"a\", \"role\": \"viewer\", \"created_us\": 1, "
-        "\"expires_us\": 1, \"hash\": \"00\"}]}",
+        ("{\"tokens\": [{\"name\": \"a\", \"role\": \"viewer\", \"created_us\": 1, "
+         "\"expires_us\": 1, \"hash\": \"00\"}]}"),
     };
 
     (void)state;
