@@ -2,6 +2,7 @@
 #include "node/cli/terminal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -56,6 +57,14 @@ time_us terminal_parse_time(const char *rfc3339)
     if (*end == '.')
         fraction = strtod(end, NULL);
     return (time_us)timegm(&tm) * 1000000 + (time_us)(fraction * 1e6 + 0.5);
+}
+
+void terminal_print(const char *text)
+{
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+
+    terminal_escape(text, strlen(text), &out);
+    fwrite(buffer_text(&out), 1, out.len, stdout);
 }
 
 int terminal_time(const char *rfc3339, struct buffer *out)
