@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "node/api/compare.h"
 #include "node/api/measure.h"
 
 #define MEMORY_MIN ((uint64_t)32 << 20) /* an interpreter needs some to start */
@@ -67,7 +68,7 @@ int usage_add(struct usage *u, const struct attempt_record *a)
     uint64_t memory = larger(a->max_rss_bytes, a->memory_peak_bytes);
     int error = 0;
 
-    if (a->verdict == VERDICT_ADOPTED) {
+    if (attempt_is_taken_over(a)) {
         u->n_adopted++;
         return 0;
     }

@@ -222,11 +222,12 @@ static void print_headline(const json_t *x)
 static int print_task(const json_t *x)
 {
     const json_t *why = json_object_get(x, "why");
-    bool is_adopted = is_word(x, "state", "adopted");
+    bool is_adopted = is_word(why, "cause", "adopted");
+    bool is_taken_over = is_adopted || is_word(why, "cause", "cached");
 
     print_headline(x);
     if (why && !json_is_null(why)) {
-        heading(is_adopted ? "Why it did not run" : "Why it ran");
+        heading(is_taken_over ? "Why it did not run" : "Why it ran");
         printf("  ");
         terminal_print(json_text(why, "sentence"));
         putchar('\n');

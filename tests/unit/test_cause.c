@@ -54,6 +54,16 @@ static void each_cause_has_its_facts(void **state)
     f.is_adopted = true;
     expect_cause(f, "mid", CAUSE_ADOPTED,
                  "it was done in run 7 and its results are used again");
+    f.is_cached = true;
+    expect_cause(
+        f, "mid", CAUSE_CACHED,
+        "an equal task was done, with the same command, parameters, inputs and "
+        "files: its results are used again");
+    f.equal = 5;
+    f.before = NULL;
+    expect_cause(f, "mid", CAUSE_CACHED,
+                 "an equal task of run 5 was done, with the same command, parameters, "
+                 "inputs and files: its results are used again");
     flow_unref(before);
     flow_unref(now);
 }
