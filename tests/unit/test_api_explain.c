@@ -355,7 +355,7 @@ static void what_was_used_becomes_advice(void **state)
     expect_text("{\"step\":\"fit\",\"attempts\":1,\"adopted\":1,\"short\":0");
     expect_text("\"memory_bytes\":{\"median\":314572800,\"p95\":314572800,"
                 "\"max\":314572800}");
-    expect_text("\"lines\":[\"resources: {cpu: 0.5, memory: 384M}\",\"timeout: 1m\"]");
+    expect_text("\"lines\":[\"resources: {cpu: 0.5, memory: 384M}\"]");
     ask("GET /v1/runs/9/advise");
     expect_status(404);
 }
