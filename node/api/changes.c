@@ -22,6 +22,23 @@ static int reply_changed(struct request *r, unsigned status)
     return reply_json(r, status);
 }
 
+/* Who is no operator may change only runs of their own. */
+static bool find_own_run(struct request *r)
+{
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+    int error;
+
+    if (!request_find_run(r, r->params[0]))
+        return false;
+    if (r->role >= ROLE_OPERATOR)
+        return true;
+    error = source_record(r, &r->run, &record);
+    if (error == 0)
+        return auth_owner(r, record.user, "this run");
+    reply_errno(r, error, "the run's record");
+    return false;
+}
+
 static int reply_refused(struct request *r, int code)
 {
     if (code == -EALREADY)
@@ -30,33 +47,13 @@ static int reply_refused(struct request *r, int code)
     return reply_errno(r, code, "the run");
 }
 
-/* Finds the run, and sees that who asks may change it. False with the reply set. */
-static bool find_own(struct request *r)
-{
-    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
-    struct run_view view;
-    int error;
-
-    if (!request_find_run(r, r->params[0]))
-        return false;
-    if (node_run(runtime_node(r->rt), &r->run, &view))
-        return auth_owner(r, view.record->user, "this run");
-    if (r->role >= ROLE_OPERATOR)
-        return true; /* also of one whose record cannot be read */
-    error = source_record(r, &r->run, &record);
-    if (error == 0)
-        return auth_owner(r, record.user, "this run");
-    reply_errno(r, error, "the run's record");
-    return false;
-}
-
 /* ---- POST /v1/runs/RUN/cancel, /suspend, /unsuspend ---- */
 
 int runs_cancel(struct request *r)
 {
     int error;
 
-    if (!find_own(r))
+    if (!find_own_run(r))
         return 0;
     error = runtime_cancel(r->rt, &r->run);
     return error < 0 ? reply_refused(r, error) : reply_changed(r, MHD_HTTP_ACCEPTED);
@@ -66,7 +63,7 @@ static int suspend(struct request *r, bool is_suspended)
 {
     int error;
 
-    if (!find_own(r))
+    if (!find_own_run(r))
         return 0;
     error = runtime_suspend(r->rt, &r->run, is_suspended);
     return error < 0 ? reply_refused(r, error) : reply_changed(r, MHD_HTTP_OK);
@@ -95,7 +92,7 @@ int runs_delete(struct request *r)
 
     if (!removing)
         return -ENOMEM;
-    if (!find_own(r))
+    if (!find_own_run(r))
         return 0;
     error = runtime_remove(r->rt, &r->run, &removing->ticket);
     if (error == -EBUSY)
@@ -184,7 +181,7 @@ int tags_patch(struct request *r)
 
     if (!t)
         return -ENOMEM;
-    if (!find_own(r))
+    if (!find_own_run(r))
         return 0;
     error = tags_body_read(buffer_text(&r->body.memory), r->body.memory.len, &t->body,
                            &why);

@@ -38,6 +38,7 @@ static void read_small_bodies(const char *text, size_t len)
 {
     struct check_body checked;
     struct missing_body missing;
+    struct token_body token;
     struct tags_body tags;
     struct exec_body exec;
     struct gc_body gc;
@@ -49,6 +50,10 @@ static void read_small_bodies(const char *text, size_t len)
         missing_body_release(&missing);
     if (exec_body_read(text, len, &exec, &why) == 0)
         exec_body_release(&exec);
+    if (token_body_read(text, len, &token, &why) == 0) {
+        check(token.name && token.role);
+        token_body_release(&token);
+    }
     if (tags_body_read(text, len, &tags, &why) == 0)
         tags_body_release(&tags);
     gc_body_read(text, len, &gc, &why);
