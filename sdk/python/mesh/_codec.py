@@ -38,7 +38,10 @@ class Sink:
         self._put: "Callable[[bytes], Any]" = len
 
     def write(self, data: "Any") -> int:
-        n = data.nbytes if isinstance(data, memoryview) else len(data)
+        if type(data) is not bytes:  # the pickler has buffers of its own, for long arrays
+            raw = getattr(data, "raw", None)
+            data = raw() if raw else memoryview(data).cast("B")
+        n = len(data)
         self.size += n
         if self.chunks is None:
             self._put(data)
@@ -261,8 +264,9 @@ def decode(encoding: str, file: "Any") -> "Any":
 
         return _pickle.Unpickler(file).load()
     if encoding == "npy":
-        from numpy.lib import format as npy
+        from numpy.lib import format as numpy_format
 
+        npy: Any = numpy_format
         return npy.read_array(file, allow_pickle=False)
     if encoding == "arrow":
         from pyarrow import ipc

@@ -42,7 +42,7 @@ class Outputs:
 
     def _write_all(self, data: "Any") -> None:
         assert self._file
-        view = memoryview(data).cast("B")
+        view = memoryview(data)
         while view:
             view = view[self._file.write(view) or 0 :]
 
