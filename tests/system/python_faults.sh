@@ -411,6 +411,40 @@ FLOW
 both Kills 0 'tasks that kill the fork server, four times'
 like "$told" '^190$' 'every task was done once'
 
+# One that leaks is replaced: the file makes the server larger at each fork.
+cat >leaks.py <<'PYTHON'
+import os
+
+kept = []
+os.register_at_fork(after_in_parent=lambda: kept.append(bytearray(os.urandom(2 << 20))))
+
+def f(self):
+    pass
+PYTHON
+cat >leaks.mf <<'FLOW'
+mesh: 1
+flow: Leaks
+steps:
+  start: {python: "calm.py:nothing", foreach: {range: 150}, next: leak}
+  leak: {python: "leaks.py:f", next: join}
+  join: {python: "calm.py:join", join: start}
+FLOW
+sed 's/WARM/true/' Kills.mf >kills-true.mf
+sed 's/WARM/true/' Threads.mf >threads-true.mf
+MESH_HOME="$work/leaks"
+node n
+run 0 'a run whose server leaks' "$MESH" submit --follow leaks.mf
+like n.err '^python\.grown run=1 ' 'the node has noticed'
+run 0 'a run whose servers are killed' "$MESH" submit --follow kills-true.mf
+is "$(grep -c '^python\.lost run=2 ' n.err)" 3 'three were started'
+like n.err '^python\.lost run=2 .*once too often' 'and no fourth'
+run 0 'a run that cannot be forked' "$MESH" submit --follow threads-true.mf
+like n.err '^python\.says run=3 .*started threads' 'the server says why'
+like n.err '^python\.plain run=3 ' 'and is not asked again'
+stop "$pid"
+is "$(mine)" '' 'a node that is stopped leaves nothing'
+MESH_HOME="$work/home"
+
 # ---- the node ----
 
 flow Long faults.py:slow
@@ -423,10 +457,11 @@ wait "$long" 2>/dev/null
 wait_for 'a node that is killed takes servers and tasks along' test -z "$(mine)"
 is "$(mine)" '' 'a node that is killed takes servers and tasks along'
 
-start cancelled "$MESH" run long.mf
+start cancelled "$MESH" run long.mf --data "$work/second"
 wait_for 'the task waits' grep -q '\] waits' "$work/cancelled.out"
-ok 'a run with a forked task is asked to end' "$MESH" cancel "$(last_run)"
+kill -TERM "$pid"
 ended "$pid" 130 'a run with a forked task is cancelled'
+like "$work/cancelled.out" 'fault/0 .*Task failed: cancelled' 'as any other'
 is "$(mine)" '' 'and nothing is left'
 
 finish

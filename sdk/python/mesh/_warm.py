@@ -253,10 +253,14 @@ class _Server:
         ]
 
     def _pass(self, gate: tuple[int, int]) -> None:
-        """In the child: begins when the node knows of it, and not without that."""
+        """In the child: begins when the node knows of it. When the server died first it
+        may have told or not: telling again does no harm."""
         os.close(gate[1])
         if not os.read(gate[0], 1):
-            os._exit(127)
+            try:
+                self._control.send(os.getpid().to_bytes(4, "little"))
+            except OSError:  # the node died too
+                os._exit(127)
         os.close(gate[0])
 
     def _leave(self, fds: list[int]) -> None:
