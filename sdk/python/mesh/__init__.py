@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, List
 
+    from mesh import current as current
+    from mesh._codec import UnserializableArtifact as UnserializableArtifact
+    from mesh._errors import MergeArtifactsException as MergeArtifactsException
+    from mesh._errors import (
+        MissingInMergeArtifactsException as MissingInMergeArtifactsException,
+    )
+    from mesh._errors import (
+        UnhandledInMergeArtifactsException as UnhandledInMergeArtifactsException,
+    )
+    from mesh._inputs import StepInput as StepInput
+    from mesh._inputs import StepInputs as StepInputs
+    from mesh._self import StepSelf as StepSelf
+
 __version__ = "0.1.0"
 
 # What steps use; every other name is the client's.
