@@ -8,10 +8,11 @@
 
 /* about.c */
 int about_get(struct request *r);
-/* runs.c */
+/* run_list.c */
 int runs_list(struct request *r);
 int runs_list_work(struct request *r);
 int runs_list_end(struct request *r);
+/* runs.c */
 int runs_get(struct request *r);
 int runs_get_work(struct request *r);
 int runs_flow_work(struct request *r);
@@ -31,6 +32,9 @@ int tasks_list_end(struct request *r);
 int logs_list(struct request *r);
 int logs_list_work(struct request *r);
 int logs_raw_work(struct request *r);
+/* artifact_list.c */
+int artifacts_list(struct request *r);
+int artifacts_list_work(struct request *r);
 /* artifacts.c */
 int artifact_get_work(struct request *r);
 /* blobs.c */

@@ -14,8 +14,8 @@
 
 const struct route user_routes[] = {
     { GET, "/v1/node", .begin = about_get },
-    { GET, "/v1/runs", "flow limit before", .begin = runs_list, .work = runs_list_work,
-      .end = runs_list_end },
+    { GET, "/v1/runs", "flow tag user state limit before", .begin = runs_list,
+      .work = runs_list_work, .end = runs_list_end },
     { POST, "/v1/runs", NULL, BODY_MEMORY, JSON_MAX, .work = submit_work,
       .end = submit_end },
     { GET, "/v1/runs/RUN", .begin = runs_get, .work = runs_get_work },
@@ -28,6 +28,8 @@ const struct route user_routes[] = {
       .work = logs_list_work },
     { GET, "/v1/runs/RUN/logs/STEP/TASK", "attempt stream", .begin = logs_list,
       .work = logs_raw_work },
+    { GET, "/v1/runs/RUN/artifacts", "step task name inline limit after",
+      .begin = artifacts_list, .work = artifacts_list_work },
     { GET, "/v1/runs/RUN/artifacts/STEP/TASK/NAME", .begin = source_begin,
       .work = artifact_get_work },
     { POST, "/v1/runs/RUN/cancel", NULL, BODY_MEMORY, JSON_MAX, .begin = runs_cancel },

@@ -15,6 +15,7 @@
 #include "node/api/nouns.h"
 #include "node/api/number.h"
 #include "node/api/source.h"
+#include "node/api/value.h"
 #include "node/items.h"
 #include "node/merge.h"
 #include "store/digest.h"
@@ -246,42 +247,20 @@ struct input_list {
     struct emit e;
 };
 
-/* The artifact's value, where it is JSON and short. */
-static int emit_value(struct request *r, struct emit *e, const struct artifact *a)
-{
-    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
-    json_t *json;
-    int error;
-
-    if (a->encoding != ENCODING_JSON || a->size > VALUE_BYTES_MAX)
-        return 0;
-    error = artifacts_read(runtime_artifacts(r->rt), a, 0, a->size, &text);
-    if (error < 0)
-        return error;
-    json = json_loadb(buffer_text(&text), text.len, JSON_DECODE_ANY, NULL);
-    if (json) {
-        char *compact = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
-
-        if (compact)
-            emit_raw(e, "value", compact, strlen(compact));
-        free(compact);
-    }
-    json_decref(json);
-    return 0;
-}
-
 static int emit_input_artifact(struct request *r, struct emit *e,
                                const struct artifact *a)
 {
+    int error = 0;
+
     emit_open(e, a->name, '{');
     emit_digest(e, "id", &a->id);
     emit_text(e, "type", a->type);
     emit_text(e, "encoding", encoding_name(a->encoding));
     emit_u64(e, "size", a->size);
-    int error = emit_value(r, e, a);
-
+    if (a->size <= VALUE_BYTES_MAX)
+        error = value_emit(runtime_artifacts(r->rt), e, a);
     emit_close(e, '}');
-    return error;
+    return error < 0 ? error : 0;
 }
 
 static int add_input(void *arg, const struct attempt_record *a)
