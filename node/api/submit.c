@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "flow/read.h"
 #include "node/api/bodies.h"
@@ -124,6 +125,11 @@ static int submit(struct request *r, struct submitting *s)
     };
     int error;
 
+    if (runtime_configuration(r->rt)->is_inspect)
+        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                           "start a node that takes runs: mesh node --dev",
+                           "no node runs here: process %d only shows the store",
+                           (int)getpid());
     if (writer_is_full(runtime_writer(r->rt)))
         return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "try again in a moment",
                            "the disk does not keep up");

@@ -223,9 +223,10 @@ class Attempt:
 # ---- parameters ----
 
 
-def typed(value: Optional[str], kind: str) -> Any:
-    """A parameter's text as the flow declares it. A file stays the id of its content."""
-    if value is None:  # secret
+def typed(value: Optional[str], declared: Dict[str, Any]) -> Any:
+    """A parameter's text as the flow declares it; None of a secret, which is not kept."""
+    kind = declared.get("type", "string")
+    if value is None:
         return None
     if kind == "int":
         return int(value)
@@ -233,4 +234,4 @@ def typed(value: Optional[str], kind: str) -> Any:
         return float(value)
     if kind == "bool":
         return value == "true"
-    return json.loads(value) if kind == "json" else value
+    return json.loads(value) if kind == "json" or declared.get("separator") else value

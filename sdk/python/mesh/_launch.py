@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from datetime import datetime
-from typing import IO, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import IO, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import _where
 from ._where import Place, StrPath
@@ -110,15 +111,26 @@ def _start(place: Place, verb: str, operands: Sequence[str], options: Sequence[s
 
 def _error(code: int, errors: IO[bytes], flow: Optional[StrPath]) -> MeshError:
     errors.seek(0)
-    text = errors.read().decode("utf-8", "replace").strip()
-    lines = [line[6:] if line.startswith("mesh: ") else line for line in text.splitlines()]
-    sentence = "\n".join(lines) or f"mesh ended with {code}"
+    text = errors.read().decode("utf-8", "replace")
+    sentence, hint = _said(text)
+    sentence = sentence or f"mesh ended with {code}"
     if code == NOT_FOUND:
-        return NotFound(sentence)
+        return NotFound(sentence, hint)
     if code == NO_NODE:
-        return NoNode(sentence)
+        return NoNode(sentence, hint)
     diagnostics = check(flow) if code == USAGE and flow else []
-    return Refused(sentence, diagnostics=diagnostics)
+    return Refused(sentence, hint, diagnostics=diagnostics)
+
+
+def _said(text: str) -> Tuple[str, Optional[str]]:
+    """`mesh: sentence`, and below it, indented, what to do; or what is wrong with a flow,
+    as it stands."""
+    if not text.startswith("mesh: "):
+        return text.strip(), None
+    lines = [line[6:] if line.startswith("mesh: ") else line for line in text.splitlines()]
+    hints = [line.strip() for line in lines if line.startswith("      ")]
+    told = [line for line in lines if not line.startswith("      ")]
+    return "\n".join(told), "\n  ".join(hints) or None
 
 
 def check(flow: StrPath) -> List[Dict[str, Any]]:
@@ -148,7 +160,7 @@ def submit(place: Place, order: Order) -> str:
             answer = process.stdout.read()
         if process.returncode:
             raise _error(process.returncode, errors, order.flow)
-        return str(json.loads(answer)["run"])
+        return _name_of(json.loads(answer))
 
 
 def run(place: Place, order: Order) -> str:
@@ -197,6 +209,7 @@ def resume(place: Place, name: str, step: Optional[str], code: str, order: Order
         if started is None:
             process.wait()
             raise _error(process.returncode, errors, order.flow)
+        threading.Thread(target=process.wait, name="mesh-reap", daemon=True).start()
         return started
 
 
@@ -209,7 +222,12 @@ def _data_options(place: Place) -> List[str]:
 
 def _name_in(lines: Iterator[bytes]) -> Optional[str]:
     for line in lines:
-        run = json.loads(line)["data"].get("run")
-        if run:
-            return str(run)
+        data = json.loads(line)["data"]
+        if "run" in data:
+            return _name_of(data)
     return None
+
+
+def _name_of(data: Dict[str, Any]) -> str:
+    """A mesh that is not whole has no numbers to give."""
+    return str(data["number"] or data["run"])

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import (Any, Callable, Dict, Generator, Iterable, List, Mapping, NamedTuple, Optional,
-                    Sequence, TypeVar, Union)
+from typing import (Any, Callable, Dict, Generator, Iterable, List, Mapping, NamedTuple,
+                    Optional, Sequence, Tuple, TypeVar, Union)
 
 from . import _http
 from ._http import Reply, Request
@@ -76,6 +76,14 @@ Command = Union[Ask, AskAll, Send, Receive, Open, Read, Sleep, Probe, Emit]
 Plan = Generator[Command, Any, T]
 
 
+def advance(step: Callable[[Any], Command], value: Any) -> Tuple[Optional[Command], Any]:
+    """The next command; or None, and what the plan returned."""
+    try:
+        return step(value), None
+    except StopIteration as end:
+        return None, end.value
+
+
 # ---- asking ----
 
 
@@ -118,22 +126,19 @@ def _for_people(hint: Optional[str]) -> Optional[str]:
 
 def relay(plan: Plan[None], make: Callable[[Any], Iterable[Any]]) -> Plan[None]:
     """The plan, with what `make` makes of each item that it emits in the item's place."""
-    step: Callable[[Any], Command] = plan.send
-    value: Any = None
-    while True:
-        try:
-            command = step(value)
-        except StopIteration:
-            return
-        step, value = plan.send, None
+    command, _ = advance(plan.send, None)
+    while command is not None:
         if isinstance(command, Emit):
             for item in make(command.item):
                 yield Emit(item)
+            command, _ = advance(plan.send, None)
             continue
         try:
             value = yield command
         except Lost as e:
-            step, value = plan.throw, e
+            command, _ = advance(plan.throw, e)
+        else:
+            command, _ = advance(plan.send, value)
 
 
 # ---- runs ----
@@ -146,6 +151,12 @@ def about_run(run: str) -> Plan[Dict[str, Any]]:
 
 def is_over(about: Dict[str, Any]) -> bool:
     return bool(about["state"] == "ended")
+
+
+def log_of(run: str, step: str, task: str, stream: str) -> Plan[str]:
+    """What the newest attempt that has ended wrote."""
+    reply = yield from ask(_http.get("runs", run, "logs", step, task, stream=stream))
+    return reply.body.decode("utf-8", "replace")
 
 
 # ---- lists ----

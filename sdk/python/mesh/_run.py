@@ -76,14 +76,7 @@ class Run(RunFacts):
     def parameters(self) -> Mapping[str, Any]:
         """By name, of the types that the flow declares; of a secret None, of a file its
         content."""
-        kinds = {p["name"]: p["type"] for p in self.graph.get("parameters", ())}
-        return {p["name"]: self._parameter(p, kinds.get(p["name"], "string"))
-                for p in self._about()["parameters"]}
-
-    def _parameter(self, p: Dict[str, Any], kind: str) -> Any:
-        if kind == "file" and p["value"] is not None:
-            return self._session.run(_contents.fetch_blob(p["value"]))
-        return typed(p["value"], kind)
+        return self._session.run(parameters_of(self._name))
 
     @property
     def graph(self) -> Dict[str, Any]:
@@ -193,9 +186,7 @@ class Run(RunFacts):
         self._know(about)
         self._whole = about
         if check and not self.successful:
-            raise RunFailed(
-                f"run {self._name} of {self.flow} {self.outcome}: {self.message or 'no reason'}",
-                f"what it wrote: mesh logs {self._name}", self)
+            raise failure_of(self, self._name)
         return self
 
     def cancel(self) -> None:
@@ -205,6 +196,26 @@ class Run(RunFacts):
     def resume(self, step: Optional[str] = None, **options: Any) -> Run:
         """See mesh.resume()."""
         return self.client.resume(self._name, step, **options)
+
+
+def failure_of(run: RunFacts, name: str) -> RunFailed:
+    return RunFailed(f"run {name} of {run.flow} {run.outcome}: {run.message or 'no reason'}",
+                     f"what it wrote: mesh logs {name}", run)
+
+
+def parameters_of(run: str) -> _plan.Plan[Mapping[str, Any]]:
+    """By name, of the types that the flow declares."""
+    about = yield from _plan.about_run(run)
+    graph = yield from _plan.ask_json(_http.get("runs", run, "graph"))
+    declared = {p["name"]: p for p in graph["parameters"]}
+    values: Dict[str, Any] = {}
+    for p in about["parameters"]:
+        how = declared.get(p["name"], {})
+        if how.get("type") == "file" and p["value"] is not None:
+            values[p["name"]] = yield from _contents.fetch_blob(p["value"])
+        else:
+            values[p["name"]] = typed(p["value"], how)
+    return values
 
 
 def _default_client() -> Client:

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Typ
 from . import _http, _where
 from ._http import BadReply, Head, Reader, Reply, Request
 from ._plan import (Ask, AskAll, Command, Emit, Lost, Open, Plan, Probe, Read, Receive, Send,
-                    Sleep)
+                    Sleep, advance)
 
 T = TypeVar("T")
 
@@ -126,6 +126,12 @@ class Session:
             self._has_closer = True
         threading.Thread(target=self._close_idle, name="mesh-idle", daemon=True).start()
 
+    def close(self) -> None:
+        """Give up what is kept: somebody else may want the store."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
     def _close_idle(self) -> None:
         while True:
             time.sleep(IDLE_SECONDS)
@@ -183,27 +189,23 @@ class Session:
     def run(self, plan: Plan[T]) -> T:
         worker = _Worker(self)
         try:
-            command = next(plan)
-            while True:
-                command = worker.answer(plan, command)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+            command, result = advance(plan.send, None)
+            while command is not None:
+                command, result = worker.answer(plan, command)
         finally:
             worker.close()
+        return result  # type: ignore[no-any-return]
 
     def each(self, plan: Plan[None]) -> Iterator[Any]:
         worker = _Worker(self)
         try:
-            command = next(plan)
-            while True:
+            command, _ = advance(plan.send, None)
+            while command is not None:
                 if isinstance(command, Emit):
                     yield command.item
-                    command = plan.send(None)
+                    command, _ = advance(plan.send, None)
                 else:
-                    command = worker.answer(plan, command)
-        except StopIteration:
-            return
+                    command, _ = worker.answer(plan, command)
         finally:
             worker.close()
 
@@ -222,12 +224,12 @@ class _Worker:
                 connection.close()
         self._stream = self._sent = None
 
-    def answer(self, plan: Plan[T], command: Command) -> Command:
+    def answer(self, plan: Plan[T], command: Command) -> Tuple[Optional[Command], Any]:
         try:
             result = self._do(command)
         except Lost as e:
-            return plan.throw(e)
-        return plan.send(result)
+            return advance(plan.throw, e)
+        return advance(plan.send, result)
 
     def _do(self, command: Command) -> Any:
         if isinstance(command, Ask):

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import (TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union,
                     overload)
 
-from . import _contents, _http, _plan
+from . import _contents, _plan
 from ._artifact import Artifact, Artifacts, Data
 from ._facts import Attempt, span_text
 from ._follow import LogLine
@@ -24,6 +24,12 @@ TaskName = Union[str, int, Tuple[int, ...]]
 def task_text(name: TaskName) -> str:
     """3 -> "3", (3, 1) -> "3.1"."""
     return ".".join(map(str, name)) if isinstance(name, tuple) else str(name)
+
+
+def check_state(state: Optional[str]) -> Optional[str]:
+    if state not in (None, *STATES):
+        raise ValueError(f"state is one of {', '.join(STATES)}, not {state!r}")
+    return state
 
 
 class Task:
@@ -167,9 +173,8 @@ class Task:
         return self._log("stderr")
 
     def _log(self, stream: str) -> str:
-        request = _http.get("runs", self.run._name, "logs", self.step_name, self.id,
-                            stream=stream)
-        return self.run._session.run(_plan.ask(request)).body.decode("utf-8", "replace")
+        return self.run._session.run(
+            _plan.log_of(self.run._name, self.step_name, self.id, stream))
 
     def logs(self, follow: bool = False, stream: Optional[str] = None,
              attempt: Optional[int] = None) -> Iterator[LogLine]:
@@ -217,11 +222,9 @@ class Tasks(Sequence[Task]):
 
     def __init__(self, run: Run, step: Optional[str] = None,
                  state: Optional[str] = None) -> None:
-        if state not in (None, *STATES):
-            raise ValueError(f"state is one of {', '.join(STATES)}, not {state!r}")
         self._run = run
         self._step = step
-        self._state = state
+        self._state = check_state(state)
         self._all: Optional[List[Task]] = None  # list() asks for the length first
 
     def __call__(self, state: Optional[str] = None) -> Tasks:

@@ -45,7 +45,7 @@ class Client:
                  address: Optional[str] = None) -> None:
         self._place = _where.find_place(socket, data, address)
         self._session = Session(self._place)
-        self.user = _user()  # whose pickles are read unasked
+        self.user = current_user()  # whose pickles are read unasked
 
     def __repr__(self) -> str:
         return f"<Client of {self._place}>"
@@ -86,6 +86,7 @@ class Client:
             parameters: Optional[Dict[str, Any]] = None, **more: Any) -> Run:
         """Run a flow to its end, with no need of a node. The run, however it ended."""
         order = _launch.Order(flow, tags, max_workers, on_failure, {**(parameters or {}), **more})
+        self._session.close()
         return Run(_launch.run(self._place, order), self)
 
     def resume(self, run: Union[str, int, Run], step: Optional[str] = None, *,
@@ -97,6 +98,7 @@ class Client:
         order = _launch.Order(flow, tags, max_workers, on_failure,
                               {**(parameters or {}), **secrets})
         name = run._name if isinstance(run, Run) else str(run)
+        self._session.close()
         return Run(_launch.resume(self._place, name, step, code, order), self)
 
 
@@ -125,7 +127,7 @@ class Flow:
         return f"<Flow {self.name}>"
 
 
-def _user() -> str:
+def current_user() -> str:
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
