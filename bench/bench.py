@@ -29,6 +29,7 @@ LIMIT = BUILD / "bench-limit"
 STAMP = BUILD / "bench-stamp"
 SLOTS = 2
 MIB = 1 << 20
+TOLERANCE = 0.10  # of --against
 
 
 @dataclass
@@ -317,6 +318,28 @@ def check_large(n: int, rounds: int) -> Row:
     return value_row(f"check a flow of {n:,} steps", "s", 1, values)
 
 
+def resume_wide(n: int, rounds: int) -> Row:
+    """From the command to the first task of a run that adopts n done ones."""
+    values = []
+    with Place() as place:
+        mended, stamp = place.path / "mended", place.path / "stamp"
+        steps = foreach(n, {"run": ["/bin/true"]})
+        steps["join"] = {"run": ["/bin/true"], "join": "start", "next": "end"}
+        steps["end"] = {"run": f"test -e {mended} && '{STAMP}' {stamp}"}
+        flow = place.flow(steps)
+        os.waitpid(place.start("run", flow), 0)
+        mended.touch()
+        kept = place.path / "kept"
+        (place.path / "store").rename(kept)
+        for _ in range(rounds):
+            shutil.copytree(kept, place.path / "store", dirs_exist_ok=True)
+            started = time.monotonic_ns() // 1000
+            place.mesh("resume", "1")
+            values.append((int(stamp.read_text()) - started) / 1e6)
+            shutil.rmtree(place.path / "store")
+    return value_row(f"first task of a resume after {n:,}", "s", 1, values)
+
+
 def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
     n = 2000 if quick else 10000
     some: list[Callable[[], Row | list[Row]]] = [
@@ -330,10 +353,30 @@ def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
         lambda: check_large(10000, rounds),
         lambda: wide_range(1_000_000, 10 if quick else 600),
         lambda: idle(5 if quick else 30),
+        lambda: resume_wide(n * 10, rounds),
     ]
     if not quick:
         some.insert(1, lambda: lean(100000, 3))
     return some
+
+
+class Kept:
+    """The rows of an earlier run, by name."""
+
+    def __init__(self, file: Path | None) -> None:
+        kept = json.loads(file.read_text()) if file else []
+        self.values: dict[str, float] = {row["name"] + row["unit"]: row["value"] for row in kept}
+        self.worse: list[str] = []
+
+    def compare(self, row: Row) -> str:
+        """How many times as good as then, in words; "" if it was not kept."""
+        before = self.values.get(row.name + row.unit)
+        if not before or not row.value:
+            return ""
+        better = row.value / before if row.target.startswith(">") else before / row.value
+        if better < 1 - TOLERANCE:
+            self.worse.append(row.name)
+        return f"{better:.2f} of {before:.3f} kept"
 
 
 def show(row: Row) -> None:
@@ -348,18 +391,24 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", help="rows whose function name holds this")
     parser.add_argument("--json", type=Path, help="also write the rows here")
+    parser.add_argument("--against", type=Path, help="rows kept by --json: tell the change, and"
+                        f" exit with 1 if one is more than {TOLERANCE:.0%} worse")
     args = parser.parse_args()
+    kept = Kept(args.against)
     done: list[Row] = []
     for make in rows(args.quick, args.rounds):
         if args.only and args.only not in make.__code__.co_names:
             continue
         result = make()
         for row in result if isinstance(result, list) else [result]:
+            row.detail = "  ".join(filter(None, [row.detail, kept.compare(row)]))
             show(row)
             done.append(row)
     if args.json:
         args.json.write_text(json.dumps([vars(row) for row in done], indent=1))
-    return 0
+    for name in kept.worse:
+        print(f"worse than what was kept: {name}")
+    return 1 if kept.worse else 0
 
 
 if __name__ == "__main__":

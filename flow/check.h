@@ -15,7 +15,6 @@ struct step_source {
     const struct value *value; /* the whole step; its key is the name */
     const struct value *next, *needs, *join, *foreach, *switches, *merge, *inputs,
         *catch;
-    bool has_python; /* complained about; then a missing `run` is no news */
 };
 
 struct check {
@@ -119,6 +118,7 @@ void check_steps(struct check *c, const struct value *v);
 void check_hooks(struct check *c, const struct value *on_exit);
 void read_foreach(struct check *c, const struct value *v, void *field);
 void read_inputs(struct check *c, const struct value *v, void *field);
+void read_python(struct check *c, const struct value *v, void *field);
 void read_resources(struct check *c, const struct value *v, void *field);
 void read_retry(struct check *c, const struct value *v, void *field);
 

@@ -38,6 +38,7 @@ static void read_argv(struct check *c, const struct value *v, struct step *step)
     step->action = STEP_RUN_ARGV;
     step->argv = argv;
     step->script = NULL;
+    step->python_file = step->python_function = NULL;
 }
 
 static void read_run(struct check *c, const struct value *v, void *field)
@@ -56,6 +57,7 @@ static void read_run(struct check *c, const struct value *v, void *field)
         step->action = STEP_RUN_SHELL;
         step->script = check_copy(c, v->text, v->n);
         step->argv = NULL;
+        step->python_file = step->python_function = NULL;
     }
 }
 
@@ -83,6 +85,21 @@ static void read_effect(struct check *c, const struct value *v, void *field)
                  c->where);
     else
         *(enum effect *)field = effects[which];
+}
+
+static void read_cache(struct check *c, const struct value *v, void *object)
+{
+    static const struct key keys[] = {
+        { "files", read_texts, offsetof(struct step, cache_files), NULL },
+    };
+    struct draft *draft = object;
+
+    draft->step.cache_files = NULL;
+    draft->step.has_cache = v->type == VALUE_MAPPING || v->u.boolean;
+    if (v->type == VALUE_MAPPING)
+        READ_MAPPING(c, v, keys, &draft->step);
+    else
+        expect(c, v, VALUE_BOOL);
 }
 
 static void read_workdir(struct check *c, const struct value *v, void *field)
@@ -260,15 +277,6 @@ static void read_step_inputs(struct check *c, const struct value *v, void *objec
     read_inputs(c, v, &draft->step);
 }
 
-static void read_python(struct check *c, const struct value *v, void *object)
-{
-    struct draft *draft = object;
-
-    draft->source.has_python = true;
-    complain(c, v->key, "write `run: [python3, file.py]`",
-             "'python' (a function as a step) is not supported yet");
-}
-
 static void refuse_default(struct check *c, const struct value *v, void *object)
 {
     (void)object;
@@ -287,12 +295,13 @@ static void refuse_default(struct check *c, const struct value *v, void *object)
         { "timeout", read_duration, STEP(timeout_us), NULL },                          \
         { "catch", read_catch, 0, NULL },                                              \
         { "effect", read_effect, STEP(effect), NULL },                                 \
+        { "cache", read_cache, 0, NULL },                                              \
         { "concurrency", read_count, STEP(concurrency), NULL },                        \
         { "priority", read_priority, STEP(priority), NULL },                           \
-        { "tags", read_tags, STEP(tags), NULL }, { "python", read_python, 0, NULL },   \
-        { "warm", NULL, 0, "a process that stays for the next task" },                 \
+        { "tags", read_tags, STEP(tags), NULL },                                       \
+        { "python", read_python, STEP(name), NULL },                                   \
+        { "warm", read_bool, STEP(is_warm), NULL },                                    \
         { "gang", NULL, 0, "tasks that start together" },                              \
-        { "cache", NULL, 0, "adopting the results of other runs" },                    \
         { "image", NULL, 0, "containers" },                                            \
         { "tmpfs", NULL, 0, "a folder in memory" }, { "swap", NULL, 0, "swap space" }, \
         { "spot", NULL, 0, "machines that may be taken away" },                        \
@@ -330,13 +339,14 @@ static const struct key hook_keys[] = {
     { "run", read_run, STEP(name), NULL },
     { "shell", read_shell, STEP(shell), NULL },
     { "workdir", read_workdir, STEP(workdir), NULL },
-    { "python", read_python, 0, NULL },
+    { "python", read_python, STEP(name), NULL },
 };
 
 static struct step blank_step(void)
 {
     return (struct step){
         .shell = SHELL_SH,
+        .is_warm = true,
         .joins = FLOW_NONE,
         .closes = FLOW_NONE,
         .switch_default = FLOW_NONE,
@@ -349,13 +359,24 @@ static struct step blank_step(void)
     };
 }
 
+static void check_one_action(struct check *c, const struct value *v)
+{
+    const struct value *python = value_get(v, "python");
+
+    if (python && value_get(v, "run"))
+        complain(c, python->key, "take one of them away",
+                 "both 'run' and 'python' in %s", c->where);
+}
+
 void check_defaults(struct check *c, const struct value *v)
 {
     struct draft draft = { .step = blank_step() };
 
     c->where = "the defaults";
-    if (v && expect_mapping(c, v))
+    if (v && expect_mapping(c, v)) {
         READ_MAPPING(c, v, default_keys, &draft);
+        check_one_action(c, v);
+    }
     c->defaults = check_alloc(c, 1, sizeof(*c->defaults));
     if (c->defaults)
         *c->defaults = draft.step;
@@ -371,12 +392,15 @@ static struct draft read_body(struct check *c, const struct value *v,
     draft.source.value = v;
     draft.step.line = v->key->at.line;
     draft.step.column = v->key->at.column;
-    if (expect_mapping(c, v))
+    if (expect_mapping(c, v)) {
         read_mapping(c, v, keys, n_keys, &draft);
+        check_one_action(c, v);
+    }
     draft.step.has_limits = draft.step.resources.memory_bytes > 0;
     if (v->type == VALUE_MAPPING && !draft.step.action && !value_get(v, "run")
-        && !draft.source.has_python)
-        complain(c, v->key, "write `run: COMMAND`", "%s does nothing", c->where);
+        && !value_get(v, "python"))
+        complain(c, v->key, "write `run: COMMAND` or `python: FILE.py:FUNCTION`",
+                 "%s does nothing", c->where);
     return draft;
 }
 

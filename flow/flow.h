@@ -40,6 +40,7 @@ enum { FLOW_NONE = UINT32_MAX, RESOURCES_CUSTOM_MAX = 6 };
 enum step_action {
     STEP_RUN_SHELL = 1, /* script, by `shell` */
     STEP_RUN_ARGV,      /* argv, no shell */
+    STEP_PYTHON,        /* a function of a file of the package */
 };
 
 enum shell { SHELL_SH = 1, SHELL_BASH };
@@ -113,6 +114,8 @@ struct step {
     char *script;
     char **argv; /* NULL-terminated; may hold ${{ params.x }} */
     enum shell shell;
+    char *python_file, *python_function; /* the file's path from the package's top */
+    bool is_warm;  /* may be forked from a process that has imported its file */
     char *workdir; /* relative to the package; NULL: its top */
 
     uint32_t scope;   /* the scope its tasks live in */
@@ -122,6 +125,8 @@ struct step {
     struct foreach foreach;
     uint32_t joins;  /* the step whose split it closes, or FLOW_NONE */
     uint32_t closes; /* the scope it closes, or FLOW_NONE (a static branch) */
+    bool has_inputs; /* `inputs` of its function: it joins, or several steps lead to
+                        it and not one of them alone, or it `needs` some */
     bool has_merge;
     char **merge_include, **merge_exclude; /* NULL-terminated, or NULL */
 
@@ -144,6 +149,8 @@ struct step {
     time_us timeout_us; /* of an attempt; 0: none */
     char *catch_var;    /* NULL: no catch */
     enum effect effect;
+    bool has_cache;
+    char **cache_files; /* paths or globs in the package; NULL: those that run names */
     uint32_t concurrency; /* tasks of this step at once; 0: no cap */
     uint32_t priority;    /* 0..9 */
     char **tags;          /* NULL-terminated, or NULL */

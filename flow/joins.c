@@ -123,11 +123,38 @@ static void check_behind_switch(struct check *c, uint32_t i)
     }
 }
 
+/* Behind the cases of one switch a step has one predecessor that was done. */
+static bool has_inputs(const struct flow *f, const struct dominators *d, uint32_t i)
+{
+    const struct step *step = &f->steps[i];
+    uint32_t branch = d->parent[i];
+
+    if (f->is_needs)
+        return step->n_before > 0;
+    return step->closes != FLOW_NONE || step->joins != FLOW_NONE
+           || (step->n_before > 1
+               && (branch == f->n_steps || !f->steps[branch].switch_by));
+}
+
+static void find_inputs(struct check *c, const uint32_t *order)
+{
+    CLEANUP(dominators_release) struct dominators d = { NULL, NULL };
+    const struct flow *f = c->flow;
+
+    if (!find_dominators(f, order, &d)) {
+        c->error = -ENOMEM;
+        return;
+    }
+    for (uint32_t i = 0; i < f->n_steps; i++)
+        f->steps[i].has_inputs = has_inputs(f, &d, i);
+}
+
 void check_joins(struct check *c, const uint32_t *order)
 {
     const struct flow *f = c->flow;
 
     check_static_joins(c, order);
+    find_inputs(c, order);
     for (uint32_t i = 0; i < f->n_steps; i++) {
         const struct step *step = &f->steps[i];
 

@@ -3,6 +3,7 @@
 
 #include "flow/names.h"
 #include "flow/template.h"
+#include "flow/text.h"
 #include "flow/values.h"
 
 #include <ctype.h>
@@ -138,4 +139,35 @@ char *parameters_substitute(const struct flow *f, char *const *values, const cha
     }
     buffer_puts(&out, text);
     return buffer_take(&out);
+}
+
+/* A number stays a float, also when it has no fraction. */
+static int write_float(const char *value, struct buffer *out)
+{
+    char text[40];
+
+    snprintf(text, sizeof(text), "%.17g", strtod(value, NULL));
+    return buffer_printf(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
+}
+
+int parameter_write_json(const struct parameter *p, const char *value,
+                         struct buffer *out)
+{
+    switch (p->type) {
+    case PARAMETER_INT:
+        return buffer_printf(out, "%lld", strtoll(value, NULL, 10));
+    case PARAMETER_FLOAT:
+        return write_float(value, out);
+    case PARAMETER_BOOL:
+    case PARAMETER_JSON:
+        return buffer_puts(out, value);
+    case PARAMETER_STRING:
+    case PARAMETER_FILE:
+    case PARAMETER_DATETIME:
+        break;
+    }
+    if (p->separator)
+        return buffer_puts(out, value); /* cut into a JSON array already */
+    text_write_json(value, strlen(value), out);
+    return buffer_failed(out);
 }

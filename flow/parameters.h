@@ -19,5 +19,9 @@ void parameters_free(const struct flow *f, char **values);
 char *parameters_substitute(const struct flow *f, char *const *values,
                             const char *text);
 
+/* The value of this parameter in JSON, of its type. */
+int parameter_write_json(const struct parameter *p, const char *value,
+                         struct buffer *out);
+
 /* MESH_PARAM_<NAME>: the upper-case name, as a variable. Appends to out. */
 int parameter_variable(const char *name, struct buffer *out);

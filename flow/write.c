@@ -171,6 +171,11 @@ static void write_json_step(const struct flow *f, const struct step *step,
         write_member("description", step->description, out);
     if (step->is_hook)
         buffer_puts(out, ",\"hook\":true");
+    if (step->action == STEP_PYTHON) {
+        write_member("python", step->python_file, out);
+        write_member("function", step->python_function, out);
+        buffer_printf(out, ",\"warm\":%s", step->is_warm ? "true" : "false");
+    }
     if (step->foreach.kind)
         write_foreach(&step->foreach, out);
     if (step->joins != FLOW_NONE)
@@ -316,6 +321,8 @@ static void write_text_step(const struct flow *f, const struct step *step,
         buffer_printf(out, ", default: %s", f->steps[step->switch_default].name);
     if (step->n_cases)
         buffer_putc(out, ')');
+    if (step->action == STEP_PYTHON)
+        buffer_printf(out, "; python %s:%s", step->python_file, step->python_function);
     if (step->description)
         buffer_printf(out, "\n%*s%s", (int)indent + 4, "", step->description);
     buffer_putc(out, '\n');

@@ -11,10 +11,9 @@
 #include <unistd.h>
 
 #include "flow/parameters.h"
+#include "node/python.h"
 
 static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
-
-/* ---- lists of NAME=value ---- */
 
 static void free_list(char **list)
 {
@@ -37,54 +36,6 @@ static char **copy_list(char *const *list, size_t n)
     return copy;
 }
 
-static const char *find_variable(char *const *env, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (; env && *env; env++)
-        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
-            return *env + len + 1;
-    return NULL;
-}
-
-/* Sets NAME=value, replacing what was there. Takes the text. */
-static int set_variable(char ***env, size_t *n, char *take_text)
-{
-    size_t len = take_text ? strcspn(take_text, "=") : 0;
-    char **grown;
-
-    if (!take_text)
-        return -ENOMEM;
-    for (size_t i = 0; i < *n; i++)
-        if (strncmp((*env)[i], take_text, len + 1) == 0) {
-            free((*env)[i]);
-            (*env)[i] = take_text;
-            return 0;
-        }
-    grown = realloc(*env, (*n + 2) * sizeof(*grown));
-    if (!grown) {
-        free(take_text);
-        return -ENOMEM;
-    }
-    grown[(*n)++] = take_text;
-    grown[*n] = NULL;
-    *env = grown;
-    return 0;
-}
-
-PRINTF_LIKE(3, 4)
-static int set_printf(char ***env, size_t *n, const char *format, ...)
-{
-    va_list args;
-    char *text;
-    int len;
-
-    va_start(args, format);
-    len = vasprintf(&text, format, args);
-    va_end(args);
-    return set_variable(env, n, len < 0 ? NULL : text);
-}
-
 /* ---- a run ---- */
 
 /* What a task inherits of the node's environment: all but what names this node. */
@@ -92,7 +43,7 @@ static int inherit(struct run_context *c)
 {
     for (char **e = environ; *e; e++)
         if (strncmp(*e, "MESH_", 5) != 0 && strchr(*e, '=')) {
-            int r = set_variable(&c->env, &c->n_env, strdup(*e));
+            int r = variables_set(&c->env, strdup(*e));
 
             if (r < 0)
                 return r;
@@ -103,19 +54,19 @@ static int inherit(struct run_context *c)
 /* The running mesh's own folder comes last, for steps that call mesh. */
 static int set_path(struct run_context *c, const char *program_dir)
 {
-    const char *path = find_variable(c->env, "PATH");
+    const char *path = variables_find(&c->env, "PATH");
 
-    return set_printf(&c->env, &c->n_env, "PATH=%s:%s",
-                      path && *path ? path : default_path, program_dir);
+    return variables_printf(&c->env, "PATH=%s:%s", path && *path ? path : default_path,
+                            program_dir);
 }
 
 static int set_pairs(const struct run_context *c, const struct pair *pairs,
-                     size_t n_pairs, char ***env, size_t *n)
+                     size_t n_pairs, struct variables *env)
 {
     for (size_t i = 0; i < n_pairs; i++) {
         CLEANUP(freep)
         char *value = parameters_substitute(c->flow, c->values, pairs[i].value);
-        int r = value ? set_printf(env, n, "%s=%s", pairs[i].name, value) : -ENOMEM;
+        int r = value ? variables_printf(env, "%s=%s", pairs[i].name, value) : -ENOMEM;
 
         if (r < 0)
             return r;
@@ -137,8 +88,7 @@ static int set_parameters(struct run_context *c)
         if (r == 0 && name.len + strlen(c->values[i]) + 2 > VARIABLE_BYTES_MAX)
             continue;
         if (r == 0)
-            r = set_printf(&c->env, &c->n_env, "%s=%s", buffer_text(&name),
-                           c->values[i]);
+            r = variables_printf(&c->env, "%s=%s", buffer_text(&name), c->values[i]);
         if (r < 0)
             return r;
     }
@@ -152,20 +102,19 @@ static int make_environment(struct run_context *c, const struct launch_config *c
     if (r == 0)
         r = set_path(c, config->program_dir);
     if (r == 0)
-        r = set_pairs(c, c->flow->environment, c->flow->n_environment, &c->env,
-                      &c->n_env);
+        r = set_pairs(c, c->flow->environment, c->flow->n_environment, &c->env);
     if (r == 0)
         r = set_parameters(c);
     if (r == 0)
-        r = set_printf(&c->env, &c->n_env, "MESH_RUN=%" PRIu64, c->number);
+        r = variables_printf(&c->env, "MESH_RUN=%" PRIu64, c->number);
     if (r == 0)
-        r = set_printf(&c->env, &c->n_env, "MESH_RUN_ID=%s", c->id_text);
+        r = variables_printf(&c->env, "MESH_RUN_ID=%s", c->id_text);
     if (r == 0)
-        r = set_printf(&c->env, &c->n_env, "MESH_CODE=%s", c->code_path);
+        r = variables_printf(&c->env, "MESH_CODE=%s", c->code_path);
     if (r == 0)
-        r = set_printf(&c->env, &c->n_env, "MESH_DATA=%s", config->data_dir);
+        r = variables_printf(&c->env, "MESH_DATA=%s", config->data_dir);
     if (r == 0)
-        r = set_printf(&c->env, &c->n_env, "MESH_CHANNEL=%s", config->task_socket);
+        r = variables_printf(&c->env, "MESH_CHANNEL=%s", config->task_socket);
     return r;
 }
 
@@ -186,8 +135,11 @@ int run_context_new(const struct launch_config *config, const struct run_record 
     c->flow = flow_ref(flow);
     c->values = take_values;
     run_id_text(&c->id, c->id_text);
+    c->user = strdup(record->user ? record->user : "");
+    c->tags = copy_list(record->tags, record->n_tags);
     c->steps = calloc(flow->n_all_steps, sizeof(*c->steps));
-    if (!c->steps
+    if (!c->steps || !c->user || !c->tags
+        || asprintf(&c->python_dir, "%s/python", config->program_dir) < 0
         || asprintf(&c->code_path, "%s/code/%s", config->data_dir, c->id_text) < 0)
         r = -ENOMEM;
     else
@@ -208,19 +160,22 @@ void run_context_free(struct run_context *c)
         free(c->steps[i].path);
         free(c->steps[i].work_path);
         free_list(c->steps[i].argv);
-        free_list(c->steps[i].env);
+        variables_release(&c->steps[i].env);
     }
     free(c->steps);
-    free_list(c->env);
+    variables_release(&c->env);
     parameters_free(c->flow, c->values);
     flow_unref(c->flow);
     free(c->code_path);
+    free(c->python_dir);
+    free(c->user);
+    free_list(c->tags);
     free(c);
 }
 
 /* ---- a step ---- */
 
-static bool is_program(const char *path)
+bool launch_is_program(const char *path)
 {
     struct stat st;
 
@@ -230,15 +185,15 @@ static bool is_program(const char *path)
 /* As execvp() looks for it, but in the task's PATH and from its folder. */
 static char *find_program(const char *name, const struct step_launch *s)
 {
-    const char *path = find_variable(s->env, "PATH");
+    const char *path = variables_find(&s->env, "PATH");
     char *found = NULL;
 
     if (name[0] == '/')
-        return is_program(name) ? strdup(name) : NULL;
+        return launch_is_program(name) ? strdup(name) : NULL;
     if (strchr(name, '/')) {
         if (asprintf(&found, "%s/%s", s->work_path, name) < 0)
             return NULL;
-        if (!is_program(found))
+        if (!launch_is_program(found))
             free(TAKE(found));
         return found;
     }
@@ -246,7 +201,7 @@ static char *find_program(const char *name, const struct step_launch *s)
         size_t len = strcspn(dir, ":");
 
         if (len && asprintf(&found, "%.*s/%s", (int)len, dir, name) > 0) {
-            if (is_program(found))
+            if (launch_is_program(found))
                 return found;
             free(TAKE(found));
         }
@@ -267,14 +222,25 @@ static int make_shell_argv(const struct step *step, char ***ret_argv)
     return *ret_argv ? 0 : -ENOMEM;
 }
 
+/* What finds no interpreter is told with the other programs that are not there. */
+static int make_python_argv(const char *path, char ***ret_argv)
+{
+    CLEANUP(freep) char *program = python_find(path ? path : default_path);
+
+    *ret_argv = python_task_argv(program ? program : "python3");
+    return *ret_argv ? 0 : -ENOMEM;
+}
+
 static int make_argv(const struct run_context *c, const struct step *step,
-                     char ***ret_argv)
+                     const char *path, char ***ret_argv)
 {
     size_t n = 0;
     char **argv;
 
     if (step->action == STEP_RUN_SHELL)
         return make_shell_argv(step, ret_argv);
+    if (step->action == STEP_PYTHON)
+        return make_python_argv(path, ret_argv);
     while (step->argv[n])
         n++;
     argv = calloc(n + 1, sizeof(*argv));
@@ -295,18 +261,18 @@ static int prepare_step(struct run_context *c, const struct step *step,
     struct stat st;
     int r;
 
-    s->env = copy_list(c->env, c->n_env);
-    s->n_env = c->n_env;
-    if (!s->env
+    if (variables_copy(&c->env, &s->env) < 0
         || asprintf(&s->work_path, "%s%s%s", c->code_path, step->workdir ? "/" : "",
                     step->workdir ? step->workdir : "")
                < 0)
         return -ENOMEM;
-    r = set_pairs(c, step->environment, step->n_environment, &s->env, &s->n_env);
+    r = set_pairs(c, step->environment, step->n_environment, &s->env);
     if (r == 0)
-        r = set_printf(&s->env, &s->n_env, "MESH_STEP=%s", step->name);
+        r = variables_printf(&s->env, "MESH_STEP=%s", step->name);
+    if (r == 0 && step->action == STEP_PYTHON)
+        r = python_set_variables(c, step, &s->env);
     if (r == 0)
-        r = make_argv(c, step, &s->argv);
+        r = make_argv(c, step, variables_find(&s->env, "PATH"), &s->argv);
     if (r < 0)
         return r;
     if (stat(s->work_path, &st) < 0 || !S_ISDIR(st.st_mode))
@@ -324,7 +290,7 @@ static void forget_step(struct step_launch *s)
     free(s->path);
     free(s->work_path);
     free_list(s->argv);
-    free_list(s->env);
+    variables_release(&s->env);
     *s = (struct step_launch){ .is_ready = false };
 }
 
@@ -452,7 +418,7 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
     const struct task_id *t = &slot->task;
     char task[TASK_TEXT_SIZE];
     size_t n = 0;
-    int r = reserve(scratch, step->n_env + TASK_VARIABLES_MAX + 1);
+    int r = reserve(scratch, step->env.n + TASK_VARIABLES_MAX + 1);
 
     if (r < 0)
         return r;
@@ -475,7 +441,8 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
         scratch->envp[i] = scratch->text.data + scratch->offsets[i];
-    memcpy(scratch->envp + n, step->env, (step->n_env + 1) * sizeof(*scratch->envp));
+    memcpy(scratch->envp + n, step->env.all,
+           (step->env.n + 1) * sizeof(*scratch->envp));
     *ret_envp = scratch->envp;
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "node/items.h"
 #include "node/slot.h"
+#include "node/variables.h"
 
 /* What Linux takes of one argument or variable, its name and NUL included
  * (MAX_ARG_STRLEN). Longer items are for `mesh artifact get input`. */
@@ -18,9 +19,10 @@ enum { VARIABLE_BYTES_MAX = 128 << 10 };
 struct step_launch {
     bool is_ready;
     char *path, *work_path;
-    char **argv; /* NULL-terminated */
-    char **env;  /* of the step: the run's, with the step's on top; NULL-terminated */
-    size_t n_env;
+    char **argv;          /* NULL-terminated */
+    struct variables env; /* of the step: the run's, with the step's on top */
+    bool has_cache_digest;
+    struct digest cache_digest; /* of node/cache.h: what is equal for all its tasks */
 };
 
 /* A run that this node executes. */
@@ -34,8 +36,10 @@ struct run_context {
     bool is_laid_out;
     size_t n_files; /* of the package */
     struct digest package;
-    char **env; /* of every task; NULL-terminated */
-    size_t n_env;
+    char *user;
+    char **tags;          /* NULL-terminated */
+    char *python_dir;     /* where the package `mesh` lies */
+    struct variables env; /* of every task */
     struct step_launch *steps;
     UT_hash_handle hh;
 };
@@ -49,6 +53,9 @@ int run_context_new(const struct launch_config *config, const struct run_record 
                     struct flow *flow, char **take_values,
                     struct run_context **ret_context);
 void run_context_free(struct run_context *c);
+
+/* Whether it is a file that may be executed. */
+bool launch_is_program(const char *path);
 
 /* Works out a step, once. -ENOENT: there is no such program; the text names it. */
 int launch_step(struct run_context *c, uint32_t step, struct step_launch **ret_step,

@@ -84,8 +84,31 @@ static int keep_outcome(struct run *r)
     return r->message ? 0 : -ENOMEM;
 }
 
+static bool has_secrets(const struct run *r)
+{
+    for (size_t i = 0; i < r->record.n_parameters; i++)
+        if (r->record.parameters[i].is_secret)
+            return true;
+    return false;
+}
+
+/* Secrets are in no record. A task that got none instead could do harm. */
+static int end_without_secrets(struct run *r)
+{
+    if (r->outcome)
+        return 0;
+    r->outcome = RUN_FAILED;
+    node_stop(r);
+    if (!r->message)
+        r->message = strdup("its secret parameters were lost with its node: resume it "
+                            "and give them again");
+    return r->message ? 0 : -ENOMEM;
+}
+
 static int open_run(struct node *n, struct run *r)
 {
+    bool is_restored = r->phase == RUN_LOADING;
+
     int error;
 
     r->phase = RUN_ACTIVE;
@@ -97,6 +120,10 @@ static int open_run(struct node *n, struct run *r)
         error = node_on_failure(n, r);
     if (error == 0 && has_tried(r, r->flow->on_error))
         error = keep_outcome(r);
+    if (error == 0 && is_restored && has_secrets(r))
+        error = end_without_secrets(r);
+    if (error == 0 && r->n_cancels)
+        error = node_cancel(n, r);
     return error ? error : node_mark(n, r);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "node/artifacts.h"
+#include "node/declared.h"
 #include "proto/text.h"
 #include "store/digest.h"
 #include "store/tree.h"
@@ -138,7 +139,6 @@ static int keep_file(const struct outputs_job *job, const char *path, bool may_t
     if (fd < 0)
         return -errno;
     a->size = (uint64_t)st->st_size;
-    a->encoding = strcmp(a->type, "json") == 0 ? ENCODING_JSON : ENCODING_BYTES;
     if (a->size <= BLOB_CHUNKED_MAX) {
         r = keep_small(job, fd, a);
         if (r == 0 && may_take)
@@ -215,6 +215,38 @@ static int check_name(const char *name, struct error *ret_error)
                 shown, len > SHOWN_BYTES_MAX ? "..." : "");
 }
 
+static int keep_path(const struct outputs_job *job, const char *path, bool may_take,
+                     struct artifact *a, struct error *why)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return -errno;
+    if (S_ISREG(st.st_mode))
+        return keep_file(job, path, may_take, &st, a);
+    if (S_ISDIR(st.st_mode))
+        return keep_folder(job, path, may_take, a, why);
+    return fail(why, -EINVAL, "%s, which cannot be kept", kind_of(st.st_mode));
+}
+
+/* Takes what it keeps; names the output in what it says. */
+static int add_kept(struct kept *k, struct artifact *take_a, int r, struct error *why,
+                    struct error *ret_error)
+{
+    if (r == 0 && k->n == OUTPUTS_MAX)
+        r = fail(why, -E2BIG, "a task may keep %d artifacts at most", OUTPUTS_MAX);
+    if (r == 0)
+        r = add(k, take_a);
+    if (r == 0)
+        return 0;
+    if (r == -ESTALE && !why->text[0])
+        fail(why, r, "somebody wrote to it while it was kept");
+    r = fail(ret_error, r, "output '%s': %s", take_a->name ? take_a->name : "?",
+             why->text[0] ? why->text : strerror(-r));
+    artifact_release(take_a);
+    return r;
+}
+
 /* may_take: the file may be moved into the store, because the task's folder is its only
  * place. */
 static int keep_named(const struct outputs_job *job, const char *path, const char *name,
@@ -222,30 +254,13 @@ static int keep_named(const struct outputs_job *job, const char *path, const cha
 {
     struct artifact a = { .name = strdup(name), .type = strdup(type_of(job, name)) };
     struct error why = { .text = "" };
-    struct stat st;
-    int r = 0;
+    int r = -ENOMEM;
 
-    if (!a.name || !a.type)
-        r = -ENOMEM;
-    else if (k->n == OUTPUTS_MAX)
-        r = fail(&why, -E2BIG, "a task may keep %d artifacts at most", OUTPUTS_MAX);
-    else if (lstat(path, &st) < 0)
-        r = -errno;
-    else if (S_ISREG(st.st_mode))
-        r = keep_file(job, path, may_take, &st, &a);
-    else if (S_ISDIR(st.st_mode))
-        r = keep_folder(job, path, may_take, &a, &why);
-    else
-        r = fail(&why, -EINVAL, "%s, which cannot be kept", kind_of(st.st_mode));
-    if (r == 0)
-        r = add(k, &a);
-    if (r == 0)
-        return 0;
-    artifact_release(&a);
-    if (r == -ESTALE && !why.text[0])
-        fail(&why, r, "somebody wrote to it while it was kept");
-    return fail(ret_error, r, "output '%s': %s", name,
-                why.text[0] ? why.text : strerror(-r));
+    if (a.name && a.type) {
+        a.encoding = strcmp(a.type, "json") == 0 ? ENCODING_JSON : ENCODING_BYTES;
+        r = keep_path(job, path, may_take, &a, &why);
+    }
+    return add_kept(k, &a, r, &why, ret_error);
 }
 
 static int keep_one(const struct outputs_job *job, const char *path, const char *name,
@@ -313,24 +328,107 @@ static int keep_mapped(const struct outputs_job *job, size_t i, struct kept *k,
                 output->value);
 }
 
-static int keep_out_folder(const struct outputs_job *job, struct kept *k,
-                           struct error *ret_error)
+/* ---- what the task's package declared ---- */
+
+static int read_declared(int dir, struct buffer *ret, struct error *ret_error)
 {
-    DIR *d = open_out(job->out_path);
+    int fd = openat(dir, DECLARED_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    uint8_t *room;
     int r = 0;
 
-    if (!d)
-        return fail(ret_error, -errno, "cannot read $MESH_OUT: %s", strerror(errno));
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        r = fail(ret_error, -EINVAL, "$MESH_OUT/" DECLARED_FILE " is no plain file");
+    else if (st.st_size > DECLARED_BYTES_MAX)
+        r = fail(ret_error, -E2BIG, "$MESH_OUT/" DECLARED_FILE " is above %d MiB",
+                 DECLARED_BYTES_MAX >> 20);
+    else if (!(room = (uint8_t *)buffer_reserve(ret, (size_t)st.st_size)))
+        r = -ENOMEM;
+    else
+        r = read_all(fd, room, (size_t)st.st_size);
+    if (r == 0)
+        ret->len = (size_t)st.st_size;
+    if (fd >= 0)
+        close(fd);
+    unlinkat(dir, DECLARED_FILE, 0);
+    return r;
+}
+
+static int keep_bytes(const struct outputs_job *job, const struct declared *d,
+                      struct artifact *a)
+{
+    a->size = d->size;
+    if (d->size > BLOB_INLINE_MAX)
+        return blobs_put(job->blobs, d->data, d->size, &a->id);
+    a->id = digest_memory(d->data, d->size);
+    a->inline_data = malloc(d->size + 1);
+    if (!a->inline_data)
+        return -ENOMEM;
+    memcpy(a->inline_data, d->data, d->size);
+    return 0;
+}
+
+static int keep_declared_file(const struct outputs_job *job, struct artifact *a,
+                              struct error *why)
+{
+    CLEANUP(freep) char *path = NULL;
+    struct stat st;
+
+    if (asprintf(&path, "%s/%s", job->out_path, a->name) < 0)
+        return -ENOMEM;
+    if (lstat(path, &st) < 0)
+        return fail(why, -errno, "the file is not in $MESH_OUT");
+    if (!S_ISREG(st.st_mode))
+        return fail(why, -EINVAL, "it is no plain file");
+    return keep_file(job, path, true, &st, a);
+}
+
+static int keep_declared(const struct outputs_job *job, const struct declared_list *l,
+                         struct kept *k, struct error *ret_error)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < l->n; i++) {
+        const struct declared *d = &l->all[i];
+        struct artifact a = { .name = strdup(d->name),
+                              .type = strdup(d->type),
+                              .encoding = d->encoding };
+        struct error why = { .text = "" };
+
+        if (!a.name || !a.type)
+            r = -ENOMEM;
+        else if (is_taken(k, d->name))
+            r = fail(&why, -EEXIST, "`outputs` has it too");
+        else
+            r = d->is_file ? keep_declared_file(job, &a, &why) : keep_bytes(job, d, &a);
+        r = add_kept(k, &a, r, &why, ret_error);
+    }
+    return r;
+}
+
+static int keep_out_folder(const struct outputs_job *job, DIR *d,
+                           const struct declared_list *declared, struct kept *k,
+                           struct error *ret_error)
+{
+    int r = 0;
+
     for (struct dirent *e; r == 0 && (e = readdir(d));) {
+        const struct declared *same = declared_find(declared, e->d_name);
         CLEANUP(freep) char *path = NULL;
 
-        if (is_dot(e->d_name) || is_taken(k, e->d_name) || is_mapped(job, e->d_name))
+        if (same && !same->is_file)
+            r = fail(ret_error, -EEXIST,
+                     "output '%s': the task set it and wrote $MESH_OUT/%s", same->name,
+                     same->name);
+        if (r < 0 || is_dot(e->d_name) || is_taken(k, e->d_name)
+            || is_mapped(job, e->d_name))
             continue;
         r = asprintf(&path, "%s/%s", job->out_path, e->d_name) < 0
                 ? -ENOMEM
                 : keep_one(job, path, e->d_name, true, k, ret_error);
     }
-    closedir(d);
     return r;
 }
 
@@ -341,17 +439,28 @@ static int by_name(const void *a, const void *b)
 }
 
 int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
-                 size_t *ret_n, struct error *ret_error)
+                 size_t *ret_n, char **ret_choice, struct error *ret_error)
 {
     CLEANUP(kept_release) struct kept k = { .all = NULL };
-    int r = 0;
+    CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
+    CLEANUP(declared_release) struct declared_list declared = { .all = NULL };
+    DIR *d = open_out(job->out_path);
+    int r = d ? read_declared(dirfd(d), &bytes, ret_error)
+              : fail(ret_error, -errno, "cannot read $MESH_OUT: %s", strerror(errno));
 
+    if (r == 0)
+        r = declared_parse(bytes.data, bytes.len, &declared, ret_error);
     for (size_t i = 0; r == 0 && i < job->step->n_outputs; i++)
         r = keep_mapped(job, i, &k, ret_error);
     if (r == 0)
-        r = keep_out_folder(job, &k, ret_error);
+        r = keep_declared(job, &declared, &k, ret_error);
+    if (r == 0)
+        r = keep_out_folder(job, d, &declared, &k, ret_error);
+    if (d)
+        closedir(d);
     if (r < 0)
         return r;
+    *ret_choice = TAKE(declared.choice);
     if (k.n > 1)
         qsort(k.all, k.n, sizeof(*k.all), by_name);
     *ret_n = k.n;

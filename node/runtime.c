@@ -153,6 +153,19 @@ static struct slot *slot_of(struct runtime *rt, const struct action *a)
     return a->slot < rt->n_slots ? rt->slots[a->slot] : NULL;
 }
 
+static void count_end(struct runtime *rt, const struct action *a,
+                      const struct slot *slot)
+{
+    struct counters *c = &rt->counters;
+
+    c->tasks_ended[a->u.tell.verdict % COUNTED_VERDICTS]
+                  [a->u.tell.reason % COUNTED_REASONS]++;
+    c->tasks_retried += a->u.tell.is_retried;
+    if (slot && slot->record.ended_wall >= slot->started_wall)
+        histogram_add(&c->task_time, histogram_long_bounds,
+                      slot->record.ended_wall - slot->started_wall);
+}
+
 static void publish(struct runtime *rt, const struct action *a)
 {
     struct run_context *c = runtime_context(rt, &a->run);
@@ -174,11 +187,13 @@ static void publish(struct runtime *rt, const struct action *a)
     case TELL_RUN_ACCEPTED:
         e.type = FEED_RUN_STARTED;
         e.flow = c->flow->name;
+        rt->counters.runs_started++;
         break;
     case TELL_TASK_STARTED:
         if (!slot || slot->state != SLOT_RUNNING)
             return; /* it could not be started; its end says so */
         e.type = FEED_TASK_STARTED;
+        rt->counters.tasks_started++;
         break;
     case TELL_TASK_ENDED:
         e.type = FEED_TASK_ENDED;
@@ -186,6 +201,7 @@ static void publish(struct runtime *rt, const struct action *a)
         e.reason = a->u.tell.reason;
         e.is_retried = a->u.tell.is_retried;
         e.retry_in_us = a->u.tell.retry_in_us;
+        count_end(rt, a, slot);
         if (!slot)
             break;
         e.exit_code = slot->record.exit_code;
@@ -195,6 +211,7 @@ static void publish(struct runtime *rt, const struct action *a)
     case TELL_RUN_ENDED:
         e.type = FEED_RUN_ENDED;
         e.outcome = a->u.tell.outcome;
+        rt->counters.runs_ended[e.outcome % COUNTED_OUTCOMES]++;
         e.message = rt->last_end.message;
         e.started_wall = rt->last_end.started_wall;
         break;
@@ -492,7 +509,7 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
     if (!rt)
         return -ENOMEM;
     rt->config = *config;
-    rt->user_fd = rt->task_fd = rt->tasks_epoll = rt->null_fd = -1;
+    rt->user_fd = rt->task_fd = rt->tcp_fd = rt->tasks_epoll = rt->null_fd = -1;
     rt->children_fd = -1;
     rt->deadline_set = TIME_NEVER;
     rt->n_slots = config->slots_max ? config->slots_max : SLOTS_MAX;
@@ -622,6 +639,11 @@ const struct artifacts *runtime_artifacts(struct runtime *rt)
 const struct runtime_config *runtime_configuration(const struct runtime *rt)
 {
     return &rt->config;
+}
+
+const struct counters *runtime_counters(const struct runtime *rt)
+{
+    return &rt->counters;
 }
 
 int runtime_cancel(struct runtime *rt, const struct run_id *run)

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "flow/diagnostic.h"
 #include "node/artifacts.h"
+#include "node/counters.h"
 #include "node/feed.h"
 #include "node/node.h"
 
@@ -20,6 +21,7 @@ struct runtime;
 struct runtime_config {
     const char *dir;                  /* the data folder */
     const char *socket;               /* NULL: DIR/mesh.sock */
+    const char *listen;               /* also here: HOST:PORT on loopback; NULL: no */
     uint32_t slots_max;               /* 0: a bound from the machine */
     uint64_t cpu_milli, memory_bytes; /* 0: the machine's */
     uint64_t quota_bytes;             /* of the store; 0: none */
@@ -75,6 +77,17 @@ struct writer *runtime_writer(struct runtime *rt);
 struct blobs *runtime_blobs(struct runtime *rt);
 const struct artifacts *runtime_artifacts(struct runtime *rt);
 const struct runtime_config *runtime_configuration(const struct runtime *rt);
+const struct counters *runtime_counters(const struct runtime *rt);
+
+/* What an attempt that runs uses; looked at once a second, 0 before the first time. */
+struct task_use {
+    uint32_t pid;
+    time_us started_wall;
+    uint64_t memory_bytes, memory_peak_bytes; /* of its whole process tree */
+    uint64_t cpu_milli, cpu_peak_milli;       /* thousandths of a processor */
+};
+/* False: nothing runs in this slot. */
+bool runtime_use(struct runtime *rt, uint32_t slot, struct task_use *ret);
 
 /* ---- the task channel: what a task may ask, see api/task.c ---- */
 
@@ -98,9 +111,13 @@ bool runtime_is_task_process(struct runtime *rt, pid_t pid);
 /* ---- the interface: a module, loaded after the first task was started ---- */
 
 /* Defined in node/api/; build/mesh-http.so exports it under this name. Serves the
- * listening sockets: `user_fd` for people and programs, `task_fd` for tasks. */
+ * listening sockets: user_fd for people and programs, task_fd for tasks, and tcp_fd
+ * (-1: none) for who has a token. */
 struct api;
-typedef int api_start_fn(struct runtime *rt, int user_fd, int task_fd,
+struct api_sockets {
+    int user_fd, task_fd, tcp_fd;
+};
+typedef int api_start_fn(struct runtime *rt, const struct api_sockets *sockets,
                          struct api **ret_api, struct error *ret_error);
 typedef void api_stop_fn(struct api *api);
 /* Requests and streams open now: an inspecting node ends when there are none. */

@@ -4,6 +4,7 @@
  *     runtime.c          opening, the loop, events in, actions out
  *     runtime_task.c     a task's start, and its slot before and after
  *     runtime_exit.c     its exit, and the descriptors that tell of it
+ *     runtime_use.c      what it uses in between
  *     runtime_keep.c     its outputs and log, and how the node is told
  *     runtime_store.c    records and their tickets; what a restart finds
  *     runtime_submit.c   new runs, resumed runs
@@ -13,6 +14,8 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "node/cache.h"
+#include "node/address.h"
 #include "node/items.h"
 #include "node/launch.h"
 #include "node/running.h"
@@ -40,7 +43,8 @@ struct runtime {
     uv_loop_t loop;
     bool has_loop, is_stopping, is_running;
     int result; /* of runtime_run() */
-    uv_timer_t deadline, leaving;
+    uv_timer_t deadline, leaving, looking;
+    bool is_looking; /* the timer runs, or its work does */
     time_us deadline_set;
     uv_async_t durable_async;
     atomic_int writer_error;
@@ -52,6 +56,7 @@ struct runtime {
     struct node *node;
     struct outbox outbox;
     struct feed *feed;
+    struct counters counters;
     struct ticket_queue tickets;
     uint64_t next_number;
     struct run_end_record last_end; /* of the run whose end is being told */
@@ -71,13 +76,15 @@ struct runtime {
     int children_fd; /* see node/process.h; only used without a cgroup v2 */
     struct running running;
     struct items items;
+    struct cache cache;
     struct launch_scratch scratch;
     int null_fd;
     uint8_t random[RANDOM_POOL_SIZE];
     size_t random_left;
 
-    int user_fd, task_fd;
-    uv_poll_t user_poll, task_poll;
+    int user_fd, task_fd, tcp_fd; /* tcp_fd -1: none */
+    uv_poll_t user_poll, task_poll, tcp_poll;
+    char listen[ADDRESS_TEXT_SIZE];
     bool is_listening;
     void *module; /* dlopen() */
     const struct api_module *api_module;
@@ -123,11 +130,19 @@ int runtime_watch(struct runtime *rt, int fd, const struct slot *s, enum ready w
 void runtime_unwatch(struct runtime *rt, int fd);
 int runtime_watch_pipes(struct runtime *rt, const struct slot *s);
 
+/* runtime_use.c */
+void runtime_use_open(struct runtime *rt);
+/* A task has started: look at what it uses when it has run for a second. */
+void runtime_use_watch(struct runtime *rt);
+
 /* Ends a process whose exit nobody would see. */
 void runtime_abandon(struct slot *s);
 
 /* runtime_keep.c */
 void runtime_keep_task(struct runtime *rt, struct slot *s);
+/* An equal task was done before: it takes over what that one made. */
+void runtime_adopt_task(struct runtime *rt, struct slot *s,
+                        const struct attempt_record *equal);
 /* It could not be started: this is its end. */
 void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
                        const char *message);

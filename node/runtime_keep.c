@@ -2,6 +2,8 @@
 /* What an attempt leaves is kept and the node is told: outputs and the log, maybe in
  * another thread, then what needs the loop's caches. Nobody of its tree lives. */
 #include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -69,6 +71,20 @@ static int find_width(struct runtime *rt, struct slot *s, struct error *why)
     return 0;
 }
 
+/* A JSON string is what it says; anything else names a case as it is written. */
+static char *case_in(const char *text, size_t len)
+{
+    json_t *json;
+    char *name;
+
+    while (len && strchr(" \t\r\n", text[len - 1]))
+        len--;
+    json = len && *text == '"' ? json_loadb(text, len, JSON_DECODE_ANY, NULL) : NULL;
+    name = json ? strdup(json_string_value(json)) : strndup(text, len);
+    json_decref(json);
+    return name;
+}
+
 /* The case of a switch: what `mesh next` said, else the artifact's text. */
 static int find_choice(struct runtime *rt, struct slot *s)
 {
@@ -83,18 +99,12 @@ static int find_choice(struct runtime *rt, struct slot *s)
     }
     for (size_t i = 0; i < s->record.n_outputs; i++) {
         const struct artifact *a = &s->record.outputs[i];
-        size_t from = 0, len;
 
         if (strcmp(a->name, by) != 0 || a->size > BLOB_INLINE_MAX)
             continue;
         if (artifacts_read(&rt->artifacts, a, 0, a->size, &text) < 0)
             return -EIO;
-        len = text.len;
-        while (len && strchr(" \t\r\n", text.data[len - 1]))
-            len--;
-        if (len >= 2 && text.data[0] == '"' && text.data[len - 1] == '"')
-            from = 1, len--; /* a JSON string */
-        s->record.choice = strndup(text.data + from, len - from);
+        s->record.choice = case_in(buffer_text(&text), text.len);
         return s->record.choice ? 0 : -ENOMEM;
     }
     return 0;
@@ -120,7 +130,78 @@ static void conclude(struct runtime *rt, struct slot *s)
     }
     if (s->record.reason == REASON_OK && find_choice(rt, s) < 0)
         set_failure(s, REASON_STORE, "the switch's artifact cannot be read");
+    if (s->record.reason == REASON_OK && s->has_cache_key
+        && cache_enter(&rt->cache, &s->cache_key, &s->run->id, &s->task, s->attempt)
+               < 0)
+        runtime_log(rt, "cache.full", "out of memory: a result was not entered");
     queue_end(rt, s);
+}
+
+/* ---- what an equal task made ---- */
+
+/* For whoever looks at the task; the records of that run are there. */
+static char *tell_origin(struct runtime *rt, const struct run_id *run)
+{
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+    CLEANUP(flow_unrefp) struct flow *flow = NULL;
+    char *text = NULL;
+
+    if (runtime_read_run(rt, run, &record, &flow) < 0
+        || asprintf(&text, "taken over from run %" PRIu64, record.number) < 0)
+        return NULL;
+    return text;
+}
+
+static int copy_log(const struct log_ref *from, struct log_ref *ret)
+{
+    *ret = *from;
+    ret->inline_data = NULL;
+    if (!from->inline_len)
+        return 0;
+    ret->inline_data = malloc(from->inline_len);
+    if (!ret->inline_data) {
+        ret->inline_len = 0;
+        return -ENOMEM;
+    }
+    memcpy(ret->inline_data, from->inline_data, from->inline_len);
+    return 0;
+}
+
+/* What it had passed on is merged anew, from the branches of this run. */
+static int copy_outputs(const struct attempt_record *from, struct attempt_record *to)
+{
+    int r = 0;
+
+    to->outputs = calloc(from->n_outputs + 1, sizeof(*to->outputs));
+    if (!to->outputs)
+        return -ENOMEM;
+    for (size_t i = 0; r == 0 && i < from->n_outputs; i++)
+        if (!from->outputs[i].is_inherited) {
+            r = artifact_copy(&from->outputs[i], &to->outputs[to->n_outputs]);
+            to->n_outputs += r == 0;
+        }
+    return r;
+}
+
+void runtime_adopt_task(struct runtime *rt, struct slot *s,
+                        const struct attempt_record *equal)
+{
+    struct attempt_record *record = &s->record;
+    int r = copy_outputs(equal, record);
+
+    record->reason = REASON_OK;
+    record->has_origin = true;
+    record->origin = equal->has_origin ? equal->origin : equal->run;
+    record->message = tell_origin(rt, &record->origin);
+    if (r == 0)
+        r = copy_log(&equal->log, &record->log);
+    if (r == 0 && equal->choice) {
+        s->choice = strdup(equal->choice);
+        r = s->choice ? 0 : -ENOMEM;
+    }
+    if (r < 0)
+        set_failure(s, REASON_STORE, strerror(-r));
+    conclude(rt, s);
 }
 
 /* ---- keeping outputs and the log ---- */
@@ -152,11 +233,19 @@ static enum reason reason_of(int error)
 
 static void keep_outputs(struct slot *s, const struct outputs_job *job)
 {
+    CLEANUP(freep) char *choice = NULL;
     struct error why = { .text = "" };
-    int r = outputs_keep(job, &s->record.outputs, &s->record.n_outputs, &why);
+    int r = outputs_keep(job, &s->record.outputs, &s->record.n_outputs, &choice, &why);
 
+    if (r == 0 && choice && !job->step->switch_by)
+        r = fail(&why, -EINVAL,
+                 "it chose the case '%.100s', and the step has no switch", choice);
     if (r < 0)
         set_failure(s, reason_of(r), why.text[0] ? why.text : strerror(-r));
+    if (r < 0 || !choice)
+        return;
+    free(s->choice);
+    s->choice = TAKE(choice);
 }
 
 /* A log beyond LOG_INLINE_MAX is sealed as a blob; one that cannot be is lost, and the
@@ -232,6 +321,8 @@ static bool keep(struct runtime *rt, struct slot *s)
         s->record.reason == REASON_OK
         && (job.step->n_outputs || !slot_dir_is_clean(&s->out, s->started_wall));
 
+    if (want || s->log.fd >= 0)
+        blobs_hold_begin(rt->blobs, &s->hold);
     if (s->log.fd < 0 && s->n_links == 0 && (!want || outputs_are_small(&job))) {
         if (want)
             keep_outputs(s, &job);

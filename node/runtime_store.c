@@ -208,6 +208,7 @@ int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error
     if (r == 0)
         r = read_next_number(rt);
     rt->artifacts = (struct artifacts){ .writer = rt->writer, .blobs = rt->blobs };
+    rt->cache = (struct cache){ .artifacts = &rt->artifacts, .items = &rt->items };
     return r;
 }
 

@@ -112,6 +112,26 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
     return r < 0 ? launch_explain(l, envp, failed_in, r, why) : 0;
 }
 
+/* 1: an equal task was found, and the slot's ends with what that one made. */
+static int adopt_equal(struct runtime *rt, struct slot *s, struct step_launch *l,
+                       struct error *why)
+{
+    CLEANUP(attempt_record_release) struct attempt_record equal = { .attempt = 0 };
+    int r = cache_key(&rt->cache, s, l, &s->cache_key, why);
+
+    if (r < 0)
+        return r;
+    blobs_hold_begin(rt->blobs, &s->hold);
+    if (cache_find(&rt->cache, &s->cache_key, &equal) == 0) {
+        runtime_adopt_task(rt, s, &equal);
+        return 1;
+    }
+    blobs_hold_end(rt->blobs, &s->hold);
+    s->has_cache_key = true;
+    return 0;
+}
+
+/* 1: there is nothing to run. */
 static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
                   struct error *why)
 {
@@ -123,6 +143,12 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     r = lay_out_code(rt, s->run, why);
     if (r == 0)
         r = launch_step(s->run, s->task.step, &l, why);
+    if (r == 0 && s->flow->steps[s->task.step].has_cache) {
+        *ret_reason = REASON_INPUT;
+        r = adopt_equal(rt, s, l, why);
+        if (r > 0)
+            return r;
+    }
     if (r == 0 && s->flow->steps[s->task.step].n_inputs) {
         *ret_reason = REASON_INPUT;
         r = inputs_lay_out(&rt->artifacts, s, why);
@@ -144,6 +170,7 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     }
     s->state = SLOT_RUNNING;
     note_running(rt, s);
+    runtime_use_watch(rt);
     return 0;
 }
 
@@ -197,6 +224,8 @@ void runtime_free_slot(struct runtime *rt, struct slot *s)
 {
     time_us wall = s->started_wall;
 
+    if (s->hold.since)
+        blobs_hold_end(rt->blobs, &s->hold);
     if (s->run && s->flow->steps[s->task.step].n_inputs)
         check_cleaned(rt, s->in_path, inputs_remove(&rt->artifacts, s));
     if (!slot_dir_is_clean(&s->out, wall))

@@ -10,8 +10,8 @@
  * durable after its bytes. So only the entry is trusted: a file without one, as a crash
  * leaves it, is replaced by the next blob of that name and removed by the next sweep.
  *
- * Blobs that no record names are garbage; blobs_pin() holds what is in use and in no
- * record yet. All functions may be called by any thread. */
+ * Blobs that no record names are garbage; blobs_pin() and blobs_hold_begin() hold what
+ * is in use and in no record yet. All functions may be called by any thread. */
 #pragma once
 
 #include "base/ids.h"
@@ -76,6 +76,16 @@ int blobs_verify(struct blobs *b, const struct digest *id, unsigned threads);
  * pin what is about to be kept, then keep it. -ENOMEM. */
 int blobs_pin(struct blobs *b, const struct digest *id);
 void blobs_unpin(struct blobs *b, const struct digest *id);
+
+/* What is kept or used between the two calls is held until the second: for whoever is
+ * yet to write the record that names it. All zero when not begun; ending twice, or what
+ * was not begun, is fine. The struct must not move meanwhile. */
+struct blobs_hold {
+    uint64_t since;
+    struct blobs_hold *prev, *next;
+};
+void blobs_hold_begin(struct blobs *b, struct blobs_hold *hold);
+void blobs_hold_end(struct blobs *b, struct blobs_hold *hold);
 
 struct blobs_usage {
     uint64_t n_blobs, bytes, quota_bytes, disk_free_bytes;

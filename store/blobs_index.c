@@ -2,6 +2,7 @@
 /* What the store knows of each blob, and what only the running node does. */
 #include <errno.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "store/blobs_internal.h"
 
@@ -213,7 +214,7 @@ struct blob_note *blob_note_get(struct blobs *b, const struct digest *id)
 
 void blob_note_drop(struct blobs *b, struct blob_note *note)
 {
-    if (!note || note->n_pins || note->is_fresh || note->is_linked)
+    if (!note || note->n_pins || note->used || note->is_linked)
         return;
     HASH_DEL(b->notes, note);
     free(note);
@@ -223,7 +224,38 @@ bool blob_is_held(struct blobs *b, const struct digest *id)
 {
     struct blob_note *note = blob_note_find(b, id);
 
-    return note && (note->n_pins || note->is_fresh);
+    return note && (note->n_pins || note->used);
+}
+
+static void hold(struct blobs *b, struct blobs_hold *h)
+{
+    h->since = ++b->clock;
+    DL_APPEND(b->holds, h);
+}
+
+void blobs_hold_begin(struct blobs *b, struct blobs_hold *h)
+{
+    pthread_mutex_lock(&b->lock);
+    hold(b, h);
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* Lets go of what was used before the oldest hold that is left. */
+void blobs_hold_end(struct blobs *b, struct blobs_hold *h)
+{
+    struct blob_note *note;
+
+    pthread_mutex_lock(&b->lock);
+    if (h->since) {
+        DL_DELETE(b->holds, h);
+        *h = (struct blobs_hold){ .since = 0 };
+    }
+    while ((note = b->used) && (!b->holds || note->used < b->holds->since)) {
+        DL_DELETE(b->used, note);
+        note->used = 0;
+        blob_note_drop(b, note);
+    }
+    pthread_mutex_unlock(&b->lock);
 }
 
 int blob_watch(struct blobs *b)
@@ -231,24 +263,17 @@ int blob_watch(struct blobs *b)
     int r = 0;
 
     pthread_mutex_lock(&b->lock);
-    if (b->is_watching)
+    if (b->watch.since)
         r = -EALREADY;
-    b->is_watching = true;
+    else
+        hold(b, &b->watch);
     pthread_mutex_unlock(&b->lock);
     return r;
 }
 
 void blob_watch_end(struct blobs *b)
 {
-    struct blob_note *note, *next;
-
-    pthread_mutex_lock(&b->lock);
-    b->is_watching = false;
-    HASH_ITER (hh, b->notes, note, next) {
-        note->is_fresh = false;
-        blob_note_drop(b, note);
-    }
-    pthread_mutex_unlock(&b->lock);
+    blobs_hold_end(b, &b->watch);
 }
 
 int blobs_pin(struct blobs *b, const struct digest *id)
@@ -280,11 +305,15 @@ void blob_touch(struct blobs *b, const struct digest *id, struct blob_entry *ent
 {
     uint64_t now = b->wall_ms();
 
-    if (b->is_watching) {
+    if (b->holds) {
         struct blob_note *note = blob_note_get(b, id);
 
-        if (note)
-            note->is_fresh = true;
+        if (note && note->used)
+            DL_DELETE(b->used, note);
+        if (note) {
+            note->used = ++b->clock;
+            DL_APPEND(b->used, note);
+        }
     }
     if (now < entry->used_ms + BLOB_TOUCH_MS)
         return;

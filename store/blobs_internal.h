@@ -40,9 +40,10 @@ enum {
 struct blob_note {
     struct digest id;
     uint32_t n_pins;
-    bool is_fresh;     /* kept or used since a sweep began to mark */
+    uint64_t used;     /* by our clock, while somebody holds; 0: not held for that */
     bool is_linked;    /* a task may have a link to it: ctime_ns counts */
     uint64_t ctime_ns; /* after our last change of it; 0: not known */
+    struct blob_note *prev, *next; /* among those with `used`, oldest first */
     UT_hash_handle hh;
 };
 
@@ -55,10 +56,12 @@ struct blobs {
 
     pthread_mutex_t lock; /* of all below, and of reading an entry to change it */
     uint64_t n_blobs, bytes;
-    struct blob_note *notes;
+    struct blob_note *notes, *used;
+    struct blobs_hold *holds; /* oldest first */
+    uint64_t clock;           /* of holds and of what is used meanwhile */
     uint64_t n_temporary;
     bool has_root, has_folder[256];      /* known to exist */
-    bool is_watching;                    /* new notes are fresh */
+    struct blobs_hold watch;             /* of a sweep that marks */
     uint64_t disk_free, disk_checked_ms; /* the last look, less what was kept since */
     uint64_t ticket;                     /* of our last write */
     unsigned n_unsynced;        /* files queued since all were known to be synced */
@@ -80,7 +83,7 @@ struct blob_note *blob_note_find(struct blobs *b, const struct digest *id);
 struct blob_note *blob_note_get(struct blobs *b, const struct digest *id);
 void blob_note_drop(struct blobs *b, struct blob_note *note);
 bool blob_is_held(struct blobs *b, const struct digest *id);
-/* Notes a use: of an entry older than an hour, and while watching. */
+/* Notes a use: of an entry older than an hour, and while somebody holds. */
 void blob_touch(struct blobs *b, const struct digest *id, struct blob_entry *entry);
 int blob_has_room(struct blobs *b, uint64_t size, bool takes_disk);
 /* 0 if it is here and whole; -ENOENT if it is to be made (again). */

@@ -31,6 +31,7 @@ int about_get(struct request *r)
     emit_text(&e, "version", MESH_VERSION);
     emit_u64(&e, "pid", (uint64_t)getpid());
     emit_text(&e, "dir", config->dir);
+    emit_text(&e, "listen", config->listen);
     emit_bool(&e, "is_inspect", config->is_inspect);
     emit_u64(&e, "slots", config->slots_max);
     emit_u64(&e, "cpu_milli", config->cpu_milli);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "node/api/router.h"
+#include "node/api/token_list.h"
 
 /* How one field is read into the struct; `at` is the field's place in it. */
 struct field {
@@ -37,9 +38,10 @@ static int read_bool(const json_t *value, const char *name, void *at,
 static int read_u32(const json_t *value, const char *name, void *at,
                     struct error *error)
 {
-    json_int_t n = json_is_integer(value) ? json_integer_value(value) : -1;
+    double n = json_is_number(value) ? json_number_value(value) : -1;
 
-    if (n < 0 || n > UINT32_MAX)
+    /* 60.0 is an integer, to JSON's schemas and to some languages. */
+    if (n < 0 || n > UINT32_MAX || n != (double)(uint32_t)n)
         return fail(error, -EINVAL, "field '%s' must be a number from 0 to %u", name,
                     UINT32_MAX);
     *(uint32_t *)at = (uint32_t)n;
@@ -305,6 +307,60 @@ int missing_body_read(const char *data, size_t len, struct missing_body *ret,
     *ret = b;
     b.ids = NULL;
     return 0;
+}
+
+/* ---- POST /v1/tokens ---- */
+
+static int read_role(const json_t *value, const char *name, void *at,
+                     struct error *error)
+{
+    const char *text = json_string_value(value);
+
+    *(enum role *)at = text ? role_parse(text) : (enum role)0;
+    if (*(enum role *)at)
+        return 0;
+    return fail(error, -EINVAL,
+                "field '%s' must be 'viewer', 'submitter' or 'operator'", name);
+}
+
+static int read_token_name(const json_t *value, const char *name, void *at,
+                           struct error *error)
+{
+    const char *text = json_string_value(value);
+
+    if (!text || !token_name_is_good(text))
+        return fail(error, -EINVAL,
+                    "field '%s' must be up to %d letters, digits and . _ - @", name,
+                    TOKEN_NAME_MAX);
+    *(const char **)at = text;
+    return 0;
+}
+
+int token_body_read(const char *data, size_t len, struct token_body *ret,
+                    struct error *ret_error)
+{
+    static const struct field fields[] = {
+        { "name", read_token_name, offsetof(struct token_body, name), true },
+        { "role", read_role, offsetof(struct token_body, role), true },
+        { "expires_in_s", read_u32, offsetof(struct token_body, expires_in_s), true },
+    };
+    struct token_body b = { .json = NULL };
+    int r = load(data, len, &b.json, ret_error);
+
+    if (r == 0)
+        r = read_object(b.json, fields, ARRAY_SIZE(fields), &b, ret_error);
+    if (r < 0) {
+        token_body_release(&b);
+        return r;
+    }
+    *ret = b;
+    return 0;
+}
+
+void token_body_release(struct token_body *b)
+{
+    json_decref(b->json);
+    b->json = NULL;
 }
 
 /* ---- bodies that may be absent ---- */

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "node/api/role.h"
 #include "proto/record.h"
 
 enum { BODY_IDS_MAX = 200000 };
@@ -55,5 +56,14 @@ struct gc_body {
 };
 int gc_body_read(const char *data, size_t len, struct gc_body *ret,
                  struct error *ret_error);
+struct token_body {
+    struct json_t *json;
+    const char *name;
+    enum role role;
+    uint32_t expires_in_s; /* 0: never */
+};
+int token_body_read(const char *data, size_t len, struct token_body *ret,
+                    struct error *ret_error);
+void token_body_release(struct token_body *b);
 /* For requests that need no body: nothing, or an object without a field. */
 int empty_body_read(const char *data, size_t len, struct error *ret_error);

@@ -3,21 +3,30 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define NAME_OF(names, value) \
     ((size_t)(value) < ARRAY_SIZE(names) && (names)[value] ? (names)[value] : "unknown")
 
+static const char *const event_names[] = {
+    [FEED_RUN_STARTED] = "run_started",
+    [FEED_TASK_STARTED] = "task_started",
+    [FEED_LOG] = "log",
+    [FEED_TASK_ENDED] = "task_ended",
+    [FEED_RUN_ENDED] = "run_ended",
+};
+
 const char *event_name(enum feed_type type)
 {
-    static const char *const names[] = {
-        [FEED_RUN_STARTED] = "run_started",
-        [FEED_TASK_STARTED] = "task_started",
-        [FEED_LOG] = "log",
-        [FEED_TASK_ENDED] = "task_ended",
-        [FEED_RUN_ENDED] = "run_ended",
-    };
+    return NAME_OF(event_names, type);
+}
 
-    return NAME_OF(names, type);
+enum feed_type event_type(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(event_names); i++)
+        if (event_names[i] && strcmp(event_names[i], name) == 0)
+            return (enum feed_type)i;
+    return (enum feed_type)0;
 }
 
 const char *verdict_name(enum verdict v)
@@ -29,17 +38,6 @@ const char *verdict_name(enum verdict v)
     };
 
     return NAME_OF(names, v);
-}
-
-const char *encoding_name(enum artifact_encoding e)
-{
-    static const char *const names[] = {
-        [ENCODING_BYTES] = "bytes",
-        [ENCODING_JSON] = "json",
-        [ENCODING_TREE] = "tree",
-    };
-
-    return NAME_OF(names, e);
 }
 
 const char *stream_name(enum log_stream s)
@@ -160,6 +158,15 @@ void encode_artifact(struct emit *e, const char *key, const struct artifact *a)
     emit_close(e, '}');
 }
 
+/* Absent where nobody looked: the task was over too soon. */
+static void encode_peak(struct emit *e, const char *key, uint64_t value)
+{
+    if (value)
+        emit_u64(e, key, value);
+    else
+        emit_null(e, key);
+}
+
 void encode_attempt(struct emit *e, const char *step, const struct attempt_record *a)
 {
     emit_open(e, NULL, '{');
@@ -176,6 +183,8 @@ void encode_attempt(struct emit *e, const char *step, const struct attempt_recor
     emit_u64(e, "pid", a->pid);
     emit_u64(e, "max_rss_bytes", a->max_rss_bytes);
     emit_u64(e, "cpu_us", a->cpu_us);
+    encode_peak(e, "memory_peak_bytes", a->memory_peak_bytes);
+    encode_peak(e, "cpu_peak_milli", a->cpu_peak_milli);
     if (a->has_width)
         emit_u64(e, "width", a->width);
     else

@@ -42,6 +42,6 @@ void encode_error(struct emit *e, const char *sentence, const char *hint);
 void encode_event(struct emit *e, const struct feed_event *event);
 
 const char *event_name(enum feed_type type); /* "run_started", ... */
+enum feed_type event_type(const char *name); /* 0: there is none */
 const char *verdict_name(enum verdict v);    /* "done", ... */
-const char *encoding_name(enum artifact_encoding e);
 const char *stream_name(enum log_stream s);

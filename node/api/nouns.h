@@ -8,6 +8,9 @@
 
 /* about.c */
 int about_get(struct request *r);
+/* metrics.c */
+int metrics_get(struct request *r);
+int metrics_get_work(struct request *r);
 /* run_list.c */
 int runs_list(struct request *r);
 int runs_list_work(struct request *r);
@@ -28,6 +31,17 @@ int check_work(struct request *r);
 int tasks_list(struct request *r);
 int tasks_list_work(struct request *r);
 int tasks_list_end(struct request *r);
+/* advise.c */
+int advise_work(struct request *r);
+/* diff.c */
+int diff_get(struct request *r);
+int diff_get_work(struct request *r);
+/* explain.c */
+int explain_task(struct request *r);
+int explain_task_work(struct request *r);
+/* explain_run.c */
+int explain_run(struct request *r);
+int explain_run_work(struct request *r);
 /* logs.c */
 int logs_list(struct request *r);
 int logs_list_work(struct request *r);
@@ -48,6 +62,12 @@ int events_get(struct request *r);
 int verify_post(struct request *r);
 int verify_post_work(struct request *r);
 int gc_post_work(struct request *r);
+/* token.c */
+int tokens_list_work(struct request *r);
+int token_create_work(struct request *r);
+int token_revoke(struct request *r);
+int token_revoke_work(struct request *r);
+int token_revoke_end(struct request *r);
 /* task.c */
 int task_artifact_get_work(struct request *r);
 int task_artifact_put(struct request *r);

@@ -149,13 +149,29 @@ static const char *nearest(const struct route *routes, size_t n, const char *pat
     return best;
 }
 
+/* How many parameters the most literal of the patterns takes: /v1/blobs/missing is not
+ * the blob of that name, whatever the method. */
+static size_t fewest_params(const struct route *routes, size_t n, const char *path)
+{
+    size_t fewest = ROUTE_PARAMS_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        struct route_match m;
+
+        if (match(routes[i].pattern, path, &m))
+            fewest = min_size(fewest, m.n_params);
+    }
+    return fewest;
+}
+
 int router_find(const struct route *routes, size_t n, enum method method,
                 const char *path, struct route_match *ret)
 {
+    size_t n_params = fewest_params(routes, n, path);
     struct route_match m = { .route = NULL };
 
     for (size_t i = 0; i < n; i++) {
-        if (!match(routes[i].pattern, path, &m))
+        if (!match(routes[i].pattern, path, &m) || m.n_params != n_params)
             continue;
         if (routes[i].method == method) {
             m.route = &routes[i];
@@ -168,6 +184,13 @@ int router_find(const struct route *routes, size_t n, enum method method,
         m.nearest = nearest(routes, n, path);
     *ret = m;
     return m.allowed ? -EOPNOTSUPP : -ENOENT;
+}
+
+enum role route_role(const struct route *route)
+{
+    if (route->role)
+        return route->role;
+    return route->method == METHOD_GET ? ROLE_VIEWER : ROLE_OPERATOR;
 }
 
 bool word_is_among(const char *name, const char *words)

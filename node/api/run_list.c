@@ -5,7 +5,9 @@
  * a thread of the pool; of the others the loop knows what they are, so gaps are left in
  * the text for them. */
 #include <errno.h>
+#include <inttypes.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "node/api/encode.h"
@@ -304,6 +306,15 @@ static void put_runs(struct request *r, const struct buffer *text, struct emit *
     }
 }
 
+/* What to ask for next. */
+static void emit_before(struct emit *e, const struct run_list *list)
+{
+    char number[24];
+
+    snprintf(number, sizeof(number), "%" PRIu64, list->next);
+    emit_text(e, "before", list->next ? number : NULL);
+}
+
 int runs_list_end(struct request *r)
 {
     struct run_list *list = r->data;
@@ -315,10 +326,7 @@ int runs_list_end(struct request *r)
     emit_open(&e, "runs", '[');
     put_runs(r, &text, &e);
     emit_close(&e, ']');
-    if (list->next)
-        emit_u64(&e, "next", list->next);
-    else
-        emit_null(&e, "next");
+    emit_before(&e, list);
     emit_close(&e, '}');
     return reply_json(r, MHD_HTTP_OK);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "flow/read.h"
+#include "node/api/auth.h"
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
 #include "node/api/run_about.h"
@@ -172,9 +173,13 @@ int runs_graph_work(struct request *r)
 int runs_cancel(struct request *r)
 {
     struct emit e = { .out = &r->reply.body };
+    struct run_view view;
     int error;
 
     if (!request_find_run(r, r->params[0]))
+        return 0;
+    if (node_run(runtime_node(r->rt), &r->run, &view)
+        && !auth_owner(r, view.record->user, "this run"))
         return 0;
     error = runtime_cancel(r->rt, &r->run);
     if (error == -ENOENT)

@@ -116,7 +116,7 @@ static int submit(struct request *r, struct submitting *s)
         .parameters = b->parameters,
         .n_parameters = b->n_parameters,
         .tags = b->tags,
-        .user = r->api->user,
+        .user = r->user,
         .max_workers = b->max_workers,
         .on_failure = b->on_failure,
         .clamp = b->clamp,

@@ -16,6 +16,7 @@
 #include "node/api/number.h"
 #include "node/api/source.h"
 #include "node/api/value.h"
+#include "node/cache.h"
 #include "node/items.h"
 #include "node/merge.h"
 #include "store/digest.h"
@@ -75,6 +76,9 @@ static int find_own(const struct request *r, const char *name, struct artifact *
     return ret->name && ret->type ? 0 : -ENOMEM;
 }
 
+/* A result must not depend on what its name does not: see node/cache.h. */
+static const char undeclared_hint[] = "name it in the step's 'inputs'";
+
 /* The one step whose tasks this join closes. */
 static uint32_t closed_step(const struct request *r)
 {
@@ -99,6 +103,11 @@ static int find_here(struct request *r, const char *name, struct artifact *ret,
     const struct task_id *task = &r->attempt.task;
     int error = find_own(r, name, ret, ret_maker);
 
+    if (error == -ENOENT && !cache_may_read(r->flow, task->step, FLOW_NONE, name))
+        return fail(ret_error, -EACCES,
+                    "the step has 'cache', and '%s' is none of its "
+                    "inputs",
+                    name);
     if (error == -ENOENT)
         error = artifacts_find(a, r->flow, &r->run, task, name, false, ret, ret_maker);
     if (error == -ENOENT)
@@ -119,6 +128,11 @@ static int find(struct request *r, const uint64_t *index, struct artifact *ret,
     step = from ? flow_find_step(r->flow, from) : closed_step(r);
     if (step == FLOW_NONE)
         return -EINVAL;
+    if (!cache_may_read(r->flow, task->step, step, name))
+        return fail(ret_error, -EACCES,
+                    "the step has 'cache', and '%s.%s' is none of its "
+                    "inputs",
+                    r->flow->steps[step].name, name);
     return artifacts_find_from(a, r->flow, &r->run, task, step, index, name, ret,
                                ret_maker);
 }
@@ -144,6 +158,8 @@ int task_artifact_get_work(struct request *r)
         return reply_error(r, MHD_HTTP_NOT_FOUND,
                            index_text ? NULL : "at a join, 'index' picks the split",
                            "step '%.64s' cannot be seen from here", from ? from : "");
+    if (error == -EACCES)
+        return reply_error(r, MHD_HTTP_FORBIDDEN, undeclared_hint, "%s", why.text);
     if (error == -ENOENT && why.text[0])
         return reply_error(r, MHD_HTTP_CONFLICT,
                            "`mesh inputs` lists what each branch has", "%s", why.text);
@@ -294,8 +310,13 @@ static int add_input(void *arg, const struct attempt_record *a)
 int task_inputs_work(struct request *r)
 {
     struct input_list list = { .r = r, .e.out = &r->reply.body };
-    int error = artifacts_inputs(runtime_artifacts(r->rt), r->flow, &r->run,
-                                 &r->attempt.task, add_input, &list);
+    int error;
+
+    if (!cache_may_list(r->flow, r->attempt.task.step))
+        return reply_error(r, MHD_HTTP_FORBIDDEN, undeclared_hint,
+                           "the step has 'cache' and is no join");
+    error = artifacts_inputs(runtime_artifacts(r->rt), r->flow, &r->run,
+                             &r->attempt.task, add_input, &list);
 
     if (error < 0)
         return reply_errno(r, error, "an input");

@@ -55,6 +55,20 @@ static bool is_of_task(const struct task_page *page, const struct task_id *task)
                   == 0;
 }
 
+static void emit_use(struct emit *e, struct runtime *rt, uint32_t slot)
+{
+    struct task_use use;
+
+    if (!runtime_use(rt, slot, &use))
+        return;
+    emit_u64(e, "pid", use.pid);
+    emit_time(e, "started", use.started_wall);
+    emit_u64(e, "memory_bytes", use.memory_bytes);
+    emit_u64(e, "memory_peak_bytes", use.memory_peak_bytes);
+    emit_u64(e, "cpu_milli", use.cpu_milli);
+    emit_u64(e, "cpu_peak_milli", use.cpu_peak_milli);
+}
+
 /* Whether an attempt is in the slot; lists it when it was asked for. */
 static bool list_slot(struct request *r, struct task_page *page, uint32_t slot)
 {
@@ -70,6 +84,7 @@ static bool list_slot(struct request *r, struct task_page *page, uint32_t slot)
     emit_u64(&page->e, "attempt", a.attempt);
     emit_text(&page->e, "verdict", "running");
     emit_u64(&page->e, "slot", slot);
+    emit_use(&page->e, r->rt, slot);
     emit_close(&page->e, '}');
     page->n++;
     return true;

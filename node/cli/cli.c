@@ -9,27 +9,15 @@
 #include <time.h>
 
 #include "flow/nearest.h"
+#include "node/cli/terminal.h"
 
 const struct command *const commands[] = {
-    &command_run,
-    &command_resume,
-    &command_check,
-    &command_show,
-    &command_graph,
-    &command_runs,
-    &command_status,
-    &command_logs,
-    &command_artifact,
-    &command_cancel,
-    &command_verify,
-    &command_gc,
-    &command_node,
-    &command_submit,
-    &command_inputs,
-    &command_next,
-    &command_help,
-    &command_version,
-    NULL,
+    &command_run,     &command_resume, &command_check,   &command_show,
+    &command_graph,   &command_runs,   &command_status,  &command_logs,
+    &command_explain, &command_diff,   &command_advise,  &command_artifact,
+    &command_cancel,  &command_verify, &command_gc,      &command_token,
+    &command_doctor,  &command_node,   &command_submit,  &command_inputs,
+    &command_next,    &command_help,   &command_version, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -188,6 +176,9 @@ static int run_command(const struct command *c, size_t n_args, char *const *args
     }
     if (check_operands(c, &o) < 0)
         return CLI_USAGE;
+    if (!terminal_choose_colour(options_text(&o, "color")))
+        return cli_usage("--color must be always, never or auto, not '%.80s'",
+                         options_text(&o, "color"));
     return c->run(&o);
 }
 

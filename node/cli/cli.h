@@ -26,6 +26,8 @@ enum {
     EXITS_FLOW = 1 << 2,    /* 2: a bad flow or parameter too */
     EXITS_NAMES = 1 << 3,   /* 3 */
     EXITS_NODE = 1 << 4,    /* 4 */
+    EXITS_DIFFER = 1 << 5,  /* 1 says that two things differ */
+    EXITS_CHECK = 1 << 6,   /* 1 says that a check failed */
 };
 
 struct command {
@@ -46,7 +48,8 @@ struct command {
 extern const struct command command_run, command_node, command_submit, command_check,
     command_show, command_graph, command_runs, command_status, command_logs,
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
-    command_verify, command_gc, command_help, command_version;
+    command_explain, command_diff, command_advise, command_doctor, command_verify,
+    command_gc, command_token, command_help, command_version;
 
 /* NULL-terminated, in the order that help shows. */
 extern const struct command *const commands[];
@@ -80,13 +83,19 @@ int cli_main(int argc, char **argv);
     {                                                                              \
         "data", 0, "DIR", "the data folder (else $MESH_HOME, ~/.local/state/mesh)" \
     }
-#define OPTION_SOCKET                                                               \
-    {                                                                               \
-        "socket", 0, "PATH", "the node's socket (else $MESH_SOCKET, DIR/mesh.sock)" \
+/* Where the node is: two options. */
+#define OPTION_SOCKET                                                                \
+    { "socket", 0, "PATH", "the node's socket (else $MESH_SOCKET, DIR/mesh.sock)" }, \
+    {                                                                                \
+        "address", 0, "URL", "its TCP port, http://HOST:PORT (else $MESH_ADDRESS)"   \
     }
 #define OPTION_JSON                   \
     {                                 \
         "json", 0, NULL, "print JSON" \
+    }
+#define OPTION_COLOUR                                                       \
+    {                                                                       \
+        "color", 0, "WHEN", "always, never or auto: as the terminal can do" \
     }
 #define OPTION_END          \
     {                       \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client - asks a node over its unix socket, and finds the node.
+/* client - asks a node over its unix socket or its TCP port, and finds the node.
  *
  * Blocking, one request at a time, on a connection that is kept. A library for this
  * would take longer to load than the node to answer. */
@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "node/address.h"
 #include "node/cli/cli.h"
 #include "node/cli/reply.h"
 
@@ -22,11 +23,16 @@ enum client_want {
 
 struct client;
 
-/* Finds the node by the options --socket and --data, or says why there is none and
- * returns the exit code. 0 is success. */
+/* Finds the node by the options --socket, --address and --data, or says why there is
+ * none and returns the exit code. 0 is success. */
 int client_open(const struct options *o, enum client_want want, struct client **ret);
+/* The node that holds the store in dir, or one that is started to show it. A negative
+ * errno with the reason; nothing is said. */
+int client_look(const char *dir, struct client **ret, struct error *ret_error);
 /* The node behind a socket. -ECONNREFUSED, -ENOENT, -EACCES ... */
 int client_connect(const char *socket_path, struct client **ret);
+/* The node that listens there, with a token. As above. */
+int client_connect_tcp(const struct address *a, const char *token, struct client **ret);
 /* The task's own channel, with its token. Says why not and returns the exit code. */
 int client_open_channel(struct client **ret);
 void client_close(struct client *c);

@@ -34,6 +34,8 @@ int flow_file_read_text(const char *path, char *take_text, size_t len,
                         struct flow_file *ret);
 /* Collects the package, and checks that the scripts it is to run are in it. */
 int flow_file_collect(struct flow_file *s, const char *data_dir);
+/* Checks these alone; says what is wrong. The exit code, or 0. */
+int flow_file_check_scripts(struct flow_file *s);
 /* Takes the options that the flow names: reads @FILE and `-`, refuses secrets that are
  * written out. What is wrong with a value is found when the run is submitted. */
 int flow_file_parameters(struct flow_file *s, const struct options *o);

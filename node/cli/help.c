@@ -49,6 +49,10 @@ static void print_exits(unsigned exits)
         printf("  1    the run failed, or the request was refused\n");
     else if (exits & EXITS_REFUSED)
         printf("  1    the request was refused\n");
+    if (exits & EXITS_DIFFER)
+        printf("  1    they differ\n");
+    if (exits & EXITS_CHECK)
+        printf("  1    a check failed\n");
     printf("  2    bad usage%s\n",
            exits & EXITS_FLOW
                ? ", a bad flow file or a bad parameter: nothing was started"

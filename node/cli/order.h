@@ -51,6 +51,10 @@ struct console_config console_config_of(const struct options *o);
     {                                                                    \
         "quiet", 'q', NULL, "print only the start, failures and the end" \
     }
+#define OPTION_PLAIN                                       \
+    {                                                      \
+        "plain", 0, NULL, "lines only, also in a terminal" \
+    }
 #define OPTION_JSON_LINES                                     \
     {                                                         \
         "json", 0, NULL, "print each event as a line of JSON" \

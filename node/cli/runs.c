@@ -10,6 +10,7 @@ enum { RUNS_LIMIT = 100, RUNS_LIMIT_MAX = 500 };
 static const struct option_spec runs_options[] = {
     { "flow", 'f', "NAME", "only runs of this flow" },
     { "limit", 'n', "N", "so many, the newest first (else 100)" },
+    OPTION_COLOUR,
     OPTION_JSON,
     OPTION_SOCKET,
     OPTION_DATA,

@@ -8,7 +8,7 @@
 #include "node/cli/words.h"
 
 static const struct option_spec status_options[] = {
-    OPTION_JSON, OPTION_SOCKET, OPTION_DATA, OPTION_HELP, OPTION_END,
+    OPTION_COLOUR, OPTION_JSON, OPTION_SOCKET, OPTION_DATA, OPTION_HELP, OPTION_END,
 };
 
 /* ---- one run ---- */

@@ -8,6 +8,8 @@ static const struct option_spec submit_options[] = {
     { "follow", 'f', NULL, "show what happens, and end with the run's result" },
     OPTION_QUIET,
     OPTION_TIMESTAMPS,
+    OPTION_PLAIN,
+    OPTION_COLOUR,
     OPTION_MAX_WORKERS,
     OPTION_ON_FAILURE,
     OPTION_TAGS,

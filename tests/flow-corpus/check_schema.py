@@ -29,14 +29,15 @@ Path_ = list[str | int]
 STRANGERS: list[Any] = [
     None, True, False, 0, 1, -1, 5, 300, 2**40, 0.5, -0.5, 1e300, "", " ", "x", "start",
     "a b", "5", "5s", "5 s", "16G", "/abs", "../up", "a/../b", "$HOME", "${{ params.x }}",
-    "file:///x", "s3://b/k", "bash", "stop", [], [[]], ["start"], ["x", "x"], [1], {},
+    "file:///x", "s3://b/k", "bash", "stop",
+    "a.py:f", "a/b.py:f", ".py:f", "a.py:1", "../a.py:f", "a.py:größe\U0001f600", [], [[]], ["start"], ["x", "x"], [1], {},
     {"x": 1}, {"x": "y"}, {"range": 2}, {"items": []}, {"by": "v", "cases": {"a": "end"}},
 ]
 KEYS = [
     "mesh", "flow", "steps", "start", "end", "run", "next", "needs", "join", "foreach",
     "switch", "inputs", "outputs", "resources", "retry", "timeout", "catch", "merge",
     "effect", "concurrency", "priority", "tags", "environment", "shell", "workdir",
-    "python", "cache", "image", "gang", "type", "default", "choices", "min", "max",
+    "python", "warm", "cache", "image", "gang", "type", "default", "choices", "min", "max",
     "secret", "required", "times", "delay", "when", "lost", "exit_codes", "items", "range",
     "glob", "matrix", "by", "cases", "max_iterations", "cpu", "memory", "custom", "from",
     "as", "url", "include", "exclude", "success", "error", "data", "MESH_X", "a-b", "zzz",

@@ -17,6 +17,7 @@ struct runtime {
     struct feed *feed;
     struct artifacts artifacts;
     struct runtime_config config;
+    struct counters counters;
     bool is_task_process;
 
     struct run_id active; /* of node_run() */
@@ -124,6 +125,11 @@ const struct runtime_config *runtime_configuration(const struct runtime *rt)
     return &rt->config;
 }
 
+const struct counters *runtime_counters(const struct runtime *rt)
+{
+    return &rt->counters;
+}
+
 int runtime_channel(struct runtime *rt, const char *token, struct channel_attempt *ret)
 {
     if (!rt->token[0] || strcmp(token, rt->token) != 0)
@@ -148,6 +154,18 @@ int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
     (void)slot;
     snprintf(rt->output_type, sizeof(rt->output_type), "%s=%s", name, type);
     return 0;
+}
+
+bool runtime_use(struct runtime *rt, uint32_t slot, struct task_use *ret)
+{
+    (void)rt, (void)slot;
+    *ret = (struct task_use){ .pid = 4711,
+                              .started_wall = 1000000,
+                              .memory_bytes = 1 << 20,
+                              .memory_peak_bytes = 2 << 20,
+                              .cpu_milli = 900,
+                              .cpu_peak_milli = 1900 };
+    return true;
 }
 
 bool runtime_is_task_process(struct runtime *rt, pid_t pid)
@@ -210,4 +228,11 @@ bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
     *ret_task = rt->task;
     *ret_attempt = 0;
     return true;
+}
+
+struct claims node_claims(const struct node *n)
+{
+    const struct runtime *rt = (const struct runtime *)n;
+
+    return (struct claims){ .n_slots = rt->has_active, .cpu_milli = 500 };
 }

@@ -186,7 +186,9 @@ static void an_attempt_says_all_of_itself(void **state)
            "\"signal\":11,\"message\":null,"
            "\"started\":\"1970-01-01T00:00:01.000000Z\","
            "\"ended\":\"1970-01-01T00:00:02.000000Z\",\"pid\":77,"
-           "\"max_rss_bytes\":0,\"cpu_us\":0,\"width\":0,\"choice\":null,"
+           "\"max_rss_bytes\":0,\"cpu_us\":0,"
+           "\"memory_peak_bytes\":null,\"cpu_peak_milli\":null,\"width\":0,\"choice\":"
+           "null,"
            "\"artifacts\":[{\"name\":\"model\",\"type\":\"bytes\","
            "\"encoding\":\"bytes\",\"size\":7,\"id\":\"" ZERO_ID "\"}],"
            "\"log_bytes\":9,\"log_truncated\":false,\"origin\":null}");
@@ -352,7 +354,9 @@ static void paths_are_matched_by_segment(void **state)
     assert_memory_equal(m.params[2].data, "3.1", 3);
     assert_int_equal(find(METHOD_POST, "/v1/blobs/missing", &m), 0);
     assert_ptr_equal(m.route, &routes[4]);
-    assert_int_equal(find(METHOD_GET, "/v1/blobs/missing", &m), 0);
+    assert_int_equal(find(METHOD_GET, "/v1/blobs/missing", &m), -EOPNOTSUPP);
+    assert_int_equal(m.allowed, 1u << METHOD_POST);
+    assert_int_equal(find(METHOD_GET, "/v1/blobs/another", &m), 0);
     assert_ptr_equal(m.route, &routes[5]);
 }
 

@@ -684,6 +684,37 @@ static void test_gc(void **state)
     assert_int_equal(report.n_freed, 3);
 }
 
+static bool is_dead(struct fixture *f, const struct digest *id)
+{
+    struct gc_report report;
+
+    assert_int_equal(blobs_sweep(f->blobs, is_never, NULL, false, &report), 0);
+    return !is_here(f, id);
+}
+
+/* Two attempts keep their outputs, the records of which are written later. */
+static void test_hold(void **state)
+{
+    struct fixture *f = *state;
+    struct blobs_hold one = { .since = 0 }, two = { .since = 0 };
+    struct digest before = put(f, "before", 6), first, both, second;
+
+    blobs_hold_begin(f->blobs, &one);
+    first = put(f, "first", 5);
+    both = put(f, "both", 4);
+    blobs_hold_begin(f->blobs, &two);
+    second = put(f, "second", 6);
+    put(f, "both", 4);
+    assert_true(is_dead(f, &before));
+    assert_true(is_here(f, &first) && is_here(f, &both) && is_here(f, &second));
+    blobs_hold_end(f->blobs, &one);
+    blobs_hold_end(f->blobs, &one);
+    assert_true(is_dead(f, &first));
+    assert_true(is_here(f, &both) && is_here(f, &second));
+    blobs_hold_end(f->blobs, &two);
+    assert_true(is_dead(f, &both) && !is_here(f, &second));
+}
+
 static uint64_t clock_ms;
 
 static uint64_t read_clock(void)
@@ -814,6 +845,7 @@ int main(void)
         TEST(test_sweep),
         TEST(test_sweep_many),
         TEST(test_gc),
+        TEST(test_hold),
         TEST(test_evict),
         TEST(test_threads),
     };

@@ -71,6 +71,22 @@ static void attempt_full(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+static void attempt_use(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 2500000,
+        .max_rss_bytes = 300 << 20,
+        .cpu_us = 4000000,
+        .memory_peak_bytes = 512 << 20,
+        .cpu_peak_milli = 1950,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
 static void attempt_log(struct buffer *out)
 {
     struct attempt_record r = {
@@ -81,6 +97,38 @@ static void attempt_log(struct buffer *out)
         .log = { .inline_data = (uint8_t *)"\x01\x07\x03hi\n",
                  .inline_len = 6,
                  .size = 6 },
+    };
+
+    attempt_record_encode(&r, out);
+}
+
+static void attempt_python(struct buffer *out)
+{
+    struct artifact outputs[] = {
+        { .name = (char *)"model",
+          .type = (char *)"sklearn.svm.SVC",
+          .encoding = ENCODING_PICKLE,
+          .size = 3,
+          .id = digest,
+          .inline_data = (uint8_t *)"\x80\x05." },
+        { .name = (char *)"rows",
+          .type = (char *)"numpy.ndarray",
+          .encoding = ENCODING_NPY,
+          .size = 800128,
+          .id = digest },
+        { .name = (char *)"table",
+          .type = (char *)"pyarrow.lib.Table",
+          .encoding = ENCODING_ARROW,
+          .size = 70000,
+          .id = digest },
+    };
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .outputs = outputs,
+        .n_outputs = ARRAY_SIZE(outputs),
     };
 
     attempt_record_encode(&r, out);
@@ -132,6 +180,23 @@ static void run_end(struct buffer *out)
     };
 
     run_end_record_encode(&r, out);
+}
+
+static void run_state(struct buffer *out)
+{
+    char *tags[] = { (char *)"best", (char *)"" };
+    struct run_state_record r = { .is_cancelled = true,
+                                  .is_suspended = true,
+                                  .has_tags = true,
+                                  .tags = tags,
+                                  .n_tags = ARRAY_SIZE(tags) };
+
+    run_state_record_encode(&r, out);
+}
+
+static void run_state_untouched(struct buffer *out)
+{
+    run_state_record_encode(&(struct run_state_record){ .n_tags = 0 }, out);
 }
 
 static void put_key(struct buffer *out, struct record_key key)
@@ -200,14 +265,24 @@ static void test_records(void **state UNUSED)
 {
     assert_golden("attempt_lean", attempt_lean);
     assert_golden("attempt_log", attempt_log);
+    assert_golden("attempt_use", attempt_use);
     assert_golden("attempt_full", attempt_full);
+    assert_golden("attempt_python", attempt_python);
     assert_golden("run", run_record);
     assert_golden("run_end", run_end);
+    assert_golden("run_state", run_state);
+    assert_golden("run_state_untouched", run_state_untouched);
+}
+
+static void state_key(struct buffer *out)
+{
+    put_key(out, run_state_key(&run));
 }
 
 static void test_keys(void **state UNUSED)
 {
     assert_golden("keys", keys);
+    assert_golden("run_state_key", state_key);
 }
 
 static void test_log_pieces(void **state UNUSED)
@@ -232,6 +307,23 @@ static void test_old_bytes_are_read(void **state UNUSED)
     assert_true(run_id_equal(&r.origin, &run));
 }
 
+static void test_encodings_keep_their_numbers(void **state UNUSED)
+{
+    CLEANUP(buffer_release) struct buffer golden = BUFFER_INIT;
+    CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+
+    read_golden("attempt_python", &golden);
+    assert_int_equal(attempt_record_decode(golden.data, golden.len, &r), 0);
+    assert_int_equal(r.n_outputs, 3);
+    assert_int_equal(r.outputs[0].encoding, ENCODING_PICKLE);
+    assert_int_equal(r.outputs[1].encoding, ENCODING_NPY);
+    assert_int_equal(r.outputs[2].encoding, ENCODING_ARROW);
+    for (unsigned e = ENCODING_BYTES; e <= ENCODING_ARROW; e++)
+        assert_int_equal(encoding_find(encoding_name(e)), e);
+    assert_int_equal(encoding_find("unknown"), 0);
+    assert_int_equal(encoding_find(""), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_log_pieces),
         cmocka_unit_test(test_old_bytes_are_read),
+        cmocka_unit_test(test_encodings_keep_their_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

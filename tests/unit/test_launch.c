@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "node/process.h"
+#include "node/python.h"
 #include "node/spawn.h"
 
 static const char text[] =
@@ -34,7 +35,10 @@ static void make_context(void)
     struct launch_config config = { .data_dir = kit.dir,
                                     .task_socket = "/run/task.sock",
                                     .program_dir = "/opt/mesh" };
-    struct run_record record = { .number = 12 };
+    char *tags[] = { (char *)"nightly", (char *)"a\"b" };
+    struct run_record record = {
+        .number = 12, .user = (char *)"ada", .tags = tags, .n_tags = 2
+    };
     CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
     char **values;
 
@@ -164,7 +168,7 @@ static void test_nothing_of_the_node_is_inherited(void **state)
 static void test_path_ends_in_our_folder(void **state)
 {
     const char *path = getenv("PATH");
-    const char *got = value(context->env, "PATH");
+    const char *got = value(context->env.all, "PATH");
 
     (void)state;
     assert_non_null(strstr(got, ":/opt/mesh"));
@@ -173,7 +177,7 @@ static void test_path_ends_in_our_folder(void **state)
     setenv("PATH", "", 1);
     make_context();
     setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);
-    assert_true(value(context->env, "PATH")[0] == '/');
+    assert_true(value(context->env.all, "PATH")[0] == '/');
 }
 
 static void test_arguments(void **state)
@@ -197,7 +201,7 @@ static void test_arguments(void **state)
     assert_string_equal(l->argv[1], "a b");
     assert_string_equal(l->argv[2], "--a=0.5");
     assert_null(l->argv[3]);
-    assert_string_equal(value(l->env, "BOTH"), "step");
+    assert_string_equal(value(l->env.all, "BOTH"), "step");
 }
 
 static void test_what_cannot_be_run_is_named(void **state)
@@ -231,11 +235,11 @@ static struct error explain(const char *tool, size_t len, mode_t mode)
                      0);
     s.path = l->path;
     s.argv = l->argv;
-    s.envp = l->env;
+    s.envp = l->env.all;
     s.cwd = l->work_path;
     r = spawn_task(&s, &pid, &pidfd, &failed_in);
     assert_true(r < 0);
-    assert_int_equal(launch_explain(l, l->env, failed_in, r, &why), r);
+    assert_int_equal(launch_explain(l, l->env.all, failed_in, r, &why), r);
     return why;
 }
 
@@ -253,8 +257,8 @@ static void test_failures_of_exec_are_explained(void **state)
     memset(large, 'x', VARIABLE_BYTES_MAX);
     large[VARIABLE_BYTES_MAX] = '\0';
     memcpy(large, "MESH_PARAM_BIG=", 15);
-    free(context->steps[flow_find_step(kit.flow, "join")].env[0]);
-    context->steps[flow_find_step(kit.flow, "join")].env[0] = large;
+    free(context->steps[flow_find_step(kit.flow, "join")].env.all[0]);
+    context->steps[flow_find_step(kit.flow, "join")].env.all[0] = large;
     why = explain("#!/bin/sh\n", 10, 0700);
     assert_non_null(strstr(why.text, "MESH_PARAM_BIG has 131073 bytes"));
 }
@@ -281,6 +285,127 @@ static void test_item_that_fits_exactly(void **state)
     assert_null(value(environment_of("each", 0), "MESH_INPUT"));
 }
 
+/* ---- Python ---- */
+
+static const char python_text[] =
+    "mesh: 1\n"
+    "flow: P\n"
+    "parameters:\n"
+    "  rate: {type: float, default: 1}\n"
+    "  whole: {type: int, default: 7}\n"
+    "  is-on: {type: bool, default: true}\n"
+    "  list: {separator: ',', default: 'a,b'}\n"
+    "  deep: {type: json, default: {k: [1]}}\n"
+    "  odd: {default: \"it's \\\"\\n\"}\n"
+    "  none: {type: string}\n"
+    "  token: {secret: true}\n"
+    "steps:\n"
+    "  start: {python: 'a.py:f', foreach: items, next: each}\n"
+    "  each: {python: 'a/b.py:g', environment: {PYTHONPATH: /mine,\n"
+    "         PYTHONUNBUFFERED: ''}, next: join}\n"
+    "  join: {python: 'a.py:h', join: start, environment: {PATH: /none}}\n";
+
+static int set_up_python(void **state)
+{
+    char path[256];
+
+    (void)state;
+    kit_open(&kit, python_text);
+    make_context();
+    snprintf(path, sizeof(path), "%s/code", kit.dir);
+    mkdir(path, 0700);
+    mkdir(context->code_path, 0700);
+    return 0;
+}
+
+static int tear_down_python(void **state)
+{
+    (void)state;
+    run_context_free(context);
+    kit_close(&kit);
+    return 0;
+}
+
+static struct step_launch *python_step(const char *name)
+{
+    struct step_launch *l = NULL;
+    struct error why = { .text = "" };
+
+    launch_step(context, flow_find_step(kit.flow, name), &l, &why);
+    return l;
+}
+
+static void test_a_function_is_started_by_the_package(void **state)
+{
+    struct step_launch *l = python_step("start"), *each = python_step("each");
+
+    (void)state;
+    assert_non_null(l);
+    assert_string_equal(l->argv[0], l->path);
+    assert_string_equal(l->argv[1], "-c");
+    assert_string_equal(l->argv[2], "from mesh._step import main; main()");
+    assert_string_equal(value(l->env.all, "PYTHONPATH"), "/opt/mesh/python");
+    assert_string_equal(value(l->env.all, "PYTHONUNBUFFERED"), "1");
+    assert_string_equal(value(each->env.all, "PYTHONPATH"), "/opt/mesh/python:/mine");
+    assert_string_equal(value(each->env.all, "PYTHONUNBUFFERED"), "");
+}
+
+static void test_it_is_told_what_the_flow_says(void **state)
+{
+    struct step_launch *l = python_step("start"), *each = python_step("each");
+
+    (void)state;
+    assert_string_equal(
+        value(l->env.all, "MESH_PYTHON"),
+        "{\"file\":\"a.py\",\"function\":\"f\",\"flow\":\"P\",\"user\":\"ada\","
+        "\"tags\":[\"nightly\",\"a\\\"b\"],\"joins\":false,\"foreach\":\"items\","
+        "\"switch\":null,\"parameters\":{\"rate\":1.0,\"whole\":7,\"is-on\":true,"
+        "\"list\":[\"a\",\"b\"],\"deep\":{\"k\":[1]},\"odd\":\"it's \\\"\\n\"}}");
+    assert_non_null(strstr(value(each->env.all, "MESH_PYTHON"),
+                           "\"function\":\"g\",\"flow\":\"P\""));
+}
+
+static void test_a_missing_interpreter_is_named(void **state)
+{
+    struct step_launch *l;
+    struct error why = { .text = "" };
+
+    (void)state;
+    assert_int_equal(launch_step(context, flow_find_step(kit.flow, "join"), &l, &why),
+                     -ENOENT);
+    assert_non_null(strstr(why.text, "cannot run 'python3'"));
+}
+
+static void make_program(const char *name)
+{
+    char path[300];
+
+    snprintf(path, sizeof(path), "%s/%s", kit.dir, name);
+    kit_write(path, "#!/bin/sh\n", 10);
+    chmod(path, 0700);
+}
+
+static void test_the_first_interpreter_on_the_path_counts(void **state)
+{
+    char path[600], wanted[300];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/one", kit.dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/two", kit.dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "/none::%s/one:%s/two", kit.dir, kit.dir);
+    assert_null(python_find(path));
+    make_program("two/python3");
+    snprintf(wanted, sizeof(wanted), "%s/two/python3", kit.dir);
+    CLEANUP(freep) char *second = python_find(path);
+    assert_string_equal(second, wanted);
+    make_program("one/python");
+    snprintf(wanted, sizeof(wanted), "%s/one/python", kit.dir);
+    CLEANUP(freep) char *first = python_find(path);
+    assert_string_equal(first, wanted);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -292,6 +417,12 @@ int main(void)
         TEST(test_what_cannot_be_run_is_named),
         TEST(test_failures_of_exec_are_explained),
         TEST(test_item_that_fits_exactly),
+#define TEST_PYTHON(f) \
+    cmocka_unit_test_setup_teardown(f, set_up_python, tear_down_python)
+        TEST_PYTHON(test_a_function_is_started_by_the_package),
+        TEST_PYTHON(test_it_is_told_what_the_flow_says),
+        TEST_PYTHON(test_a_missing_interpreter_is_named),
+        TEST_PYTHON(test_the_first_interpreter_on_the_path_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

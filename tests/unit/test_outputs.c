@@ -16,6 +16,7 @@ static char out[128], work[128];
 static struct outputs_job job;
 static struct artifact *kept;
 static size_t n_kept;
+static char *choice;
 static struct error why;
 
 static int set_up(void **state)
@@ -42,6 +43,7 @@ static int tear_down(void **state)
 {
     (void)state;
     outputs_free(kept, n_kept);
+    free(TAKE(choice));
     kit_close(&kit);
     return 0;
 }
@@ -63,7 +65,7 @@ static void put(const char *folder, const char *name, const char *text)
 
 static int keep(void)
 {
-    return outputs_keep(&job, &kept, &n_kept, &why);
+    return outputs_keep(&job, &kept, &n_kept, &choice, &why);
 }
 
 static bool is_there(const char *path)
@@ -306,6 +308,96 @@ static void test_failure_is_told_as_json(void **state)
     attempt_record_release(&r);
 }
 
+/* ---- declared ones ---- */
+
+#define Y "{\"name\":\"y\",\"type\":\"int\",\"encoding\":\"json\",\"size\":2}\n49\n"
+#define MODEL \
+    "{\"name\":\"model\",\"type\":\"SVC\",\"encoding\":\"pickle\",\"file\":true}\n"
+
+static void test_declared_ones_are_kept(void **state)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    (void)state;
+    buffer_puts(&text, Y MODEL "{\"choice\":\"good\"}\n");
+    buffer_printf(&text,
+                  "{\"name\":\"long\",\"type\":\"str\",\"encoding\":\"json\","
+                  "\"size\":%d}\n%0*d\n",
+                  BLOB_INLINE_MAX + 1, BLOB_INLINE_MAX + 1, 7);
+    put(out, ".mesh", buffer_text(&text));
+    put(out, "model", "\x80");
+    put(out, "beside", "a file");
+    assert_true(outputs_are_small(&job));
+    assert_int_equal(keep(), 0);
+    assert_int_equal(n_kept, 4);
+    assert_string_equal(choice, "good");
+    assert_string_equal(kept[0].name, "beside");
+    assert_string_equal(kept[1].name, "long");
+    assert_null(kept[1].inline_data);
+    assert_int_equal(kept[1].size, BLOB_INLINE_MAX + 1);
+    assert_string_equal(kept[2].name, "model");
+    assert_string_equal(kept[2].type, "SVC");
+    assert_int_equal(kept[2].encoding, ENCODING_PICKLE);
+    assert_int_equal(kept[2].size, 1);
+    assert_string_equal(kept[3].type, "int");
+    assert_int_equal(kept[3].encoding, ENCODING_JSON);
+    assert_memory_equal(kept[3].inline_data, "49", 2);
+    assert_false(is_there(in(out, ".mesh")));
+}
+
+static void test_bad_declarations_keep_nothing(void **state)
+{
+    static const struct {
+        const char *declared, *file, *told;
+        int error;
+    } bad[] = {
+        { "y\n", NULL, "entry 1: this is no JSON object", -EINVAL },
+        { MODEL, NULL, "output 'model': the file is not in $MESH_OUT", -ENOENT },
+        { Y, "y", "output 'y': the task set it and wrote $MESH_OUT/y", -EEXIST },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        why = (struct error){ .text = "" };
+        put(out, ".mesh", bad[i].declared);
+        if (bad[i].file)
+            put(out, bad[i].file, "x");
+        assert_int_equal(keep(), bad[i].error);
+        if (!strstr(why.text, bad[i].told))
+            fail_msg("%s", why.text);
+        assert_int_equal(n_kept, 0);
+    }
+}
+
+static void test_a_declaration_must_be_a_plain_file(void **state)
+{
+    (void)state;
+    put(work, "elsewhere", Y);
+    assert_int_equal(symlink(in(work, "elsewhere"), in(out, ".mesh")), 0);
+    assert_int_equal(keep(), -EINVAL);
+    assert_non_null(strstr(why.text, "no plain file"));
+    unlink(in(out, ".mesh"));
+    mkdir(in(out, ".mesh"), 0700);
+    assert_int_equal(keep(), -EINVAL);
+    rmdir(in(out, ".mesh"));
+    put(out, ".mesh", MODEL);
+    mkdir(in(out, "model"), 0700);
+    assert_int_equal(keep(), -EINVAL);
+    assert_non_null(strstr(why.text, "it is no plain file"));
+}
+
+static void test_an_output_is_mapped_or_declared(void **state)
+{
+    struct pair pairs[] = { { (char *)"y", (char *)"total.txt" } };
+
+    (void)state;
+    map(pairs, 1);
+    put(out, "total.txt", "x");
+    put(out, ".mesh", Y);
+    assert_int_equal(keep(), -EEXIST);
+    assert_non_null(strstr(why.text, "`outputs` has it too"));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -322,6 +414,10 @@ int main(void)
         TEST(test_folder_without_rights_is_read),
         TEST(test_many_are_not_for_the_loop_and_too_many_refused),
         TEST(test_failure_is_told_as_json),
+        TEST(test_declared_ones_are_kept),
+        TEST(test_bad_declarations_keep_nothing),
+        TEST(test_a_declaration_must_be_a_plain_file),
+        TEST(test_an_output_is_mapped_or_declared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

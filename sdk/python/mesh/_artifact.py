@@ -14,7 +14,7 @@ from .errors import MeshError, NotFound
 
 if TYPE_CHECKING:
     from ._session import Session
-    from ._task import Task
+    from ._tasks import Task
 
 StrPath = Union[str, "os.PathLike[str]"]
 BUFFER_BYTES = 1 << 20

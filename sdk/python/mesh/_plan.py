@@ -191,7 +191,7 @@ def each_run(limit: Optional[int], filters: Mapping[str, Any]) -> Plan[None]:
 
 def _next_page(body: bytes) -> Optional[int]:
     """Where the page after this one begins, without reading this one."""
-    found = re.search(rb'"next":(\d+)}\s*$', body[-64:])
+    found = re.search(rb'"before":"(\d+)"}\s*$', body[-64:])
     return int(found[1]) if found else None
 
 

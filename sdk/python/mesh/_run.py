@@ -13,7 +13,7 @@ from ._artifact import Data
 from ._facts import RunFacts, count, typed
 from ._follow import LogFilter, LogLine
 from ._sse import Message
-from ._task import Task, TaskName, Tasks, task_text
+from ._tasks import Task, TaskName, Tasks, task_text
 from .errors import MeshError, NotFound, RunFailed
 
 if TYPE_CHECKING:

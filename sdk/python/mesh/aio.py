@@ -27,7 +27,7 @@ from ._async_session import AsyncSession
 from ._facts import Attempt, RunFacts
 from ._follow import LogFilter, LogLine
 from ._run import Event, failure_of, parameters_of
-from ._task import TaskName, check_state, task_text
+from ._tasks import TaskName, check_state, task_text
 from ._where import StrPath
 from .client import current_user
 from .errors import NotFound

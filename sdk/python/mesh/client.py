@@ -26,7 +26,7 @@ from ._facts import Attempt
 from ._follow import LogLine
 from ._run import Event, Run, Runs, Step
 from ._session import Session
-from ._task import Task
+from ._tasks import Task
 from ._where import StrPath
 from .errors import MeshError, NoNode, NotFound, Refused, RunFailed, Untrusted
 

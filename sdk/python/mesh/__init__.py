@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mesh - steps in Python, and a client of the node.
+
+In a step:      from mesh import current
+Anywhere else:  import mesh; mesh.Run("42")["train"].data.model
+
+Nothing is imported before it is asked for, because every Python step pays for what this
+file imports.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any, List
+
+__version__ = "0.1.0"
+
+# What steps use; every other name is the client's.
+_HOMES = {
+    "StepSelf": "_self",
+    "StepInput": "_inputs",
+    "StepInputs": "_inputs",
+    "MergeArtifactsException": "_errors",
+    "MissingInMergeArtifactsException": "_errors",
+    "UnhandledInMergeArtifactsException": "_errors",
+    "UnserializableArtifact": "_codec",
+}
+
+
+def _module(name: str) -> ModuleType:
+    from sys import modules
+
+    __import__(f"mesh.{name}")
+    return modules[f"mesh.{name}"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "current":
+        return _module("current")
+    if name.startswith("_"):  # a module of this package, or nothing
+        raise AttributeError(f"module 'mesh' has no attribute '{name}'")
+    value = getattr(_module(_HOMES.get(name, "client")), name, _HOMES)
+    if value is _HOMES:
+        raise AttributeError(f"module 'mesh' has no attribute '{name}'")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> List[str]:
+    names = getattr(_module("client"), "__all__", ())
+    return sorted({*globals(), *_HOMES, "current", *names})
