@@ -102,6 +102,10 @@ struct channel_attempt {
 int runtime_channel(struct runtime *rt, const char *token, struct channel_attempt *ret);
 /* `mesh next --case NAME`: which case the attempt's switch takes. -EINVAL. */
 int runtime_choose(struct runtime *rt, uint32_t slot, const char *name);
+/* Append the value of a parameter as JSON. -ENOENT: there is none, or it has no value.
+ */
+int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
+                      struct buffer *out);
 /* `mesh artifact put`: the bytes go to out_dir; this tells the type. */
 int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
                         const char *type);

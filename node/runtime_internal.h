@@ -3,6 +3,7 @@
  *
  *     runtime.c          opening, the loop, events in, actions out
  *     runtime_task.c     a task's start, and its slot before and after
+ *     runtime_warm.c     tasks that are forked from a Python process
  *     runtime_exit.c     its exit, and the descriptors that tell of it
  *     runtime_use.c      what it uses in between
  *     runtime_keep.c     its outputs and log, and how the node is told
@@ -20,6 +21,7 @@
 #include "node/launch.h"
 #include "node/running.h"
 #include "node/runtime.h"
+#include "node/runtime_warm.h"
 #include "node/slot.h"
 
 enum { SLOTS_MAX = 1024, RANDOM_POOL_SIZE = 4096 };
@@ -75,6 +77,8 @@ struct runtime {
     struct cgroups cgroups;
     int children_fd; /* see node/process.h; only used without a cgroup v2 */
     struct running running;
+    struct warm_group *warm[WARM_GROUPS_MAX];
+    struct buffer request; /* to one of them */
     struct items items;
     struct cache cache;
     struct launch_scratch scratch;
@@ -96,6 +100,8 @@ struct runtime {
 time_us runtime_now(const struct runtime *rt);
 time_us runtime_wall(void);
 void runtime_random(struct runtime *rt, void *data, size_t len);
+/* A new one, SLOT_TOKEN_SIZE with its NUL. */
+void runtime_token(struct runtime *rt, char *ret);
 
 /* Give the node this event after those that wait, and carry out what it says. Not from
  * inside the carrying out: only queue there. */
@@ -113,6 +119,13 @@ void runtime_forget_run(struct runtime *rt, const struct run_id *run);
 /* runtime_task.c */
 void runtime_start_task(struct runtime *rt, const struct action *a);
 void runtime_kill_task(struct runtime *rt, const struct action *a);
+/* Start it as a process of its own, or end it when that cannot be done. */
+void runtime_start_plain(struct runtime *rt, struct slot *s);
+/* Its process is there, s->pid and s->pidfd: from now on it runs. */
+int runtime_task_begins(struct runtime *rt, struct slot *s, struct error *ret_error);
+void runtime_signal_task(struct slot *s, int signal);
+/* Followers are told that the task has started, once this ticket is durable. */
+void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticket);
 /* The node has the attempt's record and followers were told: use the slot again. */
 void runtime_free_slot(struct runtime *rt, struct slot *slot);
 
@@ -125,10 +138,21 @@ void runtime_pause_tasks(struct runtime *rt, bool paused);
 /* NULL: no such slot, or not opened yet. */
 struct slot *runtime_slot(struct runtime *rt, uint32_t index);
 /* Descriptors of tasks, in one epoll set; what became ready of which slot. */
-enum ready { READY_EXIT, READY_STDOUT, READY_STDERR, READY_EMPTY };
-int runtime_watch(struct runtime *rt, int fd, const struct slot *s, enum ready what);
+enum ready {
+    READY_EXIT,
+    READY_STDOUT,
+    READY_STDERR,
+    READY_EMPTY,
+    READY_SERVER, /* of a fork server, and then the index is its own */
+    READY_SERVER_EXIT,
+    READY_SERVER_LOG,
+};
+int runtime_watch(struct runtime *rt, int fd, uint32_t index, enum ready what);
 void runtime_unwatch(struct runtime *rt, int fd);
 int runtime_watch_pipes(struct runtime *rt, const struct slot *s);
+
+/* Whether this child is the leader of a task, or a fork server. */
+bool runtime_is_known(const struct runtime *rt, pid_t pid);
 
 /* runtime_use.c */
 void runtime_use_open(struct runtime *rt);

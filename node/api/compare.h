@@ -34,8 +34,8 @@ int compare_artifacts(const struct attempt_record *before,
 bool artifact_is_same(const struct artifact *a, const struct artifact *b);
 
 /* The keys of a step, as the flow file spells them, whose values differ and may make
- * its tasks do something else: run or python, shell, workdir, environment, inputs, outputs,
- * foreach, merge, switch. */
+ * its tasks do something else: run or python, shell, workdir, environment, inputs,
+ * outputs, foreach, merge, switch. */
 int compare_steps(const struct flow *flow_before, uint32_t before,
                   const struct flow *flow_after, uint32_t after, compare_key_fn *each,
                   void *arg);

@@ -76,3 +76,5 @@ int task_artifact_put_end(struct request *r);
 int task_inputs_work(struct request *r);
 int task_next(struct request *r);
 int task_input_work(struct request *r);
+int task_foreach_work(struct request *r);
+int task_parameter_get(struct request *r);

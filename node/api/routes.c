@@ -66,8 +66,10 @@ const struct route task_routes[] = {
     { PUT, "/v1/task/artifacts/NAME", "type", BODY_FILE, ANY_SIZE,
       .begin = task_artifact_put, .work = task_artifact_put_work,
       .end = task_artifact_put_end },
-    { GET, "/v1/task/inputs", .work = task_inputs_work },
+    { GET, "/v1/task/inputs", "passed", .work = task_inputs_work },
     { PUT, "/v1/task/next", "case", BODY_MEMORY, 4096, .begin = task_next },
     { GET, "/v1/task/input", .work = task_input_work },
+    { GET, "/v1/task/foreach", .work = task_foreach_work },
+    { GET, "/v1/task/parameters/NAME", .begin = task_parameter_get },
 };
 const size_t n_task_routes = ARRAY_SIZE(task_routes);

@@ -148,6 +148,13 @@ int runtime_choose(struct runtime *rt, uint32_t slot, const char *name)
     return strcmp(name, "good") == 0 ? 0 : -EINVAL;
 }
 
+int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
+                      struct buffer *out)
+{
+    (void)rt, (void)slot;
+    return strcmp(name, "alpha") == 0 ? buffer_puts(out, "0.5") : -ENOENT;
+}
+
 int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
                         const char *type)
 {

@@ -7,8 +7,10 @@ nobody closed are written; but what is still alive then is not destroyed.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from io import BufferedRandom, BufferedWriter, TextIOWrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,16 +47,19 @@ def _python_ends() -> None:
     atexit._run_exitfuncs()  # tells of errors itself
 
 
-def _flush_files() -> None:
-    gc: Any = sys.modules.get("gc")
-    if not gc:
-        import gc
-    from io import BufferedRandom, BufferedWriter, TextIOWrapper
+_KINDS = (TextIOWrapper, BufferedWriter, BufferedRandom)  # texts write into the others
+_old_files: list[Any] = []
 
-    kinds = (TextIOWrapper, BufferedWriter, BufferedRandom)
-    found = [thing for thing in gc.get_objects() if type(thing) in kinds]
-    for kind in kinds:  # texts first: they write into the others
-        for file in found:
+
+def remember_files() -> None:
+    """Before gc.freeze(), which hides what there is."""
+    _old_files.extend(thing for thing in gc.get_objects() if type(thing) in _KINDS)
+
+
+def _flush_files() -> None:
+    remember_files()
+    for kind in _KINDS:
+        for file in _old_files:
             if type(file) is kind and file not in (sys.stdout, sys.stderr):
                 try:
                     file.flush()

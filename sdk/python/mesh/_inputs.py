@@ -32,13 +32,6 @@ class StepInput:
         index: Optional[int] = self._mesh_told["index"]
         return index
 
-    def mesh_artifacts(self) -> dict[str, Any]:
-        """What it made and what was passed to it, by name."""
-        return {**self._mesh_told.get("passed", {}), **self._mesh_told["artifacts"]}
-
-    def mesh_target(self, name: str) -> str:
-        return Task.target(name, self._mesh_told["step"], self._mesh_told["index"])
-
     def __getattr__(self, name: str) -> Any:
         value = self._find(name)
         if value is _UNSET:
@@ -54,7 +47,8 @@ class StepInput:
             return self._mesh_told[name]
         if name[:2] == name[-2:] == "__":
             return _UNSET
-        loaded = self._mesh_task.artifact(name, self.mesh_target(name))
+        target = Task.target(name, self._mesh_told["step"], self._mesh_told["index"])
+        loaded = self._mesh_task.artifact(name, target)
         return loaded.value if loaded else _UNSET
 
     def __setattr__(self, name: str, value: object) -> None:

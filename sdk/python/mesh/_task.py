@@ -19,13 +19,13 @@ _UNSET = object()
 
 
 class Loaded:
-    """An artifact as it was read, and from where. `was` tells its bytes from others, and
-    is None where the value cannot change."""
+    """An artifact as it was read. `was` tells its bytes from others, and is None where
+    the value cannot change."""
 
-    def __init__(self, value: Any, was: Any, target: str) -> None:
+    def __init__(self, value: Any, was: Any, encoding: str) -> None:
         self.value = value
         self.was = was
-        self.target = target
+        self.encoding = encoding
 
 
 class _Watched:
@@ -99,10 +99,10 @@ class Task:
         what = f"artifact '{name}'"
         with self.lock:
             answer = self.ask(target, what)
-            return self._decode(answer, what, target) if answer else None
+            return self._decode(answer, what) if answer else None
 
     @staticmethod
-    def _decode(answer: Answer, what: str, target: str) -> Loaded:
+    def _decode(answer: Answer, what: str) -> Loaded:
         encoding = answer.headers.get("mesh-encoding", "bytes")
         if encoding == "tree":
             raise TypeError(
@@ -115,7 +115,7 @@ class Task:
         except AttributeError as error:  # else hasattr() would say that it is not there
             raise RuntimeError(f"{what} cannot be read: {error}") from None
         is_fixed = encoding == "arrow" or _codec.is_immutable(value)
-        return Loaded(value, None if is_fixed else watched.print.value(), target)
+        return Loaded(value, None if is_fixed else watched.print.value(), encoding)
 
     # ---- parameters ----
 

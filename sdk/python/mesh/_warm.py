@@ -320,6 +320,7 @@ def main() -> None:
         os._exit(CANNOT)
     server = _Server(control, cloner)
     gc.collect()
+    _end.remember_files()
     gc.freeze()
     control.send(b"ready")
     request = server.serve()
