@@ -78,7 +78,9 @@ static bool is_text(const struct field *f, const char *text)
 
 int run_record_matches(const void *data, size_t len, const struct run_filter *filter)
 {
-    bool has_flow = !filter->flow, has_user = !filter->user, has_tag = !filter->tag;
+    /* A text that is absent is "". */
+    bool has_flow = !filter->flow || !*filter->flow;
+    bool has_user = !filter->user || !*filter->user, has_tag = !filter->tag;
     struct cursor c;
     struct field f;
     int r = record_open(data, len, &c.at, &len);
