@@ -17,6 +17,7 @@ from ._where import Place, StrPath
 from .errors import MeshError, NoNode, NotFound, Refused
 
 USAGE, NOT_FOUND, NO_NODE = 2, 3, 4  # exit codes, docs/interface.md
+HINT = "      "  # in front of a line that says what to do
 
 
 class Order(NamedTuple):
@@ -114,7 +115,7 @@ def _error(code: int, errors: IO[bytes], flow: Optional[StrPath]) -> MeshError:
     text = errors.read().decode("utf-8", "replace")
     sentence, hint = _said(text)
     sentence = sentence or f"mesh ended with {code}"
-    if code == NOT_FOUND:
+    if code == NOT_FOUND or (flow and not os.path.exists(flow)):
         return NotFound(sentence, hint)
     if code == NO_NODE:
         return NoNode(sentence, hint)
@@ -128,8 +129,8 @@ def _said(text: str) -> Tuple[str, Optional[str]]:
     if not text.startswith("mesh: "):
         return text.strip(), None
     lines = [line[6:] if line.startswith("mesh: ") else line for line in text.splitlines()]
-    hints = [line.strip() for line in lines if line.startswith("      ")]
-    told = [line for line in lines if not line.startswith("      ")]
+    hints = [line.strip() for line in lines if line.startswith(HINT)]
+    told = [line for line in lines if not line.startswith(HINT)]
     return "\n".join(told), "\n  ".join(hints) or None
 
 
@@ -142,8 +143,8 @@ def check(flow: StrPath) -> List[Dict[str, Any]]:
     except ValueError:
         raise Refused(done.stderr.decode("utf-8", "replace").strip()) from None
     if not found and done.returncode:
-        text = done.stderr.decode("utf-8", "replace").strip()
-        raise NotFound(text) if not os.path.exists(path) else Refused(text)
+        sentence, hint = _said(done.stderr.decode("utf-8", "replace"))
+        raise (Refused if os.path.exists(path) else NotFound)(sentence, hint)
     return found
 
 

@@ -9,7 +9,8 @@ from typing import (TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTupl
                     Tuple, Union, overload)
 
 from . import _contents, _follow, _http, _plan
-from ._artifact import Data
+from ._artifact import Data, Folder
+from ._contents import Tree
 from ._facts import RunFacts, count, typed
 from ._follow import LogFilter, LogLine
 from ._sse import Message
@@ -91,9 +92,15 @@ class Run(RunFacts):
         request = _http.get("runs", self._name, "flow")
         return self._session.run(_plan.ask(request)).body.decode("utf-8", "replace")
 
+    @property
+    def code(self) -> Folder:
+        """The files it ran with: `run.code.save("then")`."""
+        manifest = self._session.run(_contents.fetch_blob(self.package))
+        return Folder(self._session, Tree.read(manifest), f"code of run {self._name}")
+
     def __repr__(self) -> str:
         try:
-            return f"<Run {self._name} of {self.flow}: {self._summary()}>"
+            return f"<Run {self.number or self.id} of {self.flow}: {self._summary()}>"
         except MeshError as e:
             return f"<Run {self._name}: {e.message}>"
 
