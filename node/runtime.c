@@ -496,6 +496,8 @@ static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
         r = runtime_sockets_open(rt, ret_error);
     if (r == 0 && !rt->config.is_inspect)
         r = runtime_restore(rt, ret_error);
+    if (r == 0)
+        runtime_restore_removals(rt);
     return r;
 }
 
@@ -593,6 +595,7 @@ void runtime_close(struct runtime *rt)
 
     if (!rt)
         return;
+    atomic_store(&rt->is_closing, true);
     runtime_sockets_close(rt);
     runtime_tasks_kill(rt);
     if (rt->has_loop) {
@@ -678,17 +681,4 @@ const struct runtime_config *runtime_configuration(const struct runtime *rt)
 const struct counters *runtime_counters(const struct runtime *rt)
 {
     return &rt->counters;
-}
-
-int runtime_cancel(struct runtime *rt, const struct run_id *run)
-{
-    struct run_view view;
-    int r;
-
-    if (!node_run(rt->node, run, &view))
-        return -ENOENT;
-    r = runtime_keep_cancel(rt, run);
-    if (r == 0)
-        runtime_event(rt, &(struct event){ .type = EVENT_CANCEL, .run = *run });
-    return r;
 }

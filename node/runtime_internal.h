@@ -8,6 +8,7 @@
  *     runtime_use.c      what it uses in between
  *     runtime_keep.c     its outputs and log, and how the node is told
  *     runtime_store.c    records and their tickets; what a restart finds
+ *     runtime_state.c    what users change of a run: cancel, suspend, tag, remove
  *     runtime_submit.c   new runs, resumed runs
  *     runtime_socket.c   the sockets, and the module that serves them */
 #pragma once
@@ -44,7 +45,8 @@ struct runtime {
 
     uv_loop_t loop;
     bool has_loop, is_stopping, is_running;
-    int result; /* of runtime_run() */
+    atomic_bool is_closing; /* for threads that work for long */
+    int result;             /* of runtime_run() */
     uv_timer_t deadline, leaving, looking;
     bool is_looking; /* the timer runs, or its work does */
     time_us deadline_set;
@@ -175,8 +177,8 @@ void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
 int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error);
 void runtime_store_close(struct runtime *rt);
 void runtime_persist(struct runtime *rt, const struct action *a);
-/* Returns when it is durable. */
-int runtime_keep_cancel(struct runtime *rt, const struct run_id *run);
+/* A run that is cancelled and not active becomes so for a moment, in which it ends. */
+int runtime_end_interrupted(struct runtime *rt, const struct run_id *run);
 int runtime_restore(struct runtime *rt, struct error *ret_error);
 /* A run's record and the flow in it. The caller releases both, also on failure. */
 int runtime_read_run(struct runtime *rt, const struct run_id *id,
@@ -184,6 +186,17 @@ int runtime_read_run(struct runtime *rt, const struct run_id *id,
 /* The values of a run's parameters, as its record has them. */
 int runtime_values(struct runtime *rt, const struct flow *flow,
                    const struct run_record *record, char ***ret_values);
+
+/* runtime_state.c */
+/* What the end of a run makes of the record of its state: true if there is anything to
+ * write. The write points to key and value. */
+bool runtime_state_at_end(struct runtime *rt, const struct run_id *run,
+                          struct record_key *key, struct buffer *value,
+                          struct store_write *ret_write);
+/* Tell the node of a run that is being read back. */
+void runtime_restore_state(struct runtime *rt, const struct run_id *run);
+/* Go on removing what a crash left, in another thread. */
+void runtime_restore_removals(struct runtime *rt);
 
 /* runtime_submit.c */
 int runtime_add_context(struct runtime *rt, const struct run_record *record,

@@ -14,6 +14,8 @@ static const char *const event_names[] = {
     [FEED_LOG] = "log",
     [FEED_TASK_ENDED] = "task_ended",
     [FEED_RUN_ENDED] = "run_ended",
+    [FEED_RUN_SUSPENDED] = "run_suspended",
+    [FEED_RUN_UNSUSPENDED] = "run_unsuspended",
 };
 
 const char *event_name(enum feed_type type)
@@ -63,15 +65,59 @@ static void encode_step(struct emit *e, const struct step_about *s)
     emit_u64(e, "ready", s->ready);
     emit_u64(e, "skipped", s->skipped);
     emit_text(e, "waits", s->waits);
+    if (s->past) {
+        emit_u64(e, "median_us", s->past->median_us);
+        emit_u64(e, "max_us", s->past->max_us);
+        emit_u64(e, "cpu_us", s->past->cpu_us);
+    }
     emit_close(e, '}');
 }
 
-static void encode_asked(struct emit *e, const struct run_record *r)
+static void encode_notable(struct emit *e, const char *key,
+                           const struct notable_task *tasks, size_t n)
 {
-    emit_open(e, "tags", '[');
-    for (size_t i = 0; i < r->n_tags; i++)
-        emit_text(e, NULL, r->tags[i]);
+    emit_open(e, key, '[');
+    for (size_t i = 0; i < n; i++) {
+        emit_open(e, NULL, '{');
+        emit_text(e, "step", tasks[i].step);
+        emit_task(e, "task", &tasks[i].task);
+        emit_u64(e, "attempt", tasks[i].attempt);
+        emit_u64(e, "span_us", tasks[i].span_us);
+        emit_text(e, "reason", reason_name(tasks[i].reason));
+        emit_i64(e, "exit_code", tasks[i].exit_code);
+        emit_i64(e, "signal", tasks[i].signal);
+        emit_text(e, "message", tasks[i].message);
+        emit_close(e, '}');
+    }
     emit_close(e, ']');
+}
+
+static void encode_summary(struct emit *e, const struct run_summary *s)
+{
+    emit_open(e, "summary", '{');
+    emit_u64(e, "cpu_us", s->cpu_us);
+    emit_u64(e, "artifacts", s->n_artifacts);
+    emit_u64(e, "artifact_bytes", s->artifact_bytes);
+    emit_u64(e, "log_bytes", s->log_bytes);
+    encode_notable(e, "slowest", s->slowest, s->n_slowest);
+    encode_notable(e, "failures", s->failures, s->n_failures);
+    emit_close(e, '}');
+}
+
+void encode_tags(struct emit *e, const struct run_record *r,
+                 const struct run_state_record *changed)
+{
+    bool is_changed = changed && changed->has_tags;
+    size_t n = is_changed ? changed->n_tags : r->n_tags;
+
+    emit_open(e, "tags", '[');
+    for (size_t i = 0; i < n; i++)
+        emit_text(e, NULL, is_changed ? changed->tags[i] : r->tags[i]);
+    emit_close(e, ']');
+}
+
+static void encode_parameters(struct emit *e, const struct run_record *r)
+{
     emit_open(e, "parameters", '[');
     for (size_t i = 0; i < r->n_parameters; i++) {
         const struct record_parameter *p = &r->parameters[i];
@@ -121,7 +167,9 @@ void encode_run(struct emit *e, const struct run_about *run)
     emit_time(e, "started", run->started);
     emit_time(e, "ended", end ? end->ended_wall : 0);
     emit_text(e, "user", r->user);
-    encode_asked(e, r);
+    emit_bool(e, "suspended", run->is_suspended);
+    encode_tags(e, r, run->changed);
+    encode_parameters(e, r);
     encode_origin(e, r->has_origin, &r->origin);
     emit_digest(e, "package", &r->package);
     emit_text(e, "path", r->flow_path);
@@ -134,6 +182,8 @@ void encode_run(struct emit *e, const struct run_about *run)
             encode_step(e, &run->steps[i]);
         emit_close(e, ']');
     }
+    if (run->summary)
+        encode_summary(e, run->summary);
     emit_close(e, '}');
 }
 
@@ -275,6 +325,8 @@ void encode_event(struct emit *e, const struct feed_event *event)
     emit_u64(e, "number", event->number);
     switch (event->type) {
     case FEED_RUN_STARTED:
+    case FEED_RUN_SUSPENDED:
+    case FEED_RUN_UNSUSPENDED:
         emit_text(e, "flow", event->flow);
         break;
     case FEED_RUN_ENDED:

@@ -21,7 +21,14 @@ int runs_get_work(struct request *r);
 int runs_flow_work(struct request *r);
 int runs_graph(struct request *r);
 int runs_graph_work(struct request *r);
+/* changes.c */
 int runs_cancel(struct request *r);
+int runs_suspend(struct request *r);
+int runs_unsuspend(struct request *r);
+int runs_delete(struct request *r);
+int runs_delete_work(struct request *r);
+int tags_patch(struct request *r);
+int tags_patch_work(struct request *r);
 /* submit.c */
 int submit_work(struct request *r);
 int submit_end(struct request *r);

@@ -11,6 +11,8 @@
 #define GET METHOD_GET
 #define PUT METHOD_PUT
 #define POST METHOD_POST
+#define PATCH METHOD_PATCH
+#define DELETE METHOD_DELETE
 
 const struct route user_routes[] = {
     { GET, "/v1/node", .begin = about_get },
@@ -42,6 +44,14 @@ const struct route user_routes[] = {
       .work = diff_get_work },
     { POST, "/v1/runs/RUN/cancel", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
       .begin = runs_cancel },
+    { POST, "/v1/runs/RUN/suspend", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
+      .begin = runs_suspend },
+    { POST, "/v1/runs/RUN/unsuspend", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
+      .begin = runs_unsuspend },
+    { DELETE, "/v1/runs/RUN", .role = ROLE_SUBMITTER, .begin = runs_delete,
+      .work = runs_delete_work },
+    { PATCH, "/v1/runs/RUN/tags", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
+      .begin = tags_patch, .work = tags_patch_work },
     { POST, "/v1/runs/RUN/verify", NULL, BODY_MEMORY, JSON_MAX, .begin = verify_post,
       .work = verify_post_work },
     { GET, "/v1/events", "run step types since", .begin = events_get },

@@ -13,6 +13,7 @@
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
 #include "node/api/number.h"
+#include "node/api/past.h"
 #include "node/api/run_about.h"
 #include "node/api/source.h"
 
@@ -21,17 +22,19 @@ enum {
     LOOKED_AT_MAX = 100000, /* in one request, however few of them are wanted */
 };
 
-static const char states[] = "running interrupted ended ok failed cancelled";
+static const char states[] = "running suspended interrupted ended ok failed cancelled";
 
 /* A run without an end; what is said of it goes at this place of the text. */
 struct gap {
     size_t at;
     struct run_record record;
+    struct run_state_record changed;
+    bool is_changed;
 };
 
 struct run_list {
-    struct run_filter filter;
-    const char *state; /* NULL: any */
+    struct run_filter filter; /* without the tag, which may have been changed */
+    const char *tag, *state;  /* NULL: any */
     uint64_t limit, n;
     const char *before;     /* NULL: from the newest on */
     uint64_t before_number; /* 0: of r->run, whose record tells */
@@ -39,16 +42,22 @@ struct run_list {
     struct emit e;
     struct gap *gaps;
     size_t n_gaps, gaps_max;
+    /* of the run that is looked at */
     struct buffer record, end; /* as bytes */
+    struct run_state_record changed;
+    bool is_changed;
 };
 
 static void run_list_release(void *data)
 {
     struct run_list *list = data;
 
-    for (size_t i = 0; i < list->n_gaps; i++)
+    for (size_t i = 0; i < list->n_gaps; i++) {
         run_record_release(&list->gaps[i].record);
+        run_state_record_release(&list->gaps[i].changed);
+    }
     free(list->gaps);
+    run_state_record_release(&list->changed);
     buffer_release(&list->record);
     buffer_release(&list->end);
 }
@@ -81,8 +90,8 @@ int runs_list(struct request *r)
         return reply_error(r, MHD_HTTP_BAD_REQUEST, states, "there is no state '%.64s'",
                            state);
     list->state = state;
+    list->tag = request_query(r, "tag");
     list->filter = (struct run_filter){ .flow = request_query(r, "flow"),
-                                        .tag = request_query(r, "tag"),
                                         .user = request_query(r, "user") };
     return REQUEST_NEXT;
 }
@@ -144,6 +153,39 @@ static int first_number(struct request *r, const struct run_list *list,
 
 /* ---- which runs are wanted ---- */
 
+static bool has_tag(const struct run_state_record *changed, const char *tag)
+{
+    for (size_t i = 0; i < changed->n_tags; i++)
+        if (strcmp(changed->tags[i], tag) == 0)
+            return true;
+    return false;
+}
+
+/* 1, 0, or what run_record_matches() refuses. Reads what was changed of the run. */
+static int is_wanted(struct request *r, struct run_list *list, const struct run_id *id)
+{
+    const struct run_filter tag = { .tag = list->tag };
+    int error = run_record_matches(list->record.data, list->record.len, &list->filter);
+
+    if (error <= 0)
+        return error;
+    error = source_state(r, id, &list->changed);
+    list->is_changed = error == 0;
+    if (error < 0 && error != -ENOENT)
+        return error;
+    if (!list->tag)
+        return 1;
+    return list->is_changed && list->changed.has_tags
+               ? has_tag(&list->changed, list->tag)
+               : run_record_matches(list->record.data, list->record.len, &tag);
+}
+
+static void forget_changes(struct run_list *list)
+{
+    run_state_record_release(&list->changed);
+    list->is_changed = false;
+}
+
 static int get(struct request *r, const struct record_key *key, struct buffer *ret)
 {
     buffer_clear(ret);
@@ -159,6 +201,7 @@ static int read_run(struct request *r, struct run_list *list, uint64_t number)
     struct run_id id;
     int error = get(r, &key, &list->record);
 
+    forget_changes(list);
     if (error < 0)
         return error;
     if (list->record.len != RUN_ID_SIZE)
@@ -167,7 +210,7 @@ static int read_run(struct request *r, struct run_list *list, uint64_t number)
     key = run_key(&id);
     error = get(r, &key, &list->record);
     if (error == 0)
-        error = run_record_matches(list->record.data, list->record.len, &list->filter);
+        error = is_wanted(r, list, &id);
     if (error <= 0)
         return error;
     key = run_end_key(&id);
@@ -184,7 +227,7 @@ static bool is_state_wanted(const struct run_list *list,
     if (!state)
         return true;
     if (!end)
-        return strcmp(state, "running") == 0 || strcmp(state, "interrupted") == 0;
+        return word_is_among(state, "running suspended interrupted");
     return strcmp(state, "ended") == 0
            || strcmp(state, run_outcome_name(end->outcome)) == 0;
 }
@@ -206,7 +249,8 @@ static int add_ended(struct run_list *list)
 {
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(run_end_record_release) struct run_end_record end = { .n_done = 0 };
-    struct run_about about = { .record = &record };
+    struct run_about about = { .record = &record,
+                               .changed = list->is_changed ? &list->changed : NULL };
     int error = run_end_record_decode(list->end.data, list->end.len, &end);
 
     if (error < 0 || !is_state_wanted(list, &end))
@@ -214,7 +258,7 @@ static int add_ended(struct run_list *list)
     error = decode_run(list, &record);
     if (error < 0)
         return error;
-    run_about_end(&about, &end);
+    past_fill_end(&about, &end);
     encode_run(&list->e, &about);
     list->n++;
     return buffer_failed(list->e.out);
@@ -239,6 +283,9 @@ static int add_gap(struct run_list *list)
     error = decode_run(list, &gap.record);
     if (error < 0)
         return error;
+    gap.changed = list->changed;
+    gap.is_changed = list->is_changed;
+    list->changed = (struct run_state_record){ .n_tags = 0 };
     list->gaps[list->n_gaps++] = gap;
     list->n++;
     return 0;
@@ -268,22 +315,33 @@ int runs_list_work(struct request *r)
     return list->n_gaps ? REQUEST_NEXT : runs_list_end(r);
 }
 
+/* A run that stops runs. */
+static bool is_gap_wanted(const struct run_list *list, const struct run_about *about)
+{
+    if (!list->state)
+        return true;
+    if (about->end)
+        return is_state_wanted(list, about->end);
+    return strcmp(list->state, about->state) == 0
+           || (strcmp(list->state, "running") == 0
+               && strcmp(about->state, "stopping") == 0);
+}
+
 /* On the loop, where a run is either active or has its end in the store. */
 static void fill_gap(struct request *r, const struct gap *gap, struct emit *e)
 {
     CLEANUP(run_end_record_release) struct run_end_record end = { .n_done = 0 };
-    const struct run_list *list = r->data;
-    struct run_about about = { .record = &gap->record, .state = "interrupted" };
+    struct run_about about = { .record = &gap->record,
+                               .changed = gap->is_changed ? &gap->changed : NULL,
+                               .is_suspended = gap->changed.is_suspended,
+                               .state = "interrupted" };
     struct run_view view;
-    bool is_active = node_run(runtime_node(r->rt), &gap->record.run, &view);
 
-    if (is_active)
+    if (node_run(runtime_node(r->rt), &gap->record.run, &view))
         run_about_view(&about, &view);
     else if (source_end(r, &gap->record.run, &end) == 0)
-        run_about_end(&about, &end);
-    if (!list->state
-        || (about.end ? is_state_wanted(list, &end)
-                      : is_active == (strcmp(list->state, "running") == 0)))
+        past_fill_end(&about, &end);
+    if (is_gap_wanted(r->data, &about))
         encode_run(e, &about);
 }
 

@@ -8,9 +8,9 @@
 #include "node/api/auth.h"
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
+#include "node/api/past.h"
 #include "node/api/run_about.h"
 #include "node/api/source.h"
-#include "node/api/tally.h"
 
 /* ---- GET /v1/runs/RUN ---- */
 
@@ -71,6 +71,7 @@ int runs_get(struct request *r)
 {
     CLEANUP(steps_release) struct steps_about steps = { .all = NULL };
     const struct node *n = runtime_node(r->rt);
+    CLEANUP(run_state_record_release) struct run_state_record state = { .n_tags = 0 };
     struct run_about about = { .state = NULL };
     struct run_view view;
     int error;
@@ -84,50 +85,31 @@ int runs_get(struct request *r)
         return error;
     for (uint32_t i = 0; i < steps.n; i++)
         view_step(n, &r->run, i, &steps.all[i]);
+    run_about_changed(r, &r->run, &about, &state);
     run_about_view(&about, &view);
     return reply_run(r, &about, &steps);
-}
-
-static void count_steps(const struct tally *t, struct steps_about *steps)
-{
-    for (uint32_t i = 0; i < steps->n; i++) {
-        const struct step_tally *s = &t->steps[i];
-
-        steps->all[i].known = s->done + s->failed;
-        steps->all[i].done = s->done;
-        steps->all[i].failed = s->failed;
-    }
 }
 
 int runs_get_work(struct request *r)
 {
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(run_end_record_release) struct run_end_record end = { .n_done = 0 };
-    CLEANUP(steps_release) struct steps_about steps = { .all = NULL };
-    CLEANUP(tally_release) struct tally tally = { .steps = NULL };
-    struct run_about about = { .record = &record, .state = "interrupted" };
+    struct emit e = { .out = &r->reply.body };
     int error, end_error;
 
     if (!source_flow(r))
         return 0;
     error = source_record(r, &r->run, &record);
-    if (error == 0)
-        error = name_steps(r->flow, &steps);
-    if (error == 0)
-        error =
-            tally_run(runtime_writer(r->rt), &r->run, steps.n, r->is_stopping, &tally);
     if (error < 0)
         return reply_errno(r, error, "the run's record");
-    count_steps(&tally, &steps);
-    about.attempts = tally.n_attempts;
-    about.started = tally.started_wall;
-    about.tasks = tally.tasks;
     end_error = source_end(r, &r->run, &end);
-    if (end_error == 0)
-        run_about_end(&about, &end);
-    else if (end_error != -ENOENT)
+    if (end_error < 0 && end_error != -ENOENT)
         return reply_errno(r, end_error, "the record of the run's end");
-    return reply_run(r, &about, &steps);
+    error = past_encode(runtime_writer(r->rt), &record, r->flow,
+                        end_error == 0 ? &end : NULL, r->is_stopping, &e);
+    if (error < 0)
+        return reply_errno(r, error, "the run's record");
+    return reply_json(r, MHD_HTTP_OK);
 }
 
 /* ---- GET /v1/runs/RUN/flow, /graph ---- */
@@ -166,29 +148,4 @@ int runs_graph_work(struct request *r)
         flow_write_json(r->flow, &r->reply.body);
     return reply_body(r, MHD_HTTP_OK,
                       is_dot ? "text/vnd.graphviz" : "application/json");
-}
-
-/* ---- POST /v1/runs/RUN/cancel ---- */
-
-int runs_cancel(struct request *r)
-{
-    struct emit e = { .out = &r->reply.body };
-    struct run_view view;
-    int error;
-
-    if (!request_find_run(r, r->params[0]))
-        return 0;
-    if (node_run(runtime_node(r->rt), &r->run, &view)
-        && !auth_owner(r, view.record->user, "this run"))
-        return 0;
-    error = runtime_cancel(r->rt, &r->run);
-    if (error == -ENOENT)
-        return reply_error(r, MHD_HTTP_CONFLICT, NULL, "run %.64s is not active",
-                           r->params[0]);
-    if (error < 0)
-        return reply_errno(r, error, "the run");
-    emit_open(&e, NULL, '{');
-    emit_run(&e, "run", &r->run);
-    emit_close(&e, '}');
-    return reply_json(r, MHD_HTTP_ACCEPTED);
 }

@@ -158,7 +158,7 @@ static void a_run_says_all_of_itself(void **state)
            "\"state\":\"ended\",\"outcome\":\"failed\","
            "\"submitted\":\"1970-01-01T00:00:01.000001Z\","
            "\"started\":\"1970-01-01T00:00:02.000000Z\","
-           "\"ended\":\"1970-01-01T00:00:03.000000Z\",\"user\":\"ann\","
+           "\"ended\":\"1970-01-01T00:00:03.000000Z\",\"user\":\"ann\",\"suspended\":false,"
            "\"tags\":[\"nightly\"],\"parameters\":[{\"name\":\"alpha\","
            "\"value\":\"0.3\"},{\"name\":\"key\",\"value\":null,\"secret\":true}],"
            "\"origin\":null,\"package\":\"" ZERO_ID "\",\"path\":\"train.mf\","
