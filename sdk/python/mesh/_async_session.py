@@ -11,7 +11,7 @@ from . import _http, _where
 from ._http import BadReply, Head, Reader, Reply, Request
 from ._plan import (Ask, AskAll, Command, Emit, Lost, Open, Plan, Probe, Read, Receive, Send,
                     Sleep, advance)
-from ._session import IDLE_SECONDS, PIPELINE, RECEIVE_BYTES, SILENCE_SECONDS
+from ._session import IDLE_SECONDS, PIPELINE, RECEIVE_BYTES, SILENCE_SECONDS, TRIES_MAX
 
 T = TypeVar("T")
 
@@ -142,10 +142,14 @@ class AsyncSession:
     async def ask_all(self, requests: Sequence[Request]) -> List[Reply]:
         replies: List[Reply] = []
         connection = await self.take()
+        tries = 0
         try:
             while len(replies) < len(requests):
                 part = requests[len(replies) : len(replies) + PIPELINE]
-                got = await self._exchange(connection, part)
+                may_repeat = connection.is_used or part[0].method in ("GET", "HEAD")
+                tries += 1
+                got = await self._exchange(connection, part, may_repeat and tries < TRIES_MAX)
+                tries = 0 if got else tries
                 replies += got
                 if len(got) < len(part):
                     connection.close()
@@ -156,16 +160,15 @@ class AsyncSession:
         self.keep(connection)
         return replies
 
-    async def _exchange(self, connection: Connection,
-                        requests: Sequence[Request]) -> List[Reply]:
+    async def _exchange(self, connection: Connection, requests: Sequence[Request],
+                        may_repeat: bool) -> List[Reply]:
         replies: List[Reply] = []
-        was_used = connection.is_used
         await connection.send(requests)
         for request in requests:
             try:
                 replies.append(await connection.reply(request))
             except Lost:
-                if not replies and not was_used:
+                if not replies and not may_repeat:
                     raise
                 return replies
             if replies[-1].headers.get("connection", "").lower() == "close":
@@ -240,8 +243,15 @@ class _Worker:
         return await asyncio.sleep(command.seconds)
 
     async def _open(self, request: Request) -> Head:
-        if self._stream:
-            self._stream.close()
-        self._stream = await self._session.connect()
-        await self._stream.send([request])
-        return await self._stream.head(request)
+        tries = 0
+        while True:
+            if self._stream:
+                self._stream.close()
+            self._stream = await self._session.connect()
+            tries += 1
+            try:
+                await self._stream.send([request])
+                return await self._stream.head(request)
+            except Lost:
+                if tries == TRIES_MAX:
+                    raise

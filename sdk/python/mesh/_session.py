@@ -24,6 +24,7 @@ IDLE_SECONDS = 0.3
 RECEIVE_BYTES = 256 << 10
 PIPELINE = 64   # requests under way on a connection: no more than its buffers take
 SILENCE_SECONDS = 120.0
+TRIES_MAX = 4
 
 
 class Connection:
@@ -151,14 +152,20 @@ class Session:
         return self.ask_all([request])[0]
 
     def ask_all(self, requests: Sequence[Request]) -> List[Reply]:
+        """Asks the rest once more when a connection is closed: it was kept too long, or
+        its node was just ending and another one can be asked."""
         replies: List[Reply] = []
         connection = self._take()
+        tries = 0
         try:
             while len(replies) < len(requests):
                 part = requests[len(replies) : len(replies) + PIPELINE]
-                got = self._exchange(connection, part)
+                may_repeat = connection.is_used or part[0].method in ("GET", "HEAD")
+                tries += 1
+                got = self._exchange(connection, part, may_repeat and tries < TRIES_MAX)
+                tries = 0 if got else tries
                 replies += got
-                if len(got) < len(part):  # it was closed before it answered these
+                if len(got) < len(part):
                     connection.close()
                     connection = self._connect()
         except BaseException:
@@ -167,17 +174,16 @@ class Session:
         self._keep(connection)
         return replies
 
-    def _exchange(self, connection: Connection, requests: Sequence[Request]) -> List[Reply]:
-        """The replies that came; fewer than were asked when the connection was closed in
-        between, and then asking the rest on another one repeats nothing."""
+    def _exchange(self, connection: Connection, requests: Sequence[Request],
+                  may_repeat: bool) -> List[Reply]:
+        """The replies that came, fewer than were asked when the connection was closed."""
         replies: List[Reply] = []
-        was_used = connection.is_used
         connection.send(requests)
         for request in requests:
             try:
                 replies.append(connection.reply(request))
             except Lost:
-                if not replies and not was_used:
+                if not replies and not may_repeat:
                     raise
                 return replies
             if replies[-1].headers.get("connection", "").lower() == "close":
@@ -267,11 +273,18 @@ class _Worker:
         return reply
 
     def _open(self, request: Request) -> Head:
-        if self._stream:
-            self._stream.close()
-        self._stream = self._session._connect()
-        self._stream.send([request])
-        return self._stream.head(request)
+        tries = 0
+        while True:
+            if self._stream:
+                self._stream.close()
+            self._stream = self._session._connect()
+            tries += 1
+            try:
+                self._stream.send([request])
+                return self._stream.head(request)
+            except Lost:
+                if tries == TRIES_MAX:
+                    raise
 
     def _read(self, seconds: Optional[float]) -> Optional[bytes]:
         assert self._stream
