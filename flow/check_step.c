@@ -87,6 +87,21 @@ static void read_effect(struct check *c, const struct value *v, void *field)
         *(enum effect *)field = effects[which];
 }
 
+static void read_cache(struct check *c, const struct value *v, void *object)
+{
+    static const struct key keys[] = {
+        { "files", read_texts, offsetof(struct step, cache_files), NULL },
+    };
+    struct draft *draft = object;
+
+    draft->step.cache_files = NULL;
+    draft->step.has_cache = v->type == VALUE_MAPPING || v->u.boolean;
+    if (v->type == VALUE_MAPPING)
+        READ_MAPPING(c, v, keys, &draft->step);
+    else
+        expect(c, v, VALUE_BOOL);
+}
+
 static void read_workdir(struct check *c, const struct value *v, void *field)
 {
     if (expect_relative(c, v))
@@ -280,13 +295,13 @@ static void refuse_default(struct check *c, const struct value *v, void *object)
         { "timeout", read_duration, STEP(timeout_us), NULL },                          \
         { "catch", read_catch, 0, NULL },                                              \
         { "effect", read_effect, STEP(effect), NULL },                                 \
+        { "cache", read_cache, 0, NULL },                                              \
         { "concurrency", read_count, STEP(concurrency), NULL },                        \
         { "priority", read_priority, STEP(priority), NULL },                           \
         { "tags", read_tags, STEP(tags), NULL },                                       \
         { "python", read_python, STEP(name), NULL },                                   \
         { "warm", read_bool, STEP(is_warm), NULL },                                    \
         { "gang", NULL, 0, "tasks that start together" },                              \
-        { "cache", NULL, 0, "adopting the results of other runs" },                    \
         { "image", NULL, 0, "containers" },                                            \
         { "tmpfs", NULL, 0, "a folder in memory" }, { "swap", NULL, 0, "swap space" }, \
         { "spot", NULL, 0, "machines that may be taken away" },                        \

@@ -149,6 +149,8 @@ struct step {
     time_us timeout_us; /* of an attempt; 0: none */
     char *catch_var;    /* NULL: no catch */
     enum effect effect;
+    bool has_cache;
+    char **cache_files; /* paths or globs in the package; NULL: those that run names */
     uint32_t concurrency; /* tasks of this step at once; 0: no cap */
     uint32_t priority;    /* 0..9 */
     char **tags;          /* NULL-terminated, or NULL */

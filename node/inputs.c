@@ -10,6 +10,7 @@
 
 #include "node/launch.h"
 #include "node/merge.h"
+#include "store/digest.h"
 #include "store/tree.h"
 
 static const char file_scheme[] = "file://";
@@ -83,6 +84,27 @@ static int make_parents(char *path, size_t from)
     return 0;
 }
 
+/* An artifact; or, in *ret_value, a parameter, which what came along the edge hides. */
+static int find_input(const struct artifacts *a, const struct slot *s,
+                      const struct step_input *in, struct artifact *ret,
+                      const char **ret_value, struct error *ret_error)
+{
+    int r = find_source(a, s->flow, &s->run->id, &s->task, in, ret, ret_error);
+
+    *ret_value = NULL;
+    if (r == -ENOENT && in->step == FLOW_NONE && !ret_error->text[0]) {
+        *ret_value = find_parameter(s, in->artifact);
+        if (*ret_value)
+            return 0;
+    }
+    if (r == -ENOENT && !ret_error->text[0])
+        return fail(ret_error, r, "there is no artifact '%s'", in->artifact);
+    if (r == -EINVAL && in->step != FLOW_NONE)
+        return fail(ret_error, r, "step '%s' cannot be seen from here",
+                    s->flow->steps[in->step].name);
+    return r;
+}
+
 static int lay_out_one(const struct artifacts *a, const struct slot *s,
                        const struct step_input *in, const char *path,
                        struct digest *ret_link, bool *ret_linked,
@@ -101,18 +123,11 @@ static int lay_out_one(const struct artifacts *a, const struct slot *s,
             return fail(ret_error, -errno, "%s: %s", target, strerror(errno));
         return symlink(target, path) < 0 ? -errno : 0;
     }
-    r = find_source(a, s->flow, &s->run->id, &s->task, in, &artifact, ret_error);
-    /* What came along the edge hides the parameter of its name. */
-    if (r == -ENOENT && in->step == FLOW_NONE && !ret_error->text[0]
-        && (value = find_parameter(s, in->artifact)))
-        return write_bytes(value, strlen(value), path);
-    if (r == -ENOENT && !ret_error->text[0])
-        return fail(ret_error, r, "there is no artifact '%s'", in->artifact);
-    if (r == -EINVAL && in->step != FLOW_NONE)
-        return fail(ret_error, r, "step '%s' cannot be seen from here",
-                    s->flow->steps[in->step].name);
+    r = find_input(a, s, in, &artifact, &value, ret_error);
     if (r < 0)
         return r;
+    if (value)
+        return write_bytes(value, strlen(value), path);
     if (artifact.encoding == ENCODING_TREE)
         return lay_out_tree(a, &artifact, path, ret_error);
     if (artifact.inline_data || artifact.size == 0)
@@ -167,6 +182,45 @@ int inputs_lay_out(const struct artifacts *a, struct slot *s, struct error *ret_
     for (size_t i = 0; r == 0 && i < step->n_inputs; i++)
         r = lay_out_input(a, &step->inputs[i], s, ret_error);
     return r;
+}
+
+/* A file that stays where it is, by what a change of it changes. */
+static int identify_file(const char *path, struct digest *ret_id)
+{
+    struct stat st;
+    char text[128];
+    int n;
+
+    if (stat(path, &st) < 0)
+        return -errno;
+    n = snprintf(text, sizeof(text), "%jd %jd.%09ld", (intmax_t)st.st_size,
+                 (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    *ret_id = digest_memory(text, (size_t)n);
+    return 0;
+}
+
+int inputs_identify(const struct artifacts *a, const struct slot *s,
+                    const struct step_input *in, struct input_identity *ret,
+                    struct error *ret_error)
+{
+    CLEANUP(artifact_release) struct artifact artifact = { .name = NULL };
+    struct error why = { .text = "" };
+    const char *value = NULL;
+    int r;
+
+    *ret = (struct input_identity){ .encoding = ENCODING_BYTES };
+    if (in->url)
+        r = identify_file(in->url + strlen(file_scheme), &ret->id);
+    else
+        r = find_input(a, s, in, &artifact, &value, &why);
+    if (r < 0)
+        return fail(ret_error, r, "input '%s': %s", in->name,
+                    why.text[0] ? why.text : strerror(-r));
+    if (value)
+        ret->id = digest_memory(value, strlen(value));
+    else if (!in->url)
+        *ret = (struct input_identity){ artifact.encoding, artifact.id };
+    return 0;
 }
 
 int inputs_check(const struct artifacts *a, const struct slot *s)

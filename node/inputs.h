@@ -10,6 +10,16 @@
  * names the input. */
 int inputs_lay_out(const struct artifacts *a, struct slot *s, struct error *ret_error);
 
+/* What would be laid out, without doing so: its id, or of a file that stays where it is
+ * one that its size and mtime make. On failure the text names the input. */
+struct input_identity {
+    enum artifact_encoding encoding;
+    struct digest id;
+};
+int inputs_identify(const struct artifacts *a, const struct slot *s,
+                    const struct step_input *in, struct input_identity *ret,
+                    struct error *ret_error);
+
 /* -ESTALE: the task wrote to an input that other tasks share. May hash it, so not on
  * the loop. */
 int inputs_check(const struct artifacts *a, const struct slot *s);

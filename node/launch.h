@@ -22,6 +22,8 @@ struct step_launch {
     char *path, *work_path;
     char **argv;          /* NULL-terminated */
     struct variables env; /* of the step: the run's, with the step's on top */
+    bool has_cache_digest;
+    struct digest cache_digest; /* of node/cache.h: what is equal for all its tasks */
 };
 
 enum { WARM_NEVER = UINT32_MAX };

@@ -404,6 +404,11 @@ static int on_run_event(struct node *n, const struct event *event)
         return node_on_adopt(n, r, event->u.attempt);
     case EVENT_RELEASE:
         return node_on_release(n, r);
+    case EVENT_SUSPEND:
+        node_on_suspend(n, r);
+        return 0;
+    case EVENT_UNSUSPEND:
+        return node_on_unsuspend(n, r);
     default:
         return 0;
     }
@@ -429,6 +434,8 @@ static int dispatch(struct node *n, const struct event *event)
     case EVENT_CANCEL:
     case EVENT_ADOPT:
     case EVENT_RELEASE:
+    case EVENT_SUSPEND:
+    case EVENT_UNSUSPEND:
         return on_run_event(n, event);
     }
     return 0;
@@ -440,12 +447,8 @@ static int advance(struct node *n)
     int error = 0;
 
     n->has_more = false;
-    if (n->config.is_paused) {
-        n->n_dirty = 0;
-        return 0;
-    }
     for (;;) {
-        error = schedule(n);
+        error = n->config.is_paused ? 0 : schedule(n);
         if (error < 0 || !n->n_dirty)
             return error;
         while (error == 0 && n->n_dirty)

@@ -34,7 +34,8 @@ struct node_config {
 enum event_type {
     EVENT_SUBMIT = 1,  /* a new run */
     EVENT_TASK_ENDED,  /* its process tree is gone and its outputs are known */
-    EVENT_CANCEL,      /* end a run; a second one kills at once */
+    EVENT_CANCEL,      /* end a run; a second one kills at once; of a run that is read
+                          back: before EVENT_RESTORE_END, which then starts nothing */
     EVENT_TICK,        /* node_deadline() has come */
     EVENT_RESTORE_RUN, /* a run found in the store that has no end record */
     EVENT_RESTORE_ATTEMPT,
@@ -44,6 +45,9 @@ enum event_type {
     EVENT_ADOPT,        /* resume: an attempt of another run, done there; between
                            EVENT_SUBMIT with is_held and EVENT_RELEASE */
     EVENT_RELEASE,      /* the run may start */
+    EVENT_SUSPEND, /* start nothing of a run; what runs goes on. Also while a run is
+                      read back: then after EVENT_RESTORE_END it starts nothing */
+    EVENT_UNSUSPEND,
 };
 
 struct event {
@@ -139,7 +143,12 @@ time_us node_deadline(const struct node *n);
 
 /* ---- questions: what the interface shows. None changes anything. ---- */
 
-enum run_state { RUN_STATE_HELD = 1, RUN_STATE_RUNNING, RUN_STATE_STOPPING };
+enum run_state {
+    RUN_STATE_HELD = 1,
+    RUN_STATE_RUNNING,
+    RUN_STATE_STOPPING,
+    RUN_STATE_SUSPENDED,
+};
 
 struct run_view {
     struct run_id id;
@@ -147,6 +156,7 @@ struct run_view {
     const struct flow *flow;         /* borrowed likewise */
     enum run_state state;
     bool is_failed, is_cancelled; /* the end it is heading for */
+    bool is_suspended;            /* also when the state says that it is stopping */
     time_us started_wall;
     uint64_t n_done, n_running, n_failed, n_adopted, n_attempts, n_skipped;
     uint64_t n_waiting; /* known to exist and not started; foreach behind an artifact
@@ -165,8 +175,13 @@ bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
 /* The attempt in a slot; false if the slot is free. */
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt);
+/* What running attempts hold of the slots and of the capacity. */
+struct claims {
+    uint64_t n_slots, cpu_milli, memory_bytes;
+};
+struct claims node_claims(const struct node *n);
 /* Why a task of a run waits, as a word and a sentence, for status; false if it does
- * not: "resources", "concurrency", "max_workers", "retry", "upstream". */
+ * not: "resources", "concurrency", "max_workers", "retry", "upstream", "suspended". */
 bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t step,
                       struct buffer *ret_sentence);
 /* A digest of all state that decides, equal for equal histories. */

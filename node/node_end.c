@@ -66,16 +66,21 @@ static bool is_cancel_in_time(const struct run *r)
     return r->n_failed == 0 && r->n_open > 0;
 }
 
-int node_on_cancel(struct node *n, struct run *r)
+int node_cancel(struct node *n, struct run *r)
 {
     int error;
 
     if (is_cancel_in_time(r))
         r->outcome = RUN_CANCELLED;
-    r->n_cancels++;
     node_stop(r);
     error = kill_all(n, r, r->n_cancels > 1 ? SIGKILL : SIGTERM, REASON_CANCELLED);
     return error ? error : node_mark(n, r);
+}
+
+int node_on_cancel(struct node *n, struct run *r)
+{
+    r->n_cancels++;
+    return r->phase == RUN_LOADING ? 0 : node_cancel(n, r);
 }
 
 int node_on_run_timeout(struct node *n, struct run *r)
@@ -116,6 +121,7 @@ static bool is_resolved(const struct span *s)
 static int start_hook(struct node *n, struct run *r, struct span *s)
 {
     timers_cancel(&n->timers, &r->timer);
+    r->timeout_left = 0;
     r->phase = RUN_HOOK;
     if (iset_add(&s->released, 0) < 0)
         return -ENOMEM;

@@ -4,6 +4,7 @@
  *     node.c          events in; scheduling and the end of attempts
  *     node_outbox.c   actions out
  *     node_end.c      stopping and ending a run: failure, cancel, timeout, hook
+ *     node_suspend.c  stopping for a while
  *     node_restore.c  reading back and adopting
  *     node_view.c     questions */
 #pragma once
@@ -96,6 +97,8 @@ void node_stop(struct run *r);
 /* A task failed for good. */
 int node_on_failure(struct node *n, struct run *r);
 int node_on_cancel(struct node *n, struct run *r);
+/* What a cancel leads to, once all of the run is known. */
+int node_cancel(struct node *n, struct run *r);
 int node_on_run_timeout(struct node *n, struct run *r);
 /* The hook that is next, as nothing else of the run can go on; NULL if there is none.
  */
@@ -103,6 +106,12 @@ struct span *node_due_hook(const struct run *r);
 /* If nothing of it can go on: start the hook, or write the end and forget the run. */
 int node_settle(struct node *n, struct run *r);
 void node_forget_run(struct node *n, struct run *r);
+
+/* ---- node_suspend.c ---- */
+
+/* Twice is once. */
+void node_on_suspend(struct node *n, struct run *r);
+int node_on_unsuspend(struct node *n, struct run *r);
 
 /* ---- node_restore.c ---- */
 

@@ -14,6 +14,8 @@ static enum run_state state_of(const struct run *r)
 {
     if (r->is_stopping || r->phase == RUN_HOOK)
         return RUN_STATE_STOPPING;
+    if (r->is_suspended)
+        return RUN_STATE_SUSPENDED;
     return r->phase == RUN_HELD ? RUN_STATE_HELD : RUN_STATE_RUNNING;
 }
 
@@ -32,6 +34,7 @@ static struct run_view view_of(const struct run *r)
                               .state = state_of(r),
                               .is_failed = r->outcome == RUN_FAILED || r->n_failed,
                               .is_cancelled = r->outcome == RUN_CANCELLED,
+                              .is_suspended = r->is_suspended,
                               .started_wall = r->started_wall,
                               .n_done = r->n_done,
                               .n_running = r->n_running,
@@ -96,6 +99,19 @@ bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
     return true;
 }
 
+struct claims node_claims(const struct node *n)
+{
+    const struct demand *all = &n->placement.capacity, *left = &n->placement.free;
+    struct claims c = {
+        .cpu_milli = less(all->amount[DEMAND_CPU], left->amount[DEMAND_CPU]),
+        .memory_bytes = less(all->amount[DEMAND_MEMORY], left->amount[DEMAND_MEMORY]),
+    };
+
+    for (uint32_t i = 0; i < n->config.slots_max; i++)
+        c.n_slots += n->slots[i].run != NULL;
+    return c;
+}
+
 /* ---- why a step waits ---- */
 
 static bool is_resolved(const struct run_step *s)
@@ -128,6 +144,8 @@ static void why_ready(const struct node *n, const struct run *r,
 
     if (r->is_stopping && !s->step->is_hook)
         buffer_puts(out, "stopping: the run starts nothing more");
+    else if (r->is_suspended)
+        buffer_puts(out, "suspended: the run starts nothing until it is unsuspended");
     else if (concurrency && s->n_running >= concurrency)
         buffer_printf(out, "concurrency: %u run, which is its limit", concurrency);
     else if (r->max_workers && r->n_running >= r->max_workers)
@@ -222,9 +240,9 @@ static uint64_t hash_instance(const struct run *r, const struct instance *in)
 
 static uint64_t hash_run(const struct run *r)
 {
-    uint64_t parts[] = { r->phase,  r->outcome,   r->is_stopping, r->n_cancels,
-                         r->n_done, r->n_failed,  r->n_skipped,   r->n_adopted,
-                         r->n_open, r->n_attempts };
+    uint64_t parts[] = { r->phase,  r->outcome,    r->is_stopping, r->n_cancels,
+                         r->n_done, r->n_failed,   r->n_skipped,   r->n_adopted,
+                         r->n_open, r->n_attempts, r->is_suspended };
     uint64_t h = 4, sum = 0;
     const struct instance *in;
 

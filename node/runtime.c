@@ -166,6 +166,19 @@ static struct slot *slot_of(struct runtime *rt, const struct action *a)
     return a->slot < rt->n_slots ? rt->slots[a->slot] : NULL;
 }
 
+static void count_end(struct runtime *rt, const struct action *a,
+                      const struct slot *slot)
+{
+    struct counters *c = &rt->counters;
+
+    c->tasks_ended[a->u.tell.verdict % COUNTED_VERDICTS]
+                  [a->u.tell.reason % COUNTED_REASONS]++;
+    c->tasks_retried += a->u.tell.is_retried;
+    if (slot && slot->record.ended_wall >= slot->started_wall)
+        histogram_add(&c->task_time, histogram_long_bounds,
+                      slot->record.ended_wall - slot->started_wall);
+}
+
 void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticket)
 {
     struct feed_event e = { .type = FEED_TASK_STARTED,
@@ -178,6 +191,7 @@ void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticke
                             .started_wall = s->started_wall,
                             .step = s->flow->steps[s->task.step].name };
 
+    rt->counters.tasks_started++;
     if (feed_publish(rt->feed, &e, ticket) < 0)
         runtime_give_up(rt, -ENOMEM, "out of memory");
 }
@@ -203,6 +217,7 @@ static void publish(struct runtime *rt, const struct action *a)
     case TELL_RUN_ACCEPTED:
         e.type = FEED_RUN_STARTED;
         e.flow = c->flow->name;
+        rt->counters.runs_started++;
         break;
     case TELL_TASK_STARTED:
         if (slot && slot->state == SLOT_STARTING) {
@@ -218,6 +233,7 @@ static void publish(struct runtime *rt, const struct action *a)
         e.reason = a->u.tell.reason;
         e.is_retried = a->u.tell.is_retried;
         e.retry_in_us = a->u.tell.retry_in_us;
+        count_end(rt, a, slot);
         if (!slot)
             break;
         e.exit_code = slot->record.exit_code;
@@ -227,6 +243,7 @@ static void publish(struct runtime *rt, const struct action *a)
     case TELL_RUN_ENDED:
         e.type = FEED_RUN_ENDED;
         e.outcome = a->u.tell.outcome;
+        rt->counters.runs_ended[e.outcome % COUNTED_OUTCOMES]++;
         e.message = rt->last_end.message;
         e.started_wall = rt->last_end.started_wall;
         break;
@@ -479,6 +496,8 @@ static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
         r = runtime_sockets_open(rt, ret_error);
     if (r == 0 && !rt->config.is_inspect)
         r = runtime_restore(rt, ret_error);
+    if (r == 0)
+        runtime_restore_removals(rt);
     return r;
 }
 
@@ -525,7 +544,7 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
     if (!rt)
         return -ENOMEM;
     rt->config = *config;
-    rt->user_fd = rt->task_fd = rt->tasks_epoll = rt->null_fd = -1;
+    rt->user_fd = rt->task_fd = rt->tcp_fd = rt->tasks_epoll = rt->null_fd = -1;
     rt->children_fd = -1;
     rt->deadline_set = TIME_NEVER;
     rt->n_slots = config->slots_max ? config->slots_max : SLOTS_MAX;
@@ -576,6 +595,7 @@ void runtime_close(struct runtime *rt)
 
     if (!rt)
         return;
+    atomic_store(&rt->is_closing, true);
     runtime_sockets_close(rt);
     runtime_tasks_kill(rt);
     if (rt->has_loop) {
@@ -658,15 +678,7 @@ const struct runtime_config *runtime_configuration(const struct runtime *rt)
     return &rt->config;
 }
 
-int runtime_cancel(struct runtime *rt, const struct run_id *run)
+const struct counters *runtime_counters(const struct runtime *rt)
 {
-    struct run_view view;
-    int r;
-
-    if (!node_run(rt->node, run, &view))
-        return -ENOENT;
-    r = runtime_keep_cancel(rt, run);
-    if (r == 0)
-        runtime_event(rt, &(struct event){ .type = EVENT_CANCEL, .run = *run });
-    return r;
+    return &rt->counters;
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "flow/diagnostic.h"
 #include "node/artifacts.h"
+#include "node/counters.h"
 #include "node/feed.h"
 #include "node/node.h"
 
@@ -20,6 +21,7 @@ struct runtime;
 struct runtime_config {
     const char *dir;                  /* the data folder */
     const char *socket;               /* NULL: DIR/mesh.sock */
+    const char *listen;               /* also here: HOST:PORT on loopback; NULL: no */
     uint32_t slots_max;               /* 0: a bound from the machine */
     uint64_t cpu_milli, memory_bytes; /* 0: the machine's */
     uint64_t quota_bytes;             /* of the store; 0: none */
@@ -61,8 +63,23 @@ struct submission {
 int runtime_submit(struct runtime *rt, const struct submission *s,
                    struct run_id *ret_run, uint64_t *ret_number,
                    struct diagnostics *ret_diagnostics, struct error *ret_error);
-/* -ENOENT: no such active run. */
+
+/* ---- what users change of a run ----
+ * A run that is interrupted (in the store, without an end and not active) is changed in
+ * the store alone and goes on nowhere for it.
+ * -ENOENT: no such run; -EALREADY: it has ended; -EBADMSG, ...: it cannot be read */
+
+/* Durable when it returns. A second one kills at once. */
 int runtime_cancel(struct runtime *rt, const struct run_id *run);
+/* Durable when it returns; twice is once. Followers see FEED_RUN_SUSPENDED. */
+int runtime_suspend(struct runtime *rt, const struct run_id *run, bool is_suspended);
+/* All of its tags, also of a run that has ended; at most RECORD_TAGS_MAX. Durable with
+ * the writer's ticket. */
+int runtime_tag(struct runtime *rt, const struct run_id *run, char *const *tags,
+                size_t n_tags, uint64_t *ret_ticket);
+/* Nobody finds the run any more, durably with the writer's ticket; then
+ * removal_finish() is to be called. -EBUSY: it is active. */
+int runtime_remove(struct runtime *rt, const struct run_id *run, uint64_t *ret_ticket);
 
 /* A run by number, by id, or by a prefix of four or more characters of its id.
  * -ENOENT; -ENOTUNIQ for a prefix of several. */
@@ -75,6 +92,17 @@ struct writer *runtime_writer(struct runtime *rt);
 struct blobs *runtime_blobs(struct runtime *rt);
 const struct artifacts *runtime_artifacts(struct runtime *rt);
 const struct runtime_config *runtime_configuration(const struct runtime *rt);
+const struct counters *runtime_counters(const struct runtime *rt);
+
+/* What an attempt that runs uses; looked at once a second, 0 before the first time. */
+struct task_use {
+    uint32_t pid;
+    time_us started_wall;
+    uint64_t memory_bytes, memory_peak_bytes; /* of its whole process tree */
+    uint64_t cpu_milli, cpu_peak_milli;       /* thousandths of a processor */
+};
+/* False: nothing runs in this slot. */
+bool runtime_use(struct runtime *rt, uint32_t slot, struct task_use *ret);
 
 /* ---- the task channel: what a task may ask, see api/task.c ---- */
 
@@ -102,9 +130,13 @@ bool runtime_is_task_process(struct runtime *rt, pid_t pid);
 /* ---- the interface: a module, loaded after the first task was started ---- */
 
 /* Defined in node/api/; build/mesh-http.so exports it under this name. Serves the
- * listening sockets: `user_fd` for people and programs, `task_fd` for tasks. */
+ * listening sockets: user_fd for people and programs, task_fd for tasks, and tcp_fd
+ * (-1: none) for who has a token. */
 struct api;
-typedef int api_start_fn(struct runtime *rt, int user_fd, int task_fd,
+struct api_sockets {
+    int user_fd, task_fd, tcp_fd;
+};
+typedef int api_start_fn(struct runtime *rt, const struct api_sockets *sockets,
                          struct api **ret_api, struct error *ret_error);
 typedef void api_stop_fn(struct api *api);
 /* Requests and streams open now: an inspecting node ends when there are none. */

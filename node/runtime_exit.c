@@ -71,6 +71,7 @@ static void tell_log(struct runtime *rt, const struct slot *s, enum log_stream s
                             .data = data,
                             .len = len };
 
+    rt->counters.log_bytes += len;
     feed_publish(rt->feed, &e, 0);
 }
 
@@ -330,6 +331,7 @@ int runtime_tasks_open(struct runtime *rt, struct error *ret_error)
         return -ENOMEM;
     uv_timer_init(&rt->loop, &rt->leaving);
     rt->leaving.data = rt;
+    runtime_use_open(rt);
     if (rt->config.is_inspect)
         return 0;
     rt->tasks_epoll = epoll_create1(EPOLL_CLOEXEC);

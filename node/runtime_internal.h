@@ -5,8 +5,10 @@
  *     runtime_task.c     a task's start, and its slot before and after
  *     runtime_warm.c     tasks that are forked from a Python process
  *     runtime_exit.c     its exit, and the descriptors that tell of it
+ *     runtime_use.c      what it uses in between
  *     runtime_keep.c     its outputs and log, and how the node is told
  *     runtime_store.c    records and their tickets; what a restart finds
+ *     runtime_state.c    what users change of a run: cancel, suspend, tag, remove
  *     runtime_submit.c   new runs, resumed runs
  *     runtime_socket.c   the sockets, and the module that serves them */
 #pragma once
@@ -14,6 +16,8 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "node/cache.h"
+#include "node/address.h"
 #include "node/items.h"
 #include "node/launch.h"
 #include "node/running.h"
@@ -41,8 +45,10 @@ struct runtime {
 
     uv_loop_t loop;
     bool has_loop, is_stopping, is_running;
-    int result; /* of runtime_run() */
-    uv_timer_t deadline, leaving;
+    atomic_bool is_closing; /* for threads that work for long */
+    int result;             /* of runtime_run() */
+    uv_timer_t deadline, leaving, looking;
+    bool is_looking; /* the timer runs, or its work does */
     time_us deadline_set;
     uv_async_t durable_async;
     atomic_int writer_error;
@@ -54,6 +60,7 @@ struct runtime {
     struct node *node;
     struct outbox outbox;
     struct feed *feed;
+    struct counters counters;
     struct ticket_queue tickets;
     uint64_t next_number;
     struct run_end_record last_end; /* of the run whose end is being told */
@@ -75,13 +82,15 @@ struct runtime {
     struct warm_group *warm[WARM_GROUPS_MAX];
     struct buffer request; /* to one of them */
     struct items items;
+    struct cache cache;
     struct launch_scratch scratch;
     int null_fd;
     uint8_t random[RANDOM_POOL_SIZE];
     size_t random_left;
 
-    int user_fd, task_fd;
-    uv_poll_t user_poll, task_poll;
+    int user_fd, task_fd, tcp_fd; /* tcp_fd -1: none */
+    uv_poll_t user_poll, task_poll, tcp_poll;
+    char listen[ADDRESS_TEXT_SIZE];
     bool is_listening;
     void *module; /* dlopen() */
     const struct api_module *api_module;
@@ -147,11 +156,19 @@ int runtime_watch_pipes(struct runtime *rt, const struct slot *s);
 /* Whether this child is the leader of a task, or a fork server. */
 bool runtime_is_known(const struct runtime *rt, pid_t pid);
 
+/* runtime_use.c */
+void runtime_use_open(struct runtime *rt);
+/* A task has started: look at what it uses when it has run for a second. */
+void runtime_use_watch(struct runtime *rt);
+
 /* Ends a process whose exit nobody would see. */
 void runtime_abandon(struct slot *s);
 
 /* runtime_keep.c */
 void runtime_keep_task(struct runtime *rt, struct slot *s);
+/* An equal task was done before: it takes over what that one made. */
+void runtime_adopt_task(struct runtime *rt, struct slot *s,
+                        const struct attempt_record *equal);
 /* It could not be started: this is its end. */
 void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
                        const char *message);
@@ -160,8 +177,8 @@ void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
 int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error);
 void runtime_store_close(struct runtime *rt);
 void runtime_persist(struct runtime *rt, const struct action *a);
-/* Returns when it is durable. */
-int runtime_keep_cancel(struct runtime *rt, const struct run_id *run);
+/* A run that is cancelled and not active becomes so for a moment, in which it ends. */
+int runtime_end_interrupted(struct runtime *rt, const struct run_id *run);
 int runtime_restore(struct runtime *rt, struct error *ret_error);
 /* A run's record and the flow in it. The caller releases both, also on failure. */
 int runtime_read_run(struct runtime *rt, const struct run_id *id,
@@ -169,6 +186,17 @@ int runtime_read_run(struct runtime *rt, const struct run_id *id,
 /* The values of a run's parameters, as its record has them. */
 int runtime_values(struct runtime *rt, const struct flow *flow,
                    const struct run_record *record, char ***ret_values);
+
+/* runtime_state.c */
+/* What the end of a run makes of the record of its state: true if there is anything to
+ * write. The write points to key and value. */
+bool runtime_state_at_end(struct runtime *rt, const struct run_id *run,
+                          struct record_key *key, struct buffer *value,
+                          struct store_write *ret_write);
+/* Tell the node of a run that is being read back. */
+void runtime_restore_state(struct runtime *rt, const struct run_id *run);
+/* Go on removing what a crash left, in another thread. */
+void runtime_restore_removals(struct runtime *rt);
 
 /* runtime_submit.c */
 int runtime_add_context(struct runtime *rt, const struct run_record *record,

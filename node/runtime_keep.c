@@ -2,6 +2,7 @@
 /* What an attempt leaves is kept and the node is told: outputs and the log, maybe in
  * another thread, then what needs the loop's caches. Nobody of its tree lives. */
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,7 +130,78 @@ static void conclude(struct runtime *rt, struct slot *s)
     }
     if (s->record.reason == REASON_OK && find_choice(rt, s) < 0)
         set_failure(s, REASON_STORE, "the switch's artifact cannot be read");
+    if (s->record.reason == REASON_OK && s->has_cache_key
+        && cache_enter(&rt->cache, &s->cache_key, &s->run->id, &s->task, s->attempt)
+               < 0)
+        runtime_log(rt, "cache.full", "out of memory: a result was not entered");
     queue_end(rt, s);
+}
+
+/* ---- what an equal task made ---- */
+
+/* For whoever looks at the task; the records of that run are there. */
+static char *tell_origin(struct runtime *rt, const struct run_id *run)
+{
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+    CLEANUP(flow_unrefp) struct flow *flow = NULL;
+    char *text = NULL;
+
+    if (runtime_read_run(rt, run, &record, &flow) < 0
+        || asprintf(&text, "taken over from run %" PRIu64, record.number) < 0)
+        return NULL;
+    return text;
+}
+
+static int copy_log(const struct log_ref *from, struct log_ref *ret)
+{
+    *ret = *from;
+    ret->inline_data = NULL;
+    if (!from->inline_len)
+        return 0;
+    ret->inline_data = malloc(from->inline_len);
+    if (!ret->inline_data) {
+        ret->inline_len = 0;
+        return -ENOMEM;
+    }
+    memcpy(ret->inline_data, from->inline_data, from->inline_len);
+    return 0;
+}
+
+/* What it had passed on is merged anew, from the branches of this run. */
+static int copy_outputs(const struct attempt_record *from, struct attempt_record *to)
+{
+    int r = 0;
+
+    to->outputs = calloc(from->n_outputs + 1, sizeof(*to->outputs));
+    if (!to->outputs)
+        return -ENOMEM;
+    for (size_t i = 0; r == 0 && i < from->n_outputs; i++)
+        if (!from->outputs[i].is_inherited) {
+            r = artifact_copy(&from->outputs[i], &to->outputs[to->n_outputs]);
+            to->n_outputs += r == 0;
+        }
+    return r;
+}
+
+void runtime_adopt_task(struct runtime *rt, struct slot *s,
+                        const struct attempt_record *equal)
+{
+    struct attempt_record *record = &s->record;
+    int r = copy_outputs(equal, record);
+
+    record->reason = REASON_OK;
+    record->has_origin = true;
+    record->origin = equal->has_origin ? equal->origin : equal->run;
+    record->message = tell_origin(rt, &record->origin);
+    if (r == 0)
+        r = copy_log(&equal->log, &record->log);
+    if (r == 0 && equal->choice) {
+        s->choice = strdup(equal->choice);
+        r = s->choice ? 0 : -ENOMEM;
+    }
+    if (r < 0)
+        set_failure(s, REASON_STORE, strerror(-r));
+    conclude(rt, s);
 }
 
 /* ---- keeping outputs and the log ---- */

@@ -54,6 +54,32 @@ static int listen_on(const char *path, int *ret_fd, struct error *ret_error)
     return 0;
 }
 
+/* Port 0 becomes one that is free. */
+static int listen_tcp(struct runtime *rt, struct error *ret_error)
+{
+    struct address a;
+    int fd, on = 1, r = address_parse(rt->config.listen, &a, ret_error);
+
+    if (r < 0)
+        return r;
+    fd = socket(a.socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(ret_error, -errno, "cannot make a socket: %s", strerror(errno));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd, (struct sockaddr *)&a.socket, a.len) < 0
+        || listen(fd, LISTEN_BACKLOG) < 0
+        || getsockname(fd, (struct sockaddr *)&a.socket, &a.len) < 0) {
+        r = fail(ret_error, -errno, "cannot listen on %s: %s", rt->config.listen,
+                 strerror(errno));
+        close(fd);
+        return r;
+    }
+    address_text(&a, rt->listen);
+    rt->config.listen = rt->listen;
+    rt->tcp_fd = fd;
+    return 0;
+}
+
 /* ---- the module ---- */
 
 static void *open_module(struct runtime *rt)
@@ -82,7 +108,11 @@ static int load_module(struct runtime *rt, struct error *ret_error)
     rt->api_module = dlsym(rt->module, "mesh_http_module");
     if (!rt->api_module)
         return fail(ret_error, -ENOENT, "%s is not of this mesh", module_name);
-    return rt->api_module->start(rt, rt->user_fd, rt->task_fd, &rt->api, ret_error);
+    return rt->api_module->start(rt,
+                                 &(struct api_sockets){ .user_fd = rt->user_fd,
+                                                        .task_fd = rt->task_fd,
+                                                        .tcp_fd = rt->tcp_fd },
+                                 &rt->api, ret_error);
 }
 
 static void on_first_client(uv_poll_t *poll, int status, int events)
@@ -95,6 +125,8 @@ static void on_first_client(uv_poll_t *poll, int status, int events)
         return;
     uv_poll_stop(&rt->user_poll);
     uv_poll_stop(&rt->task_poll);
+    if (rt->tcp_fd >= 0)
+        uv_poll_stop(&rt->tcp_poll);
     if (load_module(rt, &error) < 0) {
         fprintf(stderr, "mesh: the interface cannot be served: %s\n", error.text);
         if (rt->config.is_inspect)
@@ -121,19 +153,35 @@ static void poll_socket(struct runtime *rt, uv_poll_t *poll, int fd)
     uv_poll_start(poll, UV_READABLE, on_first_client);
 }
 
-int runtime_sockets_open(struct runtime *rt, struct error *ret_error)
+static int open_all(struct runtime *rt, struct error *ret_error)
 {
-    int r = listen_on(rt->user_socket, &rt->user_fd, ret_error);
+    int r = rt->config.listen ? listen_tcp(rt, ret_error) : 0;
 
+    if (r < 0)
+        return r;
+    r = listen_on(rt->user_socket, &rt->user_fd, ret_error);
     if (r < 0)
         return r;
     r = listen_on(rt->task_socket, &rt->task_fd, ret_error);
     if (r < 0) {
         unlink(rt->user_socket);
         close(rt->user_fd);
+    }
+    return r;
+}
+
+int runtime_sockets_open(struct runtime *rt, struct error *ret_error)
+{
+    int r = open_all(rt, ret_error);
+
+    if (r < 0) {
+        if (rt->tcp_fd >= 0)
+            close(rt->tcp_fd);
         return r;
     }
     rt->is_listening = true;
+    if (rt->tcp_fd >= 0)
+        poll_socket(rt, &rt->tcp_poll, rt->tcp_fd);
     poll_socket(rt, &rt->user_poll, rt->user_fd);
     poll_socket(rt, &rt->task_poll, rt->task_fd);
     if (rt->config.is_inspect) {
@@ -153,6 +201,10 @@ void runtime_sockets_close(struct runtime *rt)
         return;
     uv_poll_stop(&rt->user_poll);
     uv_poll_stop(&rt->task_poll);
+    if (rt->tcp_fd >= 0) {
+        uv_poll_stop(&rt->tcp_poll);
+        close(rt->tcp_fd);
+    }
     unlink(rt->user_socket);
     unlink(rt->task_socket);
     close(rt->user_fd);

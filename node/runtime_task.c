@@ -104,6 +104,25 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
     return r < 0 ? launch_explain(l, envp, failed_in, r, why) : 0;
 }
 
+/* 1: an equal task was found, and the slot's ends with what that one made. */
+static int adopt_equal(struct runtime *rt, struct slot *s, struct step_launch *l,
+                       struct error *why)
+{
+    CLEANUP(attempt_record_release) struct attempt_record equal = { .attempt = 0 };
+    int r = cache_key(&rt->cache, s, l, &s->cache_key, why);
+
+    if (r < 0)
+        return r;
+    blobs_hold_begin(rt->blobs, &s->hold);
+    if (cache_find(&rt->cache, &s->cache_key, &equal) == 0) {
+        runtime_adopt_task(rt, s, &equal);
+        return 1;
+    }
+    blobs_hold_end(rt->blobs, &s->hold);
+    s->has_cache_key = true;
+    return 0;
+}
+
 int runtime_task_begins(struct runtime *rt, struct slot *s, struct error *ret_error)
 {
     int r = runtime_watch(rt, s->pidfd, s->index, READY_EXIT);
@@ -114,6 +133,7 @@ int runtime_task_begins(struct runtime *rt, struct slot *s, struct error *ret_er
     }
     s->state = SLOT_RUNNING;
     note_running(rt, s);
+    runtime_use_watch(rt);
     if (s->has_start_told)
         runtime_tell_start(rt, s, s->start_ticket);
     return 0;
@@ -141,7 +161,7 @@ void runtime_start_plain(struct runtime *rt, struct slot *s)
         runtime_fail_task(rt, s, REASON_START, why.text[0] ? why.text : strerror(-r));
 }
 
-/* All that comes before its process. */
+/* All that comes before its process. 1: there is none to start. */
 static int prepare(struct runtime *rt, struct slot *s, enum reason *ret_reason,
                    struct error *why)
 {
@@ -152,6 +172,12 @@ static int prepare(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     r = lay_out_code(rt, s->run, why);
     if (r == 0)
         r = launch_step(s->run, s->task.step, &l, why);
+    if (r == 0 && s->flow->steps[s->task.step].has_cache) {
+        *ret_reason = REASON_INPUT;
+        r = adopt_equal(rt, s, l, why);
+        if (r > 0)
+            return r;
+    }
     if (r == 0 && s->flow->steps[s->task.step].n_inputs) {
         *ret_reason = REASON_INPUT;
         r = inputs_lay_out(&rt->artifacts, s, why);
@@ -183,7 +209,7 @@ void runtime_start_task(struct runtime *rt, const struct action *a)
     r = prepare(rt, s, &reason, &why);
     if (r < 0)
         runtime_fail_task(rt, s, reason, why.text[0] ? why.text : strerror(-r));
-    else if (!runtime_warm_take(rt, s))
+    else if (r == 0 && !runtime_warm_take(rt, s))
         runtime_start_plain(rt, s);
 }
 

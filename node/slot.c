@@ -212,8 +212,10 @@ void slot_reset(struct slot *s)
     buffer_clear(&s->log.pieces);
     s->log = (struct slot_log){ .fd = -1, .pieces = s->log.pieces };
     flow_unref(TAKE(s->flow));
+    s->use = (struct slot_use){ .at = 0 };
     s->run = NULL;
     s->kill_reason = 0;
+    s->has_cache_key = false;
     s->kill_signal = 0;
     s->has_start_told = false;
     s->token[0] = '\0';

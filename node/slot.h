@@ -69,6 +69,13 @@ struct slot_log {
     bool is_truncated;
 };
 
+/* What the processes of the attempt use, as it was last looked at. */
+struct slot_use {
+    time_us at; /* 0: not yet */
+    uint64_t memory_bytes, cpu_milli;
+    uint64_t cpu_us; /* since the start */
+};
+
 struct slot {
     uint32_t index;
     enum slot_state state;
@@ -95,7 +102,10 @@ struct slot {
     struct input_link *links;
     size_t n_links;
     struct slot_log log;
+    struct slot_use use;
     struct attempt_record record; /* filled in as the attempt ends */
+    bool has_cache_key;           /* the task ran: enter its attempt under the key */
+    struct digest cache_key;
     struct blobs_hold hold; /* of its outputs and log, until the record is written */
 };
 

@@ -27,6 +27,14 @@ struct record_key run_end_key(const struct run_id *run)
     return k;
 }
 
+struct record_key run_state_key(const struct run_id *run)
+{
+    struct record_key k;
+
+    put_run(&k, 'm', run);
+    return k;
+}
+
 struct record_key number_key(uint64_t number)
 {
     struct record_key k;

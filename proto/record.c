@@ -19,6 +19,7 @@ enum {
     FIELD_ATTEMPT_OUTPUT = 14,
     FIELD_RUN_PARAMETER = 12,
     FIELD_RUN_TAG = 13,
+    FIELD_RUN_STATE_TAG = 4,
     TEXTS_MAX = 4,
 };
 
@@ -228,6 +229,10 @@ static void set_usage(Mesh__Record__Attempt *m, const struct attempt_record *r)
     m->max_rss_bytes = r->max_rss_bytes;
     m->has_cpu_us = r->cpu_us != 0;
     m->cpu_us = r->cpu_us;
+    m->has_memory_peak_bytes = r->memory_peak_bytes != 0;
+    m->memory_peak_bytes = r->memory_peak_bytes;
+    m->has_cpu_peak_milli = r->cpu_peak_milli != 0;
+    m->cpu_peak_milli = r->cpu_peak_milli;
 }
 
 static bool attempt_is_valid(const struct attempt_record *r)
@@ -291,7 +296,7 @@ static int append_parameter(struct buffer *out, const struct record_parameter *p
     return texts.error ? texts.error : append_submessage(out, FIELD_RUN_PARAMETER, &m);
 }
 
-static int append_tag(struct buffer *out, const char *tag)
+static int append_tag(struct buffer *out, unsigned field, const char *tag)
 {
     CLEANUP(texts_release) struct texts texts = { .n = 0 };
     ProtobufCBinaryData text;
@@ -301,7 +306,7 @@ static int append_tag(struct buffer *out, const char *tag)
     text = text_of(&texts, tag);
     if (texts.error)
         return texts.error;
-    append_field(out, FIELD_RUN_TAG, text.len);
+    append_field(out, field, text.len);
     return buffer_append(out, text.data, text.len);
 }
 
@@ -351,7 +356,7 @@ int run_record_encode(const struct run_record *r, struct buffer *out)
     for (size_t i = 0; error == 0 && i < r->n_parameters; i++)
         error = append_parameter(out, &r->parameters[i]);
     for (size_t i = 0; error == 0 && i < r->n_tags; i++)
-        error = append_tag(out, r->tags[i]);
+        error = append_tag(out, FIELD_RUN_TAG, r->tags[i]);
     return end(out, start, error);
 }
 
@@ -385,4 +390,23 @@ int run_end_record_encode(const struct run_end_record *r, struct buffer *out)
     if (r->message)
         m.message = text_of(&texts, r->message);
     return end(out, start, texts.error ? texts.error : begin(out, &m));
+}
+
+int run_state_record_encode(const struct run_state_record *r, struct buffer *out)
+{
+    Mesh__Record__RunState m = MESH__RECORD__RUN_STATE__INIT;
+    size_t start = out->len;
+    int error;
+
+    if (r->n_tags > RECORD_TAGS_MAX)
+        return -E2BIG;
+    if (r->n_tags && !r->has_tags)
+        return -EINVAL;
+    m.has_is_cancelled = m.is_cancelled = r->is_cancelled;
+    m.has_is_suspended = m.is_suspended = r->is_suspended;
+    m.has_has_tags = m.has_tags = r->has_tags;
+    error = begin(out, &m);
+    for (size_t i = 0; error == 0 && i < r->n_tags; i++)
+        error = append_tag(out, FIELD_RUN_STATE_TAG, r->tags[i]);
+    return end(out, start, error);
 }

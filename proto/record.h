@@ -14,7 +14,9 @@
  *     run       'r' run_id                                   struct run_record
  *     run end   'e' run_id                                   struct run_end_record
  *     attempt   'a' run_id task_id attempt-varint            struct attempt_record
+ *     state     'm' run_id                                   struct run_state_record
  *     number    'n' number-varint                            run_id, 16 bytes
+ *     equal     'k' SHA-256 of what a task depends on        an attempt's key
  *
  * Pure: bytes in, bytes out. Decoded records own what they point to; release them. */
 #pragma once
@@ -114,6 +116,9 @@ struct attempt_record {
     time_us started_wall, ended_wall;
     uint32_t pid;
     uint64_t max_rss_bytes, cpu_us;
+    /* Of all its processes together, as seen now and then while it ran; 0: it ended
+     * before anybody looked. */
+    uint64_t memory_peak_bytes, cpu_peak_milli;
     uint64_t width; /* of the scope a foreach step opened */
     bool has_width;
     char *choice; /* the case a switch step took */
@@ -160,8 +165,19 @@ struct run_end_record {
     char *message; /* the first failure, in a sentence; NULL: none */
 };
 
+/* What users changed of a run since it was submitted. A run that nobody touched has no
+ * such record, which means all zeros. */
+struct run_state_record {
+    bool is_cancelled; /* only while it has no end */
+    bool is_suspended; /* likewise */
+    bool has_tags;     /* these, maybe none, take the place of the run record's */
+    char **tags;
+    size_t n_tags;
+};
+
 struct record_key run_key(const struct run_id *run);
 struct record_key run_end_key(const struct run_id *run);
+struct record_key run_state_key(const struct run_id *run);
 struct record_key number_key(uint64_t number);
 struct record_key attempt_key(const struct run_id *run, const struct task_id *task,
                               uint32_t attempt);
@@ -183,6 +199,7 @@ int attempt_key_decode(const void *key, size_t len, struct run_id *ret_run,
 int run_record_encode(const struct run_record *r, struct buffer *out);
 int run_end_record_encode(const struct run_end_record *r, struct buffer *out);
 int attempt_record_encode(const struct attempt_record *r, struct buffer *out);
+int run_state_record_encode(const struct run_state_record *r, struct buffer *out);
 
 /* The run, task and attempt of an attempt are in its key and are not repeated in the
  * bytes: the caller fills them in by attempt_key_decode(). Text that is not said to be
@@ -194,7 +211,17 @@ int attempt_record_encode(const struct attempt_record *r, struct buffer *out);
 int run_record_decode(const void *data, size_t len, struct run_record *ret);
 int run_end_record_decode(const void *data, size_t len, struct run_end_record *ret);
 int attempt_record_decode(const void *data, size_t len, struct attempt_record *ret);
+int run_state_record_decode(const void *data, size_t len, struct run_state_record *ret);
+
+/* What a list is searched by; NULL: any. */
+struct run_filter {
+    const char *flow, *user, *tag;
+};
+/* Whether a run's record is one that is searched for, without decoding the rest of it.
+ * 1, 0, -EBADMSG or -EPROTONOSUPPORT as run_record_decode(). */
+int run_record_matches(const void *data, size_t len, const struct run_filter *f);
 
 void run_record_release(struct run_record *r);
 void run_end_record_release(struct run_end_record *r);
 void attempt_record_release(struct attempt_record *r);
+void run_state_record_release(struct run_state_record *r);

@@ -60,9 +60,8 @@ static int unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data,
     return 0;
 }
 
-/* Where the message is in a record, once its checksum was found right. */
-static int open_record(const uint8_t *data, size_t len, const uint8_t **ret_message,
-                       size_t *ret_len)
+int record_open(const uint8_t *data, size_t len, const uint8_t **ret_message,
+                size_t *ret_len)
 {
     uint64_t sum = 0;
 
@@ -263,6 +262,8 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     r->pid = m->pid;
     r->max_rss_bytes = m->max_rss_bytes;
     r->cpu_us = m->cpu_us;
+    r->memory_peak_bytes = m->memory_peak_bytes;
+    r->cpu_peak_milli = m->cpu_peak_milli;
     r->width = m->width;
     r->has_width = m->has_width;
     get_log(&error, m, &r->log);
@@ -280,7 +281,7 @@ int attempt_record_decode(const void *data, size_t len, struct attempt_record *r
     Mesh__Record__Attempt *m;
     struct budget budget;
     const uint8_t *message;
-    int r = open_record(data, len, &message, &len);
+    int r = record_open(data, len, &message, &len);
 
     if (r < 0)
         return r;
@@ -298,16 +299,21 @@ int attempt_record_decode(const void *data, size_t len, struct attempt_record *r
 
 /* ---- run ---- */
 
+static void release_tags(char **tags, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(tags[i]);
+    free(tags);
+}
+
 void run_record_release(struct run_record *r)
 {
     for (size_t i = 0; i < r->n_parameters; i++) {
         free(r->parameters[i].name);
         free(r->parameters[i].value);
     }
-    for (size_t i = 0; i < r->n_tags; i++)
-        free(r->tags[i]);
+    release_tags(r->tags, r->n_tags);
     free(r->parameters);
-    free(r->tags);
     free(r->flow_name);
     free(r->flow_path);
     free(r->flow_text);
@@ -351,14 +357,17 @@ static void get_parameters(int *error, const Mesh__Record__Run *m, struct run_re
         *error = unpack_parameter(m->parameter[i], &r->parameters[i]);
 }
 
-static void get_tags(int *error, const Mesh__Record__Run *m, struct run_record *r)
+static char **get_tags(int *error, const ProtobufCBinaryData *tags, size_t n,
+                       size_t *ret_n)
 {
-    r->tags = get_array(error, m->n_tag, RECORD_TAGS_MAX, sizeof(*r->tags));
-    if (!r->tags)
-        return;
-    r->n_tags = m->n_tag;
-    for (size_t i = 0; *error == 0 && i < m->n_tag; i++)
-        r->tags[i] = copy_text(error, true, m->tag[i]);
+    char **copies = get_array(error, n, RECORD_TAGS_MAX, sizeof(*copies));
+
+    if (!copies)
+        return NULL;
+    *ret_n = n;
+    for (size_t i = 0; *error == 0 && i < n; i++)
+        copies[i] = copy_text(error, true, tags[i]);
+    return copies;
 }
 
 static int get_run(const Mesh__Record__Run *m, struct run_record *r)
@@ -379,7 +388,7 @@ static int get_run(const Mesh__Record__Run *m, struct run_record *r)
         get_fixed(&error, m->has_origin, m->origin, r->origin.bytes, RUN_ID_SIZE);
     r->on_failure = copy_text(&error, m->has_on_failure, m->on_failure);
     get_parameters(&error, m, r);
-    get_tags(&error, m, r);
+    r->tags = get_tags(&error, m->tag, m->n_tag, &r->n_tags);
     return error;
 }
 
@@ -389,7 +398,7 @@ int run_record_decode(const void *data, size_t len, struct run_record *ret)
     Mesh__Record__Run *m;
     struct budget budget;
     const uint8_t *message;
-    int r = open_record(data, len, &message, &len);
+    int r = record_open(data, len, &message, &len);
 
     if (r < 0)
         return r;
@@ -436,7 +445,7 @@ int run_end_record_decode(const void *data, size_t len, struct run_end_record *r
     Mesh__Record__RunEnd *m;
     struct budget budget;
     const uint8_t *message;
-    int r = open_record(data, len, &message, &len);
+    int r = record_open(data, len, &message, &len);
 
     if (r < 0)
         return r;
@@ -449,5 +458,48 @@ int run_end_record_decode(const void *data, size_t len, struct run_end_record *r
         return r;
     *ret = record;
     record = (struct run_end_record){ .n_done = 0 };
+    return 0;
+}
+
+/* ---- the state of a run ---- */
+
+void run_state_record_release(struct run_state_record *r)
+{
+    release_tags(r->tags, r->n_tags);
+    *r = (struct run_state_record){ .n_tags = 0 };
+}
+
+static int get_run_state(const Mesh__Record__RunState *m, struct run_state_record *r)
+{
+    int error = 0;
+
+    r->is_cancelled = m->is_cancelled;
+    r->is_suspended = m->is_suspended;
+    r->has_tags = m->has_tags;
+    r->tags = get_tags(&error, m->tag, m->n_tag, &r->n_tags);
+    if (r->n_tags && !r->has_tags)
+        note(&error, -EBADMSG);
+    return error;
+}
+
+int run_state_record_decode(const void *data, size_t len, struct run_state_record *ret)
+{
+    CLEANUP(run_state_record_release) struct run_state_record record = { .n_tags = 0 };
+    Mesh__Record__RunState *m;
+    struct budget budget;
+    const uint8_t *message;
+    int r = record_open(data, len, &message, &len);
+
+    if (r < 0)
+        return r;
+    r = unpack(&mesh__record__run_state__descriptor, message, len, &budget, &m);
+    if (r < 0)
+        return r;
+    r = get_run_state(m, &record);
+    mesh__record__run_state__free_unpacked(m, &budget.allocator);
+    if (r < 0)
+        return r;
+    *ret = record;
+    record = (struct run_state_record){ .n_tags = 0 };
     return 0;
 }

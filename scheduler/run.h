@@ -118,12 +118,15 @@ struct run {
     enum run_outcome outcome; /* 0: not decided */
     bool is_stopping;         /* starts nothing any more, but the hook */
     bool is_timed_out;
+    bool is_suspended; /* starts nothing for the time being, not even the hook */
     uint32_t n_cancels;
     uint32_t max_workers;
     enum on_failure on_failure;
     time_us started_wall;
     struct timer timer;
-    char *message; /* of the first failure */
+    time_us timeout_left; /* while it is suspended, at least 1; 0: no timer stands still
+                           */
+    char *message;        /* of the first failure */
     time_us message_wall;
 
     struct run_step *steps; /* n_all_steps */

@@ -88,6 +88,28 @@ void checker_cancel(struct checker *c, const struct run_id *run)
     if (!r->n_cancels++)
         r->cancel_was_late = r->is_stopping || s.n_ready == 0;
     r->was_cancelled = true;
+    r->is_cancel_old = c->is_restoring;
+}
+
+void checker_suspend(struct checker *c, const struct run_id *run)
+{
+    struct ledger_run *r = checker_run(c, run);
+
+    if (!r || !r->is_known || (r->is_suspended && r->suspended))
+        return;
+    r->is_suspended = true;
+    r->suspended = c->now;
+}
+
+void checker_unsuspend(struct checker *c, const struct run_id *run)
+{
+    struct ledger_run *r = checker_run(c, run);
+
+    if (!r || !r->is_suspended)
+        return;
+    r->started += c->now - r->suspended;
+    r->is_suspended = false;
+    r->suspended = 0;
 }
 
 void checker_ended(struct checker *c, uint32_t slot, enum reason reason)
@@ -107,7 +129,9 @@ void checker_ended(struct checker *c, uint32_t slot, enum reason reason)
 
 bool checker_timed_out(const struct checker *c, const struct ledger_run *r)
 {
-    return r->flow->timeout_us && c->now >= r->started + r->flow->timeout_us;
+    time_us now = r->suspended ? r->suspended : c->now;
+
+    return r->flow->timeout_us && now >= r->started + r->flow->timeout_us;
 }
 
 /* It tells that the run had failed before a crash, though its tasks may not. */
@@ -287,6 +311,8 @@ void checker_start(struct checker *c, const struct action *a)
         return;
     }
     name_of(r, &a->task, a->attempt, name);
+    if (r->is_suspended)
+        checker_violation(c, "suspended", "%s starts while its run is", name);
     if (a->slot >= CHECKER_SLOTS_MAX || c->slots[a->slot].run) {
         checker_violation(c, "slots", "%s starts in the used slot %u", name, a->slot);
         return;

@@ -65,6 +65,9 @@ struct ledger_run *checker_run(const struct checker *c, const struct run_id *id)
 struct ledger_run *checker_submit(struct checker *c, const struct run_record *record,
                                   struct flow *flow, bool is_held);
 void checker_cancel(struct checker *c, const struct run_id *run);
+/* Also at a restart, before checker_restore_end(), of a run that was suspended. */
+void checker_suspend(struct checker *c, const struct run_id *run);
+void checker_unsuspend(struct checker *c, const struct run_id *run);
 void checker_ended(struct checker *c, uint32_t slot, enum reason reason);
 void checker_crash(struct checker *c);
 void checker_restore_run(struct checker *c, const struct run_record *record);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const char *const names[] = {
-    "crash",   "exit",   "signal", "lost",  "hang",       "stubborn",
-    "refused", "choice", "fickle", "full",  "torn",       "slow",
-    "fsync",   "cancel", "late",   "stray", "remembered", "reboot",
+    "crash",  "exit",   "signal",     "lost",   "hang",    "stubborn", "refused",
+    "choice", "fickle", "full",       "torn",   "slow",    "fsync",    "cancel",
+    "late",   "stray",  "remembered", "reboot", "suspend",
 };
 
 _Static_assert((1 << ARRAY_SIZE(names)) - 1 == FAULTS_ALL, "a name for each fault");

@@ -23,7 +23,8 @@ enum fault {
     FAULT_STRAY = 1 << 15,      /* events that fit nothing */
     FAULT_REMEMBERED = 1 << 16, /* a restart finds what ran, and tells it is lost */
     FAULT_REBOOT = 1 << 17,     /* a crash sets the monotonic clock back */
-    FAULTS_ALL = (1 << 18) - 1,
+    FAULT_SUSPEND = 1 << 18,    /* somebody suspends a run, and later lets it go on */
+    FAULTS_ALL = (1 << 19) - 1,
 };
 
 /* "crash,exit"; "all"; "none". -EINVAL. */

@@ -36,10 +36,11 @@ void ledger_run_crash(struct ledger_run *r)
         task_forget(t);
     run_end_record_release(&r->end);
     r->end = (struct run_end_record){ .message = NULL };
-    r->is_known = r->has_end = r->is_stopping = r->cancel_was_late = false;
+    r->is_known = r->has_end = r->is_stopping = false;
+    r->cancel_was_late = r->is_cancel_old = false;
     r->n_cancels = 0;
     r->n_running = 0;
-    r->started = 0;
+    r->started = r->suspended = 0;
     r->first_failed_wall = 0;
 }
 

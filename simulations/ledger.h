@@ -57,6 +57,9 @@ struct ledger_run {
     time_us started;      /* of this life of the node */
     unsigned n_cancels;   /* of this life */
     bool was_cancelled;   /* in any life */
+    bool is_suspended;    /* survives a crash */
+    time_us suspended;    /* in this life; its timeout stands still since */
+    bool is_cancel_old;   /* asked for in an earlier life, told again by the restart */
     bool cancel_was_late; /* all was resolved, or it was failing, by then */
     bool is_stopping;     /* on_failure forbids new starts */
     uint32_t n_running;

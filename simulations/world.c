@@ -112,15 +112,17 @@ static struct run_id some_run(struct world *w)
 static struct event stray_event(struct world *w, struct attempt_record *record)
 {
     static const enum event_type types[] = {
-        EVENT_TASK_ENDED,      EVENT_CANCEL, EVENT_TICK,    EVENT_RESTORE_LOST,
-        EVENT_RESTORE_ATTEMPT, EVENT_ADOPT,  EVENT_RELEASE, EVENT_RESTORE_END,
+        EVENT_TASK_ENDED,      EVENT_CANCEL,    EVENT_TICK,    EVENT_RESTORE_LOST,
+        EVENT_RESTORE_ATTEMPT, EVENT_ADOPT,     EVENT_RELEASE, EVENT_RESTORE_END,
+        EVENT_SUSPEND,         EVENT_UNSUSPEND,
     };
     struct event event = { .type = types[world_draw(w, ARRAY_SIZE(types))],
                            .now = w->now - w->clock_back,
                            .wall = w->now };
     uint32_t slot = (uint32_t)world_draw(w, CHECKER_SLOTS_MAX);
 
-    if (event.type != EVENT_CANCEL)
+    if (event.type != EVENT_CANCEL && event.type != EVENT_SUSPEND
+        && event.type != EVENT_UNSUSPEND)
         event.run = some_run(w);
     record->run = event.run;
     if (event.type == EVENT_TASK_ENDED) {
@@ -221,6 +223,12 @@ static void happen(struct world *w, const struct happening *h)
         break;
     case HAPPENING_CANCEL:
         world_cancel(w, &w->users[h->index]);
+        break;
+    case HAPPENING_SUSPEND:
+        world_suspend(w, &w->users[h->index]);
+        break;
+    case HAPPENING_UNSUSPEND:
+        world_unsuspend(w, &w->users[h->index]);
         break;
     case HAPPENING_RESTART:
         world_start_node(w);

@@ -42,11 +42,14 @@ enum mutant {
     MUTANT_OTHER_HOOK,
     MUTANT_LOOSE_RUN_TIMEOUT,
     MUTANT_SHORT_GRACE,
-    MUTANT_IGNORE_CANCEL, /* a cancel does not reach the node */
-    MUTANT_FORGET_END,    /* a restart does not see that a run has ended */
-    MUTANT_WRONG_REASON,  /* the node is told that all went well */
-    MUTANT_KEEP_TORN,     /* a torn record is not torn */
-    MUTANT_INVENT_LOSS,   /* a restart tells of a loss that was none */
+    MUTANT_IGNORE_CANCEL,    /* a cancel does not reach the node */
+    MUTANT_FORGET_END,       /* a restart does not see that a run has ended */
+    MUTANT_WRONG_REASON,     /* the node is told that all went well */
+    MUTANT_KEEP_TORN,        /* a torn record is not torn */
+    MUTANT_IGNORE_SUSPEND,   /* that a run is suspended does not reach the node */
+    MUTANT_IGNORE_UNSUSPEND, /* that it may go on does not */
+    MUTANT_WAKE_SUSPENDED,   /* a restart forgets that a run was suspended */
+    MUTANT_INVENT_LOSS,      /* a restart tells of a loss that was none */
     MUTANTS_END,
 };
 const char *mutant_name(enum mutant m);

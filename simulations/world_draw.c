@@ -33,6 +33,9 @@ static const char *const mutant_names[] = {
     [MUTANT_FORGET_END] = "forget-end",
     [MUTANT_WRONG_REASON] = "wrong-reason",
     [MUTANT_KEEP_TORN] = "keep-torn",
+    [MUTANT_IGNORE_SUSPEND] = "ignore-suspend",
+    [MUTANT_IGNORE_UNSUSPEND] = "ignore-unsuspend",
+    [MUTANT_WAKE_SUSPENDED] = "wake-suspended",
     [MUTANT_INVENT_LOSS] = "invent-loss",
 };
 
@@ -162,6 +165,9 @@ static int draw_users(struct world *w)
         if (w->faults & FAULT_CANCEL && world_draw(w, 2))
             world_later(w, world_draw(w, TIME_S(world_draw(w, 2) ? 5 : 100)),
                         HAPPENING_CANCEL, i, 0);
+        if (w->faults & FAULT_SUSPEND)
+            world_later(w, world_draw(w, TIME_S(world_draw(w, 2) ? 5 : 60)),
+                        HAPPENING_SUSPEND, i, 0);
     }
     return 0;
 }

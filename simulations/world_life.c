@@ -155,6 +155,24 @@ static void restore_lost(struct world *w)
     }
 }
 
+/* What users asked for before the crash, as the runtime has kept it. */
+static void restore_states(struct world *w, const struct found *found)
+{
+    for (size_t i = 0; i < found->n && !checker_failed(&w->checker); i++) {
+        struct user *u = world_user(w, &found->runs[i]);
+
+        if (u->is_suspended) {
+            checker_suspend(&w->checker, &u->run);
+            if (w->config->mutant != MUTANT_WAKE_SUSPENDED)
+                world_step(w, &(struct event){ .type = EVENT_SUSPEND, .run = u->run });
+        }
+        if (u->is_cancelled) {
+            checker_cancel(&w->checker, &u->run);
+            world_step(w, &(struct event){ .type = EVENT_CANCEL, .run = u->run });
+        }
+    }
+}
+
 static int scan(struct world *w, const void *prefix, size_t len,
                 int (*each)(void *, struct span, struct span), void *arg)
 {
@@ -180,6 +198,7 @@ static void restore(struct world *w)
         return;
     if (w->faults & FAULT_REMEMBERED)
         restore_lost(w);
+    restore_states(w, &found);
     w->is_reading = false;
     checker_restore_end(&w->checker);
     if (!checker_failed(&w->checker))

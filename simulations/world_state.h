@@ -27,6 +27,8 @@ enum happening_type {
     HAPPENING_RELEASE,    /* user: a run that was submitted held */
     HAPPENING_CANCEL,     /* user */
     HAPPENING_RESUME,     /* user */
+    HAPPENING_SUSPEND,    /* user */
+    HAPPENING_UNSUSPEND,  /* user */
     HAPPENING_TASK_ENDS,  /* slot, serial */
     HAPPENING_COMMIT,     /* the commit window ends; life */
     HAPPENING_COMMITTED,  /* life */
@@ -56,7 +58,8 @@ struct user {
     bool has_submitted, is_accepted, has_resumed;
     bool is_waiting; /* for the answer to a submission */
     unsigned n_cancels;
-    uint32_t max_workers; /* overrides, as in struct run_record */
+    bool is_cancelled, is_suspended; /* as the runtime keeps it over a restart */
+    uint32_t max_workers;            /* overrides, as in struct run_record */
     const char *on_failure;
 };
 
@@ -144,6 +147,8 @@ struct user *world_user(struct world *w, const struct run_id *run);
 void world_submit(struct world *w, struct user *u);
 void world_release(struct world *w, struct user *u);
 void world_cancel(struct world *w, struct user *u);
+void world_suspend(struct world *w, struct user *u);
+void world_unsuspend(struct world *w, struct user *u);
 /* Submit an ended run again, with what was done in it. */
 void world_resume(struct world *w, struct user *u);
 

@@ -31,7 +31,7 @@ static void submit_as(struct world *w, struct user *u, const struct run_id *orig
     u->number = w->next_number++;
     u->has_submitted = true;
     u->is_waiting = true;
-    u->is_accepted = false;
+    u->is_accepted = u->is_cancelled = u->is_suspended = false;
     record.run = event.run = u->run;
     record.number = u->number;
     if (origin) {
@@ -81,6 +81,7 @@ void world_cancel(struct world *w, struct user *u)
     if (!w->node || !u->is_accepted)
         return;
     world_trace(w, "cancel run %u", (unsigned)u->number);
+    u->is_cancelled = true;
     checker_cancel(&w->checker, &u->run);
     if (w->config->mutant == MUTANT_IGNORE_CANCEL)
         event.type = EVENT_TICK;
@@ -88,6 +89,43 @@ void world_cancel(struct world *w, struct user *u)
     if (!u->n_cancels++ && world_draw(w, 2))
         world_later(w, world_draw(w, TIME_S(40)), HAPPENING_CANCEL,
                     (uint32_t)(u - w->users), 0);
+}
+
+void world_suspend(struct world *w, struct user *u)
+{
+    struct event event = { .type = EVENT_SUSPEND, .run = u->run };
+
+    if (!w->node || !u->is_accepted || u->is_suspended)
+        return;
+    world_trace(w, "suspend run %u", (unsigned)u->number);
+    u->is_suspended = true;
+    checker_suspend(&w->checker, &u->run);
+    world_later(w, world_draw(w, TIME_S(world_draw(w, 2) ? 5 : 100)),
+                HAPPENING_UNSUSPEND, (uint32_t)(u - w->users), 0);
+    if (w->config->mutant == MUTANT_IGNORE_SUSPEND)
+        event.type = EVENT_TICK;
+    world_step(w, &event);
+    if (world_draw(w, 2))
+        world_later(w, world_draw(w, TIME_S(40)), HAPPENING_SUSPEND,
+                    (uint32_t)(u - w->users), 0);
+}
+
+void world_unsuspend(struct world *w, struct user *u)
+{
+    struct event event = { .type = EVENT_UNSUSPEND, .run = u->run };
+
+    if (!u->is_suspended)
+        return;
+    if (!w->node) {
+        world_later(w, TIME_S(1), HAPPENING_UNSUSPEND, (uint32_t)(u - w->users), 0);
+        return;
+    }
+    world_trace(w, "unsuspend run %u", (unsigned)u->number);
+    u->is_suspended = false;
+    checker_unsuspend(&w->checker, &u->run);
+    if (w->config->mutant == MUTANT_IGNORE_UNSUSPEND)
+        event.type = EVENT_TICK;
+    world_step(w, &event);
 }
 
 /* ---- resume ---- */

@@ -25,6 +25,8 @@ struct writer {
     struct pending both[2];
     uint64_t ticket, durable;
     time_us committed_at; /* when the last commit ended; 0: none yet */
+    struct histogram commit_time;
+    uint64_t n_writes;
     int error;
     bool is_hurried, is_half_full, is_stopping;
 };
@@ -112,15 +114,17 @@ static void swap(struct writer *w)
 
 /* A group that failed is left where it is: what was read from it before can be read
  * still. */
-static void settle(struct writer *w, int error)
+static void settle(struct writer *w, int error, time_us began)
 {
+    w->committed_at = now_us();
     if (error) {
         w->error = error;
     } else {
+        histogram_add(&w->commit_time, histogram_bounds, w->committed_at - began);
+        w->n_writes += w->committing->n;
         w->durable = w->committing->last_ticket;
         pending_clear(w->committing);
     }
-    w->committed_at = now_us();
     pthread_cond_broadcast(&w->done);
 }
 
@@ -130,6 +134,7 @@ static void *write_groups(void *arg)
 
     pthread_mutex_lock(&w->lock);
     while (!w->error && wait_for_work(w)) {
+        time_us began = now_us();
         uint64_t ticket;
         int error;
 
@@ -138,7 +143,7 @@ static void *write_groups(void *arg)
         pthread_mutex_unlock(&w->lock);
         error = carry_out(w);
         pthread_mutex_lock(&w->lock);
-        settle(w, error);
+        settle(w, error, began);
         pthread_mutex_unlock(&w->lock);
         if (w->config.on_durable)
             w->config.on_durable(w->config.arg, ticket, error);
@@ -310,6 +315,15 @@ uint64_t writer_durable(struct writer *w, int *ret_error)
     *ret_error = w->error;
     pthread_mutex_unlock(&w->lock);
     return ticket;
+}
+
+void writer_stats(struct writer *w, struct writer_stats *ret)
+{
+    pthread_mutex_lock(&w->lock);
+    *ret = (struct writer_stats){ .commit_time = w->commit_time,
+                                  .n_writes = w->n_writes,
+                                  .queued_bytes = queued_bytes(w) };
+    pthread_mutex_unlock(&w->lock);
 }
 
 static int wait_locked(struct writer *w, uint64_t ticket)

@@ -10,7 +10,7 @@
  * what its predecessor wrote a moment ago. */
 #pragma once
 
-#include "base/time.h"
+#include "base/histogram.h"
 #include "store/store.h"
 
 struct writer;
@@ -42,6 +42,12 @@ uint64_t writer_sync_file(struct writer *w, int take_fd, const char *old_path,
                           const char *new_path);
 /* End the commit window for what is queued so far. */
 void writer_hurry(struct writer *w);
+/* Commits so far, what they wrote, and what waits. Any thread. */
+struct writer_stats {
+    struct histogram commit_time; /* by histogram_bounds */
+    uint64_t n_writes, queued_bytes;
+};
+void writer_stats(struct writer *w, struct writer_stats *ret);
 /* The newest durable ticket; a negative errno in *ret_error after a failure. */
 uint64_t writer_durable(struct writer *w, int *ret_error);
 /* Wait until ticket is durable, and hurry it. 0 or the commit's errno; -EINVAL for a

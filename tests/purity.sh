@@ -39,7 +39,7 @@ __udivti3 __umodti3 __divti3 __modti3 __multi3 __popcountdi2 __tls_get_addr
 END
 
 # Libraries that parse bytes in memory; their functions for files are named below.
-prefixes='^(yaml_|json_|protobuf_c_|__asan_|__ubsan_|__tsan_|__lsan_|__sanitizer_|__sancov_|__start___sancov_|__stop___sancov_|__gcov_|llvm_gc)'
+prefixes='^(uc_|yaml_|json_|protobuf_c_|__asan_|__ubsan_|__tsan_|__lsan_|__sanitizer_|__sancov_|__start___sancov_|__stop___sancov_|__gcov_|llvm_gc)'
 files='^(yaml_(parser|emitter)_set_(input|output)_file|json_(load|dump)(_file|fd|f))$'
 
 tr -s ' ' '\n' <"$work/allowed" | sort -u >"$work/known"

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/api/auth.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "node/api/host.h"
+#include "node/api/server.h"
+#include "node/api/tokens.h"
 
 static const char scheme[] = "Bearer ";
 
@@ -21,10 +26,13 @@ enum peer auth_peer(struct runtime *rt, int fd)
     return runtime_is_task_process(rt, who.pid) ? PEER_TASK : PEER_OWN;
 }
 
-bool auth_user(struct request *r, enum peer peer)
+static bool auth_user(struct request *r, enum peer peer)
 {
-    if (peer == PEER_OWN)
+    if (peer == PEER_OWN) {
+        r->role = ROLE_OPERATOR;
+        r->user = r->api->user;
         return true;
+    }
     if (peer == PEER_TASK)
         reply_error(r, MHD_HTTP_FORBIDDEN,
                     "a task speaks through $MESH_CHANNEL: mesh artifact, inputs, next",
@@ -34,22 +42,109 @@ bool auth_user(struct request *r, enum peer peer)
     return false;
 }
 
-bool auth_task(struct request *r)
+static const char *bearer(struct request *r)
 {
     const char *header = request_header(r, MHD_HTTP_HEADER_AUTHORIZATION);
-    const char *token = NULL;
 
-    if (header && strncasecmp(header, scheme, sizeof(scheme) - 1) == 0)
-        token = header + sizeof(scheme) - 1;
+    return header && strncasecmp(header, scheme, sizeof(scheme) - 1) == 0
+               ? header + sizeof(scheme) - 1
+               : NULL;
+}
+
+/* sentence NULL: there was none. */
+static bool refuse_token(struct request *r, const char *hint, const char *sentence)
+{
+    reply_error(r, MHD_HTTP_UNAUTHORIZED, hint, "%s",
+                sentence ? sentence : "there is no 'Authorization: Bearer TOKEN'");
+    reply_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+    return false;
+}
+
+static bool auth_task(struct request *r)
+{
+    const char *token = bearer(r);
+
     if (token && runtime_channel(r->rt, token, &r->attempt) == 0) {
         r->token = strdup(token);
         r->run = r->attempt.run;
         r->flow = flow_ref(r->attempt.flow);
         return r->token != NULL;
     }
-    reply_error(r, MHD_HTTP_FORBIDDEN,
-                "a token is $MESH_TOKEN of an attempt, and ends with it",
-                token ? "this token belongs to no attempt that runs"
-                      : "there is no 'Authorization: Bearer TOKEN'");
+    return refuse_token(r, "a token is $MESH_TOKEN of an attempt, and ends with it",
+                        token ? "this token belongs to no attempt that runs" : NULL);
+}
+
+/* ---- TCP ---- */
+
+static bool is_meant_for_us(struct request *r)
+{
+    const char *host = request_header(r, MHD_HTTP_HEADER_HOST);
+    const char *origin = request_header(r, MHD_HTTP_HEADER_ORIGIN);
+
+    if (!host_is_ours(host, runtime_configuration(r->rt)->listen))
+        reply_error(r, MHD_HTTP_MISDIRECTED_REQUEST,
+                    "ask 127.0.0.1, [::1] or localhost",
+                    "this node does not answer to the name '%.100s'", host ? host : "");
+    else if (!origin_is_ours(origin, host))
+        reply_error(r, MHD_HTTP_FORBIDDEN, NULL,
+                    "pages from '%.100s' may not ask this node", origin);
+    else
+        return true;
+    return false;
+}
+
+static bool auth_tcp(struct request *r)
+{
+    const char *text = bearer(r);
+    int error = text ? tokens_check(r->api->tokens, text, &r->token_used) : -ENOENT;
+
+    if (!is_meant_for_us(r))
+        return false;
+    if (error == 0) {
+        r->role = r->token_used.role;
+        r->user = r->token_used.name;
+        return true;
+    }
+    return refuse_token(r, "who owns the node makes one: mesh token create NAME",
+                        !text                   ? NULL
+                        : error == -EKEYEXPIRED ? "this token has expired"
+                                                : "this token is none of this node's");
+}
+
+/* ---- by door ---- */
+
+bool auth_request(struct request *r, enum peer peer)
+{
+    switch (r->listener->door) {
+    case DOOR_TCP:
+        return auth_tcp(r);
+    case DOOR_TASK:
+        if (peer == PEER_OWN || peer == PEER_TASK)
+            return auth_task(r);
+        break;
+    case DOOR_USER:
+        break;
+    }
+    return auth_user(r, peer);
+}
+
+bool auth_role(struct request *r)
+{
+    enum role needed = route_role(r->route);
+
+    if (r->is_task || r->role >= needed)
+        return true;
+    reply_error(r, MHD_HTTP_FORBIDDEN, NULL, "this takes the role %s; token '%s' is %s",
+                role_name(needed), r->user, role_name(r->role));
+    return false;
+}
+
+bool auth_owner(struct request *r, const char *user, const char *what)
+{
+    if (r->role >= ROLE_OPERATOR || (user && strcmp(user, r->user) == 0))
+        return true;
+    reply_error(r, MHD_HTTP_FORBIDDEN, NULL,
+                "%s belongs to '%.64s'; token '%s' may change only its own", what,
+                user ? user : "", r->user);
     return false;
 }

@@ -2,7 +2,9 @@
 /* auth - who may ask.
  *
  * The user's socket: processes of the node's own user, or root's, unless a task started
- * them. The task socket: whoever has the token of an attempt that runs. */
+ * them. The task socket: whoever has the token of an attempt that runs. TCP: whoever
+ * has a token of DIR/tokens, asks under a name of ours, and is no page from elsewhere.
+ */
 #pragma once
 
 #include "node/api/request.h"
@@ -13,6 +15,10 @@ enum peer { PEER_UNKNOWN = 0, PEER_OWN, PEER_STRANGER, PEER_TASK };
  * about the process that connected. */
 enum peer auth_peer(struct runtime *rt, int fd);
 
-/* False with the reply set. */
-bool auth_user(struct request *r, enum peer peer);
-bool auth_task(struct request *r);
+/* Who asks, by the door that they came through. False with the reply set. */
+bool auth_request(struct request *r, enum peer peer);
+/* Whether they may ask this. False with the reply set. */
+bool auth_role(struct request *r);
+/* Whether they may change what belongs to `user`: a submitter only its own. False with
+ * the reply set; `what` is a sentence's subject. */
+bool auth_owner(struct request *r, const char *user, const char *what);

@@ -30,6 +30,10 @@ int blob_get_work(struct request *r)
     error = blobs_stat(runtime_blobs(r->rt), &id, &size);
     if (error < 0)
         return reply_errno(r, error, "this blob");
+    if (reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL,
+                     "private, max-age=31536000, immutable")
+        < 0)
+        return -ENOMEM;
     return reply_bytes(r, &id, NULL, size);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "node/api/router.h"
+#include "node/api/token_list.h"
 
 /* How one field is read into the struct; `at` is the field's place in it. */
 struct field {
@@ -37,9 +38,10 @@ static int read_bool(const json_t *value, const char *name, void *at,
 static int read_u32(const json_t *value, const char *name, void *at,
                     struct error *error)
 {
-    json_int_t n = json_is_integer(value) ? json_integer_value(value) : -1;
+    double n = json_is_number(value) ? json_number_value(value) : -1;
 
-    if (n < 0 || n > UINT32_MAX)
+    /* 60.0 is an integer, to JSON's schemas and to some languages. */
+    if (n < 0 || n > UINT32_MAX || n != (double)(uint32_t)n)
         return fail(error, -EINVAL, "field '%s' must be a number from 0 to %u", name,
                     UINT32_MAX);
     *(uint32_t *)at = (uint32_t)n;
@@ -122,24 +124,26 @@ static int read_package(const json_t *value, const char *name, void *at,
     return 0;
 }
 
-static int read_tags(const json_t *value, const char *name, void *at,
-                     struct error *error)
+/* The array is ours, the texts are json's. */
+static int read_texts(const json_t *value, const char *name, void *at,
+                      struct error *error)
 {
-    struct submission_body *b = at;
     size_t n = json_array_size(value);
+    char **texts;
 
     if (!json_is_array(value) || n > RECORD_TAGS_MAX)
         return fail(error, -EINVAL, "field '%s' must be a list of at most %d strings",
                     name, RECORD_TAGS_MAX);
-    b->tags = calloc(n + 1, sizeof(*b->tags));
-    if (!b->tags)
+    texts = calloc(n + 1, sizeof(*texts));
+    if (!texts)
         return -ENOMEM;
+    *(char ***)at = texts;
     for (size_t i = 0; i < n; i++) {
-        const json_t *tag = json_array_get(value, i);
+        const json_t *text = json_array_get(value, i);
 
-        if (!json_is_string(tag))
+        if (!json_is_string(text))
             return fail(error, -EINVAL, "field '%s' must be a list of strings", name);
-        b->tags[i] = (char *)json_string_value(tag);
+        texts[i] = (char *)json_string_value(text);
     }
     return 0;
 }
@@ -187,7 +191,7 @@ static const struct field submission_fields[] = {
     { "path", read_text, AT(path), false },
     { "package", read_package, 0, false },
     { "parameters", read_parameters, 0, false },
-    { "tags", read_tags, 0, false },
+    { "tags", read_texts, AT(tags), false },
     { "max_workers", read_u32, AT(max_workers), false },
     { "on_failure", read_on_failure, AT(on_failure), false },
     { "clamp", read_bool, AT(clamp), false },
@@ -222,6 +226,44 @@ int submission_body_read(const char *data, size_t len, struct submission_body *r
         return r;
     *ret = b;
     b = (struct submission_body){ .json = NULL };
+    return 0;
+}
+
+/* ---- PATCH /v1/runs/RUN/tags ---- */
+
+void tags_body_release(struct tags_body *b)
+{
+    free(b->add);
+    free(b->remove);
+    free(b->set);
+    free(b->if_match);
+    json_decref(b->json);
+    *b = (struct tags_body){ .json = NULL };
+}
+
+int tags_body_read(const char *data, size_t len, struct tags_body *ret,
+                   struct error *ret_error)
+{
+    static const struct field fields[] = {
+        { "add", read_texts, offsetof(struct tags_body, add), false },
+        { "remove", read_texts, offsetof(struct tags_body, remove), false },
+        { "set", read_texts, offsetof(struct tags_body, set), false },
+        { "if_match", read_texts, offsetof(struct tags_body, if_match), false },
+    };
+    CLEANUP(tags_body_release) struct tags_body b = { .json = NULL };
+    int r = load(data, len, &b.json, ret_error);
+
+    if (r == 0)
+        r = read_object(b.json, fields, sizeof(fields) / sizeof(fields[0]), &b,
+                        ret_error);
+    if (r == 0 && !b.add && !b.remove && !b.set)
+        r = fail(ret_error, -EINVAL, "one of 'add', 'remove' and 'set' is needed");
+    if (r == 0 && b.set && (b.add || b.remove))
+        r = fail(ret_error, -EINVAL, "'set' says all: there is nothing to add to it");
+    if (r < 0)
+        return r;
+    *ret = b;
+    b = (struct tags_body){ .json = NULL };
     return 0;
 }
 
@@ -305,6 +347,60 @@ int missing_body_read(const char *data, size_t len, struct missing_body *ret,
     *ret = b;
     b.ids = NULL;
     return 0;
+}
+
+/* ---- POST /v1/tokens ---- */
+
+static int read_role(const json_t *value, const char *name, void *at,
+                     struct error *error)
+{
+    const char *text = json_string_value(value);
+
+    *(enum role *)at = text ? role_parse(text) : (enum role)0;
+    if (*(enum role *)at)
+        return 0;
+    return fail(error, -EINVAL,
+                "field '%s' must be 'viewer', 'submitter' or 'operator'", name);
+}
+
+static int read_token_name(const json_t *value, const char *name, void *at,
+                           struct error *error)
+{
+    const char *text = json_string_value(value);
+
+    if (!text || !token_name_is_good(text))
+        return fail(error, -EINVAL,
+                    "field '%s' must be up to %d letters, digits and . _ - @", name,
+                    TOKEN_NAME_MAX);
+    *(const char **)at = text;
+    return 0;
+}
+
+int token_body_read(const char *data, size_t len, struct token_body *ret,
+                    struct error *ret_error)
+{
+    static const struct field fields[] = {
+        { "name", read_token_name, offsetof(struct token_body, name), true },
+        { "role", read_role, offsetof(struct token_body, role), true },
+        { "expires_in_s", read_u32, offsetof(struct token_body, expires_in_s), true },
+    };
+    struct token_body b = { .json = NULL };
+    int r = load(data, len, &b.json, ret_error);
+
+    if (r == 0)
+        r = read_object(b.json, fields, ARRAY_SIZE(fields), &b, ret_error);
+    if (r < 0) {
+        token_body_release(&b);
+        return r;
+    }
+    *ret = b;
+    return 0;
+}
+
+void token_body_release(struct token_body *b)
+{
+    json_decref(b->json);
+    b->json = NULL;
 }
 
 /* ---- bodies that may be absent ---- */

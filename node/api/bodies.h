@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "node/api/role.h"
 #include "proto/record.h"
 
 enum { BODY_IDS_MAX = 200000 };
@@ -32,6 +33,16 @@ struct submission_body {
 int submission_body_read(const char *data, size_t len, struct submission_body *ret,
                          struct error *ret_error);
 void submission_body_release(struct submission_body *b);
+
+/* Of at least one of add and remove, or of set. Lists are NULL when they are not given,
+ * else NULL-terminated. */
+struct tags_body {
+    struct json_t *json;
+    char **add, **remove, **set, **if_match;
+};
+int tags_body_read(const char *data, size_t len, struct tags_body *ret,
+                   struct error *ret_error);
+void tags_body_release(struct tags_body *b);
 
 struct check_body {
     struct json_t *json;
@@ -55,5 +66,14 @@ struct gc_body {
 };
 int gc_body_read(const char *data, size_t len, struct gc_body *ret,
                  struct error *ret_error);
+struct token_body {
+    struct json_t *json;
+    const char *name;
+    enum role role;
+    uint32_t expires_in_s; /* 0: never */
+};
+int token_body_read(const char *data, size_t len, struct token_body *ret,
+                    struct error *ret_error);
+void token_body_release(struct token_body *b);
 /* For requests that need no body: nothing, or an object without a field. */
 int empty_body_read(const char *data, size_t len, struct error *ret_error);

@@ -2,6 +2,7 @@
 #include "node/api/content.h"
 
 #include <errno.h>
+#include <microhttpd.h>
 
 #include "node/api/encode.h"
 
@@ -18,6 +19,9 @@ static int add_headers(struct request *r, const struct artifact *a,
     if (reply_header(r, "Mesh-Type", a->type ? a->type : "bytes") < 0
         || reply_header(r, "Mesh-Encoding", encoding_name(a->encoding)) < 0
         || reply_header(r, "Mesh-Id", id) < 0)
+        return -1;
+    /* A name may come to stand for other bytes, which the ETag tells. */
+    if (reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "private, no-cache") < 0)
         return -1;
     return reply_header(r, "Mesh-Task", buffer_text(&made_by));
 }

@@ -3,21 +3,32 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define NAME_OF(names, value) \
     ((size_t)(value) < ARRAY_SIZE(names) && (names)[value] ? (names)[value] : "unknown")
 
+static const char *const event_names[] = {
+    [FEED_RUN_STARTED] = "run_started",
+    [FEED_TASK_STARTED] = "task_started",
+    [FEED_LOG] = "log",
+    [FEED_TASK_ENDED] = "task_ended",
+    [FEED_RUN_ENDED] = "run_ended",
+    [FEED_RUN_SUSPENDED] = "run_suspended",
+    [FEED_RUN_UNSUSPENDED] = "run_unsuspended",
+};
+
 const char *event_name(enum feed_type type)
 {
-    static const char *const names[] = {
-        [FEED_RUN_STARTED] = "run_started",
-        [FEED_TASK_STARTED] = "task_started",
-        [FEED_LOG] = "log",
-        [FEED_TASK_ENDED] = "task_ended",
-        [FEED_RUN_ENDED] = "run_ended",
-    };
+    return NAME_OF(event_names, type);
+}
 
-    return NAME_OF(names, type);
+enum feed_type event_type(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(event_names); i++)
+        if (event_names[i] && strcmp(event_names[i], name) == 0)
+            return (enum feed_type)i;
+    return (enum feed_type)0;
 }
 
 const char *verdict_name(enum verdict v)
@@ -54,15 +65,59 @@ static void encode_step(struct emit *e, const struct step_about *s)
     emit_u64(e, "ready", s->ready);
     emit_u64(e, "skipped", s->skipped);
     emit_text(e, "waits", s->waits);
+    if (s->past) {
+        emit_u64(e, "median_us", s->past->median_us);
+        emit_u64(e, "max_us", s->past->max_us);
+        emit_u64(e, "cpu_us", s->past->cpu_us);
+    }
     emit_close(e, '}');
 }
 
-static void encode_asked(struct emit *e, const struct run_record *r)
+static void encode_notable(struct emit *e, const char *key,
+                           const struct notable_task *tasks, size_t n)
 {
-    emit_open(e, "tags", '[');
-    for (size_t i = 0; i < r->n_tags; i++)
-        emit_text(e, NULL, r->tags[i]);
+    emit_open(e, key, '[');
+    for (size_t i = 0; i < n; i++) {
+        emit_open(e, NULL, '{');
+        emit_text(e, "step", tasks[i].step);
+        emit_task(e, "task", &tasks[i].task);
+        emit_u64(e, "attempt", tasks[i].attempt);
+        emit_u64(e, "span_us", tasks[i].span_us);
+        emit_text(e, "reason", reason_name(tasks[i].reason));
+        emit_i64(e, "exit_code", tasks[i].exit_code);
+        emit_i64(e, "signal", tasks[i].signal);
+        emit_text(e, "message", tasks[i].message);
+        emit_close(e, '}');
+    }
     emit_close(e, ']');
+}
+
+static void encode_summary(struct emit *e, const struct run_summary *s)
+{
+    emit_open(e, "summary", '{');
+    emit_u64(e, "cpu_us", s->cpu_us);
+    emit_u64(e, "artifacts", s->n_artifacts);
+    emit_u64(e, "artifact_bytes", s->artifact_bytes);
+    emit_u64(e, "log_bytes", s->log_bytes);
+    encode_notable(e, "slowest", s->slowest, s->n_slowest);
+    encode_notable(e, "failures", s->failures, s->n_failures);
+    emit_close(e, '}');
+}
+
+void encode_tags(struct emit *e, const struct run_record *r,
+                 const struct run_state_record *changed)
+{
+    bool is_changed = changed && changed->has_tags;
+    size_t n = is_changed ? changed->n_tags : r->n_tags;
+
+    emit_open(e, "tags", '[');
+    for (size_t i = 0; i < n; i++)
+        emit_text(e, NULL, is_changed ? changed->tags[i] : r->tags[i]);
+    emit_close(e, ']');
+}
+
+static void encode_parameters(struct emit *e, const struct run_record *r)
+{
     emit_open(e, "parameters", '[');
     for (size_t i = 0; i < r->n_parameters; i++) {
         const struct record_parameter *p = &r->parameters[i];
@@ -112,7 +167,9 @@ void encode_run(struct emit *e, const struct run_about *run)
     emit_time(e, "started", run->started);
     emit_time(e, "ended", end ? end->ended_wall : 0);
     emit_text(e, "user", r->user);
-    encode_asked(e, r);
+    emit_bool(e, "suspended", run->is_suspended);
+    encode_tags(e, r, run->changed);
+    encode_parameters(e, r);
     encode_origin(e, r->has_origin, &r->origin);
     emit_digest(e, "package", &r->package);
     emit_text(e, "path", r->flow_path);
@@ -125,23 +182,39 @@ void encode_run(struct emit *e, const struct run_about *run)
             encode_step(e, &run->steps[i]);
         emit_close(e, ']');
     }
+    if (run->summary)
+        encode_summary(e, run->summary);
     emit_close(e, '}');
 }
 
 /* ---- attempts ---- */
 
-void encode_artifact(struct emit *e, const char *key, const struct artifact *a)
+void encode_artifact_about(struct emit *e, const struct artifact *a)
 {
-    emit_open(e, key, '{');
-    if (!key)
-        emit_text(e, "name", a->name);
     emit_text(e, "type", a->type);
     emit_text(e, "encoding", encoding_name(a->encoding));
     emit_u64(e, "size", a->size);
     emit_digest(e, "id", &a->id);
     if (a->is_inherited)
         emit_bool(e, "inherited", true);
+}
+
+void encode_artifact(struct emit *e, const char *key, const struct artifact *a)
+{
+    emit_open(e, key, '{');
+    if (!key)
+        emit_text(e, "name", a->name);
+    encode_artifact_about(e, a);
     emit_close(e, '}');
+}
+
+/* Absent where nobody looked: the task was over too soon. */
+static void encode_peak(struct emit *e, const char *key, uint64_t value)
+{
+    if (value)
+        emit_u64(e, key, value);
+    else
+        emit_null(e, key);
 }
 
 void encode_attempt(struct emit *e, const char *step, const struct attempt_record *a)
@@ -160,6 +233,8 @@ void encode_attempt(struct emit *e, const char *step, const struct attempt_recor
     emit_u64(e, "pid", a->pid);
     emit_u64(e, "max_rss_bytes", a->max_rss_bytes);
     emit_u64(e, "cpu_us", a->cpu_us);
+    encode_peak(e, "memory_peak_bytes", a->memory_peak_bytes);
+    encode_peak(e, "cpu_peak_milli", a->cpu_peak_milli);
     if (a->has_width)
         emit_u64(e, "width", a->width);
     else
@@ -250,6 +325,8 @@ void encode_event(struct emit *e, const struct feed_event *event)
     emit_u64(e, "number", event->number);
     switch (event->type) {
     case FEED_RUN_STARTED:
+    case FEED_RUN_SUSPENDED:
+    case FEED_RUN_UNSUSPENDED:
         emit_text(e, "flow", event->flow);
         break;
     case FEED_RUN_ENDED:

@@ -2,11 +2,14 @@
 #include "node/api/events.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
+#include "node/api/encode.h"
 #include "node/api/exchange.h"
 #include "node/api/nouns.h"
 #include "node/api/sse.h"
+#include "node/api/tokens.h"
 
 /* One more than this in a row without a byte taken, and the client is dropped. */
 enum { STALLED_BEATS_MAX = 1 };
@@ -16,6 +19,9 @@ struct event_stream {
     struct event_stream *next, **link;
     struct feed_subscriber *subscriber;
     bool is_of_run;
+    unsigned types; /* 1 << enum feed_type, or-ed: those that are wanted */
+    char *steps;    /* names with spaces between; NULL: all */
+    uint64_t resumed_ms;
     struct buffer queue;
     size_t at;        /* in queue: the first byte not taken */
     uint64_t skipped; /* the first event that found the queue full; 0: none */
@@ -27,7 +33,10 @@ struct event_stream {
 struct events {
     struct api *api;
     struct event_stream *streams;
-    uv_timer_t *heartbeat; /* while a stream is open */
+    uv_timer_t *heartbeat, *pause; /* while a stream is open */
+    struct buffer text;            /* of the event that was told last, */
+    uint64_t text_seq;             /* its number; 0: none */
+    struct events_stats stats;
 };
 
 struct events *events_new(struct api *api)
@@ -39,6 +48,11 @@ struct events *events_new(struct api *api)
     return e;
 }
 
+struct events_stats events_stats(const struct events *e)
+{
+    return e->stats;
+}
+
 /* ---- one stream ---- */
 
 static size_t queued(const struct event_stream *s)
@@ -46,22 +60,71 @@ static size_t queued(const struct event_stream *s)
     return s->queue.len - s->at;
 }
 
+/* The loop's clock is enough: nobody is sent to twice in a turn of it. */
+static uint64_t now_ms(const struct events *e)
+{
+    return uv_now(runtime_loop(e->api->rt));
+}
+
+static void resume(struct events *e, struct event_stream *s)
+{
+    s->resumed_ms = now_ms(e);
+    exchange_resume(s->request);
+}
+
+static void on_pause(uv_timer_t *timer)
+{
+    struct events *e = timer->data;
+
+    for (struct event_stream *s = e->streams; s; s = s->next)
+        if (queued(s))
+            resume(e, s);
+}
+
+static void resume_in_time(struct events *e, struct event_stream *s)
+{
+    if (now_ms(e) - s->resumed_ms >= EVENTS_PAUSE_MS)
+        resume(e, s);
+    else if (!uv_is_active((uv_handle_t *)e->pause))
+        uv_timer_start(e->pause, on_pause, EVENTS_PAUSE_MS, 0);
+}
+
+static bool is_wanted(const struct event_stream *s, const struct feed_event *event)
+{
+    if (!(s->types & (1u << event->type)))
+        return false;
+    return !s->steps || !event->step || word_is_among(event->step, s->steps);
+}
+
+static int append_event(struct events *e, const struct feed_event *event,
+                        struct buffer *queue)
+{
+    if (e->text_seq != event->seq) {
+        buffer_clear(&e->text);
+        e->text_seq = sse_event(event, &e->text) < 0 ? 0 : event->seq;
+        if (!e->text_seq)
+            return -ENOMEM;
+    }
+    return buffer_append(queue, e->text.data, e->text.len);
+}
+
 static void on_event(void *arg, const struct feed_event *event)
 {
     struct event_stream *s = arg;
+    struct events *e = s->request->api->events;
     size_t before = s->queue.len;
 
-    if (s->skipped || s->is_dropped)
+    if (s->skipped || s->is_dropped || !is_wanted(s, event))
         return;
     /* An empty queue takes any event, however long its text became. */
     if ((queued(s) && queued(s) >= EVENTS_QUEUE_MAX)
-        || (sse_event(event, &s->queue) < 0)) {
+        || append_event(e, event, &s->queue) < 0) {
         s->queue.len = before;
         s->queue.error = 0;
         s->skipped = event->seq;
         return;
     }
-    exchange_resume(s->request);
+    resume_in_time(e, s);
 }
 
 static int subscribe(struct event_stream *s, uint64_t since)
@@ -100,6 +163,7 @@ static ssize_t read_events(struct request *r, char *buf, size_t max)
     memcpy(buf, buffer_text(&s->queue) + s->at, n);
     s->at += n;
     s->has_moved = true;
+    r->api->events->stats.bytes += n;
     if (queued(s) == 0) {
         buffer_release(&s->queue); /* an idle stream holds nothing */
         s->queue = BUFFER_INIT;
@@ -115,14 +179,22 @@ static ssize_t read_events(struct request *r, char *buf, size_t max)
 
 /* ---- the heartbeat ---- */
 
+static void drop(struct event_stream *s)
+{
+    s->is_dropped = true;
+    unsubscribe(s);
+    exchange_drop(s->request);
+}
+
 static void beat(struct event_stream *s)
 {
+    if (tokens_is_expired(&s->request->token_used)) {
+        drop(s);
+        return;
+    }
     if (queued(s) && !s->has_moved) {
-        if (++s->stalled > STALLED_BEATS_MAX) {
-            s->is_dropped = true;
-            unsubscribe(s);
-            exchange_drop(s->request);
-        }
+        if (++s->stalled > STALLED_BEATS_MAX)
+            drop(s);
         return;
     }
     s->has_moved = false;
@@ -140,20 +212,15 @@ static void on_heartbeat(uv_timer_t *timer)
             beat(s);
 }
 
-static int start_heartbeat(struct events *e)
+static uv_timer_t *open_timer(struct events *e)
 {
-    uv_timer_t *timer;
+    uv_timer_t *timer = calloc(1, sizeof(*timer));
 
-    if (e->heartbeat)
-        return 0;
-    timer = calloc(1, sizeof(*timer));
     if (!timer)
-        return -ENOMEM;
+        return NULL;
     uv_timer_init(runtime_loop(e->api->rt), timer);
     timer->data = e;
-    uv_timer_start(timer, on_heartbeat, EVENTS_HEARTBEAT_MS, EVENTS_HEARTBEAT_MS);
-    e->heartbeat = timer;
-    return 0;
+    return timer;
 }
 
 static void free_timer(uv_handle_t *timer)
@@ -161,17 +228,38 @@ static void free_timer(uv_handle_t *timer)
     free(timer);
 }
 
-static void stop_heartbeat(struct events *e)
+static void close_timer(uv_timer_t *take_timer)
 {
-    if (e->heartbeat)
-        uv_close((uv_handle_t *)TAKE(e->heartbeat), free_timer);
+    if (take_timer)
+        uv_close((uv_handle_t *)take_timer, free_timer);
+}
+
+static int start_timers(struct events *e)
+{
+    if (!e->pause)
+        e->pause = open_timer(e);
+    if (e->heartbeat || !e->pause)
+        return e->pause ? 0 : -ENOMEM;
+    e->heartbeat = open_timer(e);
+    if (!e->heartbeat)
+        return -ENOMEM;
+    uv_timer_start(e->heartbeat, on_heartbeat, EVENTS_HEARTBEAT_MS,
+                   EVENTS_HEARTBEAT_MS);
+    return 0;
+}
+
+static void stop_timers(struct events *e)
+{
+    close_timer(TAKE(e->heartbeat));
+    close_timer(TAKE(e->pause));
 }
 
 void events_free(struct events *e)
 {
     if (!e)
         return;
-    stop_heartbeat(e);
+    stop_timers(e);
+    buffer_release(&e->text);
     free(e);
 }
 
@@ -187,11 +275,14 @@ static void stream_release(void *data)
     e = s->request->api->events;
     unsubscribe(s);
     buffer_release(&s->queue);
+    free(s->steps);
+    e->stats.n_streams--;
+    e->stats.n_dropped += s->is_dropped;
     *s->link = s->next;
     if (s->next)
         s->next->link = s->link;
     if (!e->streams)
-        stop_heartbeat(e);
+        stop_timers(e);
 }
 
 static void stream_enlist(struct events *e, struct event_stream *s)
@@ -201,6 +292,7 @@ static void stream_enlist(struct events *e, struct event_stream *s)
     if (s->next)
         s->next->link = &s->next;
     e->streams = s;
+    e->stats.n_streams++;
 }
 
 /* Where the client wants to go on: behind what it saw last. */
@@ -217,6 +309,39 @@ static bool read_since(struct request *r, uint64_t *ret_since, bool *ret_given)
     reply_error(r, MHD_HTTP_BAD_REQUEST, NULL,
                 "'since' and Last-Event-ID must be the number of an event");
     return false;
+}
+
+/* Words with commas between become words with spaces between. */
+static char *words_of(const char *list)
+{
+    char *words = strdup(list);
+
+    for (char *c = words; c && *c; c++)
+        if (*c == ',')
+            *c = ' ';
+    return words;
+}
+
+static bool read_types(struct request *r, unsigned *ret_types)
+{
+    const char *list = request_query(r, "types");
+    CLEANUP(freep) char *words = words_of(list ? list : "");
+    unsigned types = 0;
+    char *rest = words, *word;
+
+    while (list && rest && (word = strsep(&rest, " "))) {
+        enum feed_type type = event_type(word);
+
+        if (!type) {
+            reply_error(r, MHD_HTTP_BAD_REQUEST,
+                        "run_started, task_started, log, task_ended, run_ended",
+                        "there is no type of event '%.64s'", word);
+            return false;
+        }
+        types |= 1u << type;
+    }
+    *ret_types = list ? types : UINT_MAX;
+    return true;
 }
 
 /* Subscribe from `since`; `gap` first if some behind it are gone. A number from an
@@ -241,25 +366,31 @@ static int begin_stream(struct event_stream *s, uint64_t since, bool is_given)
 
 int events_get(struct request *r)
 {
-    const char *run = request_query(r, "run");
+    const char *run = request_query(r, "run"), *steps = request_query(r, "step");
     struct event_stream *s;
     uint64_t since;
+    unsigned types;
     bool is_given;
     int error;
 
-    if (!read_since(r, &since, &is_given) || (run && !request_find_run(r, run)))
+    if (!read_since(r, &since, &is_given) || !read_types(r, &types)
+        || (run && !request_find_run(r, run)))
         return 0;
     s = request_data(r, sizeof(*s), stream_release);
     if (!s)
         return -ENOMEM;
     s->request = r;
     s->is_of_run = run != NULL;
+    s->types = types;
     s->queue = BUFFER_INIT;
     stream_enlist(r->api->events, s);
+    s->steps = steps ? words_of(steps) : NULL;
+    if (steps && !s->steps)
+        return -ENOMEM;
     /* The first byte tells the client that it is subscribed. */
     error = sse_heartbeat(&s->queue);
     if (error == 0)
-        error = start_heartbeat(r->api->events);
+        error = start_timers(r->api->events);
     if (error == 0)
         error = begin_stream(s, since, is_given);
     if (error < 0)

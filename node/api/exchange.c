@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "node/api/auth.h"
+#include "node/api/connection.h"
 #include "node/api/number.h"
 
 enum {
@@ -195,6 +196,9 @@ static enum MHD_Result send_reply(struct request *r)
     for (size_t i = 0; i < reply->n_headers; i++)
         MHD_add_response_header(response, reply->headers[i].name,
                                 reply->headers[i].value);
+    meter_count(&r->api->meter, r->route, reply->status, uv_hrtime() / 1000 - r->began);
+    if (r->peer)
+        connection_await_nothing(r->peer);
     if (reply->read)
         MHD_set_connection_option(r->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     sent = MHD_queue_response(r->connection, reply->status, response);
@@ -344,6 +348,8 @@ static bool find_route(struct request *r, const char *method, const char *path)
             return false;
         }
     }
+    if (!auth_role(r))
+        return false;
     MHD_get_connection_values(r->connection, MHD_GET_ARGUMENT_KIND, check_query, r);
     return !r->reply.status;
 }
@@ -389,33 +395,33 @@ static bool check_length(struct request *r)
 
 static bool open_request(struct request *r, const char *method, const char *path)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    enum peer peer = info ? (enum peer)(uintptr_t)info->socket_context : PEER_UNKNOWN;
-    bool is_allowed = r->is_task && peer != PEER_STRANGER && peer != PEER_UNKNOWN
-                          ? auth_task(r)
-                          : auth_user(r, peer);
-
     if (atomic_load(&r->api->is_stopping)) {
         reply_errno(r, -ECANCELED, "");
         return false;
     }
-    return is_allowed && find_route(r, method, path) && check_length(r);
+    return auth_request(r, r->peer ? r->peer->peer : PEER_UNKNOWN)
+           && find_route(r, method, path) && check_length(r);
 }
 
 static struct request *request_new(struct listener *l,
                                    struct MHD_Connection *connection)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct request *r = calloc(1, sizeof(*r));
     struct api *api = l->api;
 
     if (!r)
         return NULL;
+    r->began = uv_hrtime() / 1000;
+    r->peer = info ? info->socket_context : NULL;
+    if (r->peer)
+        connection_await_body(r->peer);
     r->api = api;
     r->rt = api->rt;
     r->connection = connection;
     r->listener = l;
-    r->is_task = l->is_task;
+    r->is_task = l->door == DOOR_TASK;
     r->stage = STAGE_BODY;
     r->reply.fd = -1;
     r->body.fd = -1;
@@ -435,6 +441,8 @@ static enum MHD_Result add_body(struct request *r, const char *upload, size_t *s
     size_t len = *size;
 
     *size = 0;
+    if (r->peer)
+        r->peer->body_bytes += len;
     if (body_add(&r->body, upload, len) < 0)
         r->n_dropped += len;
     return r->n_dropped <= DROPPED_MAX ? MHD_YES : MHD_NO;
@@ -465,6 +473,8 @@ enum MHD_Result exchange_on_request(void *listener, struct MHD_Connection *conne
             reply_errno(r, r->body.error, "the body");
         r->stage = STAGE_REPLY;
     }
+    if (r->peer)
+        connection_await_nothing(r->peer);
     return advance(r);
 }
 
@@ -476,6 +486,8 @@ void exchange_on_completed(void *listener, struct MHD_Connection *connection,
     (void)listener, (void)connection, (void)why;
     if (!r)
         return;
+    if (r->peer)
+        connection_await_head(r->peer);
     *r->link = r->next;
     if (r->next)
         r->next->link = r->link;
@@ -487,12 +499,13 @@ void exchange_on_completed(void *listener, struct MHD_Connection *connection,
 void exchange_on_connection(void *listener, struct MHD_Connection *connection,
                             void **peer, enum MHD_ConnectionNotificationCode what)
 {
-    struct listener *l = listener;
     const union MHD_ConnectionInfo *info;
 
-    if (what != MHD_CONNECTION_NOTIFY_STARTED)
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        connection_close(TAKE(*peer));
         return;
+    }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (info)
-        *peer = (void *)(uintptr_t)auth_peer(l->api->rt, info->connect_fd);
+        *peer = connection_open(listener, info->connect_fd);
 }

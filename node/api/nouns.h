@@ -8,16 +8,27 @@
 
 /* about.c */
 int about_get(struct request *r);
-/* runs.c */
+/* metrics.c */
+int metrics_get(struct request *r);
+int metrics_get_work(struct request *r);
+/* run_list.c */
 int runs_list(struct request *r);
 int runs_list_work(struct request *r);
 int runs_list_end(struct request *r);
+/* runs.c */
 int runs_get(struct request *r);
 int runs_get_work(struct request *r);
 int runs_flow_work(struct request *r);
 int runs_graph(struct request *r);
 int runs_graph_work(struct request *r);
+/* changes.c */
 int runs_cancel(struct request *r);
+int runs_suspend(struct request *r);
+int runs_unsuspend(struct request *r);
+int runs_delete(struct request *r);
+int runs_delete_work(struct request *r);
+int tags_patch(struct request *r);
+int tags_patch_work(struct request *r);
 /* submit.c */
 int submit_work(struct request *r);
 int submit_end(struct request *r);
@@ -27,10 +38,24 @@ int check_work(struct request *r);
 int tasks_list(struct request *r);
 int tasks_list_work(struct request *r);
 int tasks_list_end(struct request *r);
+/* advise.c */
+int advise_work(struct request *r);
+/* diff.c */
+int diff_get(struct request *r);
+int diff_get_work(struct request *r);
+/* explain.c */
+int explain_task(struct request *r);
+int explain_task_work(struct request *r);
+/* explain_run.c */
+int explain_run(struct request *r);
+int explain_run_work(struct request *r);
 /* logs.c */
 int logs_list(struct request *r);
 int logs_list_work(struct request *r);
 int logs_raw_work(struct request *r);
+/* artifact_list.c */
+int artifacts_list(struct request *r);
+int artifacts_list_work(struct request *r);
 /* artifacts.c */
 int artifact_get_work(struct request *r);
 /* blobs.c */
@@ -44,6 +69,12 @@ int events_get(struct request *r);
 int verify_post(struct request *r);
 int verify_post_work(struct request *r);
 int gc_post_work(struct request *r);
+/* token.c */
+int tokens_list_work(struct request *r);
+int token_create_work(struct request *r);
+int token_revoke(struct request *r);
+int token_revoke_work(struct request *r);
+int token_revoke_end(struct request *r);
 /* task.c */
 int task_artifact_get_work(struct request *r);
 int task_artifact_put(struct request *r);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "node/api/encode.h"
+#include "node/api/etag.h"
 #include "node/api/number.h"
 
 static const char json_type[] = "application/json";
@@ -206,19 +207,15 @@ int reply_header(struct request *r, const char *name, const char *value)
 /* ---- bytes and parts of them ---- */
 
 /* What the client's headers ask for, with a header about it. -ERANGE: nothing. */
-static int choose_part(struct request *r, const struct digest *id, uint64_t size,
+static int choose_part(struct request *r, const char *etag, uint64_t size,
                        struct range *ret_part)
 {
-    char etag[DIGEST_TEXT_SIZE + 2], text[96];
+    char text[96];
     const char *if_range = request_header(r, MHD_HTTP_HEADER_IF_RANGE);
     const char *header = request_header(r, MHD_HTTP_HEADER_RANGE);
     int kind;
 
-    etag[0] = '"';
-    digest_text(id, etag + 1);
-    strcat(etag, "\"");
-    if (reply_header(r, MHD_HTTP_HEADER_ETAG, etag) < 0
-        || reply_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes") < 0)
+    if (reply_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes") < 0)
         return -ENOMEM;
     if (if_range && strcmp(if_range, etag) != 0)
         header = NULL;
@@ -258,9 +255,17 @@ static int fill_part(struct request *r, const struct digest *id, const void *dat
 int reply_bytes(struct request *r, const struct digest *id, const void *data,
                 uint64_t size)
 {
+    char etag[DIGEST_TEXT_SIZE + 2] = "\"";
     struct range part;
-    int kind = choose_part(r, id, size, &part), error;
+    int kind, error;
 
+    digest_text(id, etag + 1);
+    strcat(etag, "\"");
+    if (reply_header(r, MHD_HTTP_HEADER_ETAG, etag) < 0)
+        return -ENOMEM;
+    if (etag_is_among(etag, request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH)))
+        return reply_empty(r, MHD_HTTP_NOT_MODIFIED);
+    kind = choose_part(r, etag, size, &part);
     if (kind == -ERANGE) {
         /* With its Content-Range, which reply_error() would drop. */
         struct emit e = { .out = &r->reply.body };

@@ -18,9 +18,11 @@
 #include "node/api/body.h"
 #include "node/api/router.h"
 #include "node/api/range.h"
+#include "node/api/token_list.h"
 #include "node/runtime.h"
 
 struct MHD_Connection;
+struct connection;
 struct listener;
 
 enum {
@@ -28,7 +30,7 @@ enum {
     REQUEST_WAIT,     /* suspended until request_wake(), then `end` */
 };
 
-enum { REPLY_HEADERS_MAX = 8 };
+enum { REPLY_HEADERS_MAX = 10 };
 
 /* Bytes that are made while they are sent: `fill` is called on a thread of the pool to
  * append some more; 1: more may come, 0: that was all, negative: give up. */
@@ -62,9 +64,14 @@ struct request {
     struct listener *listener;
     struct runtime *rt;
     struct MHD_Connection *connection;
+    struct connection *peer; /* NULL: there was no memory to look who it is */
     const struct route *route;
     char *params[ROUTE_PARAMS_MAX];
     bool is_task;                   /* it came over the task socket */
+    enum role role;                 /* who asks: how much they may, */
+    const char *user;               /* and whose the runs are that they start */
+    struct token token_used;        /* over TCP */
+    time_us began;                  /* on the loop's clock */
     struct channel_attempt attempt; /* is_task */
     char *token;
     struct body body;
@@ -114,7 +121,8 @@ int reply_body(struct request *r, unsigned status, const char *content_type);
 int reply_json(struct request *r, unsigned status);
 int reply_empty(struct request *r, unsigned status);
 /* The bytes of a blob, or of data when it is not NULL, as far as the client's range
- * asks for. Called on a thread: it reads the store. */
+ * asks for; nothing if the client has them already. Called on a thread: it reads the
+ * store. */
 int reply_bytes(struct request *r, const struct digest *id, const void *data,
                 uint64_t size);
 int reply_header(struct request *r, const char *name, const char *value);

@@ -18,24 +18,24 @@ struct segment {
     size_t len;
 };
 
+static const char *const method_names[] = {
+    [METHOD_GET] = "GET",     [METHOD_PUT] = "PUT",       [METHOD_POST] = "POST",
+    [METHOD_PATCH] = "PATCH", [METHOD_DELETE] = "DELETE",
+};
+
 enum method method_parse(const char *name)
 {
-    if (strcmp(name, "GET") == 0 || strcmp(name, "HEAD") == 0)
+    if (strcmp(name, "HEAD") == 0)
         return METHOD_GET;
-    if (strcmp(name, "PUT") == 0)
-        return METHOD_PUT;
-    return strcmp(name, "POST") == 0 ? METHOD_POST : (enum method)0;
+    for (int m = METHOD_GET; m < METHODS_END; m++)
+        if (strcmp(name, method_names[m]) == 0)
+            return (enum method)m;
+    return (enum method)0;
 }
 
 const char *method_name(enum method m)
 {
-    static const char *const names[] = {
-        [METHOD_GET] = "GET",
-        [METHOD_PUT] = "PUT",
-        [METHOD_POST] = "POST",
-    };
-
-    return names[m];
+    return method_names[m];
 }
 
 /* The segment at *at, which is moved behind it; false at the end. */
@@ -149,13 +149,29 @@ static const char *nearest(const struct route *routes, size_t n, const char *pat
     return best;
 }
 
+/* How many parameters the most literal of the patterns takes: /v1/blobs/missing is not
+ * the blob of that name, whatever the method. */
+static size_t fewest_params(const struct route *routes, size_t n, const char *path)
+{
+    size_t fewest = ROUTE_PARAMS_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        struct route_match m;
+
+        if (match(routes[i].pattern, path, &m))
+            fewest = min_size(fewest, m.n_params);
+    }
+    return fewest;
+}
+
 int router_find(const struct route *routes, size_t n, enum method method,
                 const char *path, struct route_match *ret)
 {
+    size_t n_params = fewest_params(routes, n, path);
     struct route_match m = { .route = NULL };
 
     for (size_t i = 0; i < n; i++) {
-        if (!match(routes[i].pattern, path, &m))
+        if (!match(routes[i].pattern, path, &m) || m.n_params != n_params)
             continue;
         if (routes[i].method == method) {
             m.route = &routes[i];
@@ -168,6 +184,13 @@ int router_find(const struct route *routes, size_t n, enum method method,
         m.nearest = nearest(routes, n, path);
     *ret = m;
     return m.allowed ? -EOPNOTSUPP : -ENOENT;
+}
+
+enum role route_role(const struct route *route)
+{
+    if (route->role)
+        return route->role;
+    return route->method == METHOD_GET ? ROLE_VIEWER : ROLE_OPERATOR;
 }
 
 bool word_is_among(const char *name, const char *words)

@@ -12,12 +12,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "node/api/role.h"
+
 enum {
     ROUTE_PARAMS_MAX = 4,
     ROUTE_PARAM_BYTES_MAX = 1024,
 };
 
-enum method { METHOD_GET = 1, METHOD_PUT, METHOD_POST, METHODS_END };
+enum method {
+    METHOD_GET = 1,
+    METHOD_PUT,
+    METHOD_POST,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHODS_END
+};
 
 enum body_kind {
     BODY_NONE = 0,
@@ -25,6 +34,9 @@ enum body_kind {
     BODY_SPOOL,  /* in memory while it is short, then in a file */
     BODY_FILE,   /* in a file from the first byte */
 };
+
+/* Where clients come in. */
+enum door { DOOR_USER = 1, DOOR_TASK, DOOR_TCP };
 
 struct request;
 
@@ -39,6 +51,7 @@ struct route {
         *query; /* the names that may be asked, with spaces between; NULL: none */
     enum body_kind body;
     uint64_t body_bytes_max;
+    enum role role; /* 0: viewers may GET, for all else it takes an operator */
     int (*begin)(struct request *r);
     int (*work)(struct request *r);
     int (*end)(struct request *r);
@@ -64,6 +77,9 @@ const char *method_name(enum method m);
  * -EOPNOTSUPP  it has other methods */
 int router_find(const struct route *routes, size_t n, enum method method,
                 const char *path, struct route_match *ret);
+
+/* Who may ask it. */
+enum role route_role(const struct route *route);
 
 /* Whether `name` is one of the words in `words`. */
 bool word_is_among(const char *name, const char *words);

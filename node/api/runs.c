@@ -5,43 +5,12 @@
 #include <string.h>
 
 #include "flow/read.h"
+#include "node/api/auth.h"
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
+#include "node/api/past.h"
+#include "node/api/run_about.h"
 #include "node/api/source.h"
-#include "node/api/tally.h"
-
-static const char *state_name(enum run_state s)
-{
-    return s == RUN_STATE_STOPPING ? "stopping" : "running";
-}
-
-static void fill_view(struct run_about *about, const struct run_view *view)
-{
-    about->record = view->record;
-    about->state = state_name(view->state);
-    about->started = view->started_wall;
-    about->attempts = view->n_attempts;
-    about->tasks = (struct task_counts){
-        .done = view->n_done,
-        .running = view->n_running,
-        .failed = view->n_failed,
-        .waiting = view->n_waiting,
-        .skipped = view->n_skipped,
-        .adopted = view->n_adopted,
-    };
-}
-
-static void fill_end(struct run_about *about, const struct run_end_record *end)
-{
-    about->end = end;
-    about->state = "ended";
-    about->started = end->started_wall;
-    about->attempts = end->n_attempts;
-    about->tasks = (struct task_counts){ .done = end->n_done,
-                                         .failed = end->n_failed,
-                                         .skipped = end->n_skipped,
-                                         .adopted = end->n_adopted };
-}
 
 /* ---- GET /v1/runs/RUN ---- */
 
@@ -102,6 +71,7 @@ int runs_get(struct request *r)
 {
     CLEANUP(steps_release) struct steps_about steps = { .all = NULL };
     const struct node *n = runtime_node(r->rt);
+    CLEANUP(run_state_record_release) struct run_state_record state = { .n_tags = 0 };
     struct run_about about = { .state = NULL };
     struct run_view view;
     int error;
@@ -115,237 +85,30 @@ int runs_get(struct request *r)
         return error;
     for (uint32_t i = 0; i < steps.n; i++)
         view_step(n, &r->run, i, &steps.all[i]);
-    fill_view(&about, &view);
+    run_about_changed(r, &r->run, &about, &state);
+    run_about_view(&about, &view);
     return reply_run(r, &about, &steps);
-}
-
-static void count_steps(const struct tally *t, struct steps_about *steps)
-{
-    for (uint32_t i = 0; i < steps->n; i++) {
-        const struct step_tally *s = &t->steps[i];
-
-        steps->all[i].known = s->done + s->failed;
-        steps->all[i].done = s->done;
-        steps->all[i].failed = s->failed;
-    }
 }
 
 int runs_get_work(struct request *r)
 {
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(run_end_record_release) struct run_end_record end = { .n_done = 0 };
-    CLEANUP(steps_release) struct steps_about steps = { .all = NULL };
-    CLEANUP(tally_release) struct tally tally = { .steps = NULL };
-    struct run_about about = { .record = &record, .state = "interrupted" };
+    struct emit e = { .out = &r->reply.body };
     int error, end_error;
 
     if (!source_flow(r))
         return 0;
     error = source_record(r, &r->run, &record);
-    if (error == 0)
-        error = name_steps(r->flow, &steps);
-    if (error == 0)
-        error =
-            tally_run(runtime_writer(r->rt), &r->run, steps.n, r->is_stopping, &tally);
     if (error < 0)
         return reply_errno(r, error, "the run's record");
-    count_steps(&tally, &steps);
-    about.attempts = tally.n_attempts;
-    about.started = tally.started_wall;
-    about.tasks = tally.tasks;
     end_error = source_end(r, &r->run, &end);
-    if (end_error == 0)
-        fill_end(&about, &end);
-    else if (end_error != -ENOENT)
+    if (end_error < 0 && end_error != -ENOENT)
         return reply_errno(r, end_error, "the record of the run's end");
-    return reply_run(r, &about, &steps);
-}
-
-/* ---- GET /v1/runs ---- */
-
-enum { RUNS_MAX = 500 };
-
-struct run_row {
-    struct run_record record;
-    struct run_end_record end;
-    bool has_end;
-};
-
-struct run_list {
-    struct run_row *rows;
-    uint64_t n, limit;
-    char *flow;
-    bool has_before;
-};
-
-static void run_list_release(void *data)
-{
-    struct run_list *list = data;
-
-    for (uint64_t i = 0; i < list->n; i++) {
-        run_record_release(&list->rows[i].record);
-        if (list->rows[i].has_end)
-            run_end_record_release(&list->rows[i].end);
-    }
-    free(list->rows);
-    free(list->flow);
-}
-
-int runs_list(struct request *r)
-{
-    const char *flow = request_query(r, "flow"), *before = request_query(r, "before");
-    struct run_list *list = request_data(r, sizeof(*list), run_list_release);
-
-    if (!list)
-        return -ENOMEM;
-    if (!request_number(r, "limit", 100, RUNS_MAX, &list->limit)
-        || (before && !request_find_run(r, before)))
-        return 0;
-    list->has_before = before != NULL;
-    list->flow = flow ? strdup(flow) : NULL;
-    list->rows = calloc(list->limit + 1, sizeof(*list->rows));
-    return list->rows && (!flow || list->flow) ? REQUEST_NEXT : -ENOMEM;
-}
-
-static int stop_at_first(void *arg, struct span key, struct span value)
-{
-    (void)arg, (void)key, (void)value;
-    return 1;
-}
-
-/* 1 if a run has this number or a larger one, 0, or a negative errno. */
-static int is_any_from(struct writer *w, uint64_t number)
-{
-    struct record_key all = number_key(0), from = number_key(number);
-
-    return writer_scan(w, STORE_RECORDS, (struct span){ all.bytes, 1 },
-                       (struct span){ from.bytes, from.len }, stop_at_first, NULL);
-}
-
-/* Numbers are read forwards only, so the newest is searched for by halves. */
-static int newest_number(struct writer *w, uint64_t *ret_number)
-{
-    uint64_t lo = 0, step = 1; /* some run has lo (or lo is 0) */
-    int r = 1;
-
-    while (r > 0 && step < UINT64_MAX / 4) {
-        r = is_any_from(w, lo + step);
-        if (r > 0) {
-            lo += step;
-            step *= 2;
-        }
-    }
-    for (step /= 2; r >= 0 && step; step /= 2) {
-        r = is_any_from(w, lo + step);
-        if (r > 0)
-            lo += step;
-    }
-    *ret_number = lo;
-    return r < 0 ? r : 0;
-}
-
-static int read_row(struct request *r, uint64_t number, struct run_row *ret)
-{
-    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
-    struct record_key key = number_key(number);
-    struct run_id run;
-    int error = writer_get(runtime_writer(r->rt), STORE_RECORDS,
-                           (struct span){ key.bytes, key.len }, &value);
-
+    error = past_encode(runtime_writer(r->rt), &record, r->flow,
+                        end_error == 0 ? &end : NULL, r->is_stopping, &e);
     if (error < 0)
-        return error;
-    if (value.len != RUN_ID_SIZE)
-        return -EBADMSG;
-    memcpy(run.bytes, value.data, RUN_ID_SIZE);
-    error = source_record(r, &run, &ret->record);
-    if (error < 0)
-        return error;
-    free(TAKE(ret->record.flow_text)); /* a list of large files is not needed */
-    ret->record.flow_text_len = 0;
-    error = source_end(r, &run, &ret->end);
-    ret->has_end = error == 0;
-    if (error == 0 || error == -ENOENT)
-        return 0;
-    run_record_release(&ret->record);
-    return error;
-}
-
-static bool is_wanted(const struct run_list *list, const struct run_row *row)
-{
-    return !list->flow || strcmp(list->flow, row->record.flow_name) == 0;
-}
-
-static int start_number(struct request *r, const struct run_list *list,
-                        uint64_t *ret_number)
-{
-    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
-    int error;
-
-    if (!list->has_before)
-        return newest_number(runtime_writer(r->rt), ret_number);
-    error = source_record(r, &r->run, &record);
-    *ret_number = record.number ? record.number - 1 : 0;
-    return error;
-}
-
-int runs_list_work(struct request *r)
-{
-    struct run_list *list = r->data;
-    uint64_t number;
-    int error = start_number(r, list, &number);
-
-    for (; error == 0 && number && list->n < list->limit; number--) {
-        struct run_row *row = &list->rows[list->n];
-
-        if (atomic_load(r->is_stopping))
-            return -ECANCELED;
-        *row = (struct run_row){ .has_end = false };
-        error = read_row(r, number, row);
-        list->n += error == 0; /* so that what was read is released */
-        if (error == 0 && !is_wanted(list, row)) {
-            list->n--;
-            run_record_release(&row->record);
-            if (row->has_end)
-                run_end_record_release(&row->end);
-        }
-        if (error == -ENOENT)
-            error = 0; /* a number that was given and never used */
-    }
-    return error < 0 ? reply_errno(r, error, "a run's record") : REQUEST_NEXT;
-}
-
-/* On the loop, where a run is either active or has its end in the store. */
-static void describe(struct request *r, struct run_row *row, struct run_about *about)
-{
-    struct run_view view;
-
-    if (!row->has_end && node_run(runtime_node(r->rt), &row->record.run, &view)) {
-        fill_view(about, &view);
-        return;
-    }
-    if (!row->has_end)
-        row->has_end = source_end(r, &row->record.run, &row->end) == 0;
-    about->record = &row->record;
-    about->state = "interrupted";
-    if (row->has_end)
-        fill_end(about, &row->end);
-}
-
-int runs_list_end(struct request *r)
-{
-    struct run_list *list = r->data;
-    struct emit e = { .out = &r->reply.body };
-
-    emit_open(&e, NULL, '{');
-    emit_open(&e, "runs", '[');
-    for (uint64_t i = 0; i < list->n; i++) {
-        struct run_about about = { .state = NULL };
-
-        describe(r, &list->rows[i], &about);
-        encode_run(&e, &about);
-    }
-    emit_close(&e, ']');
-    emit_close(&e, '}');
+        return reply_errno(r, error, "the run's record");
     return reply_json(r, MHD_HTTP_OK);
 }
 
@@ -385,25 +148,4 @@ int runs_graph_work(struct request *r)
         flow_write_json(r->flow, &r->reply.body);
     return reply_body(r, MHD_HTTP_OK,
                       is_dot ? "text/vnd.graphviz" : "application/json");
-}
-
-/* ---- POST /v1/runs/RUN/cancel ---- */
-
-int runs_cancel(struct request *r)
-{
-    struct emit e = { .out = &r->reply.body };
-    int error;
-
-    if (!request_find_run(r, r->params[0]))
-        return 0;
-    error = runtime_cancel(r->rt, &r->run);
-    if (error == -ENOENT)
-        return reply_error(r, MHD_HTTP_CONFLICT, NULL, "run %.64s is not active",
-                           r->params[0]);
-    if (error < 0)
-        return reply_errno(r, error, "the run");
-    emit_open(&e, NULL, '{');
-    emit_run(&e, "run", &r->run);
-    emit_close(&e, '}');
-    return reply_json(r, MHD_HTTP_ACCEPTED);
 }

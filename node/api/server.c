@@ -12,11 +12,13 @@
 
 #include "node/api/events.h"
 #include "node/api/exchange.h"
+#include "node/api/tokens.h"
 #include "node/api/uploads.h"
 
 enum {
     CONNECTIONS_MAX = 2000,
-    CONNECTION_MEMORY = 64 << 10, /* bounds the header lines too */
+    CONNECTIONS_OF_PEER_MAX = 256, /* over TCP; the sockets belong to one user */
+    CONNECTION_MEMORY = 64 << 10,  /* bounds the header lines too */
     CONNECTION_TIMEOUT_S = 30,
     ROUNDS_MAX = 8, /* of MHD_run() before the rest of the loop has its turn */
 };
@@ -83,6 +85,8 @@ static struct MHD_Daemon *start_daemon(struct listener *l, int listen_fd)
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
+                         MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                         l->door == DOOR_TCP ? (unsigned)CONNECTIONS_OF_PEER_MAX : 0u,
                          MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, l,
                          MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, l,
                          MHD_OPTION_END);
@@ -91,14 +95,14 @@ static struct MHD_Daemon *start_daemon(struct listener *l, int listen_fd)
     return daemon;
 }
 
-static int listener_start(struct api *api, int listen_fd, bool is_task)
+static int listener_start(struct api *api, int listen_fd, enum door door)
 {
     struct listener *l = &api->listeners[api->n_listeners];
     uv_loop_t *loop = runtime_loop(api->rt);
     const union MHD_DaemonInfo *info;
 
     l->api = api;
-    l->is_task = is_task;
+    l->door = door;
     l->daemon = start_daemon(l, listen_fd);
     if (!l->daemon)
         return errno ? -errno : -EIO;
@@ -108,9 +112,10 @@ static int listener_start(struct api *api, int listen_fd, bool is_task)
         return -EIO;
     }
     uv_timer_init(loop, &l->timer);
-    l->poll.data = l->timer.data = l;
+    uv_timer_init(loop, &l->sweep);
+    l->poll.data = l->timer.data = l->sweep.data = l;
     uv_poll_start(&l->poll, UV_READABLE, on_readable);
-    api->n_refs += 2;
+    api->n_refs += 3;
     api->n_listeners++;
     return 0;
 }
@@ -121,6 +126,7 @@ static void api_free(struct api *api)
 {
     pthread_mutex_destroy(&api->lock);
     pthread_cond_destroy(&api->idle);
+    meter_release(&api->meter);
     free(api->spool_dir);
     free(api);
 }
@@ -159,27 +165,44 @@ static void api_stop(struct api *api)
 
         uv_poll_stop(&l->poll); /* before MHD closes what it polls */
         uv_timer_stop(&l->timer);
+        uv_timer_stop(&l->sweep);
         MHD_stop_daemon(l->daemon);
         uv_close((uv_handle_t *)&l->poll, on_closed);
         uv_close((uv_handle_t *)&l->timer, on_closed);
+        uv_close((uv_handle_t *)&l->sweep, on_closed);
     }
     assert(!api->requests);
     events_free(TAKE(api->events));
     uploads_free(TAKE(api->uploads));
+    tokens_free(TAKE(api->tokens));
     api_drop(api);
+}
+
+const char *listener_name(const struct listener *l)
+{
+    static const char *const names[] = {
+        [DOOR_USER] = "user",
+        [DOOR_TASK] = "task",
+        [DOOR_TCP] = "tcp",
+    };
+
+    return names[l->door];
+}
+
+size_t listener_connections(const struct listener *l)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+    return info ? info->num_connections : 0;
 }
 
 static size_t api_clients(const struct api *api)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < api->n_listeners; i++) {
-        const union MHD_DaemonInfo *info =
-            MHD_get_daemon_info(api->listeners[i].daemon,
-                                MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-
-        n += info ? info->num_connections : 0;
-    }
+    for (size_t i = 0; i < api->n_listeners; i++)
+        n += listener_connections(&api->listeners[i]);
     return n;
 }
 
@@ -211,25 +234,37 @@ static struct api *api_new(struct runtime *rt)
     return api;
 }
 
-static int api_start(struct runtime *rt, int user_fd, int task_fd, struct api **ret_api,
-                     struct error *ret_error)
+static int start_listeners(struct api *api, const struct api_sockets *s)
+{
+    int r = listener_start(api, s->user_fd, DOOR_USER);
+
+    if (r == 0)
+        r = listener_start(api, s->task_fd, DOOR_TASK);
+    if (r == 0 && s->tcp_fd >= 0)
+        r = listener_start(api, s->tcp_fd, DOOR_TCP);
+    return r;
+}
+
+static int api_start(struct runtime *rt, const struct api_sockets *sockets,
+                     struct api **ret_api, struct error *ret_error)
 {
     struct api *api = api_new(rt);
+    struct error why = { .text = "" };
     int r;
 
     if (!api)
         return -ENOMEM;
     r = api->events && api->uploads && api->spool_dir ? 0 : -ENOMEM;
+    if (r == 0)
+        r = tokens_open(runtime_configuration(rt)->dir, &api->tokens, &why);
     if (r == 0) {
         name_user(api->user);
         body_clean_spool(api->spool_dir);
-        r = listener_start(api, user_fd, false);
+        r = start_listeners(api, sockets);
     }
-    if (r == 0)
-        r = listener_start(api, task_fd, true);
     if (r < 0) {
         api_stop(api);
-        return fail(ret_error, r, "the interface cannot be served: %s", strerror(-r));
+        return fail(ret_error, r, "%s", why.text[0] ? why.text : strerror(-r));
     }
     *ret_api = api;
     return 0;

@@ -6,7 +6,8 @@
  *     MHD's next timeout -.                             |-- MHD_run()
  *     resumed connections -'-------------- uv_timer ----'
  *
- * One daemon for each of the two sockets. MHD has no thread of its own; a connection
+ * One daemon for each door: the user's socket, that of tasks, and a TCP port when the
+ * node was told to listen on one. MHD has no thread of its own; a connection
  * whose answer is made on a thread of libuv's pool is suspended meanwhile. Nothing is
  * open: no timer runs.
  *
@@ -16,34 +17,42 @@
 
 #include <pthread.h>
 
+#include "node/api/meter.h"
 #include "node/api/request.h"
 
 struct MHD_Daemon;
 
+struct connection; /* connection.h */
 struct listener {
     struct api *api;
     struct MHD_Daemon *daemon;
     uv_poll_t poll;
-    uv_timer_t timer;
-    bool is_task;
+    uv_timer_t timer, sweep;
+    enum door door;
+    struct connection *connections;
     bool is_running, has_resumed; /* inside of MHD_run(); since it began */
 };
 
 /* A connection was resumed: run MHD soon. */
 void listener_kick(struct listener *l);
+const char *listener_name(const struct listener *l); /* "user", "task", "tcp" */
+size_t listener_connections(const struct listener *l);
 
 struct events;  /* events.c: the open event streams */
 struct uploads; /* uploads.c: blobs that are in no record yet */
+struct tokens;  /* tokens.c: who may ask over TCP */
 
 struct api {
     struct runtime *rt;
-    struct listener listeners[2];
+    struct listener listeners[3];
     size_t n_listeners;
     char *spool_dir;
     char user[64]; /* who the node runs as, as text */
     struct request *requests;
     struct events *events;
     struct uploads *uploads;
+    struct tokens *tokens;
+    struct meter meter;
 
     /* Threads that work for a request; api_stop() waits for them. */
     pthread_mutex_t lock;

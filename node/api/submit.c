@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "flow/read.h"
 #include "node/api/bodies.h"
@@ -74,6 +75,10 @@ static int reply_refused(struct request *r, const struct submitting *s, int code
         return reply_bad_flow(r, s, sentence);
     if (code == -ENOENT)
         return reply_error(r, MHD_HTTP_NOT_FOUND, NULL, "%s", sentence);
+    if (code == -EBUSY)
+        return reply_error(r, MHD_HTTP_CONFLICT,
+                           "wait until it has ended, or cancel it first", "%s",
+                           sentence);
     return reply_errno(r, code, sentence);
 }
 
@@ -115,7 +120,7 @@ static int submit(struct request *r, struct submitting *s)
         .parameters = b->parameters,
         .n_parameters = b->n_parameters,
         .tags = b->tags,
-        .user = r->api->user,
+        .user = r->user,
         .max_workers = b->max_workers,
         .on_failure = b->on_failure,
         .clamp = b->clamp,
@@ -124,6 +129,10 @@ static int submit(struct request *r, struct submitting *s)
     };
     int error;
 
+    if (runtime_configuration(r->rt)->is_inspect)
+        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                           "start one that does: mesh node",
+                           "this node only shows the store and runs nothing");
     if (writer_is_full(runtime_writer(r->rt)))
         return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "try again in a moment",
                            "the disk does not keep up");

@@ -15,6 +15,7 @@
 #include "node/api/nouns.h"
 #include "node/api/number.h"
 #include "node/api/source.h"
+#include "node/cache.h"
 #include "node/items.h"
 #include "node/merge.h"
 #include "store/digest.h"
@@ -73,6 +74,9 @@ static int find_own(const struct request *r, const char *name, struct artifact *
     return ret->name && ret->type ? 0 : -ENOMEM;
 }
 
+/* A result must not depend on what its name does not: see node/cache.h. */
+static const char undeclared_hint[] = "name it in the step's 'inputs'";
+
 /* The one step whose tasks this join closes. */
 static uint32_t closed_step(const struct request *r)
 {
@@ -97,6 +101,11 @@ static int find_here(struct request *r, const char *name, struct artifact *ret,
     const struct task_id *task = &r->attempt.task;
     int error = find_own(r, name, ret, ret_maker);
 
+    if (error == -ENOENT && !cache_may_read(r->flow, task->step, FLOW_NONE, name))
+        return fail(ret_error, -EACCES,
+                    "the step has 'cache', and '%s' is none of its "
+                    "inputs",
+                    name);
     if (error == -ENOENT)
         error = artifacts_find(a, r->flow, &r->run, task, name, false, ret, ret_maker);
     if (error == -ENOENT)
@@ -117,6 +126,11 @@ static int find(struct request *r, const uint64_t *index, struct artifact *ret,
     step = from ? flow_find_step(r->flow, from) : closed_step(r);
     if (step == FLOW_NONE)
         return -EINVAL;
+    if (!cache_may_read(r->flow, task->step, step, name))
+        return fail(ret_error, -EACCES,
+                    "the step has 'cache', and '%s.%s' is none of its "
+                    "inputs",
+                    r->flow->steps[step].name, name);
     return artifacts_find_from(a, r->flow, &r->run, task, step, index, name, ret,
                                ret_maker);
 }
@@ -142,6 +156,8 @@ int task_artifact_get_work(struct request *r)
         return reply_error(r, MHD_HTTP_NOT_FOUND,
                            index_text ? NULL : "at a join, 'index' picks the split",
                            "step '%.64s' cannot be seen from here", from ? from : "");
+    if (error == -EACCES)
+        return reply_error(r, MHD_HTTP_FORBIDDEN, undeclared_hint, "%s", why.text);
     if (error == -ENOENT && why.text[0])
         return reply_error(r, MHD_HTTP_CONFLICT,
                            "`mesh inputs` lists what each branch has", "%s", why.text);

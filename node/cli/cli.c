@@ -9,7 +9,10 @@
 #include <time.h>
 
 #include "flow/nearest.h"
+#include "node/cli/terminal.h"
 
+/* One a line, so that additions merge. */
+/* clang-format off */
 const struct command *const commands[] = {
     &command_run,
     &command_resume,
@@ -18,24 +21,41 @@ const struct command *const commands[] = {
     &command_graph,
     &command_runs,
     &command_status,
+    &command_follow,
+    &command_top,
     &command_logs,
+    &command_explain,
+    &command_diff,
+    &command_advise,
     &command_artifact,
     &command_cancel,
+    &command_suspend,
+    &command_unsuspend,
+    &command_retry,
+    &command_tag,
+    &command_rm,
     &command_verify,
     &command_gc,
+    &command_token,
+    &command_doctor,
     &command_node,
     &command_submit,
     &command_inputs,
     &command_next,
+    &command_completion,
     &command_help,
     &command_version,
+    &command_complete,
+    &command_manual,
     NULL,
 };
+/* clang-format on */
 
 const struct command *command_find(const char *name)
 {
     for (size_t i = 0; commands[i]; i++)
-        if (strcmp(commands[i]->name, name) == 0)
+        if (strcmp(commands[i]->name, name) == 0
+            || (commands[i]->alias && strcmp(commands[i]->alias, name) == 0))
             return commands[i];
     return NULL;
 }
@@ -142,7 +162,8 @@ static int unknown_verb(const char *name)
         return CLI_USAGE;
     }
     for (size_t i = 0; commands[i]; i++)
-        nearest_offer(&nearest, commands[i]->name);
+        if (!commands[i]->is_hidden)
+            nearest_offer(&nearest, commands[i]->name);
     cli_say("there is no verb '%.80s'", name);
     if (nearest.best)
         cli_hint("did you mean 'mesh %s'? All verbs: mesh help", nearest.best);
@@ -188,6 +209,9 @@ static int run_command(const struct command *c, size_t n_args, char *const *args
     }
     if (check_operands(c, &o) < 0)
         return CLI_USAGE;
+    if (!terminal_choose_colour(options_text(&o, "color")))
+        return cli_usage("--color must be always, never or auto, not '%.80s'",
+                         options_text(&o, "color"));
     return c->run(&o);
 }
 

@@ -26,10 +26,13 @@ enum {
     EXITS_FLOW = 1 << 2,    /* 2: a bad flow or parameter too */
     EXITS_NAMES = 1 << 3,   /* 3 */
     EXITS_NODE = 1 << 4,    /* 4 */
+    EXITS_DIFFER = 1 << 5,  /* 1 says that two things differ */
+    EXITS_CHECK = 1 << 6,   /* 1 says that a check failed */
 };
 
 struct command {
     const char *name;
+    const char *alias;    /* another name; NULL: none */
     const char *synopsis; /* behind `mesh <name>`; NULL: nothing; lines by \n */
     const char *summary;  /* a line in `mesh help` */
     const char *about;    /* what it does, in paragraphs of lines up to 80 columns */
@@ -38,6 +41,7 @@ struct command {
     unsigned exits;
     size_t operands_min, operands_max;
     bool takes_parameters;               /* options that the flow names */
+    bool is_hidden;                      /* asked by programs: no help lists it */
     int (*run)(const struct options *o); /* the process's exit code */
     /* More for --help when operands are there, as the flow's parameters; or NULL. */
     void (*help_more)(const struct options *o);
@@ -46,7 +50,17 @@ struct command {
 extern const struct command command_run, command_node, command_submit, command_check,
     command_show, command_graph, command_runs, command_status, command_logs,
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
-    command_verify, command_gc, command_help, command_version;
+    command_explain, command_diff, command_advise, command_doctor, command_suspend,
+    command_unsuspend, command_retry, command_rm, command_tag, command_verify,
+    command_gc, command_follow, command_top, command_token, command_help,
+    command_version, command_completion, command_complete, command_manual;
+
+/* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
+struct exit_line {
+    int code;
+    const char *text;
+};
+const struct exit_line *exit_lines(unsigned exits);
 
 /* NULL-terminated, in the order that help shows. */
 extern const struct command *const commands[];
@@ -80,13 +94,19 @@ int cli_main(int argc, char **argv);
     {                                                                              \
         "data", 0, "DIR", "the data folder (else $MESH_HOME, ~/.local/state/mesh)" \
     }
-#define OPTION_SOCKET                                                               \
-    {                                                                               \
-        "socket", 0, "PATH", "the node's socket (else $MESH_SOCKET, DIR/mesh.sock)" \
+/* Where the node is: two options. */
+#define OPTION_SOCKET                                                                \
+    { "socket", 0, "PATH", "the node's socket (else $MESH_SOCKET, DIR/mesh.sock)" }, \
+    {                                                                                \
+        "address", 0, "URL", "its TCP port, http://HOST:PORT (else $MESH_ADDRESS)"   \
     }
 #define OPTION_JSON                   \
     {                                 \
         "json", 0, NULL, "print JSON" \
+    }
+#define OPTION_COLOUR                                                       \
+    {                                                                       \
+        "color", 0, "WHEN", "always, never or auto: as the terminal can do" \
     }
 #define OPTION_END          \
     {                       \

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,26 +17,25 @@
 enum { READ_BYTES = 64 << 10, CONNECT_TRIES = 200, CONNECT_PAUSE_NS = 5000000 };
 
 struct client {
-    char *socket_path;
-    char *token;  /* NULL: the user's socket */
+    char *place; /* as people name it: the socket's path, or HOST:PORT */
+    char *token; /* NULL: the user's socket */
+    struct address address;
     int fd;       /* -1: not connected */
     bool is_used; /* an answer came over it: it may be closed by now */
 };
 
 /* ---- connections ---- */
 
-static int connect_once(const char *path, int *ret_fd)
+static int connect_once(const struct address *a, int *ret_fd)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int fd;
+    int fd = socket(a->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    strcpy(address.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+    /* A body goes behind its head at once, not when the head was acknowledged. */
+    if (a->socket.ss_family != AF_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (connect(fd, (const struct sockaddr *)&a->socket, a->len) < 0) {
         int r = -errno;
 
         close(fd);
@@ -45,31 +46,63 @@ static int connect_once(const char *path, int *ret_fd)
 }
 
 /* A full backlog is a queue, not a refusal. */
-static int connect_socket(const char *path, int *ret_fd)
+static int connect_to(const struct address *a, int *ret_fd)
 {
     struct timespec pause = { .tv_nsec = CONNECT_PAUSE_NS };
-    int r = connect_once(path, ret_fd);
+    int r = connect_once(a, ret_fd);
 
     for (int i = 0; (r == -EAGAIN || r == -EINTR) && i < CONNECT_TRIES; i++) {
         nanosleep(&pause, NULL);
-        r = connect_once(path, ret_fd);
+        r = connect_once(a, ret_fd);
     }
     return r;
 }
 
-int client_connect(const char *socket_path, struct client **ret)
+static int open_at(const char *place, const struct address *a, struct client **ret)
 {
     struct client *c = calloc(1, sizeof(*c));
     int r;
 
     if (!c)
         return -ENOMEM;
-    c->socket_path = strdup(socket_path);
+    c->place = strdup(place);
+    c->address = *a;
     c->fd = -1;
-    r = c->socket_path ? connect_socket(socket_path, &c->fd) : -ENOMEM;
+    r = c->place ? connect_to(a, &c->fd) : -ENOMEM;
     if (r < 0) {
         client_close(c);
         return r;
+    }
+    *ret = c;
+    return 0;
+}
+
+int client_connect(const char *socket_path, struct client **ret)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    struct address a = { .len = sizeof(name) };
+
+    if (strlen(socket_path) >= sizeof(name.sun_path))
+        return -ENAMETOOLONG;
+    strcpy(name.sun_path, socket_path);
+    memcpy(&a.socket, &name, sizeof(name));
+    return open_at(socket_path, &a, ret);
+}
+
+int client_connect_tcp(const struct address *a, const char *token, struct client **ret)
+{
+    char place[ADDRESS_TEXT_SIZE];
+    struct client *c;
+    int r;
+
+    address_text(a, place);
+    r = open_at(place, a, &c);
+    if (r < 0)
+        return r;
+    c->token = strdup(token);
+    if (!c->token) {
+        client_close(c);
+        return -ENOMEM;
     }
     *ret = c;
     return 0;
@@ -88,7 +121,7 @@ void client_close(struct client *c)
     if (!c)
         return;
     disconnect(c);
-    free(c->socket_path);
+    free(c->place);
     free(c->token);
     free(c);
 }
@@ -160,7 +193,8 @@ static int send_request(struct client *c, const struct request *q)
     CLEANUP(buffer_release) struct buffer head = BUFFER_INIT;
     int r;
 
-    buffer_printf(&head, "%s %s HTTP/1.1\r\nHost: mesh\r\n", q->method, q->path);
+    buffer_printf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\n", q->method, q->path,
+                  c->address.socket.ss_family == AF_UNIX ? "mesh" : c->place);
     if (c->token)
         buffer_printf(&head, "Authorization: Bearer %s\r\n", c->token);
     if (q->header)
@@ -216,32 +250,51 @@ static int take_body(void *arg, const char *data, size_t len)
     return buffer_append(&x->answer->body, data, len);
 }
 
-/* Whether there is something to read: 1; 0 after a signal; or an errno. */
-static int wait_readable(struct exchange *x)
+static int poll_both(struct exchange *x, struct pollfd p[2], int timeout)
 {
-    int timeout = x->q->timeout_ms ? x->q->timeout_ms : CLIENT_TIMEOUT_MS;
     struct timespec t = { .tv_sec = timeout / 1000,
                           .tv_nsec = timeout % 1000 * 1000000L };
-    struct pollfd p = { .fd = x->c->fd, .events = POLLIN };
-    int n;
+    sigset_t none;
 
-    if (x->q->signals && *x->q->signals != x->signals) {
-        x->signals = *x->q->signals;
-        n = x->q->on_signal(x->q->arg);
-        return n < 0 ? n : 0;
-    }
-    if (x->q->signals) {
-        /* Who waits for signals blocks them elsewhere: none is missed. */
-        sigset_t none;
+    if (!x->q->signals)
+        return poll(p, 2, timeout);
+    /* Who waits for signals blocks them elsewhere: none is missed. */
+    sigemptyset(&none);
+    return ppoll(p, 2, timeout < 0 ? NULL : &t, &none);
+}
 
-        sigemptyset(&none);
-        n = ppoll(&p, 1, timeout < 0 ? NULL : &t, &none);
-    } else {
-        n = poll(&p, 1, timeout);
-    }
+static bool is_signalled(struct exchange *x)
+{
+    if (!x->q->signals || *x->q->signals == x->signals)
+        return false;
+    x->signals = *x->q->signals;
+    return true;
+}
+
+/* *ret_is_readable: bytes of the answer are there. Returns what on_signal or on_wake
+ * did, or an errno. */
+static int wait_readable(struct exchange *x, bool *ret_is_readable)
+{
+    const struct client_beside *beside = x->q->beside;
+    int timeout = x->q->timeout_ms ? x->q->timeout_ms : CLIENT_TIMEOUT_MS;
+    int due = beside ? beside->due_ms(x->q->arg) : -1, n;
+    struct pollfd p[2] = { { .fd = x->c->fd, .events = POLLIN },
+                           { .fd = beside ? beside->fd(x->q->arg) : -1,
+                             .events = POLLIN } };
+    bool is_beside_first = due >= 0 && (timeout < 0 || due < timeout);
+
+    *ret_is_readable = false;
+    if (is_signalled(x))
+        return x->q->on_signal(x->q->arg);
+    if (due == 0)
+        return beside->on_wake(x->q->arg);
+    n = poll_both(x, p, is_beside_first ? due : timeout);
     if (n < 0)
         return errno == EINTR ? 0 : -errno;
-    return n == 0 ? fail(x->error, -ETIMEDOUT, "the node does not answer") : 1;
+    if (n == 0 && !is_beside_first)
+        return fail(x->error, -ETIMEDOUT, "the node does not answer");
+    *ret_is_readable = p[0].revents != 0;
+    return *ret_is_readable ? 0 : beside->on_wake(x->q->arg);
 }
 
 static int read_answer(struct exchange *x)
@@ -251,10 +304,11 @@ static int read_answer(struct exchange *x)
 
     while (r == 0 && x->reply.state != REPLY_DONE) {
         ssize_t n;
+        bool is_readable;
         size_t used;
 
-        r = wait_readable(x);
-        if (r <= 0)
+        r = wait_readable(x, &is_readable);
+        if (r || !is_readable)
             continue;
         n = recv(x->c->fd, piece, READ_BYTES, 0);
         if (n < 0)
@@ -294,20 +348,20 @@ int client_request(struct client *c, const struct request *q, struct answer *ret
                    struct error *ret_error)
 {
     bool again = false;
-    int r = c->fd < 0 ? connect_socket(c->socket_path, &c->fd) : 0;
+    int r = c->fd < 0 ? connect_to(&c->address, &c->fd) : 0;
 
     *ret = (struct answer){ .status = 0 };
     if (r == 0)
         r = exchange(c, q, ret, &again, ret_error);
     if (again) {
-        r = connect_socket(c->socket_path, &c->fd);
+        r = connect_to(&c->address, &c->fd);
         if (r == 0)
             r = exchange(c, q, ret, &again, ret_error);
     }
     if (r == -ECONNRESET || r == -EPIPE)
         fail(ret_error, r, "the node closed the connection");
     else if (r < 0 && !ret_error->text[0])
-        fail(ret_error, r, "the node at %s cannot be asked: %s", c->socket_path,
+        fail(ret_error, r, "the node at %s cannot be asked: %s", c->place,
              strerror(-r));
     return r;
 }
@@ -414,6 +468,7 @@ int client_refused(const struct answer *a)
     return a->status == 404                       ? CLI_NOT_FOUND
            : a->status == 422 || a->status == 413 ? CLI_USAGE
            : a->status == 400                     ? CLI_USAGE
+           : a->status == 503                     ? CLI_NO_NODE
                                                   : CLI_FAILED;
 }
 

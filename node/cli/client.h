@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client - asks a node over its unix socket, and finds the node.
+/* client - asks a node over its unix socket or its TCP port, and finds the node.
  *
  * Blocking, one request at a time, on a connection that is kept. A library for this
  * would take longer to load than the node to answer. */
@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "node/address.h"
 #include "node/cli/cli.h"
 #include "node/cli/reply.h"
 
@@ -22,17 +23,29 @@ enum client_want {
 
 struct client;
 
-/* Finds the node by the options --socket and --data, or says why there is none and
- * returns the exit code. 0 is success. */
+/* Finds the node by the options --socket, --address and --data, or says why there is
+ * none and returns the exit code. 0 is success. */
 int client_open(const struct options *o, enum client_want want, struct client **ret);
+/* The node that holds the store in dir, or one that is started to show it. A negative
+ * errno with the reason; nothing is said. */
+int client_look(const char *dir, struct client **ret, struct error *ret_error);
 /* The node behind a socket. -ECONNREFUSED, -ENOENT, -EACCES ... */
 int client_connect(const char *socket_path, struct client **ret);
+/* The node that listens there, with a token. As above. */
+int client_connect_tcp(const struct address *a, const char *token, struct client **ret);
 /* The task's own channel, with its token. Says why not and returns the exit code. */
 int client_open_channel(struct client **ret);
 void client_close(struct client *c);
 CLEANUP_POINTER(struct client, client_close);
 
 typedef int client_body_fn(void *arg, const char *data, size_t len);
+
+/* What else is looked after while an answer comes. */
+struct client_beside {
+    int (*fd)(void *arg);      /* to be read from: on_wake; -1: none */
+    int (*due_ms)(void *arg);  /* until on_wake is to be called; -1: never */
+    int (*on_wake)(void *arg); /* not 0 ends the request with it */
+};
 
 struct request {
     const char *method, *path; /* the path as it is sent: see client_path() */
@@ -50,6 +63,7 @@ struct request {
     /* While it waits: counts interruptions; a change calls on_signal. NULL: none. */
     const volatile sig_atomic_t *signals;
     int (*on_signal)(void *arg);
+    const struct client_beside *beside; /* NULL: nothing */
 };
 
 struct answer {
@@ -69,6 +83,9 @@ int client_request(struct client *c, const struct request *request, struct answe
 /* The path of a request: %s for texts, which are escaped; %u for uint64_t. NULL without
  * memory; the caller frees. */
 char *client_path(const char *format, ...);
+
+/* The path that lists runs; flow, tag and before may be NULL. Likewise. */
+char *runs_path(uint64_t limit, const char *flow, const char *tag, const char *before);
 
 /* Asks, says what is wrong if something is, and returns the exit code. *ret_json (may
  * be NULL) is the answer's. */

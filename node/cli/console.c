@@ -30,6 +30,7 @@ struct console {
     struct buffer
         prefix; /* of the event at hand: stream, then `[40/start/0 (pid 1)] ` */
     struct buffer recent; /* the lines of late, for the summary of a failure */
+    struct buffer only;   /* `[40/fit/3`: nothing else is shown; empty: all is */
     struct partial *partials;
     int error;
 
@@ -71,6 +72,7 @@ void console_free(struct console *c)
     buffer_release(&c->out);
     buffer_release(&c->prefix);
     buffer_release(&c->recent);
+    buffer_release(&c->only);
     buffer_release(&c->why);
     buffer_release(&c->last_lines);
     free(c->failure);
@@ -103,10 +105,28 @@ static int write_all(int fd, const char *data, size_t len)
 
 int console_flush(struct console *c)
 {
-    if (c->error == 0)
+    if (c->config.sink && c->out.len)
+        c->config.sink(c->config.sink_arg, c->out.data, c->out.len);
+    else if (c->error == 0)
         c->error = write_all(c->config.fd, c->out.data, c->out.len);
     buffer_clear(&c->out);
     return c->error;
+}
+
+/* Whether the event at hand is of the task that alone is shown. */
+static bool is_shown(const struct console *c)
+{
+    size_t len = c->only.len;
+
+    return !len
+           || (c->prefix.len > len + 1
+               && memcmp(c->prefix.data + 1, c->only.data, len) == 0
+               && strchr(" ]", c->prefix.data[1 + len]));
+}
+
+void console_unsink(struct console *c)
+{
+    c->config.sink = NULL;
 }
 
 /* ---- one line ---- */
@@ -148,6 +168,8 @@ static void add_prefix(struct console *c)
 
 static void say(struct console *c, time_us wall, const char *colour, const char *text)
 {
+    if (c->prefix.len > 1 && !is_shown(c))
+        return;
     begin_line(c, wall);
     if (c->prefix.len > 1)
         add_prefix(c);
@@ -227,7 +249,7 @@ static void log_line(struct console *c, time_us wall, const char *line, size_t l
         buffer_puts(&c->out, COLOUR_OFF);
     if (!c->config.is_plain && !buffer_failed(&c->out))
         remember(c, c->out.data + at, c->out.len - at);
-    if (c->config.is_quiet && !buffer_failed(&c->out))
+    if ((c->config.is_quiet || !is_shown(c)) && !buffer_failed(&c->out))
         c->out.len = from;
     else
         end_line(c);
@@ -350,14 +372,17 @@ void console_reason(const struct feed_event *e, struct buffer *out)
         buffer_puts(out, reason_name(e->reason));
 }
 
-/* The last lines in `recent` that belong to the prefix at hand, whatever the stream. */
-static void collect_last_lines(struct console *c)
+/* Calls `each` for the last lines in `recent` that begin with `front` behind the
+ * stream, oldest first. */
+static void each_recent(const struct console *c, const char *front, size_t front_len,
+                        struct buffer *out,
+                        void (*each)(const char *line, size_t len, struct buffer *out))
 {
     const char *found[CONSOLE_LAST_LINES];
     const char *end = c->recent.data + c->recent.len;
-    size_t n = 0, prefix = c->prefix.len - 1;
+    size_t n_found = 0;
 
-    while (end > c->recent.data && n < CONSOLE_LAST_LINES) {
+    while (end > c->recent.data && n_found < CONSOLE_LAST_LINES) {
         const char *newline = end - 1;
         const char *before =
             newline > c->recent.data
@@ -365,14 +390,39 @@ static void collect_last_lines(struct console *c)
                 : NULL;
         const char *line = before ? before + 1 : c->recent.data;
 
-        if ((size_t)(newline - line) > prefix
-            && memcmp(line + 1, c->prefix.data + 1, prefix) == 0)
-            found[n++] = line + 1 + prefix;
+        if ((size_t)(newline - line) > front_len
+            && memcmp(line + 1, front, front_len) == 0)
+            found[n_found++] = line + 1;
         end = line;
     }
-    while (n-- > 0)
-        buffer_printf(&c->last_lines, "    %.*s\n", (int)strcspn(found[n], "\n"),
-                      found[n]);
+    while (n_found-- > 0)
+        each(found[n_found], strcspn(found[n_found], "\n"), out);
+}
+
+static void add_indented(const char *line, size_t len, struct buffer *out)
+{
+    const char *behind = memmem(line, len, "] ", 2);
+
+    if (behind)
+        buffer_printf(out, "    %.*s\n", (int)(line + len - behind - 2), behind + 2);
+}
+
+static void add_whole(const char *line, size_t len, struct buffer *out)
+{
+    buffer_append(out, line, len);
+    buffer_putc(out, '\n');
+}
+
+void console_only(struct console *c, uint64_t number, const char *task)
+{
+    buffer_clear(&c->only);
+    if (!task)
+        return;
+    buffer_printf(&c->only, "[%" PRIu64 "/%s ", number, task);
+    if (buffer_failed(&c->only))
+        return;
+    each_recent(c, c->only.data, c->only.len, &c->out, add_whole);
+    c->only.len--; /* a task without a process has no space behind its name */
 }
 
 static void note_failure(struct console *c, const struct feed_event *e,
@@ -386,7 +436,8 @@ static void note_failure(struct console *c, const struct feed_event *e,
     c->is_unstarted = e->reason == REASON_START && (!e->message || !*e->message);
     console_reason(e, &c->why);
     if (c->recent.len)
-        collect_last_lines(c);
+        each_recent(c, c->prefix.data + 1, c->prefix.len - 1, &c->last_lines,
+                    add_indented);
 }
 
 static void say_failed(struct console *c, const struct feed_event *e)
@@ -413,6 +464,15 @@ static void say_failed(struct console *c, const struct feed_event *e)
     }
 }
 
+/* The message is of the node and has nothing to escape. */
+static void say_done_before(struct console *c, const struct feed_event *e)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    buffer_printf(&text, "Task was done before: %s.", e->message);
+    say(c, e->wall, COLOUR_GREEN, buffer_text(&text));
+}
+
 static void task_ended(struct console *c, const struct feed_event *e, const char *task)
 {
     if (c->partials) {
@@ -427,7 +487,9 @@ static void task_ended(struct console *c, const struct feed_event *e, const char
         note_failure(c, e, task);
     if (c->config.is_plain)
         return;
-    if (e->verdict == VERDICT_DONE && !c->config.is_quiet)
+    if (e->verdict == VERDICT_DONE && e->message && *e->message && !c->config.is_quiet)
+        say_done_before(c, e);
+    else if (e->verdict == VERDICT_DONE && !c->config.is_quiet)
         say(c, e->wall, COLOUR_GREEN, "Task finished successfully.");
     else if (e->verdict == VERDICT_ADOPTED && !c->config.is_quiet)
         say(c, e->wall, COLOUR_GREEN, "Task was done before and is taken over.");
@@ -507,6 +569,23 @@ static void run_ended(struct console *c, const struct feed_event *e)
                       e->number);
 }
 
+static void suspended(struct console *c, const struct feed_event *e)
+{
+    char text[160];
+
+    if (c->config.is_plain)
+        return;
+    buffer_clear(&c->prefix);
+    if (e->type == FEED_RUN_SUSPENDED)
+        snprintf(text, sizeof(text),
+                 "Run %" PRIu64 " is suspended: what runs is finished, nothing starts. "
+                 "To go on: mesh unsuspend %" PRIu64,
+                 e->number, e->number);
+    else
+        snprintf(text, sizeof(text), "Run %" PRIu64 " goes on.", e->number);
+    say(c, e->wall, COLOUR_YELLOW, text);
+}
+
 void console_event_of(struct console *c, const struct feed_event *e, const char *task)
 {
     char text[64];
@@ -534,6 +613,10 @@ void console_event_of(struct console *c, const struct feed_event *e, const char 
         break;
     case FEED_RUN_ENDED:
         run_ended(c, e);
+        break;
+    case FEED_RUN_SUSPENDED:
+    case FEED_RUN_UNSUSPENDED:
+        suspended(c, e);
         break;
     }
 }
@@ -564,7 +647,7 @@ void console_event(struct console *c, const struct feed_event *e)
         encode(c, e);
         return;
     }
-    if (e->type == FEED_RUN_STARTED || e->type == FEED_RUN_ENDED) {
+    if (feed_is_of_run(e->type)) {
         console_event_of(c, e, NULL);
         return;
     }

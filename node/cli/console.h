@@ -24,6 +24,9 @@ enum {
 
 struct console_config {
     int fd;
+    /* Takes the lines in place of fd; NULL: fd. */
+    void (*sink)(void *arg, const char *lines, size_t len);
+    void *sink_arg;
     bool has_colour;
     bool is_quiet;       /* only failures, the start and the end */
     bool has_timestamps; /* local time before each line */
@@ -45,6 +48,11 @@ void console_event_of(struct console *c, const struct feed_event *event,
                       const char *task);
 /* An event that came as JSON, for a console that is_json. */
 void console_json(struct console *c, const char *name, const char *data, size_t len);
+/* From now on only the lines of this task of the run are shown, and what is said of it:
+ * `fit/3`, first the last ones that were seen. NULL: of all. */
+void console_only(struct console *c, uint64_t number, const char *task);
+/* From now on lines are written to the descriptor. */
+void console_unsink(struct console *c);
 /* Lines that were not ended are whole now. */
 void console_end_lines(struct console *c);
 

@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@ enum {
     READY_FD = 3,
     READY_TIMEOUT_MS = 30000,
     RETRY_PAUSE_NS = 20000000,
+    TOKEN_MAX = 256,
     RETRIES_MAX = 500, /* ten seconds: a node may be just starting, or just ending */
 };
 
@@ -104,36 +106,141 @@ static int say_unreachable(const char *path, int r)
 }
 
 /* Starts a node that shows the store, until it or another one answers. */
-static int look(const char *dir, const char *path, struct client **ret)
+static int look(const char *dir, const char *path, struct client **ret,
+                struct error *ret_error)
 {
     struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
-    struct error error = { .text = "" };
     int r = -EBUSY;
 
     for (int i = 0; r == -EBUSY && i < RETRIES_MAX; i++) {
         if (i > 0)
             nanosleep(&pause, NULL);
-        r = i % 10 == 0 ? start_inspecting(dir, &error) : -EBUSY;
+        r = i % 10 == 0 ? start_inspecting(dir, ret_error) : -EBUSY;
         if (r == 0 || r == -EBUSY) {
             int connected = client_connect(path, ret);
 
             r = is_nobody(connected) ? -EBUSY : connected;
         }
     }
-    if (r == -EBUSY)
-        cli_say("%s, but nobody listens at %s", error.text, path);
-    else if (r < 0)
-        cli_say("%s", error.text[0] ? error.text : strerror(-r));
+    if (r == -EBUSY) {
+        struct error why = *ret_error;
+
+        fail(ret_error, r, "%s, but nobody listens at %s", why.text, path);
+    } else if (r < 0 && !ret_error->text[0]) {
+        fail(ret_error, r, "%s", strerror(-r));
+    }
+    return r;
+}
+
+int client_look(const char *dir, struct client **ret, struct error *ret_error)
+{
+    CLEANUP(freep) char *path = NULL;
+    int r;
+
+    if (asprintf(&path, "%s/mesh.sock", dir) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    r = client_connect(path, ret);
+    if (is_nobody(r))
+        return look(dir, path, ret, ret_error);
+    return r < 0 ? fail(ret_error, r, "the node at %s cannot be reached: %s", path,
+                        strerror(-r))
+                 : 0;
+}
+
+static int look_or_say(const char *dir, const char *path, struct client **ret)
+{
+    struct error error = { .text = "" };
+
+    if (look(dir, path, ret, &error) == 0)
+        return 0;
+    cli_say("%s", error.text);
+    return CLI_NO_NODE;
+}
+
+/* ---- over TCP ---- */
+
+/* What stands in $MESH_TOKEN_FILE. Never on a command line, which all can read. */
+static int read_token(char ret_token[TOKEN_MAX])
+{
+    const char *path = getenv("MESH_TOKEN_FILE");
+    struct stat st;
+    ssize_t n;
+    int fd;
+
+    if (!path || !*path) {
+        cli_say(
+            "a node's TCP port wants a token: set MESH_TOKEN_FILE to a file of one");
+        cli_hint("who owns the node makes one: mesh token create NAME >FILE");
+        return CLI_USAGE;
+    }
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 || fstat(fd, &st) < 0 ? -1 : read(fd, ret_token, TOKEN_MAX - 1);
+    if (n < 0)
+        cli_say("the token in %s cannot be read: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return CLI_USAGE;
+    if (st.st_mode & 077) {
+        cli_say("others can read the token in %s", path);
+        cli_hint("chmod 600 %s", path);
+        return CLI_USAGE;
+    }
+    ret_token[n] = '\0';
+    ret_token[strcspn(ret_token, " \t\r\n")] = '\0';
+    return 0;
+}
+
+static int open_address(const char *url, struct client **ret)
+{
+    static const char scheme[] = "http://";
+    char place[ADDRESS_TEXT_SIZE], token[TOKEN_MAX];
+    struct error error = { .text = "" };
+    struct address address;
+    int r;
+
+    if (strncmp(url, scheme, sizeof(scheme) - 1) != 0)
+        return cli_usage("'%.80s' is no address of a node: write http://127.0.0.1:PORT",
+                         url);
+    snprintf(place, sizeof(place), "%s", url + sizeof(scheme) - 1);
+    place[strcspn(place, "/")] = '\0';
+    if (address_parse(place, &address, &error) < 0)
+        return cli_usage("%s", error.text);
+    r = read_token(token);
+    if (r)
+        return r;
+    r = client_connect_tcp(&address, token, ret);
+    explicit_bzero(token, sizeof(token));
+    if (r < 0) {
+        cli_say("no node listens at %s: %s", url, strerror(-r));
+        cli_hint("start one that does: mesh node --dev --listen %s", place);
+    }
     return r < 0 ? CLI_NO_NODE : 0;
+}
+
+/* ---- where it is ---- */
+
+static const char *address_of(const struct options *o)
+{
+    const char *given = options_text(o, "address"), *socket = getenv("MESH_SOCKET");
+
+    if (given || options_has(o, "data") || (socket && *socket))
+        return given;
+    given = getenv("MESH_ADDRESS");
+    return given && *given ? given : NULL;
 }
 
 int client_open(const struct options *o, enum client_want want, struct client **ret)
 {
-    const char *given = options_text(o, "socket");
+    const char *given = options_text(o, "socket"), *address = address_of(o);
     CLEANUP(freep) char *dir = NULL;
     CLEANUP(freep) char *path = NULL;
     int r;
 
+    if (address && !given)
+        return open_address(address, ret);
     if (!given && !options_has(o, "data"))
         given = getenv("MESH_SOCKET");
     if (given && *given) {
@@ -149,6 +256,6 @@ int client_open(const struct options *o, enum client_want want, struct client **
     }
     r = client_connect(path, ret);
     if (is_nobody(r) && want == CLIENT_LOOK)
-        return look(dir, path, ret);
+        return look_or_say(dir, path, ret);
     return r < 0 ? say_unreachable(path, r) : 0;
 }

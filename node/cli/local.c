@@ -9,10 +9,11 @@
 #include <unistd.h>
 
 #include "node/cli/order.h"
+#include "node/cli/watch.h"
 #include "store/tree.h"
 
 enum {
-    FLUSH_MS = 10, /* a write for each line of ten thousand tasks would cost too much */
+    WAITS_MS = 500,  /* between two looks at why steps wait */
     LINGER_MS = 200, /* who follows another run over the socket is told its end */
     RETRY_PAUSE_NS = 50000000,
     RETRIES_MAX = 200, /* ten seconds */
@@ -22,32 +23,38 @@ enum {
 
 struct local {
     struct runtime *rt;
-    struct console *console;
+    struct watch *watch;
+    const struct flow *flow; /* the order's */
     struct run_id run;
     uint64_t number;
     bool has_ended, has_company; /* other runs in this node */
     enum run_outcome outcome;
     unsigned interrupts;
-    uv_signal_t on_int, on_term;
+    uv_signal_t on_int, on_term, on_hup, on_stop, on_continue, on_resize;
     uv_prepare_t prepare;
-    uv_timer_t flush, linger;
-    uint64_t flushed_ms;
+    uv_timer_t frame, linger;
+    uv_poll_t keys;
+    time_us waits_told; /* when each step's reason to wait was asked for */
 };
 
 /* ---- opening ---- */
 
 static int node_config(const struct options *o, struct runtime_config *config)
 {
+    const char *listen = options_text(o, "listen");
     struct error error = { .text = "" };
+    struct address address;
     uint64_t slots;
 
     if (options_number(o, "slots", 1024, &slots, &error) < 0
         || options_milli(o, "cpu", &config->cpu_milli, &error) < 0
         || options_bytes(o, "memory", &config->memory_bytes, &error) < 0
-        || options_bytes(o, "quota", &config->quota_bytes, &error) < 0)
+        || options_bytes(o, "quota", &config->quota_bytes, &error) < 0
+        || (listen && address_parse(listen, &address, &error) < 0))
         return cli_usage("%s", error.text);
     config->slots_max = (uint32_t)slots;
     config->socket = options_text(o, "socket");
+    config->listen = listen;
     config->is_inspect = options_has(o, "inspect");
     config->is_quiet = !options_has(o, "dev");
     return 0;
@@ -110,30 +117,96 @@ int local_open(const struct options *o, const char *dir, struct runtime **ret_ru
 
 /* ---- following ---- */
 
-static void flush(struct local *l)
+static void count_step(struct local *l, struct progress *p, uint32_t step,
+                       bool with_waits)
 {
-    console_flush(l->console);
-    l->flushed_ms = uv_now(runtime_loop(l->rt));
+    const struct node *node = runtime_node(l->rt);
+    CLEANUP(buffer_release) struct buffer why = BUFFER_INIT;
+    struct step_view v;
+
+    if (!node_step_of(node, &l->run, step, &v))
+        return;
+    progress_count(p, step,
+                   &(struct progress_counts){ .known = v.n_known,
+                                              .done = v.n_done,
+                                              .running = v.n_running,
+                                              .failed = v.n_failed,
+                                              .ready = v.n_ready,
+                                              .skipped = v.n_skipped });
+    if (with_waits)
+        progress_waits(p, step,
+                       node_why_waiting(node, &l->run, step, &why) ? buffer_text(&why)
+                                                                   : NULL);
 }
 
-static void on_flush(uv_timer_t *timer)
+/* What the node knows, for the live view. */
+static void count(void *arg, struct progress *p)
 {
-    flush(timer->data);
+    struct local *l = arg;
+    struct run_view view;
+    bool with_waits = cli_now() >= l->waits_told + TIME_MS(WAITS_MS);
+
+    if (!node_run(runtime_node(l->rt), &l->run, &view))
+        return;
+    p->started = view.started_wall;
+    p->is_stopping = view.state == RUN_STATE_STOPPING;
+    p->n_adopted = view.n_adopted;
+    for (uint32_t i = 0; i < p->n_steps; i++)
+        count_step(l, p, i, with_waits);
+    if (with_waits)
+        l->waits_told = cli_now();
 }
 
-/* Before the loop waits: what there is to read is written at once, but not more often
- * than each FLUSH_MS. */
+static int begin_progress(struct local *l)
+{
+    CLEANUP(freep) const char **names = NULL;
+    struct run_view view;
+
+    if (!watch_is_live(l->watch) || !node_run(runtime_node(l->rt), &l->run, &view))
+        return 0;
+    names = calloc(view.flow->n_all_steps + 1, sizeof(*names));
+    if (!names)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < view.flow->n_all_steps; i++)
+        names[i] = view.flow->steps[i].name;
+    return progress_begin(watch_progress(l->watch), view.record->flow_name, l->number,
+                          names, view.flow->n_all_steps);
+}
+
+/* The terminal may have gone. */
+static void stop_keys(struct local *l)
+{
+    if (watch_keys_fd(l->watch) < 0 && uv_is_active((uv_handle_t *)&l->keys))
+        uv_poll_stop(&l->keys);
+}
+
+static void draw(struct local *l)
+{
+    watch_frame(l->watch, cli_now());
+    stop_keys(l);
+}
+
+static void on_frame(uv_timer_t *timer)
+{
+    draw(timer->data);
+}
+
+/* Before the loop waits: what there is to show is shown at once, but not more often
+ * than the watch likes. */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct local *l = prepare->data;
-    uint64_t due = l->flushed_ms + FLUSH_MS, now = uv_now(runtime_loop(l->rt));
+    time_us due = watch_due(l->watch), now;
 
-    if (console_is_empty(l->console))
+    if (due == TIME_NEVER)
         return;
+    now = cli_now();
     if (now >= due)
-        flush(l);
-    else if (!uv_is_active((uv_handle_t *)&l->flush))
-        uv_timer_start(&l->flush, on_flush, due - now, 0);
+        draw(l);
+    due = watch_due(l->watch);
+    if (due != TIME_NEVER)
+        uv_timer_start(&l->frame, on_frame, due > now ? (due - now + 999) / 1000 : 0,
+                       0);
 }
 
 static void on_linger(uv_timer_t *timer)
@@ -160,11 +233,22 @@ static void say_company(struct local *l)
     if (n == 0)
         return;
     l->has_company = true;
-    flush(l);
+    watch_hide(l->watch);
     for (size_t i = 0; i < n && node_run_at(node, i, &view); i++)
         cli_say("run %" PRIu64 " of %s goes on in this node", view.record->number,
                 view.record->flow_name);
     cli_hint("the node ends with the last of them; Ctrl-C cancels them");
+}
+
+/* In place of the block: what it came to. */
+static void end_view(struct local *l)
+{
+    bool was_live = watch_is_live(l->watch) && !watch_is_quiet(l->watch);
+
+    watch_end(l->watch);
+    stop_keys(l);
+    if (was_live && !watch_is_gone(l->watch))
+        local_say_end(l->rt, &l->run, l->flow);
 }
 
 static void on_event(void *arg, const struct feed_event *e)
@@ -172,10 +256,11 @@ static void on_event(void *arg, const struct feed_event *e)
     struct local *l = arg;
 
     if (run_id_equal(&e->run, &l->run)) {
-        console_event(l->console, e);
+        watch_event(l->watch, e);
         if (e->type == FEED_RUN_ENDED) {
             l->has_ended = true;
             l->outcome = e->outcome;
+            end_view(l);
             say_company(l);
         }
     } else {
@@ -201,12 +286,9 @@ static void cancel_all(struct local *l)
     free(ids);
 }
 
-static void on_signal(uv_signal_t *handle, int signal)
+static void interrupt(struct local *l)
 {
-    struct local *l = handle->data;
-
-    (void)signal;
-    flush(l);
+    watch_hide(l->watch);
     if (++l->interrupts > 2) {
         runtime_stop(l->rt);
     } else if (l->has_ended) {
@@ -221,20 +303,74 @@ static void on_signal(uv_signal_t *handle, int signal)
     }
 }
 
-static void watch(struct local *l)
+static void on_signal(uv_signal_t *handle, int signal)
+{
+    struct local *l = handle->data;
+
+    /* Shells and kernels send more than one of these: it never kills. */
+    if (signal != SIGHUP || !l->interrupts)
+        interrupt(l);
+}
+
+static void on_terminal_signal(uv_signal_t *handle, int signal)
+{
+    struct local *l = handle->data;
+
+    if (signal == SIGTSTP)
+        watch_stop(l->watch);
+    else if (signal == SIGCONT)
+        watch_continue(l->watch);
+    draw(l);
+}
+
+static void on_keys(uv_poll_t *poll, int status, int events)
+{
+    struct local *l = poll->data;
+
+    (void)status, (void)events;
+    if (watch_keys(l->watch, cli_now()) == WATCH_CANCEL)
+        interrupt(l);
+    stop_keys(l);
+}
+
+/* As nohup leaves it. SIGINT is ignored by whatever a script starts with `&`, which
+ * wants to be ended by it all the same. */
+static bool is_ignored_hangup(int signal)
+{
+    struct sigaction action;
+
+    return signal == SIGHUP && sigaction(signal, NULL, &action) == 0
+           && action.sa_handler == SIG_IGN;
+}
+
+static void catch_signal(struct local *l, uv_signal_t *handle, int signal,
+                         uv_signal_cb callback)
+{
+    uv_signal_init(runtime_loop(l->rt), handle);
+    handle->data = l;
+    if (callback && !is_ignored_hangup(signal))
+        uv_signal_start(handle, callback, signal);
+}
+
+static void start_loop(struct local *l)
 {
     uv_loop_t *loop = runtime_loop(l->rt);
+    int keys = watch_keys_fd(l->watch);
+    uv_signal_cb terminal = watch_is_live(l->watch) ? on_terminal_signal : NULL;
 
-    uv_signal_init(loop, &l->on_int);
-    uv_signal_init(loop, &l->on_term);
+    catch_signal(l, &l->on_int, SIGINT, on_signal);
+    catch_signal(l, &l->on_term, SIGTERM, on_signal);
+    catch_signal(l, &l->on_hup, SIGHUP, on_signal);
+    catch_signal(l, &l->on_stop, SIGTSTP, terminal);
+    catch_signal(l, &l->on_continue, SIGCONT, terminal);
+    catch_signal(l, &l->on_resize, SIGWINCH, terminal);
     uv_prepare_init(loop, &l->prepare);
-    uv_timer_init(loop, &l->flush);
+    uv_timer_init(loop, &l->frame);
     uv_timer_init(loop, &l->linger);
-    l->on_int.data = l->on_term.data = l->prepare.data = l->flush.data =
-        l->linger.data = l;
-    uv_signal_start(&l->on_int, on_signal, SIGINT);
-    uv_signal_start(&l->on_term, on_signal, SIGTERM);
+    l->prepare.data = l->frame.data = l->linger.data = l->keys.data = l;
     uv_prepare_start(&l->prepare, on_prepare);
+    if (keys >= 0 && uv_poll_init(loop, &l->keys, keys) == 0)
+        uv_poll_start(&l->keys, UV_READABLE, on_keys);
 }
 
 /* ---- submitting ---- */
@@ -320,15 +456,19 @@ int local_run(struct runtime *take_runtime, struct order *order,
               const struct options *o)
 {
     CLEANUP(runtime_closep) struct runtime *rt = take_runtime;
-    struct console_config config = console_config_of(o);
-    CLEANUP(console_freep) struct console *console = console_new(&config);
-    struct local l = { .rt = rt, .console = console };
+    struct local l = { .rt = rt };
+    CLEANUP(watch_freep)
+    struct watch *watch =
+        watch_new(o, &(struct watch_source){
+                         .count = count, .arg = &l, .is_owner = true });
     struct run_view view;
     bool is_over;
     int r;
 
-    if (!console)
+    if (!watch)
         return cli_failed(-ENOMEM, NULL);
+    l.watch = watch;
+    l.flow = order->file->flow;
     say_restored(&l);
     /* Writing to a console that went away must not end the run. */
     signal(SIGPIPE, SIG_IGN);
@@ -337,11 +477,13 @@ int local_run(struct runtime *take_runtime, struct order *order,
         return r;
     is_over = !node_run(runtime_node(rt), &l.run, &view);
     order_say_adopted(order, is_over ? 0 : view.n_adopted, is_over);
-    watch(&l);
-    if (!feed_subscribe(runtime_feed(rt), NULL, FEED_SINCE_OLDEST, on_event, &l))
+    start_loop(&l);
+    if (begin_progress(&l) < 0
+        || !feed_subscribe(runtime_feed(rt), NULL, FEED_SINCE_OLDEST, on_event, &l))
         return cli_failed(-ENOMEM, NULL);
     r = runtime_run(rt);
-    console_flush(console);
+    watch_end(watch);
+    watch_frame(watch, cli_now());
     if (r < 0)
         cli_hint("the run goes on when a node is started on this store again");
     r = exit_code(&l, r);

@@ -16,6 +16,7 @@ static const struct option_spec logs_options[] = {
     { "stderr", 0, NULL, "only standard error" },
     { "attempt", 0, "N", "only this attempt, counted from 0" },
     OPTION_TIMESTAMPS,
+    OPTION_COLOUR,
     OPTION_JSON,
     OPTION_SOCKET,
     OPTION_DATA,

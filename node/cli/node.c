@@ -12,6 +12,8 @@ static const struct option_spec node_options[] = {
     { "inspect", 0, NULL, "show a store and run nothing; end when nobody asks" },
     { "ready-fd", 0, "N", "write `ready` to this descriptor when it listens" },
     { "socket", 0, "PATH", "listen here (else DIR/mesh.sock)" },
+    { "listen", 0, "HOST:PORT",
+      "also on this TCP port of the machine; see mesh token" },
     OPTION_DATA,
     OPTION_SLOTS,
     OPTION_CPU,
@@ -30,8 +32,10 @@ static void tell_ready(int fd, const char *text)
     close(fd);
 }
 
-static void say_where(const struct options *o, const char *dir)
+static void say_where(const struct options *o, const char *dir,
+                      const struct runtime *rt)
 {
+    const char *listen = runtime_configuration(rt)->listen;
     CLEANUP(freep) char *full = realpath(dir, NULL);
     const char *socket = options_text(o, "socket");
 
@@ -40,6 +44,9 @@ static void say_where(const struct options *o, const char *dir)
         printf("%s\n", socket);
     else
         printf("%s/mesh.sock\n", full ? full : dir);
+    if (listen)
+        printf("  for programs:   http://%s, with a token: mesh token create NAME\n",
+               listen);
     if (socket)
         printf("  hand it a flow: mesh submit --socket %s FLOW.mf --follow\n", socket);
     else if (options_has(o, "data"))
@@ -96,7 +103,7 @@ static int node(const struct options *o)
         return refuse(dir, c, ready_fd);
     tell_ready(ready_fd, "ready\n");
     if (options_has(o, "dev"))
-        say_where(o, dir);
+        say_where(o, dir, rt);
     return local_serve(rt);
 }
 
@@ -104,11 +111,19 @@ const struct command command_node = {
     .name = "node",
     .synopsis = "--dev [--data DIR]",
     .summary = "be a node that takes runs until it is ended",
-    .about = "Opens the store in DIR, goes on with what was interrupted there, and "
-             "takes runs\n"
-             "from mesh submit and from programs (docs/interface.md) until it gets "
-             "SIGTERM or\n"
-             "Ctrl-C. One process at a time has a store.",
+    .about =
+        "Opens the store in DIR, goes on with what was interrupted there, and "
+        "takes runs\n"
+        "from mesh submit and from programs (docs/interface.md) until it gets "
+        "SIGTERM or\n"
+        "Ctrl-C. One process at a time has a store.\n"
+        "\n"
+        "It listens on a unix socket that is its owner's alone. With --listen also "
+        "on a TCP\n"
+        "port of this machine, 127.0.0.1:8372 or [::1]:8372, for programs that show "
+        "a token\n"
+        "(mesh token create). From another machine go through ssh: ssh -L "
+        "8372:127.0.0.1:8372",
     .options = node_options,
     .examples = "mesh node --dev\n"
                 "mesh node --dev --data /var/tmp/mesh --cpu 4 --memory 8G --quota 100G",

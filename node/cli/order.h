@@ -23,6 +23,16 @@ struct order {
     char *tags_text;
 };
 
+/* A new run that takes over what another one has done. */
+struct going_on {
+    const char *run, *step; /* step NULL: from the first that failed */
+    bool is_same_code;      /* else the files as they are now */
+    bool is_retry;          /* there must be something to try again */
+};
+
+/* Does all of it, by the options of mesh resume; the exit code. */
+int order_go_on(const struct options *o, const struct going_on *how);
+
 /* --max-workers, --on-failure and --tags; says what is wrong; the exit code, or 0. */
 int order_options(struct order *order, const struct options *o);
 void order_release(struct order *order);
@@ -50,6 +60,10 @@ struct console_config console_config_of(const struct options *o);
 #define OPTION_QUIET                                                     \
     {                                                                    \
         "quiet", 'q', NULL, "print only the start, failures and the end" \
+    }
+#define OPTION_PLAIN                                       \
+    {                                                      \
+        "plain", 0, NULL, "lines only, also in a terminal" \
     }
 #define OPTION_JSON_LINES                                     \
     {                                                         \
@@ -86,6 +100,9 @@ int local_open(const struct options *o, const char *dir, struct runtime **ret_ru
 /* Submits, follows until the node's last run ended, and closes the node. */
 int local_run(struct runtime *take_runtime, struct order *order,
               const struct options *o);
+/* Prints what a run of this store that has ended came to: see summary.h. */
+void local_say_end(struct runtime *rt, const struct run_id *id,
+                   const struct flow *flow);
 /* Holds a node until somebody ends it, and closes it. */
 int local_serve(struct runtime *take_runtime);
 

@@ -9,9 +9,9 @@
 #include "node/cli/client.h"
 #include "node/cli/flow_file.h"
 
-static const struct option_spec show_options[] = { OPTION_JSON, OPTION_SOCKET,
-                                                   OPTION_DATA, OPTION_HELP,
-                                                   OPTION_END };
+static const struct option_spec show_options[] = { OPTION_COLOUR, OPTION_JSON,
+                                                   OPTION_SOCKET, OPTION_DATA,
+                                                   OPTION_HELP,   OPTION_END };
 static const struct option_spec graph_options[] = {
     { "format", 0, "WHICH", "`dot` (as it is without this) or `json`" },
     OPTION_JSON,

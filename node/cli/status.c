@@ -4,11 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/cli/client.h"
+#include "node/cli/summary.h"
 #include "node/cli/words.h"
 
 static const struct option_spec status_options[] = {
-    OPTION_JSON, OPTION_SOCKET, OPTION_DATA, OPTION_HELP, OPTION_END,
+    OPTION_COLOUR, OPTION_JSON, OPTION_SOCKET, OPTION_DATA, OPTION_HELP, OPTION_END,
 };
 
 /* ---- one run ---- */
@@ -111,7 +111,25 @@ static void print_steps(const json_t *steps)
     table_print(&t);
 }
 
-static int print_run(const json_t *run)
+static void print_tags(const json_t *run)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    words_tags(run, &text);
+    print_line("tags", buffer_text(&text));
+}
+
+static void print_what_to_do(const json_t *run, const char *state)
+{
+    uint64_t number = json_number(run, "number");
+
+    if (strcmp(state, "FAILED") == 0 || strcmp(state, "CANCELLED") == 0)
+        printf("\nGo on from here: mesh resume %" PRIu64 "\n", number);
+    else if (json_is_true(json_object_get(run, "suspended")))
+        printf("\nIt is suspended. Let it go on: mesh unsuspend %" PRIu64 "\n", number);
+}
+
+void status_print(struct client *c, const json_t *run)
 {
     bool has_colour = terminal_has_colour(STDOUT_FILENO);
     const char *colour, *state = words_state(run, &colour);
@@ -125,13 +143,18 @@ static int print_run(const json_t *run)
     print_line("by", json_text(run, "user"));
     print_when(run);
     print_counts(run);
+    print_tags(run);
     print_parameters(run);
     print_line("goes on", json_text(run, "origin"));
     print_line("reason", json_text(run, "message"));
-    print_steps(json_object_get(run, "steps"));
-    if (strcmp(state, "FAILED") == 0 || strcmp(state, "CANCELLED") == 0)
-        printf("\nGo on from here: mesh resume %" PRIu64 "\n", number);
-    return CLI_OK;
+    if (json_object_get(run, "summary")) {
+        summary_steps(run);
+        summary_totals(run);
+        summary_failures(c, run);
+    } else {
+        print_steps(json_object_get(run, "steps"));
+    }
+    print_what_to_do(run, state);
 }
 
 static int status_of_run(struct client *c, const struct options *o)
@@ -142,7 +165,10 @@ static int status_of_run(struct client *c, const struct options *o)
 
     if (r)
         return r;
-    return options_has(o, "json") ? json_print(json) : print_run(json);
+    if (options_has(o, "json"))
+        return json_print(json);
+    status_print(c, json);
+    return CLI_OK;
 }
 
 /* ---- the node ---- */
@@ -178,7 +204,8 @@ static bool is_active(const json_t *run)
 {
     const char *state = json_text(run, "state");
 
-    return strcmp(state, "running") == 0 || strcmp(state, "stopping") == 0;
+    return strcmp(state, "running") == 0 || strcmp(state, "suspended") == 0
+           || strcmp(state, "stopping") == 0;
 }
 
 static void print_active(const json_t *runs)
@@ -248,7 +275,9 @@ const struct command command_status = {
     .summary = "show how a run stands, or the node",
     .about =
         "With RUN (a number, an id or the front of one): its steps and tasks, and why\n"
-        "it waits or failed. Without: the node and its active runs.",
+        "it waits or failed; of one that is over, what its steps took and what "
+        "failed.\n"
+        " Without: the node and its active runs.",
     .options = status_options,
     .examples = "mesh status 42\nmesh status\nmesh status 42 --json",
     .exits = EXITS_NAMES | EXITS_NODE,

@@ -9,8 +9,15 @@
 #include "base/buffer.h"
 #include "base/time.h"
 
-/* A terminal, and NO_COLOR is not set. */
+/* `--color WHEN`: always, never or auto (also NULL). False: it is another word. */
+bool terminal_choose_colour(const char *when);
+/* Whether text for fd has colours: as was chosen, else as NO_COLOR or CLICOLOR_FORCE
+ * say, else if it is a terminal that is not dumb. */
 bool terminal_has_colour(int fd);
+/* $TERM names one that can do more than print. */
+bool terminal_is_smart(void);
+/* The locale's characters are UTF-8. */
+bool terminal_has_unicode(void);
 /* Columns; 0: not a terminal, as wide as it likes. */
 size_t terminal_width(int fd);
 
@@ -25,6 +32,11 @@ size_t terminal_width(int fd);
  * change the colour: control characters but tab, and what is no UTF-8. Returns whether
  * a colour was among it. */
 bool terminal_escape(const char *text, size_t len, struct buffer *out);
+
+/* The same for a name in a line of ours: colours and tabs are escaped too. */
+void terminal_name(const char *text, struct buffer *out);
+/* terminal_escape() to standard output. */
+void terminal_print(const char *text);
 
 /* Columns that text takes, not counting colour; wide characters take two. */
 size_t terminal_columns(const char *text);

@@ -8,6 +8,7 @@
 
 #include "tests/unit/store_fixture.h"
 
+#include "node/removal.h"
 #include "node/runtime.h"
 #include "node/log.h"
 
@@ -17,6 +18,7 @@ struct runtime {
     struct feed *feed;
     struct artifacts artifacts;
     struct runtime_config config;
+    struct counters counters;
     bool is_task_process;
 
     struct run_id active; /* of node_run() */
@@ -28,6 +30,7 @@ struct runtime {
     bool holds_back_event; /* of a submission, until fake_tell_started() */
     struct run_id submitted;
     unsigned n_submitted, n_cancelled;
+    bool is_suspended;
 
     char token[32]; /* of the one attempt that runs; "": none */
     struct task_id task;
@@ -69,7 +72,39 @@ int runtime_cancel(struct runtime *rt, const struct run_id *run)
 {
     (void)run;
     rt->n_cancelled++;
-    return rt->has_active ? 0 : -ENOENT;
+    return rt->has_active ? 0 : -EALREADY;
+}
+
+int runtime_suspend(struct runtime *rt, const struct run_id *run, bool is_suspended)
+{
+    (void)run;
+    rt->is_suspended = is_suspended;
+    return rt->has_active ? 0 : -EALREADY;
+}
+
+int runtime_tag(struct runtime *rt, const struct run_id *run, char *const *tags,
+                size_t n_tags, uint64_t *ret_ticket)
+{
+    struct run_state_record state = { .has_tags = true,
+                                      .tags = (char **)tags,
+                                      .n_tags = n_tags };
+    struct record_key key = run_state_key(run);
+    struct buffer value = BUFFER_INIT;
+    struct store_write write = { .table = STORE_RECORDS,
+                                 .key = { key.bytes, key.len } };
+
+    if (run_state_record_encode(&state, &value) < 0)
+        return -ENOMEM;
+    write.value = (struct span){ value.data, value.len };
+    *ret_ticket = writer_put(rt->fixture->writer, &write, 1, true);
+    buffer_release(&value);
+    return 0;
+}
+
+int runtime_remove(struct runtime *rt, const struct run_id *run, uint64_t *ret_ticket)
+{
+    return rt->has_active ? -EBUSY
+                          : removal_begin(rt->fixture->writer, run, ret_ticket);
 }
 
 int runtime_find_run(struct runtime *rt, const char *name, struct run_id *ret_run)
@@ -124,6 +159,11 @@ const struct runtime_config *runtime_configuration(const struct runtime *rt)
     return &rt->config;
 }
 
+const struct counters *runtime_counters(const struct runtime *rt)
+{
+    return &rt->counters;
+}
+
 int runtime_channel(struct runtime *rt, const char *token, struct channel_attempt *ret)
 {
     if (!rt->token[0] || strcmp(token, rt->token) != 0)
@@ -155,6 +195,18 @@ int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
     (void)slot;
     snprintf(rt->output_type, sizeof(rt->output_type), "%s=%s", name, type);
     return 0;
+}
+
+bool runtime_use(struct runtime *rt, uint32_t slot, struct task_use *ret)
+{
+    (void)rt, (void)slot;
+    *ret = (struct task_use){ .pid = 4711,
+                              .started_wall = 1000000,
+                              .memory_bytes = 1 << 20,
+                              .memory_peak_bytes = 2 << 20,
+                              .cpu_milli = 900,
+                              .cpu_peak_milli = 1900 };
+    return true;
 }
 
 bool runtime_is_task_process(struct runtime *rt, pid_t pid)
@@ -217,4 +269,11 @@ bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
     *ret_task = rt->task;
     *ret_attempt = 0;
     return true;
+}
+
+struct claims node_claims(const struct node *n)
+{
+    const struct runtime *rt = (const struct runtime *)n;
+
+    return (struct claims){ .n_slots = rt->has_active, .cpu_milli = 500 };
 }

@@ -11,7 +11,12 @@
 
 #include "tests/unit/story_sketch.h"
 
-enum { TASK_DEFAULT_MS = 10, TERM_MS = 5, NAME_SIZE = TASK_TEXT_SIZE + 80 };
+enum {
+    RUNS_MAX = 100,
+    TASK_DEFAULT_MS = 10,
+    TERM_MS = 5,
+    NAME_SIZE = TASK_TEXT_SIZE + 80
+};
 
 struct rule {
     char *prefix, *behaviour;
@@ -51,6 +56,7 @@ struct story {
     struct flow **flows;
     struct run_id *runs;
     unsigned n_runs;
+    bool is_suspended[RUNS_MAX], is_cancelled[RUNS_MAX]; /* what the runtime keeps */
     struct rule *rules;
     size_t n_rules;
     struct running *running;
@@ -386,6 +392,7 @@ static unsigned submit(struct story *s, const char *sketch, bool is_held)
     struct event event = { .type = EVENT_SUBMIT };
     struct run_record record = { .number = s->n_runs + 1 };
 
+    assert(s->n_runs < RUNS_MAX);
     s->flows = realloc(s->flows, (s->n_runs + 1) * sizeof(s->flows[0]));
     s->runs = realloc(s->runs, (s->n_runs + 1) * sizeof(s->runs[0]));
     assert(s->flows && s->runs);
@@ -452,7 +459,27 @@ void story_release(struct story *s, unsigned run)
 void story_cancel(struct story *s, unsigned run)
 {
     say(s, "cancel");
+    s->is_cancelled[run - 1] = true;
     tell_node(s, &(struct event){ .type = EVENT_CANCEL, .run = s->runs[run - 1] });
+}
+
+static void tell_run(struct story *s, unsigned run, enum event_type type)
+{
+    tell_node(s, &(struct event){ .type = type, .run = s->runs[run - 1] });
+}
+
+void story_suspend(struct story *s, unsigned run)
+{
+    say(s, "suspend");
+    s->is_suspended[run - 1] = true;
+    tell_run(s, run, EVENT_SUSPEND);
+}
+
+void story_unsuspend(struct story *s, unsigned run)
+{
+    say(s, "unsuspend");
+    s->is_suspended[run - 1] = false;
+    tell_run(s, run, EVENT_UNSUSPEND);
 }
 
 /* ---- restoring ---- */
@@ -556,6 +583,12 @@ void story_crash(struct story *s, bool is_told)
                                           .run = before[i].run,
                                           .u.task = before[i].task });
     free(before);
+    for (unsigned run = 1; run <= s->n_runs; run++) {
+        if (s->is_suspended[run - 1])
+            tell_run(s, run, EVENT_SUSPEND);
+        if (s->is_cancelled[run - 1])
+            tell_run(s, run, EVENT_CANCEL);
+    }
     tell_node(s, &(struct event){ .type = EVENT_RESTORE_END });
 }
 

@@ -45,6 +45,9 @@ unsigned story_submit_held(struct story *s, const char *sketch);
 void story_adopt(struct story *s, unsigned run, const char *task, uint64_t width);
 void story_release(struct story *s, unsigned run);
 void story_cancel(struct story *s, unsigned run);
+/* Kept over a crash, as the runtime keeps them. */
+void story_suspend(struct story *s, unsigned run);
+void story_unsuspend(struct story *s, unsigned run);
 
 /* Attempts whose name (`fit/3.1#0`) begins with the prefix behave so; the last rule
  * that fits counts. Words: a number (of ms it takes), `exit N`, `signal N`, `lost`,

@@ -87,6 +87,17 @@ static void characters_pass_and_other_bytes_do_not(void **state)
     }
 }
 
+static void bytes_are_base64(void **state)
+{
+    (void)state;
+    emit_open(&e, NULL, '[');
+    for (size_t len = 0; len <= 4; len++)
+        emit_base64(&e, NULL, "\xff\0ab", len);
+    emit_close(&e, ']');
+    assert_string_equal(buffer_text(&out),
+                        "[\"\",\"/w==\",\"/wA=\",\"/wBh\",\"/wBhYg==\"]");
+}
+
 static void times_are_utc_with_microseconds(void **state)
 {
     (void)state;
@@ -147,7 +158,7 @@ static void a_run_says_all_of_itself(void **state)
            "\"state\":\"ended\",\"outcome\":\"failed\","
            "\"submitted\":\"1970-01-01T00:00:01.000001Z\","
            "\"started\":\"1970-01-01T00:00:02.000000Z\","
-           "\"ended\":\"1970-01-01T00:00:03.000000Z\",\"user\":\"ann\","
+           "\"ended\":\"1970-01-01T00:00:03.000000Z\",\"user\":\"ann\",\"suspended\":false,"
            "\"tags\":[\"nightly\"],\"parameters\":[{\"name\":\"alpha\","
            "\"value\":\"0.3\"},{\"name\":\"key\",\"value\":null,\"secret\":true}],"
            "\"origin\":null,\"package\":\"" ZERO_ID "\",\"path\":\"train.mf\","
@@ -186,7 +197,9 @@ static void an_attempt_says_all_of_itself(void **state)
            "\"signal\":11,\"message\":null,"
            "\"started\":\"1970-01-01T00:00:01.000000Z\","
            "\"ended\":\"1970-01-01T00:00:02.000000Z\",\"pid\":77,"
-           "\"max_rss_bytes\":0,\"cpu_us\":0,\"width\":0,\"choice\":null,"
+           "\"max_rss_bytes\":0,\"cpu_us\":0,"
+           "\"memory_peak_bytes\":null,\"cpu_peak_milli\":null,\"width\":0,\"choice\":"
+           "null,"
            "\"artifacts\":[{\"name\":\"model\",\"type\":\"bytes\","
            "\"encoding\":\"bytes\",\"size\":7,\"id\":\"" ZERO_ID "\"}],"
            "\"log_bytes\":9,\"log_truncated\":false,\"origin\":null}");
@@ -352,7 +365,9 @@ static void paths_are_matched_by_segment(void **state)
     assert_memory_equal(m.params[2].data, "3.1", 3);
     assert_int_equal(find(METHOD_POST, "/v1/blobs/missing", &m), 0);
     assert_ptr_equal(m.route, &routes[4]);
-    assert_int_equal(find(METHOD_GET, "/v1/blobs/missing", &m), 0);
+    assert_int_equal(find(METHOD_GET, "/v1/blobs/missing", &m), -EOPNOTSUPP);
+    assert_int_equal(m.allowed, 1u << METHOD_POST);
+    assert_int_equal(find(METHOD_GET, "/v1/blobs/another", &m), 0);
     assert_ptr_equal(m.route, &routes[5]);
 }
 
@@ -546,6 +561,7 @@ int main(void)
         CASE(commas_stand_between_values_only),
         CASE(text_is_escaped),
         CASE(characters_pass_and_other_bytes_do_not),
+        CASE(bytes_are_base64),
         CASE(times_are_utc_with_microseconds),
         CASE(a_run_says_all_of_itself),
         CASE(an_attempt_says_all_of_itself),

@@ -329,6 +329,11 @@ static void writers_tell_all(void **state)
                         "  \"look\" -> \"look\" [label=\"again\"];\n"
                         "}\n");
     assert_int_equal(flow_write_json(f, &json), 0);
+    assert_non_null(
+        strstr(buffer_text(&json),
+               "\"parameters\":[{\"name\":\"n\",\"type\":\"int\",\"default\":\"2\","
+               "\"separator\":null,\"help\":\"how many\",\"required\":false,"
+               "\"secret\":false}],\"steps\""));
     assert_non_null(strstr(buffer_text(&json),
                            "\"edges\":[{\"from\":\"start\",\"to\":\"look\","
                            "\"kind\":\"down\"},{\"from\":\"look\",\"to\":\"end\","

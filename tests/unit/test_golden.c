@@ -71,6 +71,22 @@ static void attempt_full(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+static void attempt_use(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 2500000,
+        .max_rss_bytes = 300 << 20,
+        .cpu_us = 4000000,
+        .memory_peak_bytes = 512 << 20,
+        .cpu_peak_milli = 1950,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
 static void attempt_log(struct buffer *out)
 {
     struct attempt_record r = {
@@ -166,6 +182,23 @@ static void run_end(struct buffer *out)
     run_end_record_encode(&r, out);
 }
 
+static void run_state(struct buffer *out)
+{
+    char *tags[] = { (char *)"best", (char *)"" };
+    struct run_state_record r = { .is_cancelled = true,
+                                  .is_suspended = true,
+                                  .has_tags = true,
+                                  .tags = tags,
+                                  .n_tags = ARRAY_SIZE(tags) };
+
+    run_state_record_encode(&r, out);
+}
+
+static void run_state_untouched(struct buffer *out)
+{
+    run_state_record_encode(&(struct run_state_record){ .n_tags = 0 }, out);
+}
+
 static void put_key(struct buffer *out, struct record_key key)
 {
     buffer_append(out, key.bytes, key.len);
@@ -232,15 +265,24 @@ static void test_records(void **state UNUSED)
 {
     assert_golden("attempt_lean", attempt_lean);
     assert_golden("attempt_log", attempt_log);
+    assert_golden("attempt_use", attempt_use);
     assert_golden("attempt_full", attempt_full);
     assert_golden("attempt_python", attempt_python);
     assert_golden("run", run_record);
     assert_golden("run_end", run_end);
+    assert_golden("run_state", run_state);
+    assert_golden("run_state_untouched", run_state_untouched);
+}
+
+static void state_key(struct buffer *out)
+{
+    put_key(out, run_state_key(&run));
 }
 
 static void test_keys(void **state UNUSED)
 {
     assert_golden("keys", keys);
+    assert_golden("run_state_key", state_key);
 }
 
 static void test_log_pieces(void **state UNUSED)

@@ -55,6 +55,8 @@ static struct attempt_record full_attempt(void)
         .pid = 1,
         .max_rss_bytes = 1,
         .cpu_us = 1,
+        .memory_peak_bytes = 1,
+        .cpu_peak_milli = 1,
         .width = 0,
         .has_width = true,
         .choice = (char *)"",
@@ -147,6 +149,8 @@ static void assert_attempt_equal(const struct attempt_record *a,
     assert_int_equal(a->pid, b->pid);
     assert_int_equal(a->max_rss_bytes, b->max_rss_bytes);
     assert_int_equal(a->cpu_us, b->cpu_us);
+    assert_int_equal(a->memory_peak_bytes, b->memory_peak_bytes);
+    assert_int_equal(a->cpu_peak_milli, b->cpu_peak_milli);
     assert_int_equal(a->width, b->width);
     assert_int_equal(a->has_width, b->has_width);
     assert_text_equal(a->choice, b->choice);
@@ -236,6 +240,8 @@ static struct attempt_record draw_attempt(struct prng *p, struct artifact *outpu
         .pid = (uint32_t)draw_number(p),
         .max_rss_bytes = draw_number(p),
         .cpu_us = draw_number(p),
+        .memory_peak_bytes = draw_number(p),
+        .cpu_peak_milli = draw_number(p),
         .choice = prng_below(p, 2) ? draw_text(p) : NULL,
         .outputs = outputs,
         .n_outputs = prng_below(p, 6),
@@ -354,14 +360,49 @@ static void test_run_ends_come_back(void **state UNUSED)
     assert_string_equal(back.message, "step 'fit' failed");
 }
 
-/* The three decoders as one, so that what must hold for each is said once. */
+static void test_run_states_come_back(void **state UNUSED)
+{
+    char *tags[] = { (char *)"best", (char *)"a, b", (char *)"caf\xc3\xa9" };
+    struct run_state_record r = {
+        .is_suspended = true, .has_tags = true, .tags = tags, .n_tags = ARRAY_SIZE(tags)
+    };
+    CLEANUP(run_state_record_release) struct run_state_record back = { .n_tags = 0 };
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+
+    assert_int_equal(run_state_record_encode(&r, &out), 0);
+    assert_int_equal(run_state_record_decode(out.data, out.len, &back), 0);
+    assert_true(back.is_suspended);
+    assert_false(back.is_cancelled);
+    assert_true(back.has_tags);
+    assert_int_equal(back.n_tags, 3);
+    for (size_t i = 0; i < back.n_tags; i++)
+        assert_string_equal(back.tags[i], tags[i]);
+}
+
+/* All tags were taken away, which is not the same as that nobody changed them. */
+static void test_no_tags_are_tags(void **state UNUSED)
+{
+    struct run_state_record r = { .has_tags = true };
+    CLEANUP(run_state_record_release) struct run_state_record back = { .n_tags = 0 };
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+
+    assert_int_equal(run_state_record_encode(&r, &out), 0);
+    assert_int_equal(run_state_record_decode(out.data, out.len, &back), 0);
+    assert_true(back.has_tags);
+    assert_int_equal(back.n_tags, 0);
+}
+
+/* The four decoders as one, so that what must hold for each is said once. */
 static int decode_any(int kind, const void *data, size_t len)
 {
     CLEANUP(run_record_release) struct run_record run = { .number = 0 };
     CLEANUP(run_end_record_release) struct run_end_record end = { .n_done = 0 };
     CLEANUP(attempt_record_release) struct attempt_record attempt = { .attempt = 0 };
+    CLEANUP(run_state_record_release) struct run_state_record s = { .n_tags = 0 };
 
     switch (kind) {
+    case 'm':
+        return run_state_record_decode(data, len, &s);
     case 'r':
         return run_record_decode(data, len, &run);
     case 'e':
@@ -378,8 +419,14 @@ static void encode_any(int kind, struct buffer *out)
                                   .n_done = 7 };
     struct attempt_record attempt = full_attempt();
     struct run_record run = full_run();
+    struct run_state_record s = { .has_tags = true,
+                                  .tags = run.tags,
+                                  .n_tags = run.n_tags };
 
     switch (kind) {
+    case 'm':
+        assert_int_equal(run_state_record_encode(&s, out), 0);
+        break;
     case 'r':
         assert_int_equal(run_record_encode(&run, out), 0);
         break;
@@ -393,7 +440,7 @@ static void encode_any(int kind, struct buffer *out)
 
 static void test_any_flipped_bit_is_refused(void **state UNUSED)
 {
-    for (const char *kind = "rea"; *kind; kind++) {
+    for (const char *kind = "ream"; *kind; kind++) {
         CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
 
         encode_any(*kind, &out);
@@ -412,7 +459,7 @@ static void test_any_flipped_bit_is_refused(void **state UNUSED)
 
 static void test_any_torn_record_is_refused(void **state UNUSED)
 {
-    for (const char *kind = "rea"; *kind; kind++) {
+    for (const char *kind = "ream"; *kind; kind++) {
         CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
 
         encode_any(*kind, &out);
@@ -525,6 +572,8 @@ static void test_encoders_refuse_what_decoders_would(void **state UNUSED)
     struct attempt_record r = lean;
     struct artifact nameless = { .encoding = ENCODING_JSON };
     struct run_end_record end = { .outcome = 0 };
+    char *tags[] = { NULL };
+    struct run_state_record s = { .tags = tags, .n_tags = 1 };
 
     buffer_puts(&out, "kept");
     r.verdict = 0;
@@ -542,6 +591,11 @@ static void test_encoders_refuse_what_decoders_would(void **state UNUSED)
     r.log = (struct log_ref){ .inline_len = 1, .has_blob = true };
     assert_int_equal(attempt_record_encode(&r, &out), -EINVAL);
     assert_int_equal(run_end_record_encode(&end, &out), -EINVAL);
+    assert_int_equal(run_state_record_encode(&s, &out), -EINVAL);
+    s.has_tags = true;
+    assert_int_equal(run_state_record_encode(&s, &out), -EINVAL);
+    s.n_tags = RECORD_TAGS_MAX + 1;
+    assert_int_equal(run_state_record_encode(&s, &out), -E2BIG);
     assert_string_equal(buffer_text(&out), "kept");
     assert_int_equal(out.len, 4);
 }
@@ -674,6 +728,35 @@ static void test_every_reason_has_a_name(void **state UNUSED)
     assert_string_equal(run_outcome_name(0), "unknown");
 }
 
+static int match(const struct buffer *record, const char *flow, const char *user,
+                 const char *tag)
+{
+    struct run_filter filter = { .flow = flow, .user = user, .tag = tag };
+
+    return run_record_matches(record->data, record->len, &filter);
+}
+
+static void test_a_run_is_known_by_three_fields(void **state)
+{
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+    struct run_record run = full_run();
+
+    (void)state;
+    assert_int_equal(run_record_encode(&run, &out), 0);
+    assert_int_equal(match(&out, NULL, NULL, NULL), 1);
+    assert_int_equal(match(&out, "train", "ada", "nightly"), 1);
+    assert_int_equal(match(&out, NULL, NULL, ""), 1);
+    assert_int_equal(match(&out, "trai", NULL, NULL), 0);
+    assert_int_equal(match(&out, "train", "bob", "nightly"), 0);
+    assert_int_equal(match(&out, "train", "ada", "daily"), 0);
+    for (size_t len = 0; len < out.len; len++)
+        assert_int_equal(run_record_matches(out.data, len,
+                                            &(struct run_filter){ .flow = "x" }),
+                         -EBADMSG);
+    out.data[1]++;
+    assert_int_equal(match(&out, NULL, NULL, NULL), -EPROTONOSUPPORT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -683,6 +766,8 @@ int main(void)
         cmocka_unit_test(test_runs_come_back),
         cmocka_unit_test(test_what_a_run_leaves_out),
         cmocka_unit_test(test_run_ends_come_back),
+        cmocka_unit_test(test_run_states_come_back),
+        cmocka_unit_test(test_no_tags_are_tags),
         cmocka_unit_test(test_any_flipped_bit_is_refused),
         cmocka_unit_test(test_any_torn_record_is_refused),
         cmocka_unit_test(test_messages_that_break_a_rule),
@@ -696,6 +781,7 @@ int main(void)
         cmocka_unit_test(test_the_most_parameters_and_tags),
         cmocka_unit_test(test_memory_is_bounded_by_what_came),
         cmocka_unit_test(test_every_reason_has_a_name),
+        cmocka_unit_test(test_a_run_is_known_by_three_fields),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -305,6 +305,9 @@ static const struct {
     { MUTANT_FORGET_END, "end-once: " },
     { MUTANT_WRONG_REASON, "verdict: " },
     { MUTANT_KEEP_TORN, "torn: " },
+    { MUTANT_IGNORE_SUSPEND, "suspended: " },
+    { MUTANT_IGNORE_UNSUSPEND, "liveness: " },
+    { MUTANT_WAKE_SUSPENDED, "suspended: " },
     { MUTANT_INVENT_LOSS, "written: " },
 };
 

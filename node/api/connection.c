@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/api/connection.h"
+
+#include <sys/socket.h>
+
+#include "node/api/server.h"
+
+static time_us now_of(const struct listener *l)
+{
+    return uv_now(runtime_loop(l->api->rt)) * 1000;
+}
+
+bool connection_is_too_slow(const struct connection *c, time_us now)
+{
+    time_us waited = c->since && now > c->since ? now - c->since : 0;
+
+    if (waited <= TIME_S(CONNECTION_HEAD_S))
+        return false;
+    return !c->is_body
+           || c->body_bytes / CONNECTION_BODY_RATE
+                  < (waited - TIME_S(CONNECTION_HEAD_S)) / TIME_S(1);
+}
+
+/* Only shut down: MHD closes it, and tells us. */
+static void on_sweep(uv_timer_t *timer)
+{
+    const struct listener *l = timer->data;
+    time_us now = now_of(l);
+
+    for (const struct connection *c = l->connections; c; c = c->next)
+        if (connection_is_too_slow(c, now))
+            shutdown(c->fd, SHUT_RDWR);
+}
+
+struct connection *connection_open(struct listener *l, int fd)
+{
+    struct connection *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->listener = l;
+    c->fd = fd;
+    c->peer = l->door == DOOR_TCP ? PEER_UNKNOWN : auth_peer(l->api->rt, fd);
+    c->next = l->connections;
+    c->link = &l->connections;
+    if (c->next)
+        c->next->link = &c->next;
+    l->connections = c;
+    connection_await_head(c);
+    if (l->door == DOOR_TCP && !uv_is_active((uv_handle_t *)&l->sweep))
+        uv_timer_start(&l->sweep, on_sweep, CONNECTION_SWEEP_MS, CONNECTION_SWEEP_MS);
+    return c;
+}
+
+void connection_close(struct connection *c)
+{
+    struct listener *l;
+
+    if (!c)
+        return;
+    l = c->listener;
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    if (!l->connections)
+        uv_timer_stop(&l->sweep);
+    free(c);
+}
+
+void connection_await_head(struct connection *c)
+{
+    c->since = now_of(c->listener);
+    c->is_body = false;
+}
+
+void connection_await_body(struct connection *c)
+{
+    c->since = now_of(c->listener);
+    c->is_body = true;
+    c->body_bytes = 0;
+}
+
+void connection_await_nothing(struct connection *c)
+{
+    c->since = 0;
+}
