@@ -23,6 +23,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import in_terminal
+
 BUILD = Path(os.environ.get("MESH_BUILD", Path(__file__).resolve().parent.parent / "build"))
 MESH = BUILD / "mesh"
 LIMIT = BUILD / "bench-limit"
@@ -340,6 +342,26 @@ def resume_wide(n: int, rounds: int) -> Row:
     return value_row(f"first task of a resume after {n:,}", "s", 1, values)
 
 
+def live_view(n: int, rounds: int) -> list[Row]:
+    """In a terminal, with the view and with --plain: each task writes a line."""
+    def one(*how: str) -> tuple[float, int]:
+        with Place() as place:
+            flow = place.flow(foreach(n, {"run": ["/bin/echo", "hello"]}))
+            store = str(place.path / "store")
+            return in_terminal.run([str(MESH), "run", str(flow), "--data", store, *how],
+                                   os.environ)
+
+    ratios, rates = [], []
+    for _ in range(rounds):
+        plain, _ = one("--plain")
+        live, frames = one()
+        ratios.append(live / plain)
+        rates.append(frames / live)
+    rate = statistics.median(rates)
+    return [value_row(f"live view of {n:,} tasks", "of --plain", 1.03, ratios),
+            Row("live view", rate, "frames a second", ">= 10", rate >= 10, rounds=rates)]
+
+
 def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
     n = 2000 if quick else 10000
     some: list[Callable[[], Row | list[Row]]] = [
@@ -354,6 +376,7 @@ def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
         lambda: wide_range(1_000_000, 10 if quick else 600),
         lambda: idle(5 if quick else 30),
         lambda: resume_wide(n * 10, rounds),
+        lambda: live_view(n, rounds),
     ]
     if not quick:
         some.insert(1, lambda: lean(100000, 3))

@@ -205,6 +205,7 @@ static int start_server(struct runtime *rt, struct warm_group *g,
         return 0;
     warm_kill(&g->server);
     warm_reap(&g->server);
+    warm_close(&g->server);
     return fail(why, r, "it cannot be watched: %s", strerror(-r));
 }
 
@@ -219,7 +220,7 @@ static void start(struct runtime *rt, struct warm_group *g, const struct step_la
         return;
     }
     g->state = WARM_STARTING;
-    g->has_grown = false;
+    g->has_grown = g->has_ended = false;
     g->n_answers = g->resident = 0;
     g->log_bytes = 0;
 }
@@ -270,7 +271,8 @@ static void remove_waiting(struct runtime *rt, struct warm_group *g, uint32_t i)
 /* Asks for all that wait, as far as the socket takes it. */
 static void ask(struct runtime *rt, struct warm_group *g)
 {
-    while (g->state == WARM_READY && !g->has_grown && g->n_sent < g->n) {
+    while (g->state == WARM_READY && g->server.pidfd >= 0 && !g->has_grown
+           && g->n_sent < g->n) {
         struct slot *s = rt->slots[*place(rt, g, g->n_sent)];
         int r = send_request(rt, g, s);
 
@@ -318,92 +320,7 @@ void runtime_warm_left(struct runtime *rt, const struct slot *s)
             rt->warm[i]->beside = WARM_NO_SLOT;
 }
 
-/* ---- answers ---- */
-
-/* A file that the server imports could answer in its place: the number must be that of
- * a child of ours which is nobody's. */
-static int adopt(struct runtime *rt, struct slot *s, pid_t pid)
-{
-    siginfo_t info = { 0 };
-    int pidfd = runtime_is_known(rt, pid) ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-
-    if (pidfd < 0
-        || waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0) {
-        if (pidfd >= 0)
-            close(pidfd);
-        return -ECHILD;
-    }
-    s->pid = pid;
-    s->pidfd = pidfd;
-    return 0;
-}
-
-static void on_answer(struct runtime *rt, struct warm_group *g, int32_t answer)
-{
-    struct error why = { .text = "" };
-    struct slot *s;
-
-    if (!g->n_sent) {
-        warm_kill(&g->server); /* nobody asked */
-        return;
-    }
-    s = take_first(rt, g);
-    if (answer <= 0 || adopt(rt, s, answer) < 0) {
-        runtime_start_plain(rt, s);
-    } else if (runtime_task_begins(rt, s, &why) < 0) {
-        runtime_fail_task(rt, s, REASON_START, why.text);
-    } else if (s->kill_signal) {
-        runtime_signal_task(s, s->kill_signal);
-    }
-    if (++g->n_answers % LOOK_EVERY == 0
-        && warm_resident(&g->server) > 2 * g->resident + GROWN_BYTES)
-        g->has_grown = true;
-}
-
-static void read_answers(struct runtime *rt, struct warm_group *g)
-{
-    for (;;) {
-        int32_t answer;
-
-        switch (warm_receive(&g->server, &answer)) {
-        case WARM_IS_READY:
-            if (g->state == WARM_STARTING) {
-                g->state = WARM_READY;
-                g->resident = warm_resident(&g->server);
-            }
-            break;
-        case WARM_ANSWERED:
-            on_answer(rt, g, answer);
-            break;
-        case WARM_NOTHING:
-            return;
-        case WARM_GONE:
-            warm_kill(&g->server);
-            return;
-        }
-    }
-}
-
-void runtime_warm_on_answer(struct runtime *rt, uint32_t index)
-{
-    struct warm_group *g = index < WARM_GROUPS_MAX ? rt->warm[index] : NULL;
-
-    if (!g || g->server.pidfd < 0)
-        return;
-    read_answers(rt, g);
-    ask(rt, g);
-    if (g->has_grown && !g->n_sent)
-        warm_kill(&g->server);
-}
-
-void runtime_warm_catch_up(struct runtime *rt, const struct slot *s)
-{
-    struct warm_group *g =
-        s->state == SLOT_STARTING ? group_of(rt, s->run, s->task.step) : NULL;
-
-    if (g)
-        runtime_warm_on_answer(rt, g->index);
-}
+/* ---- its log ---- */
 
 void runtime_warm_on_log(struct runtime *rt, uint32_t index)
 {
@@ -435,39 +352,28 @@ static bool is_known(void *arg, pid_t pid)
 }
 
 /* What its imports started goes with it. */
-static void kill_left(struct runtime *rt, struct warm_group *g, pid_t pid)
+static void kill_left(struct runtime *rt, struct warm_group *g)
 {
     if (g->server.cgroup.v2_events >= 0) {
         cgroup_slot_kill(&g->server.cgroup);
         cgroup_slot_renew(&rt->cgroups, &g->server.cgroup);
     } else {
-        process_kill_orphans(rt->children_fd, pid, g->server.token, is_known, rt);
+        process_kill_orphans(rt->children_fd, g->server.pid, g->server.token, is_known,
+                             rt);
     }
 }
 
-static int reap_server(struct runtime *rt, struct warm_group *g)
-{
-    pid_t pid = g->server.pid;
-    int code;
-
-    runtime_unwatch(rt, g->server.pidfd);
-    runtime_unwatch(rt, g->server.socket);
-    runtime_unwatch(rt, g->server.log);
-    code = warm_reap(&g->server);
-    kill_left(rt, g, pid);
-    return code;
-}
-
 /* What the server's end means for the next tasks. */
-static void note_loss(struct runtime *rt, struct warm_group *g, int code)
+static void note_loss(struct runtime *rt, struct warm_group *g)
 {
     uint64_t run = g->run->number;
 
-    if (g->state == WARM_STARTING) {
+    if (g->state == WARM_STARTING && g->exit_code >= 0) {
         g->state = WARM_OFF;
         runtime_log(rt, "python.plain", "run=%" PRIu64 " %s", run,
-                    code == WARM_CANNOT ? "tasks cannot be forked from its files"
-                                        : "the fork server died while it imported");
+                    g->exit_code == WARM_CANNOT
+                        ? "tasks cannot be forked from its files"
+                        : "the fork server gave up while it imported");
     } else if (g->has_grown) {
         g->state = WARM_COLD;
         runtime_log(rt, "python.grown", "run=%" PRIu64 " the fork server is replaced",
@@ -492,22 +398,130 @@ static void start_waiting(struct runtime *rt, struct warm_group *g)
     }
 }
 
-void runtime_warm_on_exit(struct runtime *rt, uint32_t index)
+/* The process has gone, and nobody is left who could answer for it. */
+static void conclude(struct runtime *rt, struct warm_group *g)
 {
-    struct warm_group *g = index < WARM_GROUPS_MAX ? rt->warm[index] : NULL;
-    int code;
-
-    if (!g || g->server.pidfd < 0)
-        return;
-    read_answers(rt, g);
-    runtime_warm_on_log(rt, index);
-    code = reap_server(rt, g);
+    runtime_warm_on_log(rt, g->index);
+    runtime_unwatch(rt, g->server.log);
+    warm_close(&g->server);
+    kill_left(rt, g);
     if (g->state == WARM_ENDING) {
         free_group(rt, g);
         return;
     }
-    note_loss(rt, g, code);
+    note_loss(rt, g);
     start_waiting(rt, g);
+}
+
+/* ---- answers ---- */
+
+/* A file that the server imports could answer in its place: the number must be that of
+ * a child of ours which is nobody's. */
+static int adopt(struct runtime *rt, struct slot *s, pid_t pid)
+{
+    siginfo_t info = { 0 };
+    int pidfd = runtime_is_known(rt, pid) ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+
+    if (pidfd < 0
+        || waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0) {
+        if (pidfd >= 0)
+            close(pidfd);
+        return -ECHILD;
+    }
+    s->pid = pid;
+    s->pidfd = pidfd;
+    return 0;
+}
+
+static void on_answer(struct runtime *rt, struct warm_group *g, int32_t answer)
+{
+    struct error why = { .text = "" };
+    struct slot *s;
+
+    if (answer > 0 && runtime_is_known(rt, answer))
+        return; /* said again by a child whose server died */
+    if (!g->n_sent) {
+        warm_kill(&g->server); /* nobody asked */
+        return;
+    }
+    s = take_first(rt, g);
+    if (answer <= 0 || adopt(rt, s, answer) < 0) {
+        runtime_start_plain(rt, s);
+    } else if (runtime_task_begins(rt, s, &why) < 0) {
+        runtime_fail_task(rt, s, REASON_START, why.text);
+    } else if (s->kill_signal) {
+        runtime_signal_task(s, s->kill_signal);
+    }
+    if (++g->n_answers % LOOK_EVERY == 0
+        && warm_resident(&g->server) > 2 * g->resident + GROWN_BYTES)
+        g->has_grown = true;
+}
+
+/* Up to now; true when nobody can say more. */
+static bool read_answers(struct runtime *rt, struct warm_group *g)
+{
+    for (;;) {
+        int32_t answer;
+
+        switch (warm_receive(&g->server, &answer)) {
+        case WARM_IS_READY:
+            if (g->state == WARM_STARTING) {
+                g->state = WARM_READY;
+                g->resident = warm_resident(&g->server);
+            }
+            break;
+        case WARM_ANSWERED:
+            on_answer(rt, g, answer);
+            break;
+        case WARM_NOTHING:
+            return false;
+        case WARM_GONE:
+            return true;
+        }
+    }
+}
+
+void runtime_warm_on_answer(struct runtime *rt, uint32_t index)
+{
+    struct warm_group *g = index < WARM_GROUPS_MAX ? rt->warm[index] : NULL;
+
+    if (!g || g->server.socket < 0 || g->has_ended)
+        return;
+    if (read_answers(rt, g)) {
+        runtime_unwatch(rt, g->server.socket);
+        g->has_ended = true;
+        if (g->server.pidfd < 0)
+            conclude(rt, g);
+        else
+            warm_kill(&g->server);
+        return;
+    }
+    ask(rt, g);
+    if (g->has_grown && !g->n_sent)
+        warm_dismiss(&g->server);
+}
+
+void runtime_warm_catch_up(struct runtime *rt, const struct slot *s)
+{
+    struct warm_group *g =
+        s->state == SLOT_STARTING ? group_of(rt, s->run, s->task.step) : NULL;
+
+    if (g)
+        runtime_warm_on_answer(rt, g->index);
+}
+
+void runtime_warm_on_exit(struct runtime *rt, uint32_t index)
+{
+    struct warm_group *g = index < WARM_GROUPS_MAX ? rt->warm[index] : NULL;
+
+    if (!g || g->server.pidfd < 0)
+        return;
+    runtime_unwatch(rt, g->server.pidfd);
+    g->exit_code = warm_reap(&g->server);
+    if (g->has_ended)
+        conclude(rt, g);
+    else
+        runtime_warm_on_answer(rt, index);
 }
 
 void runtime_warm_kill(struct runtime *rt, struct slot *s, int signal)
@@ -523,8 +537,10 @@ void runtime_warm_kill(struct runtime *rt, struct slot *s, int signal)
         return;
     }
     s->kill_signal = signal;
-    if (signal == SIGKILL)
-        warm_kill(&g->server); /* it has had its time to answer */
+    if (signal != SIGKILL)
+        return;
+    warm_kill(&g->server); /* it has had its time to answer */
+    cgroup_slot_kill(&s->cgroup);
 }
 
 void runtime_warm_forget(struct runtime *rt, const struct run_context *c)
@@ -537,7 +553,7 @@ void runtime_warm_forget(struct runtime *rt, const struct run_context *c)
         assert(g->n == 0);
         g->run = NULL;
         g->state = WARM_ENDING;
-        if (g->server.pidfd < 0)
+        if (g->server.socket < 0)
             free_group(rt, g);
         else
             warm_kill(&g->server);
@@ -569,13 +585,10 @@ void runtime_warm_close(struct runtime *rt)
         if (!g)
             continue;
         warm_kill(&g->server);
-        if (g->server.pidfd >= 0) {
-            siginfo_t info;
-
-            waitid(P_PIDFD, (id_t)g->server.pidfd, &info, WEXITED | WNOWAIT);
-            read_answers(rt, g);
-            reap_server(rt, g);
-        }
+        warm_reap(&g->server);
+        read_answers(rt, g);
+        warm_close(&g->server);
+        kill_left(rt, g);
         free_group(rt, g);
     }
 }

@@ -39,6 +39,8 @@ struct warm_group {
     uint32_t step;           /* the first of those it serves */
     enum warm_state state;
     struct warm_server server;
+    int exit_code;  /* of a server that was reaped, while its socket is open yet */
+    bool has_ended; /* its socket, while the process is there yet */
     unsigned n_lost;
     uint32_t beside;   /* the slot of the task that runs while it starts, or
                           WARM_NO_SLOT */

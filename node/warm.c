@@ -123,9 +123,18 @@ int warm_reap(struct warm_server *w)
     if (w->pidfd >= 0)
         waitid(P_PIDFD, (id_t)w->pidfd, &info, WEXITED);
     close_fd(&w->pidfd);
+    return info.si_code == CLD_EXITED ? info.si_status : -1;
+}
+
+void warm_dismiss(struct warm_server *w)
+{
+    shutdown(w->socket, SHUT_WR);
+}
+
+void warm_close(struct warm_server *w)
+{
     close_fd(&w->socket);
     close_fd(&w->log);
-    return info.si_code == CLD_EXITED ? info.si_status : -1;
 }
 
 /* ---- what is said ---- */

@@ -8,8 +8,9 @@
  *     warm_send(request)   -->   clone3(CLONE_PARENT)      -->  waits
  *     WARM_ANSWERED pid    <--   answers, then lets it go  -->  runs the task
  *
- * It answers requests in turn. A child runs nothing of the user's before the answer was
- * sent: when the server is dead and its answers are read, all that began are known. */
+ * It answers requests in turn. A child runs nothing of the user's before it was let go;
+ * when the server dies first it says its own number, maybe again, and goes. So when the
+ * socket has ended, which a child holds open until then, all that began are known. */
 #pragma once
 
 #include <stdbool.h>
@@ -71,6 +72,10 @@ enum warm_event warm_receive(struct warm_server *w, int32_t *ret_pid);
 uint64_t warm_resident(const struct warm_server *w);
 /* Kills the server, but not its children; its pidfd tells when it has gone. */
 void warm_kill(struct warm_server *w);
-/* Reaps it, which waits until it has gone, and closes everything but the cgroup.
- * Returns its exit code, or -1 if a signal ended it. */
+/* Lets it go when it has done what it was asked for. */
+void warm_dismiss(struct warm_server *w);
+/* Reaps it, which waits until it has gone. Its exit code, or -1 if a signal ended it.
+ */
 int warm_reap(struct warm_server *w);
+/* Closes what is left of one that was reaped, but for its cgroup. */
+void warm_close(struct warm_server *w);

@@ -7,6 +7,8 @@
 #include "node/api/nouns.h"
 #include "node/api/source.h"
 
+enum { ACTIVE_MAX = 1000 };
+
 static void emit_store(struct emit *e, const struct blobs_usage *usage)
 {
     emit_open(e, "store", '{');
@@ -15,6 +17,17 @@ static void emit_store(struct emit *e, const struct blobs_usage *usage)
     emit_u64(e, "quota_bytes", usage->quota_bytes);
     emit_u64(e, "disk_free_bytes", usage->disk_free_bytes);
     emit_close(e, '}');
+}
+
+/* By number; the oldest, should there be more than anybody can look at. */
+static void emit_active(struct emit *e, const struct node *node)
+{
+    struct run_view view;
+
+    emit_open(e, "runs", '[');
+    for (size_t i = 0; i < ACTIVE_MAX && node_run_at(node, i, &view); i++)
+        emit_u64(e, NULL, view.record->number);
+    emit_close(e, ']');
 }
 
 int about_get(struct request *r)
@@ -38,6 +51,7 @@ int about_get(struct request *r)
     emit_u64(&e, "memory_bytes", config->memory_bytes);
     emit_u64(&e, "n_running", source_count_running(node));
     emit_u64(&e, "n_runs", node_runs(node));
+    emit_active(&e, node);
     emit_u64(&e, "seq", feed_newest(runtime_feed(r->rt)));
     emit_store(&e, &usage);
     emit_close(&e, '}');

@@ -65,6 +65,42 @@ static void encode_step(struct emit *e, const struct step_about *s)
     emit_u64(e, "ready", s->ready);
     emit_u64(e, "skipped", s->skipped);
     emit_text(e, "waits", s->waits);
+    if (s->past) {
+        emit_u64(e, "median_us", s->past->median_us);
+        emit_u64(e, "max_us", s->past->max_us);
+        emit_u64(e, "cpu_us", s->past->cpu_us);
+    }
+    emit_close(e, '}');
+}
+
+static void encode_notable(struct emit *e, const char *key,
+                           const struct notable_task *tasks, size_t n)
+{
+    emit_open(e, key, '[');
+    for (size_t i = 0; i < n; i++) {
+        emit_open(e, NULL, '{');
+        emit_text(e, "step", tasks[i].step);
+        emit_task(e, "task", &tasks[i].task);
+        emit_u64(e, "attempt", tasks[i].attempt);
+        emit_u64(e, "span_us", tasks[i].span_us);
+        emit_text(e, "reason", reason_name(tasks[i].reason));
+        emit_i64(e, "exit_code", tasks[i].exit_code);
+        emit_i64(e, "signal", tasks[i].signal);
+        emit_text(e, "message", tasks[i].message);
+        emit_close(e, '}');
+    }
+    emit_close(e, ']');
+}
+
+static void encode_summary(struct emit *e, const struct run_summary *s)
+{
+    emit_open(e, "summary", '{');
+    emit_u64(e, "cpu_us", s->cpu_us);
+    emit_u64(e, "artifacts", s->n_artifacts);
+    emit_u64(e, "artifact_bytes", s->artifact_bytes);
+    emit_u64(e, "log_bytes", s->log_bytes);
+    encode_notable(e, "slowest", s->slowest, s->n_slowest);
+    encode_notable(e, "failures", s->failures, s->n_failures);
     emit_close(e, '}');
 }
 
@@ -146,6 +182,8 @@ void encode_run(struct emit *e, const struct run_about *run)
             encode_step(e, &run->steps[i]);
         emit_close(e, ']');
     }
+    if (run->summary)
+        encode_summary(e, run->summary);
     emit_close(e, '}');
 }
 

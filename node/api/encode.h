@@ -13,10 +13,39 @@ struct task_counts {
     uint64_t done, running, failed, waiting, skipped, adopted;
 };
 
+/* Of a step whose run is not active; its tasks took this long. */
+struct step_tally {
+    uint64_t done, failed;
+    uint64_t median_us, max_us, cpu_us;
+};
+
 struct step_about {
     const char *name;
     uint64_t known, done, running, failed, ready, skipped;
-    char *waits; /* a sentence; NULL: it does not */
+    char *waits;                   /* a sentence; NULL: it does not */
+    const struct step_tally *past; /* NULL: the run is active */
+};
+
+enum { SUMMARY_TASKS_MAX = 5 };
+
+/* A task that is worth a look. */
+struct notable_task {
+    const char *step;
+    struct task_id task;
+    uint32_t attempt;
+    enum reason reason;
+    int exit_code, signal;
+    char *message; /* NULL: none */
+    uint64_t span_us;
+    time_us ended_wall;
+};
+
+/* What a run came to. */
+struct run_summary {
+    uint64_t cpu_us, log_bytes;
+    uint64_t n_artifacts, artifact_bytes; /* that its tasks made */
+    struct notable_task slowest[SUMMARY_TASKS_MAX + 1], failures[SUMMARY_TASKS_MAX + 1];
+    size_t n_slowest, n_failures;
 };
 
 struct run_about {
@@ -30,6 +59,7 @@ struct run_about {
     uint64_t attempts;
     const struct step_about *steps; /* NULL: not asked for */
     size_t n_steps;
+    const struct run_summary *summary; /* NULL: it is active, or not asked for */
 };
 
 void encode_run(struct emit *e, const struct run_about *run);

@@ -10,8 +10,8 @@
 #include "node/api/auth.h"
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
+#include "node/api/past.h"
 #include "node/api/source.h"
-#include "node/api/tally.h"
 
 static const char *state_name(enum run_state s)
 {
@@ -50,19 +50,6 @@ static void fill_changed(struct request *r, struct run_about *about,
         return;
     about->changed = state;
     about->is_suspended = state->is_suspended;
-}
-
-static void fill_end(struct run_about *about, const struct run_end_record *end)
-{
-    about->end = end;
-    about->state = "ended";
-    about->is_suspended = false;
-    about->started = end->started_wall;
-    about->attempts = end->n_attempts;
-    about->tasks = (struct task_counts){ .done = end->n_done,
-                                         .failed = end->n_failed,
-                                         .skipped = end->n_skipped,
-                                         .adopted = end->n_adopted };
 }
 
 /* ---- GET /v1/runs/RUN ---- */
@@ -143,48 +130,26 @@ int runs_get(struct request *r)
     return reply_run(r, &about, &steps);
 }
 
-static void count_steps(const struct tally *t, struct steps_about *steps)
-{
-    for (uint32_t i = 0; i < steps->n; i++) {
-        const struct step_tally *s = &t->steps[i];
-
-        steps->all[i].known = s->done + s->failed;
-        steps->all[i].done = s->done;
-        steps->all[i].failed = s->failed;
-    }
-}
-
 int runs_get_work(struct request *r)
 {
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(run_end_record_release) struct run_end_record end = { .n_done = 0 };
-    CLEANUP(run_state_record_release) struct run_state_record state = { .n_tags = 0 };
-    CLEANUP(steps_release) struct steps_about steps = { .all = NULL };
-    CLEANUP(tally_release) struct tally tally = { .steps = NULL };
-    struct run_about about = { .record = &record, .state = "interrupted" };
+    struct emit e = { .out = &r->reply.body };
     int error, end_error;
 
     if (!source_flow(r))
         return 0;
     error = source_record(r, &r->run, &record);
-    if (error == 0)
-        error = name_steps(r->flow, &steps);
-    if (error == 0)
-        error =
-            tally_run(runtime_writer(r->rt), &r->run, steps.n, r->is_stopping, &tally);
     if (error < 0)
         return reply_errno(r, error, "the run's record");
-    count_steps(&tally, &steps);
-    about.attempts = tally.n_attempts;
-    about.started = tally.started_wall;
-    about.tasks = tally.tasks;
-    fill_changed(r, &about, &r->run, &state);
     end_error = source_end(r, &r->run, &end);
-    if (end_error == 0)
-        fill_end(&about, &end);
-    else if (end_error != -ENOENT)
+    if (end_error < 0 && end_error != -ENOENT)
         return reply_errno(r, end_error, "the record of the run's end");
-    return reply_run(r, &about, &steps);
+    error = past_encode(runtime_writer(r->rt), &record, r->flow,
+                        end_error == 0 ? &end : NULL, r->is_stopping, &e);
+    if (error < 0)
+        return reply_errno(r, error, "the run's record");
+    return reply_json(r, MHD_HTTP_OK);
 }
 
 /* ---- GET /v1/runs ---- */
@@ -381,7 +346,7 @@ static void describe(struct request *r, struct run_row *row, struct run_about *a
     about->record = &row->record;
     about->state = "interrupted";
     if (row->has_end)
-        fill_end(about, &row->end);
+        past_fill_end(about, &row->end);
 }
 
 /* What to ask for next: nothing behind a page that is not full. */

@@ -21,6 +21,8 @@ const struct command *const commands[] = {
     &command_graph,
     &command_runs,
     &command_status,
+    &command_follow,
+    &command_top,
     &command_logs,
     &command_explain,
     &command_diff,
@@ -52,7 +54,8 @@ const struct command *const commands[] = {
 const struct command *command_find(const char *name)
 {
     for (size_t i = 0; commands[i]; i++)
-        if (strcmp(commands[i]->name, name) == 0)
+        if (strcmp(commands[i]->name, name) == 0
+            || (commands[i]->alias && strcmp(commands[i]->alias, name) == 0))
             return commands[i];
     return NULL;
 }

@@ -32,6 +32,7 @@ enum {
 
 struct command {
     const char *name;
+    const char *alias;    /* another name; NULL: none */
     const char *synopsis; /* behind `mesh <name>`; NULL: nothing; lines by \n */
     const char *summary;  /* a line in `mesh help` */
     const char *about;    /* what it does, in paragraphs of lines up to 80 columns */
@@ -51,8 +52,8 @@ extern const struct command command_run, command_node, command_submit, command_c
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
     command_explain, command_diff, command_advise, command_doctor, command_suspend,
     command_unsuspend, command_retry, command_rm, command_tag, command_verify,
-    command_gc, command_token, command_help, command_version, command_completion,
-    command_complete, command_manual;
+    command_gc, command_follow, command_top, command_token, command_help,
+    command_version, command_completion, command_complete, command_manual;
 
 /* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
 struct exit_line {

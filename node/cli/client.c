@@ -250,32 +250,51 @@ static int take_body(void *arg, const char *data, size_t len)
     return buffer_append(&x->answer->body, data, len);
 }
 
-/* Whether there is something to read: 1; 0 after a signal; or an errno. */
-static int wait_readable(struct exchange *x)
+static int poll_both(struct exchange *x, struct pollfd p[2], int timeout)
 {
-    int timeout = x->q->timeout_ms ? x->q->timeout_ms : CLIENT_TIMEOUT_MS;
     struct timespec t = { .tv_sec = timeout / 1000,
                           .tv_nsec = timeout % 1000 * 1000000L };
-    struct pollfd p = { .fd = x->c->fd, .events = POLLIN };
-    int n;
+    sigset_t none;
 
-    if (x->q->signals && *x->q->signals != x->signals) {
-        x->signals = *x->q->signals;
-        n = x->q->on_signal(x->q->arg);
-        return n < 0 ? n : 0;
-    }
-    if (x->q->signals) {
-        /* Who waits for signals blocks them elsewhere: none is missed. */
-        sigset_t none;
+    if (!x->q->signals)
+        return poll(p, 2, timeout);
+    /* Who waits for signals blocks them elsewhere: none is missed. */
+    sigemptyset(&none);
+    return ppoll(p, 2, timeout < 0 ? NULL : &t, &none);
+}
 
-        sigemptyset(&none);
-        n = ppoll(&p, 1, timeout < 0 ? NULL : &t, &none);
-    } else {
-        n = poll(&p, 1, timeout);
-    }
+static bool is_signalled(struct exchange *x)
+{
+    if (!x->q->signals || *x->q->signals == x->signals)
+        return false;
+    x->signals = *x->q->signals;
+    return true;
+}
+
+/* *ret_is_readable: bytes of the answer are there. Returns what on_signal or on_wake
+ * did, or an errno. */
+static int wait_readable(struct exchange *x, bool *ret_is_readable)
+{
+    const struct client_beside *beside = x->q->beside;
+    int timeout = x->q->timeout_ms ? x->q->timeout_ms : CLIENT_TIMEOUT_MS;
+    int due = beside ? beside->due_ms(x->q->arg) : -1, n;
+    struct pollfd p[2] = { { .fd = x->c->fd, .events = POLLIN },
+                           { .fd = beside ? beside->fd(x->q->arg) : -1,
+                             .events = POLLIN } };
+    bool is_beside_first = due >= 0 && (timeout < 0 || due < timeout);
+
+    *ret_is_readable = false;
+    if (is_signalled(x))
+        return x->q->on_signal(x->q->arg);
+    if (due == 0)
+        return beside->on_wake(x->q->arg);
+    n = poll_both(x, p, is_beside_first ? due : timeout);
     if (n < 0)
         return errno == EINTR ? 0 : -errno;
-    return n == 0 ? fail(x->error, -ETIMEDOUT, "the node does not answer") : 1;
+    if (n == 0 && !is_beside_first)
+        return fail(x->error, -ETIMEDOUT, "the node does not answer");
+    *ret_is_readable = p[0].revents != 0;
+    return *ret_is_readable ? 0 : beside->on_wake(x->q->arg);
 }
 
 static int read_answer(struct exchange *x)
@@ -285,10 +304,11 @@ static int read_answer(struct exchange *x)
 
     while (r == 0 && x->reply.state != REPLY_DONE) {
         ssize_t n;
+        bool is_readable;
         size_t used;
 
-        r = wait_readable(x);
-        if (r <= 0)
+        r = wait_readable(x, &is_readable);
+        if (r || !is_readable)
             continue;
         n = recv(x->c->fd, piece, READ_BYTES, 0);
         if (n < 0)

@@ -40,6 +40,13 @@ CLEANUP_POINTER(struct client, client_close);
 
 typedef int client_body_fn(void *arg, const char *data, size_t len);
 
+/* What else is looked after while an answer comes. */
+struct client_beside {
+    int (*fd)(void *arg);      /* to be read from: on_wake; -1: none */
+    int (*due_ms)(void *arg);  /* until on_wake is to be called; -1: never */
+    int (*on_wake)(void *arg); /* not 0 ends the request with it */
+};
+
 struct request {
     const char *method, *path; /* the path as it is sent: see client_path() */
     const void *body;          /* body_len bytes, or NULL */
@@ -56,6 +63,7 @@ struct request {
     /* While it waits: counts interruptions; a change calls on_signal. NULL: none. */
     const volatile sig_atomic_t *signals;
     int (*on_signal)(void *arg);
+    const struct client_beside *beside; /* NULL: nothing */
 };
 
 struct answer {

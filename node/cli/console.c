@@ -487,7 +487,7 @@ static void task_ended(struct console *c, const struct feed_event *e, const char
         note_failure(c, e, task);
     if (c->config.is_plain)
         return;
-    if (e->verdict == VERDICT_DONE && e->message && !c->config.is_quiet)
+    if (e->verdict == VERDICT_DONE && e->message && *e->message && !c->config.is_quiet)
         say_done_before(c, e);
     else if (e->verdict == VERDICT_DONE && !c->config.is_quiet)
         say(c, e->wall, COLOUR_GREEN, "Task finished successfully.");

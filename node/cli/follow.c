@@ -7,6 +7,10 @@
 #include <string.h>
 
 #include "node/cli/order.h"
+#include "node/cli/poller.h"
+#include "node/cli/progress_json.h"
+#include "node/cli/summary.h"
+#include "node/cli/watch.h"
 
 enum { FOLLOW_ENDED = 1, FOLLOW_LEFT };
 enum { SEEN_NOTHING = 1 }; /* 0 would ask for new events only */
@@ -14,43 +18,83 @@ enum { SEEN_NOTHING = 1 }; /* 0 would ask for new events only */
 struct follow {
     struct client *client;
     const struct options *o;
-    struct console *console;
+    struct watch *watch;
+    struct poller *poller; /* of a live view */
     struct event_lines lines;
     const char *run;       /* its id */
     uint64_t number, seen; /* the last event's number */
-    bool is_owner;
-    sig_atomic_t signals; /* that were answered */
+    bool is_owner, was_live;
+    int interrupts; /* that were answered */
     enum run_outcome outcome;
 };
 
-static volatile sig_atomic_t n_signals;
+static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH };
+
+static volatile sig_atomic_t n_signals, n_of[ARRAY_SIZE(caught)];
 
 static void count_signal(int signal)
 {
-    (void)signal;
+    for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
+        if (caught[i] == signal)
+            n_of[i]++;
     n_signals++;
 }
 
-/* Blocked but while something waits with ppoll(), so that none comes in between. */
-static void catch_signals(sigset_t *ret_before)
+static bool take_signal(int signal)
 {
-    struct sigaction action = { .sa_handler = count_signal };
+    for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
+        if (caught[i] == signal && n_of[i]) {
+            n_of[i] = 0;
+            return true;
+        }
+    return false;
+}
+
+/* Blocked but while something waits with ppoll(), so that none comes in between. One
+ * that is ignored, as SIGHUP under nohup, stays so. */
+static void catch_signals(sigset_t *ret_before, bool with_terminal)
+{
+    struct sigaction action = { .sa_handler = count_signal }, now;
     sigset_t set;
 
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
+    for (size_t i = 0; i < ARRAY_SIZE(caught); i++) {
+        n_of[i] = 0;
+        if (!with_terminal && i > 2)
+            break;
+        if (sigaction(caught[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+            continue;
+        sigaddset(&set, caught[i]);
+    }
+    n_signals = 0;
     sigprocmask(SIG_BLOCK, &set, ret_before);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
+        if (sigismember(&set, caught[i]))
+            sigaction(caught[i], &action, NULL);
 }
 
 static void release_signals(const sigset_t *before)
 {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    struct sigaction now;
+
+    for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
+        if (sigaction(caught[i], NULL, &now) == 0 && now.sa_handler == count_signal)
+            signal(caught[i], SIG_DFL);
     sigprocmask(SIG_SETMASK, before, NULL);
 }
+
+/* ---- what the node says of the run, for the live view ---- */
+
+static void count(void *arg, struct progress *p)
+{
+    struct follow *f = arg;
+    CLEANUP(json_decrefp) json_t *run = f->poller ? poller_take(f->poller) : NULL;
+
+    if (run)
+        progress_read(p, run);
+}
+
+/* ---- Ctrl-C and keys ---- */
 
 /* On a connection of its own: the other one is reading events. */
 static int ask_cancel(struct follow *f)
@@ -62,25 +106,68 @@ static int ask_cancel(struct follow *f)
     return r ? r : client_json(c, "POST", path, NULL, 0, NULL);
 }
 
+static int leave(struct follow *f)
+{
+    watch_end(f->watch);
+    cli_say("run %" PRIu64 " goes on", f->number);
+    cli_hint("follow it: mesh follow %" PRIu64, f->number);
+    cli_hint("end it:    mesh cancel %" PRIu64, f->number);
+    return FOLLOW_LEFT;
+}
+
+static int interrupt(struct follow *f)
+{
+    watch_hide(f->watch);
+    f->interrupts++;
+    cli_say(f->interrupts == 1 ? "cancelling run %" PRIu64 "; once more kills it"
+                               : "killing run %" PRIu64,
+            f->number);
+    return ask_cancel(f) && f->interrupts > 1 ? FOLLOW_LEFT : 0;
+}
+
 static int on_signal(void *arg)
 {
     struct follow *f = arg;
 
-    if (f->signals == n_signals)
-        return 0;
-    f->signals = n_signals;
-    console_flush(f->console);
-    if (!f->is_owner) {
-        cli_say("run %" PRIu64 " goes on", f->number);
-        cli_hint("follow it: mesh logs %" PRIu64 " -f", f->number);
-        cli_hint("end it:    mesh cancel %" PRIu64, f->number);
-        return FOLLOW_LEFT;
-    }
-    cli_say(n_signals == 1 ? "cancelling run %" PRIu64 "; once more kills it"
-                           : "killing run %" PRIu64,
-            f->number);
-    return ask_cancel(f) && n_signals > 1 ? FOLLOW_LEFT : 0;
+    if (take_signal(SIGTSTP))
+        watch_stop(f->watch);
+    if (take_signal(SIGCONT))
+        watch_continue(f->watch);
+    if (take_signal(SIGWINCH))
+        watch_frame(f->watch, cli_now());
+    /* The node is another process and does not need our terminal. */
+    if (take_signal(SIGHUP))
+        return leave(f);
+    if (take_signal(SIGINT) || take_signal(SIGTERM))
+        return f->is_owner ? interrupt(f) : leave(f);
+    return 0;
 }
+
+static int keys_fd(void *arg)
+{
+    return watch_keys_fd(((struct follow *)arg)->watch);
+}
+
+static int due_ms(void *arg)
+{
+    time_us due = watch_due(((struct follow *)arg)->watch), now = cli_now();
+
+    return due == TIME_NEVER ? -1 : due <= now ? 0 : (int)((due - now + 999) / 1000);
+}
+
+static int on_wake(void *arg)
+{
+    struct follow *f = arg;
+    enum watch_asks asks = WATCH_NOTHING;
+
+    if (watch_keys_fd(f->watch) >= 0)
+        asks = watch_keys(f->watch, cli_now());
+    if (watch_due(f->watch) <= cli_now())
+        watch_frame(f->watch, cli_now());
+    return asks == WATCH_LEAVE ? leave(f) : asks == WATCH_CANCEL ? interrupt(f) : 0;
+}
+
+/* ---- events ---- */
 
 static int on_event(void *arg, uint64_t id, const char *name, const char *data,
                     size_t len)
@@ -94,19 +181,21 @@ static int on_event(void *arg, uint64_t id, const char *name, const char *data,
         f->seen = id;
     /* At first it is about what happened before this run. */
     if (strcmp(name, "gap") == 0 && f->seen > SEEN_NOTHING) {
-        console_flush(f->console);
+        watch_hide(f->watch);
         cli_say("it was too fast to follow: some lines are left out here");
         cli_hint("all of them: mesh logs %" PRIu64, f->number);
     }
     if (!json || !event_read(name, json, &e, &task) || e.type == FEED_RUN_STARTED)
         return 0;
     if (options_has(f->o, "json"))
-        console_json(f->console, name, data, len);
+        watch_json(f->watch, name, data, len);
     else
-        console_event_of(f->console, &e, task);
+        watch_event_of(f->watch, &e, task);
     if (e.type != FEED_RUN_ENDED)
         return 0;
     f->outcome = e.outcome;
+    f->was_live = watch_is_live(f->watch) && !watch_is_quiet(f->watch);
+    watch_end(f->watch);
     return FOLLOW_ENDED;
 }
 
@@ -116,7 +205,8 @@ static int on_body(void *arg, const char *data, size_t len)
     int r = event_lines_feed(&f->lines, data, len, on_event, f);
 
     /* What came together is shown together. */
-    console_flush(f->console);
+    if (!watch_is_live(f->watch))
+        watch_frame(f->watch, cli_now());
     return r;
 }
 
@@ -124,9 +214,13 @@ static int stream(struct follow *f, struct answer *a, struct error *error)
 {
     CLEANUP(freep)
     char *path = client_path("/v1/events?run=%s&since=%u", f->run, f->seen);
+    static const struct client_beside beside = { .fd = keys_fd,
+                                                 .due_ms = due_ms,
+                                                 .on_wake = on_wake };
     struct request q = { .method = "GET",
                          .path = path,
                          .timeout_ms = -1,
+                         .beside = &beside,
                          .on_body = on_body,
                          .arg = f,
                          .signals = &n_signals,
@@ -148,7 +242,7 @@ static int ask_outcome(struct follow *f)
     const char *task, *state;
     int r;
 
-    console_flush(f->console);
+    watch_end(f->watch);
     client_close(TAKE(f->client));
     r = client_open(f->o, CLIENT_LOOK, &f->client);
     if (r == 0)
@@ -160,7 +254,7 @@ static int ask_outcome(struct follow *f)
         json_object_set(json, "time", json_object_get(json, "ended"));
         event_read("run_ended", json, &e, &task);
         run_id_parse(f->run, &e.run);
-        console_event(f->console, &e);
+        watch_event(f->watch, &e);
         f->outcome = e.outcome;
         return FOLLOW_ENDED;
     }
@@ -193,35 +287,57 @@ static int follow(struct follow *f)
     }
 }
 
+/* The feed may have told of the start before anybody listened. */
+static void say_start(struct follow *f)
+{
+    struct feed_event start = { .type = FEED_RUN_STARTED,
+                                .number = f->number,
+                                .wall = cli_now() };
+
+    run_id_parse(f->run, &start.run);
+    watch_progress(f->watch)->number = f->number;
+    watch_event(f->watch, &start);
+    watch_frame(f->watch, cli_now());
+}
+
+static void say_summary(struct follow *f)
+{
+    CLEANUP(freep) char *path = client_path("/v1/runs/%s", f->run);
+    CLEANUP(json_decrefp) json_t *run = NULL;
+
+    if (client_get_json(f->client, path, &run) == 0 && json_object_get(run, "summary"))
+        summary_print(run);
+}
+
 int remote_follow(struct client *take_client, const struct options *o, const char *run,
                   uint64_t number, bool is_owner)
 {
-    struct console_config config = console_config_of(o);
-    CLEANUP(console_freep) struct console *console = console_new(&config);
     struct follow f = { .client = take_client,
                         .o = o,
-                        .console = console,
                         .run = run,
                         .number = number,
                         .is_owner = is_owner,
                         .seen = SEEN_NOTHING };
-    struct feed_event start = { .type = FEED_RUN_STARTED,
-                                .number = number,
-                                .wall = cli_now() };
     sigset_t before;
     int r;
 
-    if (!console) {
+    f.watch = watch_new(o, &(struct watch_source){ .count = count,
+                                                   .arg = &f,
+                                                   .can_detach = true,
+                                                   .is_owner = is_owner });
+    if (!f.watch) {
         client_close(take_client);
         return cli_failed(-ENOMEM, NULL);
     }
-    /* The feed may have told of the start before anybody listened. */
-    run_id_parse(run, &start.run);
-    console_event(console, &start);
-    console_flush(console);
-    n_signals = 0;
-    catch_signals(&before);
+    catch_signals(&before, watch_is_live(f.watch));
+    if (watch_is_live(f.watch))
+        f.poller = poller_new(o, run);
+    say_start(&f);
     r = follow(&f);
+    if (f.was_live && !watch_is_gone(f.watch))
+        say_summary(&f);
+    watch_free(f.watch);
+    poller_free(f.poller);
     release_signals(&before);
     event_lines_release(&f.lines);
     client_close(f.client);

@@ -24,6 +24,7 @@ enum {
 struct local {
     struct runtime *rt;
     struct watch *watch;
+    const struct flow *flow; /* the order's */
     struct run_id run;
     uint64_t number;
     bool has_ended, has_company; /* other runs in this node */
@@ -239,6 +240,17 @@ static void say_company(struct local *l)
     cli_hint("the node ends with the last of them; Ctrl-C cancels them");
 }
 
+/* In place of the block: what it came to. */
+static void end_view(struct local *l)
+{
+    bool was_live = watch_is_live(l->watch) && !watch_is_quiet(l->watch);
+
+    watch_end(l->watch);
+    stop_keys(l);
+    if (was_live && !watch_is_gone(l->watch))
+        local_say_end(l->rt, &l->run, l->flow);
+}
+
 static void on_event(void *arg, const struct feed_event *e)
 {
     struct local *l = arg;
@@ -248,7 +260,7 @@ static void on_event(void *arg, const struct feed_event *e)
         if (e->type == FEED_RUN_ENDED) {
             l->has_ended = true;
             l->outcome = e->outcome;
-            watch_end(l->watch);
+            end_view(l);
             say_company(l);
         }
     } else {
@@ -447,7 +459,8 @@ int local_run(struct runtime *take_runtime, struct order *order,
     struct local l = { .rt = rt };
     CLEANUP(watch_freep)
     struct watch *watch =
-        watch_new(o, &(struct watch_source){ .count = count, .arg = &l });
+        watch_new(o, &(struct watch_source){
+                         .count = count, .arg = &l, .is_owner = true });
     struct run_view view;
     bool is_over;
     int r;
@@ -455,6 +468,7 @@ int local_run(struct runtime *take_runtime, struct order *order,
     if (!watch)
         return cli_failed(-ENOMEM, NULL);
     l.watch = watch;
+    l.flow = order->file->flow;
     say_restored(&l);
     /* Writing to a console that went away must not end the run. */
     signal(SIGPIPE, SIG_IGN);

@@ -100,6 +100,9 @@ int local_open(const struct options *o, const char *dir, struct runtime **ret_ru
 /* Submits, follows until the node's last run ended, and closes the node. */
 int local_run(struct runtime *take_runtime, struct order *order,
               const struct options *o);
+/* Prints what a run of this store that has ended came to: see summary.h. */
+void local_say_end(struct runtime *rt, const struct run_id *id,
+                   const struct flow *flow);
 /* Holds a node until somebody ends it, and closes it. */
 int local_serve(struct runtime *take_runtime);
 

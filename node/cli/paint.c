@@ -12,7 +12,12 @@
 #define ERASE_BELOW "\033[J"
 #define ERASE_LINE "\033[K"
 
+#define OTHER_SCREEN "\033[?1049h"
+#define FIRST_SCREEN "\033[?1049l"
+#define HOME "\033[H"
+
 const char paint_restore[] = COLOUR_OFF SYNC_END CURSOR_SHOW;
+const char paint_screen_restore[] = COLOUR_OFF SYNC_END FIRST_SCREEN CURSOR_SHOW;
 
 /* To the first column of the block's first row. */
 static void go_to_top(const struct paint *p, size_t width, struct buffer *out)
@@ -71,4 +76,25 @@ void paint_leave(struct paint *p, size_t width, struct buffer *out)
     if (p->is_cursor_hidden)
         buffer_puts(out, CURSOR_SHOW);
     p->is_cursor_hidden = false;
+}
+
+void paint_screen(bool is_first, const char *lines, struct buffer *out)
+{
+    buffer_puts(out, is_first ? OTHER_SCREEN CURSOR_HIDE : "");
+    buffer_puts(out, SYNC_BEGIN HOME);
+    for (const char *line = lines; *line;) {
+        size_t len = strcspn(line, "\n");
+
+        if (line != lines)
+            buffer_putc(out, '\n');
+        buffer_append(out, line, len);
+        buffer_puts(out, ERASE_LINE);
+        line += len + (line[len] == '\n');
+    }
+    buffer_puts(out, ERASE_BELOW SYNC_END);
+}
+
+void paint_screen_leave(struct buffer *out)
+{
+    buffer_puts(out, FIRST_SCREEN CURSOR_SHOW);
 }

@@ -30,5 +30,9 @@ void paint_frame(struct paint *p, const char *lines, size_t len, const char *blo
 /* The block goes and the cursor comes back: what is written now is ordinary. */
 void paint_leave(struct paint *p, size_t width, struct buffer *out);
 
-/* What brings any terminal back to order, whatever the last frame was; a constant. */
-extern const char paint_restore[];
+/* A frame of the whole screen, which is another one than that of ordinary lines. */
+void paint_screen(bool is_first, const char *lines, struct buffer *out);
+void paint_screen_leave(struct buffer *out);
+
+/* What brings any terminal back to order, whatever the last frame was; constants. */
+extern const char paint_restore[], paint_screen_restore[];

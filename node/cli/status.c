@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/cli/client.h"
+#include "node/cli/summary.h"
 #include "node/cli/words.h"
 
 static const struct option_spec status_options[] = {
@@ -129,7 +129,7 @@ static void print_what_to_do(const json_t *run, const char *state)
         printf("\nIt is suspended. Let it go on: mesh unsuspend %" PRIu64 "\n", number);
 }
 
-static int print_run(const json_t *run)
+void status_print(struct client *c, const json_t *run)
 {
     bool has_colour = terminal_has_colour(STDOUT_FILENO);
     const char *colour, *state = words_state(run, &colour);
@@ -147,9 +147,14 @@ static int print_run(const json_t *run)
     print_parameters(run);
     print_line("goes on", json_text(run, "origin"));
     print_line("reason", json_text(run, "message"));
-    print_steps(json_object_get(run, "steps"));
+    if (json_object_get(run, "summary")) {
+        summary_steps(run);
+        summary_totals(run);
+        summary_failures(c, run);
+    } else {
+        print_steps(json_object_get(run, "steps"));
+    }
     print_what_to_do(run, state);
-    return CLI_OK;
 }
 
 static int status_of_run(struct client *c, const struct options *o)
@@ -160,7 +165,10 @@ static int status_of_run(struct client *c, const struct options *o)
 
     if (r)
         return r;
-    return options_has(o, "json") ? json_print(json) : print_run(json);
+    if (options_has(o, "json"))
+        return json_print(json);
+    status_print(c, json);
+    return CLI_OK;
 }
 
 /* ---- the node ---- */
@@ -267,7 +275,9 @@ const struct command command_status = {
     .summary = "show how a run stands, or the node",
     .about =
         "With RUN (a number, an id or the front of one): its steps and tasks, and why\n"
-        "it waits or failed. Without: the node and its active runs.",
+        "it waits or failed; of one that is over, what its steps took and what "
+        "failed.\n"
+        " Without: the node and its active runs.",
     .options = status_options,
     .examples = "mesh status 42\nmesh status\nmesh status 42 --json",
     .exits = EXITS_NAMES | EXITS_NODE,

@@ -27,7 +27,7 @@ static int say_submitted(const struct options *o, const json_t *json)
     if (options_has(o, "json"))
         return json_print(json);
     printf("Submitted as run %" PRIu64 ".\n"
-           "  follow it: mesh logs %" PRIu64 " -f\n"
+           "  follow it: mesh follow %" PRIu64 "\n"
            "  see it:    mesh status %" PRIu64 "\n",
            number, number, number);
     return CLI_OK;

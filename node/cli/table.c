@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "node/cli/terminal.h"
 
@@ -120,15 +119,4 @@ int table_write(const struct table *t, size_t width, bool colour, struct buffer 
     for (size_t i = 0; i < t->n; i++)
         write_cell(t, i, widths[i % t->n_columns], colour, out);
     return buffer_failed(out);
-}
-
-int table_print(const struct table *t)
-{
-    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
-    int r = table_write(t, terminal_width(STDOUT_FILENO),
-                        terminal_has_colour(STDOUT_FILENO), &out);
-
-    if (r == 0)
-        fwrite(buffer_text(&out), 1, out.len, stdout);
-    return r;
 }

@@ -37,6 +37,24 @@ bool terminal_has_colour(int fd)
     return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
 }
 
+/* A locale would take longer to load than to ask what it is. */
+bool terminal_has_unicode(void)
+{
+    static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+    const char *value = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(names) && !(value && *value); i++)
+        value = getenv(names[i]);
+    return value && (strcasestr(value, "utf-8") || strcasestr(value, "utf8"));
+}
+
+bool terminal_is_smart(void)
+{
+    const char *term = getenv("TERM");
+
+    return term && *term && strcmp(term, "dumb") != 0;
+}
+
 size_t terminal_width(int fd)
 {
     struct winsize size;
@@ -80,4 +98,15 @@ int terminal_time(const char *rfc3339, struct buffer *out)
         return -EINVAL;
     strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
     return buffer_puts(out, text);
+}
+
+int table_print(const struct table *t)
+{
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+    int r = table_write(t, terminal_width(STDOUT_FILENO),
+                        terminal_has_colour(STDOUT_FILENO), &out);
+
+    if (r == 0)
+        fwrite(buffer_text(&out), 1, out.len, stdout);
+    return r;
 }

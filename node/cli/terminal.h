@@ -14,6 +14,10 @@ bool terminal_choose_colour(const char *when);
 /* Whether text for fd has colours: as was chosen, else as NO_COLOR or CLICOLOR_FORCE
  * say, else if it is a terminal that is not dumb. */
 bool terminal_has_colour(int fd);
+/* $TERM names one that can do more than print. */
+bool terminal_is_smart(void);
+/* The locale's characters are UTF-8. */
+bool terminal_has_unicode(void);
 /* Columns; 0: not a terminal, as wide as it likes. */
 size_t terminal_width(int fd);
 

@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node/cli/paint.h"
-
 enum { CLOSE_WAIT_MS = 500, PENDING_MAX = 4 << 20 };
 
 static const int crash_signals[] = {
@@ -47,7 +45,7 @@ static void watch_crashes(struct tty *t)
     at_crash.fd = t->out;
     at_crash.before = t->before;
     at_crash.restore_len = (size_t)snprintf(at_crash.restore, sizeof(at_crash.restore),
-                                            "%s\r\n", paint_restore);
+                                            "%s\r\n", t->restore);
     at_crash.is_set = 1;
     /* A sanitizer's or a debugger's own handler stays. */
     for (size_t i = 0; i < ARRAY_SIZE(crash_signals); i++)
@@ -81,9 +79,9 @@ static bool is_same(int out, int in)
            && a.st_rdev == b.st_rdev;
 }
 
-int tty_open(struct tty *t, int out, int in)
+int tty_open(struct tty *t, int out, int in, const char *restore)
 {
-    *t = (struct tty){ .out = -1, .in = -1 };
+    *t = (struct tty){ .out = -1, .in = -1, .restore = restore };
     if (!isatty(out))
         return -ENOTTY;
     t->out = reopen(out, O_WRONLY);

@@ -15,14 +15,15 @@
 struct tty {
     int out, in; /* -1: no keys */
     bool is_raw, is_gone;
+    const char *restore; /* is written when a signal ends the process */
     struct termios before;
     struct buffer pending;
     size_t n_written; /* of pending */
 };
 
 /* For the terminal at the other end of `out`, with the keys of `in` if that is the same
- * one. -ENOTTY, or what open() said. There is one at a time. */
-int tty_open(struct tty *t, int out, int in);
+ * one. `restore` is kept. -ENOTTY, or what open() said. There is one at a time. */
+int tty_open(struct tty *t, int out, int in, const char *restore);
 /* Writes what is pending, but does not wait long, and puts all back. */
 void tty_leave(struct tty *t);
 /* After tty_leave(), when nobody polls the descriptors any more. */

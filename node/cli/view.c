@@ -2,11 +2,11 @@
 #include "node/cli/view.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/cli/line.h"
 #include "node/cli/terminal.h"
 
 enum {
@@ -17,116 +17,6 @@ enum {
     TASKS_SHOWN = 3, /* below the selected step */
     NARROW = 40,     /* columns below which there are no bars */
 };
-
-/* What a line is made of until it is known to fit. */
-struct line {
-    const struct view *v;
-    struct buffer *out;
-    size_t used; /* columns */
-    bool is_cut;
-};
-
-/* ---- one line ---- */
-
-static size_t room(const struct line *l)
-{
-    size_t width = l->v->width - 1;
-
-    return l->used < width ? width - l->used : 0;
-}
-
-/* Text that is safe to show, as far as it fits; the last column says that it did not.
- */
-static void put(struct line *l, const char *colour, const char *text)
-{
-    size_t columns = terminal_columns(text), len = strlen(text);
-    bool is_cut = columns > room(l);
-
-    if (l->is_cut || !len)
-        return;
-    if (is_cut)
-        len = room(l) ? terminal_fit(text, room(l) - 1) : 0;
-    if (colour && l->v->has_colour)
-        buffer_puts(l->out, colour);
-    buffer_append(l->out, text, len);
-    if (is_cut && room(l))
-        buffer_puts(l->out, l->v->has_unicode ? "…" : "~");
-    if (colour && l->v->has_colour)
-        buffer_puts(l->out, COLOUR_OFF);
-    l->used += is_cut ? room(l) : columns;
-    l->is_cut = is_cut;
-}
-
-PRINTF_LIKE(3, 4)
-static void put_format(struct line *l, const char *colour, const char *format, ...)
-{
-    char text[256];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    put(l, colour, text);
-}
-
-static void put_spaces(struct line *l, size_t n)
-{
-    while (n-- > 0 && room(l))
-        put(l, NULL, " ");
-}
-
-static void put_name(struct line *l, const char *colour, const char *name)
-{
-    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
-
-    terminal_name(name, &text);
-    put(l, colour, buffer_text(&text));
-}
-
-static void end(struct line *l)
-{
-    buffer_putc(l->out, '\n');
-    l->used = 0;
-    l->is_cut = false;
-}
-
-/* 1234567 as `1,234,567`. */
-static const char *number(uint64_t n, char text[32])
-{
-    char digits[24];
-    int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
-    char *at = text;
-
-    for (int i = 0; i < len; i++) {
-        if (i && (len - i) % 3 == 0)
-            *at++ = ',';
-        *at++ = digits[i];
-    }
-    *at = '\0';
-    return text;
-}
-
-static void put_duration(struct line *l, time_us d)
-{
-    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
-
-    terminal_duration(d, &text);
-    put(l, NULL, buffer_text(&text));
-}
-
-static void put_rate(struct line *l, double rate)
-{
-    char text[32];
-
-    if (rate >= 100)
-        put_format(l, NULL, "%s/s", number((uint64_t)(rate + 0.5), text));
-    else if (rate >= 1)
-        put_format(l, NULL, "%.1f/s", rate);
-    else if (rate * 60 >= 1)
-        put_format(l, NULL, "%.1f/min", rate * 60);
-    else
-        put_format(l, NULL, "%.1f/h", rate * 3600);
-}
 
 /* ---- a step ---- */
 
@@ -193,44 +83,18 @@ static void put_mark(struct line *l, enum phase phase)
         [PHASE_FAILED] = "x",  [PHASE_DONE] = "+",  [PHASE_SKIPPED] = "-",
     };
 
-    put(l, phase_colour(phase), l->v->has_unicode ? unicode[phase] : ascii[phase]);
-}
-
-/* The share of `columns` that n of `known` take, in half columns. */
-static size_t halves(uint64_t n, uint64_t known, size_t columns)
-{
-    return known ? (size_t)((double)n / (double)known * 2.0 * (double)columns) : 0;
-}
-
-static void put_cells(struct line *l, const char *colour, const char *cell, size_t n)
-{
-    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
-
-    for (; n; n--)
-        buffer_puts(&text, cell);
-    put(l, colour, buffer_text(&text));
+    line_put(l, phase_colour(phase), l->has_unicode ? unicode[phase] : ascii[phase]);
 }
 
 static void put_bar(struct line *l, const struct progress_step *s, size_t columns)
 {
-    uint64_t known = s->n.known;
-    size_t done = halves(s->n.done + s->n.skipped, known, columns);
-    size_t failed = halves(s->n.failed, known, columns) / 2;
-    bool has_half = done % 2 && l->v->has_unicode;
-    size_t full = done / 2;
+    double known = (double)s->n.known;
 
-    if (s->n.failed && !failed)
-        failed = 1; /* one of a million is seen too */
-    if (full + failed + has_half > columns)
-        full = columns - failed, has_half = false;
-    if (!known)
-        full = failed = 0;
-    put_cells(l, COLOUR_GREEN, l->v->has_unicode ? "━" : "#", full);
-    if (has_half)
-        put(l, COLOUR_GREEN, "╸");
-    put_cells(l, COLOUR_RED, l->v->has_unicode ? "━" : "!", failed);
-    full += failed + has_half;
-    put_cells(l, COLOUR_DIM, l->v->has_unicode ? "─" : "-", columns - full);
+    if (s->n.known)
+        line_bar(l, (double)(s->n.done + s->n.skipped) / known,
+                 (double)s->n.failed / known, columns);
+    else
+        line_bar(l, 0, 0, columns);
 }
 
 /* What does not depend on the step, so that columns stand below each other. */
@@ -240,37 +104,45 @@ struct grid {
 
 static size_t count_text(const struct progress_step *s, char text[80])
 {
-    char done[32], known[32];
+    char done[NUMBER_TEXT_SIZE], known[NUMBER_TEXT_SIZE];
 
-    return (size_t)snprintf(text, 80, "%s/%s", number(s->n.done + s->n.skipped, done),
-                            s->n.known ? number(s->n.known, known) : "?");
+    return (size_t)snprintf(text, 80, "%s/%s",
+                            number_text(s->n.done + s->n.skipped, done),
+                            s->n.known ? number_text(s->n.known, known) : "?");
+}
+
+/* Behind the word that says of what kind it is, for programs. */
+static const char *sentence_of(const char *waits)
+{
+    const char *behind = strstr(waits, ": ");
+
+    return behind ? behind + 2 : waits;
 }
 
 static void put_pieces(struct line *l, const struct progress_step *s, enum phase phase)
 {
     time_us left = progress_left(s);
-    char text[32];
+    char text[NUMBER_TEXT_SIZE];
 
-    if (s->n.running) {
-        put_format(l, NULL, "  %s running", number(s->n.running, text));
-    }
+    if (s->n.running)
+        line_format(l, NULL, "  %s running", number_text(s->n.running, text));
     if (s->n.failed)
-        put_format(l, COLOUR_RED, "  %s failed", number(s->n.failed, text));
+        line_format(l, COLOUR_RED, "  %s failed", number_text(s->n.failed, text));
     if ((phase == PHASE_RUNNING || phase == PHASE_FAILED) && s->n.running && s->rate > 0
         && s->n.known > 1) {
-        put(l, NULL, "  ");
-        put_rate(l, s->rate);
+        line_put(l, NULL, "  ");
+        line_rate(l, s->rate);
         if (left != TIME_NEVER) {
-            put(l, NULL, "  ");
-            put_duration(l, left);
-            put(l, NULL, " left");
+            line_put(l, NULL, "  ");
+            line_duration(l, NULL, left);
+            line_put(l, NULL, " left");
         }
     }
     if (phase == PHASE_SKIPPED)
-        put(l, COLOUR_DIM, "  skipped");
+        line_put(l, COLOUR_DIM, "  skipped");
     if (s->waits && !s->n.running && !s->n.failed) {
-        put(l, NULL, "  ");
-        put_name(l, COLOUR_DIM, s->waits);
+        line_put(l, NULL, "  ");
+        line_name(l, COLOUR_DIM, sentence_of(s->waits));
     }
 }
 
@@ -282,27 +154,27 @@ static void put_step(struct line *l, const struct progress_step *s,
     char count[80];
     size_t columns = count_text(s, count), before;
 
-    put(l, COLOUR_BOLD, is_selected ? (l->v->has_unicode ? "›" : ">") : " ");
+    line_put(l, COLOUR_BOLD, is_selected ? (l->has_unicode ? "›" : ">") : " ");
     put_mark(l, phase);
-    put(l, NULL, " ");
+    line_put(l, NULL, " ");
     terminal_name(s->name, &name);
     before = l->used;
     if (terminal_columns(buffer_text(&name)) > g->name) {
         name.data[terminal_fit(name.data, g->name - 1)] = '\0';
-        put(l, is_selected ? COLOUR_BOLD : NULL, name.data);
-        put(l, NULL, l->v->has_unicode ? "…" : "~");
+        line_put(l, is_selected ? COLOUR_BOLD : NULL, name.data);
+        line_put(l, NULL, l->has_unicode ? "…" : "~");
     } else {
-        put(l, is_selected ? COLOUR_BOLD : NULL, buffer_text(&name));
+        line_put(l, is_selected ? COLOUR_BOLD : NULL, buffer_text(&name));
     }
-    put_spaces(l, before + g->name - l->used + 2);
+    line_spaces(l, before + g->name - l->used + 2);
     if (g->bar) {
         put_bar(l, s, g->bar);
-        put(l, NULL, "  ");
+        line_put(l, NULL, "  ");
     }
-    put_spaces(l, g->count > columns ? g->count - columns : 0);
-    put(l, phase == PHASE_WAITING ? COLOUR_DIM : NULL, count);
+    line_spaces(l, g->count > columns ? g->count - columns : 0);
+    line_put(l, phase == PHASE_WAITING ? COLOUR_DIM : NULL, count);
     put_pieces(l, s, phase);
-    end(l);
+    line_end(l);
 }
 
 /* ---- which steps ---- */
@@ -419,28 +291,28 @@ static void put_title(struct line *l, const struct progress *p, time_us now)
 {
     const struct progress_counts *n = &p->all.n;
     uint64_t over = n->done + n->skipped + n->running + n->failed;
-    char text[32];
+    char text[NUMBER_TEXT_SIZE];
 
-    put_name(l, COLOUR_BOLD, p->flow);
-    put_format(l, COLOUR_BOLD, ", run %" PRIu64, p->number);
-    put(l, NULL, p->is_stopping ? ", is stopping after " : ", for ");
-    put_duration(l, p->started && now > p->started ? now - p->started : 0);
-    put_format(l, NULL, ": %s done", number(n->done, text));
+    line_name(l, COLOUR_BOLD, p->flow);
+    line_format(l, COLOUR_BOLD, ", run %" PRIu64, p->number);
+    line_put(l, NULL, p->is_stopping ? ", is stopping after " : ", for ");
+    line_duration(l, NULL, p->started && now > p->started ? now - p->started : 0);
+    line_format(l, NULL, ": %s done", number_text(n->done, text));
     if (n->running)
-        put_format(l, NULL, ", %s running", number(n->running, text));
+        line_format(l, NULL, ", %s running", number_text(n->running, text));
     if (n->failed)
-        put_format(l, COLOUR_RED, ", %s failed", number(n->failed, text));
+        line_format(l, COLOUR_RED, ", %s failed", number_text(n->failed, text));
     if (n->known > over)
-        put_format(l, NULL, ", %s waiting", number(n->known - over, text));
+        line_format(l, NULL, ", %s waiting", number_text(n->known - over, text));
     if (n->skipped)
-        put_format(l, NULL, ", %s skipped", number(n->skipped, text));
+        line_format(l, NULL, ", %s skipped", number_text(n->skipped, text));
     if (p->n_adopted)
-        put_format(l, NULL, ", %s taken over", number(p->n_adopted, text));
+        line_format(l, NULL, ", %s taken over", number_text(p->n_adopted, text));
     if (p->all.rate > 0 && n->running) {
-        put(l, NULL, ", ");
-        put_rate(l, p->all.rate);
+        line_put(l, NULL, ", ");
+        line_rate(l, p->all.rate);
     }
-    end(l);
+    line_end(l);
 }
 
 /* The oldest tasks of the selected step: who takes long stands first. */
@@ -452,12 +324,12 @@ static void put_tasks(struct line *l, const struct progress *p, uint32_t step,
     for (task = p->running; task && max; task = task->hh.next) {
         if (task->step != step)
             continue;
-        put(l, NULL, "     ");
-        put_name(l, NULL, task->name);
-        put(l, COLOUR_DIM, " for ");
-        put_duration(l, now > task->started ? now - task->started : 0);
-        put_format(l, COLOUR_DIM, " (pid %" PRIu32 ")", task->pid);
-        end(l);
+        line_put(l, NULL, "     ");
+        line_name(l, NULL, task->name);
+        line_put(l, COLOUR_DIM, " for ");
+        line_duration(l, NULL, now > task->started ? now - task->started : 0);
+        line_format(l, COLOUR_DIM, " (pid %" PRIu32 ")", task->pid);
+        line_end(l);
         max--;
     }
 }
@@ -465,44 +337,42 @@ static void put_tasks(struct line *l, const struct progress *p, uint32_t step,
 static void put_hidden(struct line *l, const struct shown *shown)
 {
     const char *between = ": ";
-    char text[32];
+    char text[NUMBER_TEXT_SIZE];
 
-    put_format(l, COLOUR_DIM, "   %s %s more step%s", l->v->has_unicode ? "…" : "...",
-               number(shown->n_hidden, text), shown->n_hidden == 1 ? "" : "s");
+    line_format(l, COLOUR_DIM, "   %s %s more step%s", l->has_unicode ? "…" : "...",
+                number_text(shown->n_hidden, text), shown->n_hidden == 1 ? "" : "s");
     for (size_t i = PHASE_WAITING; i <= PHASE_SKIPPED; i++) {
         if (!shown->by_phase[i])
             continue;
-        put_format(l, COLOUR_DIM, "%s%s %s", between, number(shown->by_phase[i], text),
-                   phase_words[i]);
+        line_format(l, COLOUR_DIM, "%s%s %s", between,
+                    number_text(shown->by_phase[i], text), phase_words[i]);
         between = ", ";
     }
-    end(l);
+    line_end(l);
 }
 
-static void put_foot(struct line *l, const struct progress *p)
+static void put_foot(struct line *l, const struct view *v, const struct progress *p)
 {
-    const struct view *v = l->v;
-
     if (v->mode == VIEW_CANCEL) {
-        put_format(l, COLOUR_YELLOW,
-                   "Cancel run %" PRIu64 "? y: yes; any other key: no", p->number);
+        line_format(l, COLOUR_YELLOW,
+                    "Cancel run %" PRIu64 "? y: yes; any other key: no", p->number);
     } else if (v->notice) {
-        put_name(l, COLOUR_YELLOW, v->notice);
+        line_name(l, COLOUR_YELLOW, v->notice);
     } else if (v->followed) {
-        put(l, COLOUR_YELLOW, "only ");
-        put_name(l, COLOUR_YELLOW, v->followed);
-        put(l, COLOUR_YELLOW, v->is_paused ? ", paused" : "");
-        put(l, COLOUR_DIM, "  f: all again, j k: another task, ?: all keys");
+        line_put(l, COLOUR_YELLOW, "only ");
+        line_name(l, COLOUR_YELLOW, v->followed);
+        line_put(l, COLOUR_YELLOW, v->is_paused ? ", paused" : "");
+        line_put(l, COLOUR_DIM, "  f: all again, j k: another task, ?: all keys");
     } else if (v->is_paused) {
-        put(l, COLOUR_YELLOW, "the lines are paused, the run is not");
-        put(l, COLOUR_DIM, "  p: go on");
+        line_put(l, COLOUR_YELLOW, "the lines are paused, the run is not");
+        line_put(l, COLOUR_DIM, "  p: go on");
     } else {
-        put(l, COLOUR_DIM, "?: keys");
+        line_put(l, COLOUR_DIM, "?: keys");
     }
-    end(l);
+    line_end(l);
 }
 
-static void put_help(struct line *l, size_t max)
+static void put_help(struct line *l, const struct view *v, size_t max)
 {
     static const char *const keys[][2] = {
         { "j k, arrows", "select a step; its oldest tasks are shown below it" },
@@ -524,32 +394,33 @@ static void put_help(struct line *l, size_t max)
         const char *does = keys[i][1];
 
         if (!does && *keys[i][0] == 'q')
-            does = l->v->can_detach ? leave : stay;
+            does = v->can_detach ? leave : stay;
         else if (!does)
-            does = l->v->can_detach ? leave : cancel;
-        put_format(l, COLOUR_BOLD, "  %-12s", keys[i][0]);
-        put(l, NULL, does);
-        end(l);
+            does = v->is_owner ? cancel : leave;
+        line_format(l, COLOUR_BOLD, "  %-12s", keys[i][0]);
+        line_put(l, NULL, does);
+        line_end(l);
     }
 }
 
-static void put_steps(struct line *l, const struct progress *p, size_t max, time_us now)
+static void put_steps(struct line *l, const struct view *v, const struct progress *p,
+                      size_t max, time_us now)
 {
     CLEANUP(freep) uint32_t *steps = NULL;
     struct shown shown = { .n = 0 };
     size_t n = count_shown(p), tasks = 0;
     struct grid grid;
 
-    if (l->v->selected != VIEW_NONE && max > 4)
+    if (v->selected != VIEW_NONE && max > 4)
         tasks = min_size(TASKS_SHOWN, max / 3);
     max -= tasks;
-    if (choose(l->v, p, n > max && max > 1 ? max - 1 : max, &shown) < 0)
+    if (choose(v, p, n > max && max > 1 ? max - 1 : max, &shown) < 0)
         return;
     steps = shown.steps;
-    grid = measure(l->v, p, &shown);
+    grid = measure(v, p, &shown);
     for (uint32_t i = 0; i < shown.n; i++) {
-        put_step(l, &p->steps[steps[i]], &grid, steps[i] == l->v->selected);
-        if (steps[i] == l->v->selected)
+        put_step(l, &p->steps[steps[i]], &grid, steps[i] == v->selected);
+        if (steps[i] == v->selected)
             put_tasks(l, p, steps[i], tasks, now);
     }
     if (shown.n_hidden && max > 1)
@@ -559,16 +430,19 @@ static void put_steps(struct line *l, const struct progress *p, size_t max, time
 void view_render(const struct view *v, const struct progress *p, time_us now,
                  struct buffer *out)
 {
-    struct line l = { .v = v, .out = out };
+    struct line l = { .out = out,
+                      .width = v->width,
+                      .has_colour = v->has_colour,
+                      .has_unicode = v->has_unicode };
     size_t lines = v->height > 1 ? v->height - 1 : 0;
 
     if (v->width < 2 || !lines || !p->flow)
         return;
     put_title(&l, p, now);
     if (lines > 2 && v->mode == VIEW_HELP)
-        put_help(&l, lines - 2);
+        put_help(&l, v, lines - 2);
     else if (lines > 2)
-        put_steps(&l, p, lines - 2, now);
+        put_steps(&l, v, p, lines - 2, now);
     if (lines > 1)
-        put_foot(&l, p);
+        put_foot(&l, v, p);
 }

@@ -31,6 +31,7 @@ struct view {
     const char *followed; /* `fit/3`: the one task whose lines are shown; NULL: all */
     bool is_paused;       /* lines wait */
     bool can_detach;      /* `q` leaves, and the run goes on */
+    bool is_owner;        /* Ctrl-C cancels, else it leaves */
     const char *notice;   /* a sentence instead of the hint about keys; NULL: none */
     size_t width, height; /* of the terminal */
     bool has_colour, has_unicode;

@@ -31,6 +31,7 @@ struct watch {
     struct console *console;
     struct watch_source source;
     struct progress progress;
+    bool is_quiet;
     time_us written; /* the last frame, or the last writing of lines */
 
     bool is_live;
@@ -91,23 +92,10 @@ static void put_left_out(struct watch *w)
 
 /* ---- life ---- */
 
-/* A locale would take longer to load than to ask what it is. */
-static bool has_unicode(void)
-{
-    static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
-    const char *value = NULL;
-
-    for (size_t i = 0; i < ARRAY_SIZE(names) && !(value && *value); i++)
-        value = getenv(names[i]);
-    return value && (strcasestr(value, "utf-8") || strcasestr(value, "utf8"));
-}
-
 static bool can_be_live(const struct options *o)
 {
-    const char *term = getenv("TERM");
-
     return !options_has(o, "plain") && !options_has(o, "json") && !options_has(o, "dev")
-           && term && *term && strcmp(term, "dumb") != 0;
+           && terminal_is_smart();
 }
 
 struct watch *watch_new(const struct options *o, const struct watch_source *source)
@@ -118,13 +106,16 @@ struct watch *watch_new(const struct options *o, const struct watch_source *sour
     if (!w)
         return NULL;
     w->source = *source;
+    w->is_quiet = config.is_quiet;
     w->view = (struct view){ .mode = VIEW_STEPS,
                              .selected = VIEW_NONE,
                              .can_detach = source->can_detach,
+                             .is_owner = source->is_owner,
                              .has_colour = config.has_colour,
-                             .has_unicode = has_unicode() };
+                             .has_unicode = terminal_has_unicode() };
     w->tty.out = w->tty.in = -1;
-    if (can_be_live(o) && tty_open(&w->tty, config.fd, STDIN_FILENO) == 0) {
+    if (can_be_live(o)
+        && tty_open(&w->tty, config.fd, STDIN_FILENO, paint_restore) == 0) {
         w->is_live = true;
         config.sink = take_lines;
         config.sink_arg = w;
@@ -156,6 +147,11 @@ void watch_free(struct watch *w)
 bool watch_is_live(const struct watch *w)
 {
     return w->is_live;
+}
+
+bool watch_is_quiet(const struct watch *w)
+{
+    return w->is_quiet;
 }
 
 bool watch_is_gone(const struct watch *w)

@@ -33,6 +33,7 @@ struct watch_source {
     void (*count)(void *arg, struct progress *p);
     void *arg;
     bool can_detach; /* the run goes on without us */
+    bool is_owner;   /* Ctrl-C is the run's */
 };
 
 struct watch;
@@ -43,6 +44,7 @@ void watch_free(struct watch *w); /* leaves the terminal as it was */
 CLEANUP_POINTER(struct watch, watch_free);
 
 bool watch_is_live(const struct watch *w);
+bool watch_is_quiet(const struct watch *w); /* --quiet */
 /* To be told the names of the steps: see progress_begin(). */
 struct progress *watch_progress(struct watch *w);
 

@@ -30,8 +30,8 @@ def as_json(value: object) -> Answer:
 
 
 class FakeChannel:
-    """Answers each request from `answers`, remembers them in `asked`, and hangs up after
-    `hang_up_after` of them on one connection."""
+    """Answers each request from `answers`, remembers them in `asked`, and hangs up
+    after `hang_up_after` of them on one connection."""
 
     def __init__(self, path: Path) -> None:
         self.answers: Dict[str, Answer] = {}
@@ -74,7 +74,7 @@ class FakeChannel:
         connection.close()
 
     def _reply(self, file: Any, target: str) -> None:
-        missing = (404, {}, b'{"error": "there is no such thing"}')
+        missing: Answer = (404, {}, b'{"error": "there is no such thing"}')
         status, headers, body = self.answers.get(target, missing)
         head = [f"HTTP/1.1 {status} .", f"Content-Length: {len(body)}"]
         head += [f"{name}: {value}" for name, value in headers.items()]
@@ -132,7 +132,7 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [PYTHON, "-c", "from mesh._warm import main; main()"],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=log,
                 stderr=log,
                 cwd=kit.code,
@@ -143,7 +143,9 @@ class Server:
 
     def send(self, texts: List[str], fds: List[int]) -> int:
         message = len(texts).to_bytes(4, "little")
-        message += b"".join(text.encode("utf-8", "surrogateescape") + b"\0" for text in texts)
+        message += b"".join(
+            text.encode("utf-8", "surrogateescape") + b"\0" for text in texts
+        )
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
         self._socket.sendmsg([message], [rights])
         return int.from_bytes(self._socket.recv(4), "little", signed=True)
@@ -226,7 +228,9 @@ class Kit(unittest.TestCase):
         self.servers.append(server)
         return server
 
-    def task(self, text: Optional[str], function: str = "step", file: str = "a.py") -> Ended:
+    def task(
+        self, text: Optional[str], function: str = "step", file: str = "a.py"
+    ) -> Ended:
         """Runs the function; text, when there is one, is first written to the file."""
         if text is not None:
             self.write(file, text)
@@ -260,7 +264,9 @@ class Kit(unittest.TestCase):
         if not server.is_ready:
             server.process.wait(PATIENCE_S)
             return self._plain(file, environ, fds)
-        pid = server.send([str(self.code), *(f"{k}={v}" for k, v in environ.items())], fds)
+        pid = server.send(
+            [str(self.code), *(f"{k}={v}" for k, v in environ.items())], fds
+        )
         self.assertGreater(pid, 0, "the server made no child")
         return self.wait(pid)
 

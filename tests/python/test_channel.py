@@ -82,7 +82,9 @@ class ChannelTest(unittest.TestCase):
 
     def test_nobody_there(self) -> None:
         channel = _channel.Channel(str(self.work / "nothing"), "t")
-        with self.assertRaisesRegex(_channel.ChannelError, "does not answer at .*nothing"):
+        with self.assertRaisesRegex(
+            _channel.ChannelError, "does not answer at .*nothing"
+        ):
             channel.get("/a")
 
     def test_names_are_quoted(self) -> None:
@@ -119,7 +121,10 @@ class Nonsense(unittest.TestCase):
             (b"SSH-2.0\r\n\r\n", "no HTTP"),
             (b"HTTP/1.1 200 OK\r\n\r\nbody", "without a length"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "without a length"),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "middle of an answer"),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+                "middle of an answer",
+            ),
             (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000, "without an end"),
         ]:
             with self.subTest(data=data[:40]):

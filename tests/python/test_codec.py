@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import unittest
-from typing import Any, Tuple
+from typing import Any, List, Tuple
 
 import kit
 
@@ -50,17 +50,42 @@ class Exact(unittest.TestCase):
         self.assertIs(type(back), type(value))
 
     def test_what_json_has(self) -> None:
-        for value in [
-            None, True, 0, -1, 2**64, 1.5, -0.0, 1e300, "", "héllo\n\0\u2028\U0001f600",
-            [], {}, [1, [2, {"a": [None, 0.1]}]], {"b": 1, "a": {"": False}},
-        ]:
+        values: List[Any] = [
+            None,
+            True,
+            0,
+            -1,
+            2**64,
+            1.5,
+            -0.0,
+            1e300,
+            "",
+            "héllo\n\0\u2028\U0001f600",
+            [],
+            {},
+            [1, [2, {"a": [None, 0.1]}]],
+            {"b": 1, "a": {"": False}},
+        ]
+        for value in values:
             with self.subTest(value=value):
                 self.check(value, "json")
 
     def test_what_json_would_change(self) -> None:
         for value in [
-            (), (1, 2), [(1,)], {1: 2}, {"a": {1}}, {"a": b"x"}, [1j], True.real.__class__,
-            float("inf"), [float("-inf")], "\ud800", ["\udfff"], {"\ud800": 1}, range(3),
+            (),
+            (1, 2),
+            [(1,)],
+            {1: 2},
+            {"a": {1}},
+            {"a": b"x"},
+            [1j],
+            True.real.__class__,
+            float("inf"),
+            [float("-inf")],
+            "\ud800",
+            ["\udfff"],
+            {"\ud800": 1},
+            range(3),
             bytearray(b"x"),
         ]:
             with self.subTest(value=repr(value)[:40]):
@@ -85,7 +110,10 @@ class Exact(unittest.TestCase):
         self.assertTrue(math.isnan(there_and_back([math.nan])[0]))
 
     def test_long_numbers(self) -> None:
-        for n in (10**4000, 10**5000):  # Python refuses to read texts as long as the second
+        for n in (
+            10**4000,
+            10**5000,
+        ):  # Python refuses to read texts as long as the second
             self.assertEqual(there_and_back(n), n)
 
     def test_bytes_are_as_they_are(self) -> None:
@@ -134,9 +162,13 @@ class Arrays(unittest.TestCase):
     def test_arrays(self) -> None:
         np = self.np
         for array in [
-            np.arange(6).reshape(2, 3), np.float32(3) * np.ones(()), np.zeros((0, 4)),
-            np.asfortranarray(np.ones((300, 400))), np.arange(10)[::2],
-            np.array(["a", "bc"]), np.zeros(3, [("a", "i4"), ("b", "f8")]),
+            np.arange(6).reshape(2, 3),
+            np.array(1.5),
+            np.zeros((0, 4)),
+            np.asfortranarray(np.ones((300, 400))),
+            np.arange(10)[::2],
+            np.array(["a", "bc"]),
+            np.zeros(3, [("a", "i4"), ("b", "f8")]),
         ]:
             with self.subTest(dtype=array.dtype, shape=array.shape):
                 self.check(array)
@@ -144,7 +176,10 @@ class Arrays(unittest.TestCase):
     def test_what_npy_would_change(self) -> None:
         np = self.np
         for value in [
-            np.array([object()]), np.ma.masked_array([1]), np.float64(1), [np.int64(3)],
+            np.array([object()]),
+            np.ma.masked_array([1]),
+            np.float64(1),
+            [np.int64(3)],
         ]:
             self.assertEqual(encoded(value)[0], "pickle")
 
@@ -193,7 +228,10 @@ class Unkept(unittest.TestCase):
 class Items(unittest.TestCase):
     def test_lists_by_another_name(self) -> None:
         for value, data in [
-            ([1, "a"], b'[1,"a"]'), ((1, 2), b"[1,2]"), (range(3), b"[0,1,2]"), ((), b"[]"),
+            ([1, "a"], b'[1,"a"]'),
+            ((1, 2), b"[1,2]"),
+            (range(3), b"[0,1,2]"),
+            ((), b"[]"),
             ({"a": 1}.keys(), b'["a"]'),
         ]:
             self.assertEqual(_codec.items_bytes("xs", value), data)
@@ -207,13 +245,19 @@ class Items(unittest.TestCase):
 
     def test_what_is_no_list(self) -> None:
         for value in ["abc", {"a": 1}, {1, 2}, 3, (x for x in "a")]:
-            with self.assertRaisesRegex(_codec.UnserializableArtifact, "make it a list"):
+            with self.assertRaisesRegex(
+                _codec.UnserializableArtifact, "make it a list"
+            ):
                 _codec.items_bytes("xs", value)
 
     def test_which_item(self) -> None:
-        with self.assertRaisesRegex(_codec.UnserializableArtifact, r"xs\[1\] is a tuple"):
+        with self.assertRaisesRegex(
+            _codec.UnserializableArtifact, r"xs\[1\] is a tuple"
+        ):
             _codec.items_bytes("xs", [1, (2, 3)])
-        with self.assertRaisesRegex(_codec.UnserializableArtifact, r"xs\[0\] is a float"):
+        with self.assertRaisesRegex(
+            _codec.UnserializableArtifact, r"xs\[0\] is a float"
+        ):
             _codec.items_bytes("xs", [math.nan])
 
 

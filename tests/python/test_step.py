@@ -24,8 +24,7 @@ def traceback(ended: Ended, *wanted: str) -> str:
 
 class Artifacts(Kit):
     def test_what_is_set_is_kept(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 def step(self):
     self.n = 49
     self.text = "é"
@@ -34,8 +33,7 @@ def step(self):
     self.long = "x" * 70000
     self.blob = bytes(70000)
     vars(self)["direct"] = [True, None]
-"""
-        )
+""")
         self.assertEqual((ended.code, ended.err), (0, ""))
         told = {name: entry for name, (entry, _) in ended.entries().items()}
         self.assertEqual(
@@ -45,7 +43,9 @@ def step(self):
             told["blob"],
             {"name": "blob", "type": "bytes", "encoding": "bytes", "file": True},
         )
-        kinds = {name: (entry["type"], entry["encoding"]) for name, entry in told.items()}
+        kinds = {
+            name: (entry["type"], entry["encoding"]) for name, entry in told.items()
+        }
         self.assertEqual(
             kinds,
             {
@@ -68,7 +68,9 @@ def step(self):
 
     def test_reads_when_it_is_asked_and_once(self) -> None:
         self.channel.artifact("x", [1, 2])
-        ended = self.task("def step(self):\n    self.y = self.x + self.x\n    'unused'\n")
+        ended = self.task(
+            "def step(self):\n    self.y = self.x + self.x\n    'unused'\n"
+        )
         self.assertEqual(ended.value("y"), [1, 2, 1, 2])
         self.assertEqual(self.channel.asked, ["/v1/task/artifacts/x"])
         self.assertEqual(list(ended.entries()), ["y"])
@@ -77,15 +79,13 @@ def step(self):
         self.channel.artifact("grows", [1])
         self.channel.artifact("stays", {"a": [1]})
         self.channel.artifact("number", 1)
-        ended = self.task(
-            """
+        ended = self.task("""
 def step(self):
     self.grows.append(2)
     self.stays["a"][0] += 1
     self.stays["a"][0] -= 1
     self.number
-"""
-        )
+""")
         self.assertEqual(list(ended.entries()), ["grows"])
         self.assertEqual(ended.value("grows"), [1, 2])
 
@@ -127,8 +127,7 @@ def use(self):
 
     def test_del_and_hasattr(self) -> None:
         self.channel.artifact("old", 1)
-        ended = self.task(
-            """
+        ended = self.task("""
 def step(self):
     self.new = 1
     del self.new
@@ -140,8 +139,7 @@ def step(self):
     except AttributeError:
         seen.append("no")
     self.seen = seen
-"""
-        )
+""")
         self.assertEqual(ended.value("seen"), [False, True, False, False, "no"])
         self.assertEqual(list(ended.entries()), ["seen"])
 
@@ -152,8 +150,7 @@ def step(self):
 
     def test_names_that_cannot_be(self) -> None:
         self.spec["parameters"] = {"alpha": 1}
-        ended = self.task(
-            """
+        ended = self.task("""
 def step(self):
     said = []
     for name in ["input", "next", "alpha", "a/b", ".hidden", "x" * 300, "", "__class__"]:
@@ -163,8 +160,7 @@ def step(self):
             said.append(str(error))
     self.said = said
     self.ok = setattr(self, "größe", 1)
-"""
-        )
+""")
         said = ended.value("said")
         self.assertEqual(len(said), 8, said)
         self.assertIn("mesh's own", said[0])
@@ -183,8 +179,7 @@ def step(self):
             b'{"error": "the branches differ in \'two\'"}',
         )
         self.channel.answers["/v1/task/artifacts/bad"] = 500, {}, b'{"error": "disk"}'
-        ended = self.task(
-            """
+        ended = self.task("""
 def step(self):
     print(hasattr(self, "two"))
     for name in ("tree", "two", "bad"):
@@ -192,8 +187,7 @@ def step(self):
             getattr(self, name)
         except Exception as error:
             print(type(error).__name__, error)
-"""
-        )
+""")
         lines = ended.out.splitlines()
         self.assertEqual(lines[0], "False")
         self.assertIn("TypeError artifact 'tree' is a folder", lines[1])
@@ -201,14 +195,12 @@ def step(self):
         self.assertIn("ChannelError artifact 'bad': disk", lines[3])
 
     def test_an_artifact_cannot_be_kept(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 import threading
 def step(self):
     self.good = 1
     self.model = {"lock": threading.Lock()}
-"""
-        )
+""")
         self.assertEqual(ended.code, 1)
         self.assertRegex(
             ended.err,
@@ -218,20 +210,17 @@ def step(self):
         self.assertFalse((ended.folder / ".mesh").exists())
 
     def test_given_twice(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 import os
 def step(self):
     open(os.path.join(os.environ["MESH_OUT"], "model"), "w").close()
     self.model = bytes(100000)
-"""
-        )
+""")
         self.assertEqual(ended.code, 1)
         self.assertIn("artifact 'model' is given twice", ended.err)
 
     def test_set_too_late(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 import threading
 def step(self):
     done = threading.Event()
@@ -247,8 +236,7 @@ def step(self):
 
 def ended(self):
     return self._mesh_notes.is_over
-"""
-        )
+""")
         self.assertEqual(ended.code, 0)
         self.assertIn("too late to be kept", ended.out)
 
@@ -257,8 +245,7 @@ class Flow(Kit):
     def test_parameters(self) -> None:
         self.spec["parameters"] = {"alpha": 0.5, "learning-rate": 3, "flag": True}
         self.channel.answers["/v1/task/parameters/token"] = as_json("geheim")
-        ended = self.task(
-            """
+        ended = self.task("""
 from mesh import current
 def step(self):
     self.seen = [self.alpha, self.learning_rate, getattr(self, "learning-rate"), self.flag]
@@ -269,8 +256,7 @@ def step(self):
         current.parameters.alpha = 3
     except AttributeError as error:
         print(error)
-"""
-        )
+""")
         self.assertEqual(ended.value("seen"), [0.5, 3, 3, True])
         self.assertEqual(ended.value("secret"), "geheim")
         names = ["alpha", "learning-rate", "flag"]
@@ -291,7 +277,10 @@ def step(self):
         self.assertEqual(self.task(text).value("seen"), [[1], 5])
 
     def test_foreach_stack(self) -> None:
-        levels = [{"index": 1, "width": 3, "item": "b"}, {"index": 0, "width": 2, "item": 5}]
+        levels = [
+            {"index": 1, "width": 3, "item": "b"},
+            {"index": 0, "width": 2, "item": 5},
+        ]
         self.channel.answers["/v1/task/foreach"] = as_json(levels)
         ended = self.task("def step(self):\n    print(self.foreach_stack())\n")
         self.assertEqual(ended.out, "[(1, 3, 'b'), (0, 2, 5)]\n")
@@ -317,11 +306,12 @@ def step(self):
         ended = self.task("def step(self):\n    self.next(self.step)\n")
         self.assertEqual(ended.code, 1)
         ended = self.task("def step(self):\n    self.next()\n")
-        self.assertRegex(ended.err, "AttributeError: self.next.. is not needed: the flow")
+        self.assertRegex(
+            ended.err, "AttributeError: self.next.. is not needed: the flow"
+        )
 
     def test_current(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 from mesh import current
 import mesh
 
@@ -334,8 +324,7 @@ def step(self):
         current.nothing
     except AttributeError as error:
         print(str(error)[:34])
-"""
-        )
+""")
         self.assertEqual(ended.err, "")
         self.assertEqual(
             ended.out,
@@ -345,8 +334,7 @@ def step(self):
 
     def test_repr_and_dir(self) -> None:
         self.spec["parameters"] = {"my-name": 1}
-        ended = self.task(
-            """
+        ended = self.task("""
 import pickle
 def step(self):
     self.x = 1
@@ -355,8 +343,7 @@ def step(self):
         pickle.dumps(self)
     except TypeError as error:
         print(error)
-"""
-        )
+""")
         self.assertEqual(
             ended.out,
             "<self of step 'step' of flow Try> ['input', 'my_name', 'x']\n"
@@ -364,12 +351,20 @@ def step(self):
         )
 
 
-def told(step: str, index: Any, artifacts: Dict[str, Any], **more: Any) -> Dict[str, Any]:
+def told(
+    step: str, index: Any, artifacts: Dict[str, Any], **more: Any
+) -> Dict[str, Any]:
     made = {
         name: {"id": json.dumps(value), "type": "int", "size": 1, "value": value}
         for name, value in artifacts.items()
     }
-    ours = {"step": step, "index": index, "task": str(index or 0), "attempt": 0, "ok": True}
+    ours = {
+        "step": step,
+        "index": index,
+        "task": str(index or 0),
+        "attempt": 0,
+        "ok": True,
+    }
     return {**ours, "artifacts": made, **more}
 
 
@@ -389,8 +384,7 @@ class Joins(Kit):
     def test_a_foreach(self) -> None:
         self.inputs(*(told("work", i, {"y": i * i}) for i in range(4)))
         self.channel.answers["/v1/task/artifacts/big?from=work&index=2"] = as_json("B")
-        ended = self.task(
-            """
+        ended = self.task("""
 def step(self, inputs):
     self.sum = [one.y for one in inputs]
     self.more = [len(inputs), inputs[3].y, inputs[-1].index, inputs[2].big, inputs[2].big,
@@ -402,13 +396,24 @@ def step(self, inputs):
             do()
         except Exception as error:
             print(type(error).__name__, error)
-"""
-        )
+""")
         self.assertEqual(ended.err, "")
         self.assertEqual(ended.value("sum"), [0, 1, 4, 9])
         self.assertEqual(
             ended.value("more"),
-            [4, 9, 3, "B", "B", [1, 2], [3, 2, 1, 0], "work", "1", True, "<input work/1>"],
+            [
+                4,
+                9,
+                3,
+                "B",
+                "B",
+                [1, 2],
+                [3, 2, 1, 0],
+                "work",
+                "1",
+                True,
+                "<input work/1>",
+            ],
         )
         self.assertEqual(
             ended.out,
@@ -423,19 +428,21 @@ def step(self, inputs):
         self.assertEqual(len(asked), 1)
 
     def test_branches_by_name(self) -> None:
-        self.inputs(told("fit_a", None, {"x": 1, "ok": 0}), told("fit_b", None, {"x": 2}))
-        ended = self.task(
-            """
+        self.inputs(
+            told("fit_a", None, {"x": 1, "ok": 0}), told("fit_b", None, {"x": 2})
+        )
+        ended = self.task("""
 def step(self, inputs):
     self.seen = [inputs.fit_a.x, inputs.fit_b.x, inputs.fit_a.ok, inputs.fit_b.ok,
                  inputs.fit_a.index]
-"""
-        )
+""")
         self.assertEqual(ended.value("seen"), [1, 2, 0, True, None])
 
     def test_nothing_joined(self) -> None:
         self.inputs()
-        ended = self.task("def step(self, inputs):\n    self.n = [len(inputs), *inputs]\n")
+        ended = self.task(
+            "def step(self, inputs):\n    self.n = [len(inputs), *inputs]\n"
+        )
         self.assertEqual(ended.value("n"), [0])
 
     def merge(self, call: str) -> Ended:
@@ -470,19 +477,20 @@ def step(self, inputs):
         self.assertEqual(sorted(ended.entries()), ["same"])
 
     def test_merged_are_read_changed_and_deleted(self) -> None:
-        ended = self.merge(
-            """
+        ended = self.merge("""
             self.merge_artifacts(inputs, exclude=['x'])
             self.same += self.only
             del self.alpha
-            """
-        )
+            """)
         values = {name: json.loads(data) for name, (_, data) in ended.entries().items()}
         self.assertEqual(values, {"same": 12, "only": 7})
 
     def test_merge_errors(self) -> None:
         for call, words in [
-            ("self.merge_artifacts(inputs)", "UnhandledInMergeArtifactsException ['x']"),
+            (
+                "self.merge_artifacts(inputs)",
+                "UnhandledInMergeArtifactsException ['x']",
+            ),
             (
                 "self.merge_artifacts(inputs, include=['same', 'q'])",
                 "MissingInMergeArtifactsException ['q']",
@@ -500,16 +508,14 @@ def step(self, inputs):
 
 class Errors(Kit):
     def test_the_users_own_traceback(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 def step(self):
     self.x = 1
     helper()
 
 def helper():
     1 / 0
-"""
-        )
+""")
         self.assertEqual((ended.code, ended.entries()), (1, {}))
         self.assertEqual(
             traceback(ended),
@@ -533,15 +539,13 @@ def helper():
         )
 
     def test_no_frames_of_ours_in_chains(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 def step(self):
     try:
         self.nothing
     except AttributeError as error:
         raise ValueError("chained") from error
-"""
-        )
+""")
         self.assertNotIn("mesh/", ended.err)
         self.assertIn("direct cause", ended.err)
         self.assertTrue(ended.err.endswith("ValueError: chained\n"))
@@ -550,7 +554,10 @@ def step(self):
     def test_a_file_that_cannot_be_imported(self) -> None:
         for text, last in [
             ("def step(self:\n", "SyntaxError"),
-            ("import nothing_like_it\n", "ModuleNotFoundError: No module named 'nothing"),
+            (
+                "import nothing_like_it\n",
+                "ModuleNotFoundError: No module named 'nothing",
+            ),
             ("raise ValueError('at import')\n", "ValueError: at import"),
         ]:
             ended = self.task(text)
@@ -562,16 +569,22 @@ def step(self):
     def test_what_the_flow_names_is_not_there(self) -> None:
         self.write("a.py", "step = 5\nasync def later(self):\n    self.x = 1\n")
         self.assertIn("is no function but a int", self.task(None).err)
-        self.assertEqual(self.task(None, "other").err, "mesh: a.py has no function 'other'\n")
+        self.assertEqual(
+            self.task(None, "other").err, "mesh: a.py has no function 'other'\n"
+        )
 
     def test_arguments_that_do_not_fit(self) -> None:
         ended = self.task("def step():\n    pass\n")
         self.assertEqual(ended.code, 1)
-        self.assertRegex(ended.err, r"^mesh: step\(\) is called with \(self\), which it ")
+        self.assertRegex(
+            ended.err, r"^mesh: step\(\) is called with \(self\), which it "
+        )
         ended = self.task("def step(self):\n    len(1, 2)\n")
         self.assertRegex(ended.err, r"TypeError: len\(\) takes")
         ended = self.task("def step(self):\n    other()\n\ndef other(x):\n    pass\n")
-        self.assertRegex(traceback(ended), r"in step\n    other\(\)\nTypeError: other\(\) mis")
+        self.assertRegex(
+            traceback(ended), r"in step\n    other\(\)\nTypeError: other\(\) mis"
+        )
 
     def test_coroutines_and_generators(self) -> None:
         ended = self.task("async def step(self):\n    self.x = 1\n")
@@ -608,25 +621,24 @@ def step(self):
                 self.assertEqual(ended.err, "")
 
     def test_an_excepthook_of_the_users(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 import sys
 def hook(kind, value, tb):
     print("hooked", kind.__name__, tb.tb_frame.f_code.co_name)
 sys.excepthook = hook
 def step(self):
     1 / 0
-"""
+""")
+        self.assertEqual(
+            (ended.code, ended.out), (1, "hooked ZeroDivisionError step\n")
         )
-        self.assertEqual((ended.code, ended.out), (1, "hooked ZeroDivisionError step\n"))
 
 
 class Processes(Kit):
     """What a process finds when it begins, and does when it ends."""
 
     def test_folder_arguments_descriptors(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 import os, sys, signal
 def step(self):
     print(os.path.relpath(os.getcwd(), os.environ["MESH_CODE"]), sys.argv == [__file__])
@@ -638,21 +650,17 @@ def step(self):
     print(signal.getsignal(signal.SIGINT) is signal.default_int_handler,
           signal.pthread_sigmask(signal.SIG_BLOCK, []))
     print(os.environ["MESH_TOKEN"] in open("/proc/self/environ").read())
-"""
-        )
+""")
         self.assertEqual(ended.err, "")
         lines = ended.out.splitlines()
         self.assertEqual(lines[0], ". True")
         self.assertEqual(lines[1], "['0', '1', '2']")
         self.assertEqual(lines[2], f"{os.getpid()} {self.is_warm}")
-        self.assertEqual(
-            lines[3:], ["True 0 1", "[True, True]", "True set()", "True"]
-        )
+        self.assertEqual(lines[3:], ["True 0 1", "[True, True]", "True set()", "True"])
 
     def test_environment(self) -> None:
         self.environ = {"GIVEN": "run", "EMPTY": "", "ODD": "a=b\udcff"}
-        ended = self.task(
-            """
+        ended = self.task("""
 import os
 os.environ["SET"] = "at import"
 os.environ["GIVEN"] = "changed"
@@ -661,28 +669,24 @@ def step(self):
     print(os.environ["SET"], os.environ["GIVEN"], "EMPTY" in os.environ)
     print(ascii(os.environ["ODD"]), os.environ["MESH_STEP"], "MESH_WARM" in os.environ)
     print(os.popen("echo $MESH_STEP $SET $GIVEN").read(), end="")
-"""
-        )
+""")
         self.assertEqual(
             ended.out,
             "at import changed False\n'a=b\\udcff' step False\nstep at import changed\n",
         )
 
     def test_output_at_import_comes_first(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 import sys
 print("imported")
 sys.stderr.write("warned\\n")
 def step(self):
     print("run")
-"""
-        )
+""")
         self.assertEqual((ended.out, ended.err), ("imported\nrun\n", "warned\n"))
 
     def test_the_end(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 import atexit, os, threading
 kept = open(os.environ["MESH_CODE"] + "/unclosed", "w")
 kept.write("import ")
@@ -696,8 +700,7 @@ def step(self):
 def work():
     threading.main_thread().join(0.2)
     print("thread")
-"""
-        )
+""")
         self.assertEqual(ended.code, 0)
         self.assertEqual(ended.out, "returned\nthread\nat exit\n")
         self.assertEqual((self.code / "unclosed").read_text(), "import step")
@@ -710,34 +713,29 @@ def work():
         self.assertIn("ZeroDivisionError", ended.err)
 
     def test_output_that_nobody_takes(self) -> None:
-        ended = self.task(
-            """
+        ended = self.task("""
 import os, sys
 def step(self):
     sys.stdout = open(os.open("/dev/full", os.O_WRONLY), "w")
     print("lost")
-"""
-        )
+""")
         self.assertEqual(ended.code, 120)
         self.assertIn("No space left", ended.err)
 
     def test_threads_read_artifacts(self) -> None:
         for i in range(20):
             self.channel.artifact(f"x{i}", i)
-        ended = self.task(
-            """
+        ended = self.task("""
 from concurrent.futures import ThreadPoolExecutor
 def step(self):
     with ThreadPoolExecutor(8) as pool:
         self.sum = sum(pool.map(lambda i: getattr(self, f"x{i}"), range(20)))
-"""
-        )
+""")
         self.assertEqual((ended.err, ended.value("sum")), ("", 190))
 
     def test_processes_of_the_step(self) -> None:
         self.channel.artifact("x", 5)
-        ended = self.task(
-            """
+        ended = self.task("""
 import multiprocessing, os, subprocess
 def step(self):
     self.x
@@ -752,8 +750,7 @@ def step(self):
 
 def square(n):
     return n * n
-"""
-        )
+""")
         self.assertEqual((ended.code, ended.err), (0, ""))
         self.assertEqual(ended.value("code"), 4)
         self.assertEqual(ended.value("said"), "hi\n")
@@ -800,19 +797,19 @@ def step(self):
         for file in ("steps/os.py", "sys.py", "steps/mesh.py"):
             ended = self.task("def step(self):\n    pass\n", file=file)
             self.assertEqual(ended.code, 1)
-            self.assertRegex(ended.err, f"^mesh: {file} cannot be imported, because .*give")
+            self.assertRegex(
+                ended.err, f"^mesh: {file} cannot be imported, because .*give"
+            )
 
     def test_a_changed_path_stays(self) -> None:
         self.write("vendor/deep/thing.py", "x = 3\n")
-        ended = self.task(
-            """
+        ended = self.task("""
 import os, sys
 sys.path.append(os.path.join(os.path.dirname(__file__), "vendor/deep"))
 def step(self):
     import thing
     self.x = thing.x
-"""
-        )
+""")
         self.assertEqual(ended.value("x"), 3)
 
 

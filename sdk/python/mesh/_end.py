@@ -27,7 +27,7 @@ def end(code: int) -> NoReturn:
         code = 120
     if code == INTERRUPTED:
         _end_by_interrupt()
-    # Other code than the interpreter's own may have output to write, and exit functions.
+    # Code that is not the interpreter's own may have output and exit functions as well.
     if "ctypes" in sys.modules or _has_foreign_code():
         import ctypes
 
@@ -44,7 +44,10 @@ def _python_ends() -> None:
         _tell(error, threading)
     import atexit
 
-    atexit._run_exitfuncs()  # tells of errors itself
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:  # before 3.10, when it has told of the error itself
+        pass
 
 
 _KINDS = (TextIOWrapper, BufferedWriter, BufferedRandom)  # texts write into the others

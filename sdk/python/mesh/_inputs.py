@@ -15,8 +15,8 @@ _UNSET: Any = object()
 
 class StepInput:
     """One task before the join. Its artifacts are its attributes. `step`, `task`,
-    `attempt` and `ok` (false: it failed, and that was caught) are attributes too, unless
-    it has artifacts of these names."""
+    `attempt` and `ok` (false: it failed, and that was caught) are too, unless it has
+    artifacts of these names."""
 
     __slots__ = ("__dict__", "_mesh_task", "_mesh_told")
     _mesh_task: Task
@@ -102,8 +102,8 @@ class StepInputs:
             return found[0]
         if found:
             raise AttributeError(
-                f"{len(found)} tasks of step '{name}' are joined: they are inputs[0] and "
-                "so on, or go over inputs"
+                f"{len(found)} tasks of step '{name}' are joined: they are inputs[0] "
+                "and so on, or go over inputs"
             )
         names = dict.fromkeys(one._mesh_told["step"] for one in self)
         raise AttributeError(

@@ -118,8 +118,8 @@ def _print_of(value: Any) -> Any:
 
 
 def _has_changed(self: StepSelf, name: str, loaded: Loaded) -> bool:
-    """Whether what was read is now something else. Equal bytes: no. Others may come from
-    another writer of the same value, so it is read and written once more."""
+    """Whether what was read is now something else. Equal bytes: no. Others may come
+    from another writer of the same value, so it is read and written once more."""
     if loaded.was is None:
         return False
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The task that this process runs: what its environment says, and what its node knows."""
+"""The task that this process runs, as its environment and its node tell it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,11 @@ class Task:
         query = [f"from={quote(step)}"] if step else []
         if index is not None:
             query.append(f"index={index}")
-        return f"/v1/task/artifacts/{quote(name)}" + ("?" if query else "") + "&".join(query)
+        return (
+            f"/v1/task/artifacts/{quote(name)}"
+            + ("?" if query else "")
+            + "&".join(query)
+        )
 
     def artifact(self, name: str, target: str) -> Optional[Loaded]:
         """None: no step before this one made it."""
@@ -110,11 +114,12 @@ class Task:
                 "$MESH_IN"
             )
         watched = _Watched(answer.body)
+        is_fixed = encoding in ("bytes", "arrow")
         try:
-            value = _codec.decode(encoding, watched)
+            value = _codec.decode(encoding, answer.body if is_fixed else watched)
         except AttributeError as error:  # else hasattr() would say that it is not there
             raise RuntimeError(f"{what} cannot be read: {error}") from None
-        is_fixed = encoding == "arrow" or _codec.is_immutable(value)
+        is_fixed = is_fixed or _codec.is_immutable(value)
         return Loaded(value, None if is_fixed else watched.print.value(), encoding)
 
     # ---- parameters ----

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/cli/board.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/cli/line.h"
+#include "node/cli/terminal.h"
+
+enum { GAUGE_COLUMNS = 32, GAUGE_MIN_WIDTH = 70, HEAD_COLUMNS = 11 };
+
+void board_release(struct board *b)
+{
+    for (size_t i = 0; i < b->n_runs; i++)
+        progress_release(&b->runs[i].p);
+    free(b->runs);
+    free(b->dir);
+    *b = (struct board){ .n_runs = 0 };
+}
+
+struct board_run *board_run(struct board *b, uint64_t number)
+{
+    for (size_t i = 0; i < b->n_runs; i++)
+        if (b->runs[i].p.number == number)
+            return &b->runs[i];
+    if (b->n_runs == b->runs_cap) {
+        size_t cap = b->runs_cap ? 2 * b->runs_cap : 16;
+        struct board_run *runs = reallocarray(b->runs, cap, sizeof(*runs));
+
+        if (!runs)
+            return NULL;
+        b->runs = runs;
+        b->runs_cap = cap;
+    }
+    b->runs[b->n_runs] = (struct board_run){ .p = { .number = number } };
+    return &b->runs[b->n_runs++];
+}
+
+void board_drop_unseen(struct board *b)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->n_runs; i++) {
+        if (!b->runs[i].is_seen) {
+            progress_release(&b->runs[i].p);
+            continue;
+        }
+        b->runs[n] = b->runs[i];
+        b->runs[n++].is_seen = false;
+    }
+    b->n_runs = n;
+}
+
+/* ---- the node ---- */
+
+static void put_head(struct line *l, const char *word)
+{
+    line_put(l, NULL, "  ");
+    line_put(l, COLOUR_DIM, word);
+    line_spaces(l, HEAD_COLUMNS - strlen(word));
+}
+
+static void put_gauge(struct line *l, double share)
+{
+    if (l->width < GAUGE_MIN_WIDTH)
+        return;
+    line_bar(l, share, 0, GAUGE_COLUMNS);
+    line_put(l, NULL, "  ");
+}
+
+static void put_bytes(struct line *l, uint64_t bytes)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    terminal_bytes(bytes, &text);
+    line_put(l, NULL, buffer_text(&text));
+}
+
+static double share_of(uint64_t n, uint64_t all)
+{
+    return all ? (double)n / (double)all : 0;
+}
+
+static void put_tasks(struct line *l, const struct board *b)
+{
+    double rate = 0;
+
+    for (size_t i = 0; i < b->n_runs; i++)
+        rate += b->runs[i].p.all.rate;
+    put_head(l, "tasks");
+    put_gauge(l, share_of(b->n_running, b->slots));
+    line_format(l, NULL, "%" PRIu64 " of %" PRIu64 " slots, %zu run%s", b->n_running,
+                b->slots, b->n_runs, b->n_runs == 1 ? "" : "s");
+    if (rate > 0) {
+        line_put(l, NULL, ", ");
+        line_rate(l, rate);
+    }
+    line_end(l);
+}
+
+static void put_usage(struct line *l, const struct board *b)
+{
+    put_head(l, "processor");
+    put_gauge(l, b->has_usage ? share_of(b->used_milli, b->cpu_milli) : 0);
+    if (b->has_usage)
+        line_format(l, NULL, "%.1f of ", (double)b->used_milli / 1e3);
+    line_format(l, NULL, "%g", (double)b->cpu_milli / 1e3);
+    line_end(l);
+    put_head(l, "memory");
+    put_gauge(l, b->has_usage ? share_of(b->used_bytes, b->memory_bytes) : 0);
+    if (b->has_usage) {
+        put_bytes(l, b->used_bytes);
+        line_put(l, NULL, " of ");
+    }
+    put_bytes(l, b->memory_bytes);
+    line_end(l);
+}
+
+static void put_node(struct line *l, const struct board *b, const char *clock)
+{
+    CLEANUP(buffer_release) struct buffer dir = BUFFER_INIT;
+
+    terminal_name(b->dir ? b->dir : "", &dir);
+    line_format(l, COLOUR_BOLD, "Node %" PRIu64 " ", b->pid);
+    line_put(l, NULL, "on ");
+    line_put(l, NULL, buffer_text(&dir));
+    if (b->height && line_room(l) > strlen(clock) + 2) {
+        line_spaces(l, line_room(l) - strlen(clock));
+        line_put(l, NULL, clock);
+    }
+    line_end(l);
+    put_tasks(l, b);
+    put_usage(l, b);
+    put_head(l, "store");
+    put_bytes(l, b->store_bytes);
+    if (b->quota_bytes) {
+        line_put(l, NULL, " of ");
+        put_bytes(l, b->quota_bytes);
+    }
+    line_put(l, NULL, ", ");
+    put_bytes(l, b->disk_free_bytes);
+    line_put(l, NULL, " free on the disk");
+    line_end(l);
+}
+
+/* ---- runs ---- */
+
+static uint64_t key_of(const struct board_run *r, enum board_order order)
+{
+    switch (order) {
+    case BOARD_BY_RUNNING:
+        return r->p.all.n.running;
+    case BOARD_BY_RATE:
+        return (uint64_t)(r->p.all.rate * 1e6);
+    case BOARD_BY_AGE:
+        return UINT64_MAX - r->p.started;
+    case BOARD_BY_RUN:
+        break;
+    }
+    return r->p.number;
+}
+
+static int compare(const void *a, const void *b, void *arg)
+{
+    const struct board *board = arg;
+    const struct board_run *x = a, *y = b;
+    uint64_t kx = key_of(x, board->order), ky = key_of(y, board->order);
+
+    if (kx == ky)
+        return (x->p.number < y->p.number) - (x->p.number > y->p.number);
+    return (kx < ky) - (kx > ky);
+}
+
+static void add_count(struct table *t, const char *colour, uint64_t n)
+{
+    char text[NUMBER_TEXT_SIZE];
+
+    table_add(t, n ? colour : COLOUR_DIM, n ? number_text(n, text) : "-");
+}
+
+static void add_counts(struct table *t, const struct progress_step *s, bool with_left)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+    const struct progress_counts *n = &s->n;
+    uint64_t over = n->done + n->skipped + n->running + n->failed;
+    time_us left = progress_left(s);
+
+    add_count(t, COLOUR_GREEN, n->done);
+    add_count(t, COLOUR_BOLD, n->running);
+    add_count(t, COLOUR_RED, n->failed);
+    add_count(t, NULL, n->known > over ? n->known - over : 0);
+    if (n->running)
+        rate_text(s->rate, &text);
+    table_add(t, NULL, buffer_text(&text));
+    buffer_clear(&text);
+    if (with_left && n->running && n->known > 1 && left != TIME_NEVER)
+        terminal_duration(left, &text);
+    table_add(t, NULL, buffer_text(&text));
+}
+
+static void add_run(struct table *t, const struct board_run *r, time_us now)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    if (r->p.started && now > r->p.started)
+        terminal_duration(now - r->p.started, &text);
+    table_printf(t, COLOUR_BOLD, "%" PRIu64, r->p.number);
+    table_add(t, NULL, r->p.flow ? r->p.flow : "");
+    table_add(t, strcmp(r->state, "running") == 0 ? NULL : COLOUR_YELLOW, r->state);
+    table_add(t, NULL, buffer_text(&text));
+    /* Steps follow one another: their sum says nothing about the end. */
+    add_counts(t, &r->p.all, false);
+}
+
+static void add_steps(struct table *t, const struct progress *p)
+{
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        const struct progress_step *s = &p->steps[i];
+
+        if (!s->n.running && !s->n.failed && !s->n.ready)
+            continue;
+        table_add(t, NULL, "");
+        table_printf(t, NULL, "  %s", s->name);
+        table_add(t, COLOUR_DIM, s->n.running ? "" : s->n.ready ? "ready" : "");
+        table_add(t, NULL, "");
+        add_counts(t, s, true);
+    }
+}
+
+static void put_runs(struct board *b, time_us now, struct buffer *out)
+{
+    static const char *const head[] = {
+        "RUN",     "FLOW",   "STATE",   "FOR",  "DONE",
+        "RUNNING", "FAILED", "WAITING", "RATE", "LEFT"
+    };
+    CLEANUP(table_release)
+    struct table t = { .n_columns = ARRAY_SIZE(head), .elastic = 1 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(head); i++) {
+        t.is_right[i] = i == 0 || i > 2;
+        table_add(&t, COLOUR_DIM, head[i]);
+    }
+    qsort_r(b->runs, b->n_runs, sizeof(*b->runs), compare, b);
+    for (size_t i = 0; i < b->n_runs; i++) {
+        add_run(&t, &b->runs[i], now);
+        if (b->has_steps)
+            add_steps(&t, &b->runs[i].p);
+    }
+    table_write(&t, b->width - 1, b->has_colour, out);
+}
+
+static void put_help(struct line *l)
+{
+    static const char *const keys[][2] = {
+        { "r", "newest runs first" },
+        { "t", "most running tasks first" },
+        { "d", "most tasks done a second first" },
+        { "o", "oldest first" },
+        { "s", "with the steps at work, or without" },
+        { "Space", "look again now" },
+        { "q", "leave" },
+    };
+
+    line_end(l);
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        line_format(l, COLOUR_BOLD, "  %-8s", keys[i][0]);
+        line_put(l, NULL, keys[i][1]);
+        line_end(l);
+    }
+}
+
+/* Of what was appended since `from`, as many lines as there is room for. */
+static void cut_lines(const struct board *b, struct buffer *out, size_t from)
+{
+    const char *at = buffer_text(out) + from;
+
+    if (!b->height)
+        return;
+    for (size_t i = 1; i < b->height && *at; i++)
+        at += strcspn(at, "\n") + 1;
+    out->len = (size_t)(at - out->data);
+}
+
+void board_render(struct board *b, time_us now, const char *clock, struct buffer *out)
+{
+    struct line l = { .out = out,
+                      .width = b->width,
+                      .has_colour = b->has_colour,
+                      .has_unicode = b->has_unicode };
+    size_t from = out->len;
+
+    put_node(&l, b, clock);
+    if (b->has_help)
+        put_help(&l);
+    line_end(&l);
+    put_runs(b, now, out);
+    if (!buffer_failed(out))
+        cut_lines(b, out, from);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/cli/progress_json.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "node/cli/client.h"
+#include "node/cli/terminal.h"
+
+static void count_all(struct progress *p, const json_t *run)
+{
+    const json_t *steps = json_object_get(run, "steps"), *s;
+    size_t i;
+
+    p->started = terminal_parse_time(json_text(run, "started"));
+    p->is_stopping = strcmp(json_text(run, "state"), "stopping") == 0;
+    p->n_adopted = json_number(json_object_get(run, "tasks"), "adopted");
+    json_array_foreach(steps, i, s)
+    {
+        const char *waits = json_text(s, "waits");
+
+        progress_count(p, (uint32_t)i,
+                       &(struct progress_counts){
+                           .known = json_number(s, "known"),
+                           .done = json_number(s, "done"),
+                           .running = json_number(s, "running"),
+                           .failed = json_number(s, "failed"),
+                           .ready = json_number(s, "ready"),
+                           .skipped = json_number(s, "skipped"),
+                       });
+        progress_waits(p, (uint32_t)i, *waits ? waits : NULL);
+    }
+}
+
+static int name_steps(struct progress *p, const json_t *run)
+{
+    const json_t *steps = json_object_get(run, "steps"), *s;
+    CLEANUP(freep)
+    const char **names = calloc(json_array_size(steps) + 1, sizeof(*names));
+    size_t i;
+
+    if (!names)
+        return -ENOMEM;
+    json_array_foreach(steps, i, s) names[i] = json_text(s, "name");
+    return progress_begin(p, json_text(run, "flow"), json_number(run, "number"), names,
+                          (uint32_t)json_array_size(steps));
+}
+
+int progress_read(struct progress *p, const json_t *run)
+{
+    if (!json_array_size(json_object_get(run, "steps")))
+        return 0;
+    if (!p->n_steps && name_steps(p, run) < 0)
+        return -ENOMEM;
+    count_all(p, run);
+    return 0;
+}

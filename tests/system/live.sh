@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The live view in a terminal: what it shows, its keys, and every way to go away.
+. "$(dirname "$0")/lib.sh"
+export MESH_GRACE=2
+
+run 0 'the live view' python3 "$here/live.py" "$MESH" "$work"
+sed -n 's/^/# /p' "$out"
+for what in block keys follow pause help cancel ctrl_c resize stop hang_up nohup \
+    remote_hang_up leave crash deaf_terminal flood harmless dumb plain colours narrow; do
+    like "$out" "^$what ok\$" "$what"
+done
+is "$(mine)" '' 'nothing is left'
+finish
