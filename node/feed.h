@@ -26,7 +26,15 @@ enum feed_type {
     FEED_LOG, /* bytes a task wrote; may start and end in the middle of a line */
     FEED_TASK_ENDED,
     FEED_RUN_ENDED,
+    FEED_RUN_SUSPENDED,
+    FEED_RUN_UNSUSPENDED,
 };
+
+/* Whether it is about a run, and not about one of its tasks. */
+static inline bool feed_is_of_run(enum feed_type type)
+{
+    return type == FEED_RUN_STARTED || type >= FEED_RUN_ENDED;
+}
 
 enum log_stream { LOG_STDOUT = 1, LOG_STDERR };
 
@@ -54,7 +62,7 @@ struct feed_event {
     const char *message; /* also FEED_RUN_ENDED: the first failure; NULL: none */
 
     enum run_outcome outcome; /* FEED_RUN_ENDED */
-    const char *flow;         /* FEED_RUN_STARTED: its name */
+    const char *flow;         /* FEED_RUN_STARTED, _SUSPENDED, _UNSUSPENDED: its name */
 };
 
 struct feed;

@@ -249,3 +249,21 @@ int items_get(struct items *c, const struct artifacts *a, const struct flow *flo
         return -ENOENT;
     return buffer_puts(out, list->items[task->path[level]]);
 }
+
+int items_width(const struct artifacts *a, const struct flow *flow,
+                const struct run_id *run, const struct task_id *task, uint32_t level,
+                uint64_t *ret)
+{
+    const struct scope *scope = scope_at(flow, task->step, level);
+    const struct foreach *f = &flow->steps[scope->opener].foreach;
+    struct task_id opener = { .step = scope->opener, .depth = level };
+    CLEANUP(attempt_record_release) struct attempt_record ended = { .attempt = 0 };
+    int r = 0;
+
+    memcpy(opener.path, task->path, level * sizeof(opener.path[0]));
+    if (f->kind == FOREACH_ARTIFACT)
+        r = artifacts_attempt(a, run, &opener, &ended);
+    if (r == 0)
+        *ret = f->kind == FOREACH_ARTIFACT ? ended.width : f->width;
+    return r;
+}

@@ -42,6 +42,11 @@ int items_of_ended(const struct artifacts *a, const struct flow *flow,
 void items_remember(struct items *c, const struct run_id *run,
                     const struct task_id *opener, struct item_list *take_list);
 
+/* How many items the task's level-th scope has. */
+int items_width(const struct artifacts *a, const struct flow *flow,
+                const struct run_id *run, const struct task_id *task, uint32_t level,
+                uint64_t *ret);
+
 /* Append the item of the task in its level-th scope (0: outermost) as JSON. */
 int items_get(struct items *c, const struct artifacts *a, const struct flow *flow,
               const struct run_id *run, const struct task_id *task, uint32_t level,

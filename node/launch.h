@@ -18,12 +18,15 @@ enum { VARIABLE_BYTES_MAX = 128 << 10 };
 
 struct step_launch {
     bool is_ready;
+    uint32_t warm; /* which of the node's fork servers, from 1; see runtime_warm.h */
     char *path, *work_path;
     char **argv;          /* NULL-terminated */
     struct variables env; /* of the step: the run's, with the step's on top */
     bool has_cache_digest;
     struct digest cache_digest; /* of node/cache.h: what is equal for all its tasks */
 };
+
+enum { WARM_NEVER = UINT32_MAX };
 
 /* A run that this node executes. */
 struct run_context {

@@ -447,12 +447,8 @@ static int advance(struct node *n)
     int error = 0;
 
     n->has_more = false;
-    if (n->config.is_paused) {
-        n->n_dirty = 0;
-        return 0;
-    }
     for (;;) {
-        error = schedule(n);
+        error = n->config.is_paused ? 0 : schedule(n);
         if (error < 0 || !n->n_dirty)
             return error;
         while (error == 0 && n->n_dirty)

@@ -34,9 +34,18 @@ char *python_find(const char *path)
     return NULL;
 }
 
+enum { ARGUMENTS = 3 };
+
+void python_argv_free(char **argv)
+{
+    for (int i = 0; argv && i < ARGUMENTS; i++)
+        free(argv[i]);
+    free(argv);
+}
+
 static char **make_argv(const char *program, const char *script)
 {
-    char **argv = calloc(4, sizeof(*argv));
+    char **argv = calloc(ARGUMENTS + 1, sizeof(*argv));
 
     if (!argv)
         return NULL;
@@ -45,9 +54,7 @@ static char **make_argv(const char *program, const char *script)
     argv[2] = strdup(script);
     if (argv[0] && argv[1] && argv[2])
         return argv;
-    for (int i = 0; i < 3; i++)
-        free(argv[i]);
-    free(argv);
+    python_argv_free(argv);
     return NULL;
 }
 

@@ -11,6 +11,7 @@ char *python_find(const char *path);
 /* Its arguments: NULL-terminated, and each text is theirs. */
 char **python_task_argv(const char *program);
 char **python_server_argv(const char *program);
+void python_argv_free(char **argv);
 
 /* Adds what the package needs to the variables of a step that is a function. */
 int python_set_variables(const struct run_context *c, const struct step *step,

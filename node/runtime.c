@@ -49,6 +49,19 @@ void runtime_random(struct runtime *rt, void *data, size_t len)
     explicit_bzero(rt->random + rt->random_left, len);
 }
 
+void runtime_token(struct runtime *rt, char *ret)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t token[(SLOT_TOKEN_SIZE - 1) / 2];
+
+    runtime_random(rt, token, sizeof(token));
+    for (size_t i = 0; i < sizeof(token); i++) {
+        ret[2 * i] = digits[token[i] >> 4];
+        ret[2 * i + 1] = digits[token[i] & 15];
+    }
+    ret[SLOT_TOKEN_SIZE - 1] = '\0';
+}
+
 void runtime_log(const struct runtime *rt, const char *id, const char *format, ...)
 {
     va_list args;
@@ -166,6 +179,23 @@ static void count_end(struct runtime *rt, const struct action *a,
                       slot->record.ended_wall - slot->started_wall);
 }
 
+void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticket)
+{
+    struct feed_event e = { .type = FEED_TASK_STARTED,
+                            .wall = runtime_wall(),
+                            .run = s->run->id,
+                            .number = s->run->number,
+                            .task = s->task,
+                            .attempt = s->attempt,
+                            .pid = (uint32_t)s->pid,
+                            .started_wall = s->started_wall,
+                            .step = s->flow->steps[s->task.step].name };
+
+    rt->counters.tasks_started++;
+    if (feed_publish(rt->feed, &e, ticket) < 0)
+        runtime_give_up(rt, -ENOMEM, "out of memory");
+}
+
 static void publish(struct runtime *rt, const struct action *a)
 {
     struct run_context *c = runtime_context(rt, &a->run);
@@ -190,11 +220,13 @@ static void publish(struct runtime *rt, const struct action *a)
         rt->counters.runs_started++;
         break;
     case TELL_TASK_STARTED:
-        if (!slot || slot->state != SLOT_RUNNING)
-            return; /* it could not be started; its end says so */
-        e.type = FEED_TASK_STARTED;
-        rt->counters.tasks_started++;
-        break;
+        if (slot && slot->state == SLOT_STARTING) {
+            slot->has_start_told = true;
+            slot->start_ticket = a->ticket;
+        }
+        if (slot && slot->state == SLOT_RUNNING)
+            runtime_tell_start(rt, slot, a->ticket);
+        return; /* one that could not be started has an end that says so */
     case TELL_TASK_ENDED:
         e.type = FEED_TASK_ENDED;
         e.verdict = a->u.tell.verdict;
@@ -352,6 +384,7 @@ void runtime_forget_run(struct runtime *rt, const struct run_id *run)
     if (!c)
         return;
     HASH_DELETE(hh, rt->runs, c);
+    runtime_warm_forget(rt, c);
     if (c->is_laid_out)
         remove_code(rt, c);
     run_context_free(c);
@@ -463,6 +496,8 @@ static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
         r = runtime_sockets_open(rt, ret_error);
     if (r == 0 && !rt->config.is_inspect)
         r = runtime_restore(rt, ret_error);
+    if (r == 0)
+        runtime_restore_removals(rt);
     return r;
 }
 
@@ -560,6 +595,7 @@ void runtime_close(struct runtime *rt)
 
     if (!rt)
         return;
+    atomic_store(&rt->is_closing, true);
     runtime_sockets_close(rt);
     runtime_tasks_kill(rt);
     if (rt->has_loop) {
@@ -580,6 +616,7 @@ void runtime_close(struct runtime *rt)
     outbox_release(&rt->outbox);
     items_release(&rt->items);
     launch_scratch_release(&rt->scratch);
+    buffer_release(&rt->request);
     free(rt->events);
     free(rt->tickets.pairs);
     free(rt->dir);
@@ -644,17 +681,4 @@ const struct runtime_config *runtime_configuration(const struct runtime *rt)
 const struct counters *runtime_counters(const struct runtime *rt)
 {
     return &rt->counters;
-}
-
-int runtime_cancel(struct runtime *rt, const struct run_id *run)
-{
-    struct run_view view;
-    int r;
-
-    if (!node_run(rt->node, run, &view))
-        return -ENOENT;
-    r = runtime_keep_cancel(rt, run);
-    if (r == 0)
-        runtime_event(rt, &(struct event){ .type = EVENT_CANCEL, .run = *run });
-    return r;
 }

@@ -63,8 +63,23 @@ struct submission {
 int runtime_submit(struct runtime *rt, const struct submission *s,
                    struct run_id *ret_run, uint64_t *ret_number,
                    struct diagnostics *ret_diagnostics, struct error *ret_error);
-/* -ENOENT: no such active run. */
+
+/* ---- what users change of a run ----
+ * A run that is interrupted (in the store, without an end and not active) is changed in
+ * the store alone and goes on nowhere for it.
+ * -ENOENT: no such run; -EALREADY: it has ended; -EBADMSG, ...: it cannot be read */
+
+/* Durable when it returns. A second one kills at once. */
 int runtime_cancel(struct runtime *rt, const struct run_id *run);
+/* Durable when it returns; twice is once. Followers see FEED_RUN_SUSPENDED. */
+int runtime_suspend(struct runtime *rt, const struct run_id *run, bool is_suspended);
+/* All of its tags, also of a run that has ended; at most RECORD_TAGS_MAX. Durable with
+ * the writer's ticket. */
+int runtime_tag(struct runtime *rt, const struct run_id *run, char *const *tags,
+                size_t n_tags, uint64_t *ret_ticket);
+/* Nobody finds the run any more, durably with the writer's ticket; then
+ * removal_finish() is to be called. -EBUSY: it is active. */
+int runtime_remove(struct runtime *rt, const struct run_id *run, uint64_t *ret_ticket);
 
 /* A run by number, by id, or by a prefix of four or more characters of its id.
  * -ENOENT; -ENOTUNIQ for a prefix of several. */
@@ -102,6 +117,10 @@ struct channel_attempt {
 int runtime_channel(struct runtime *rt, const char *token, struct channel_attempt *ret);
 /* `mesh next --case NAME`: which case the attempt's switch takes. -EINVAL. */
 int runtime_choose(struct runtime *rt, uint32_t slot, const char *name);
+/* Append the value of a parameter as JSON. -ENOENT: there is none, or it has no value.
+ */
+int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
+                      struct buffer *out);
 /* `mesh artifact put`: the bytes go to out_dir; this tells the type. */
 int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
                         const char *type);

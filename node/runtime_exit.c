@@ -26,17 +26,17 @@ enum {
 };
 
 /* The bits of an epoll datum below the slot: enum ready. */
-enum { READY_BITS = 2 };
+enum { READY_BITS = 3 };
 
 struct slot *runtime_slot(struct runtime *rt, uint32_t index)
 {
     return index < rt->n_slots ? rt->slots[index] : NULL;
 }
 
-int runtime_watch(struct runtime *rt, int fd, const struct slot *s, enum ready what)
+int runtime_watch(struct runtime *rt, int fd, uint32_t index, enum ready what)
 {
     struct epoll_event e = { .events = what == READY_EMPTY ? EPOLLPRI : EPOLLIN,
-                             .data.u64 = (uint64_t)s->index << READY_BITS | what };
+                             .data.u64 = (uint64_t)index << READY_BITS | what };
 
     return epoll_ctl(rt->tasks_epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }
@@ -49,9 +49,9 @@ void runtime_unwatch(struct runtime *rt, int fd)
 
 int runtime_watch_pipes(struct runtime *rt, const struct slot *s)
 {
-    int r = runtime_watch(rt, s->pipe_read[0], s, READY_STDOUT);
+    int r = runtime_watch(rt, s->pipe_read[0], s->index, READY_STDOUT);
 
-    return r < 0 ? r : runtime_watch(rt, s->pipe_read[1], s, READY_STDERR);
+    return r < 0 ? r : runtime_watch(rt, s->pipe_read[1], s->index, READY_STDERR);
 }
 
 /* ---- the exit ---- */
@@ -83,6 +83,7 @@ static void drain(struct runtime *rt, struct slot *s, enum log_stream stream, in
     static char data[PIPE_READ_SIZE];
     ssize_t n = sizeof(data);
 
+    runtime_warm_catch_up(rt, s); /* who writes has begun */
     while (n == sizeof(data) && reads-- > 0) {
         size_t taken;
 
@@ -102,14 +103,17 @@ static void drain_both(struct runtime *rt, struct slot *s)
     drain(rt, s, LOG_STDERR, PIPE_READS_AT_END);
 }
 
-static bool is_leader(void *arg, pid_t pid)
+bool runtime_is_known(const struct runtime *rt, pid_t pid)
 {
-    const struct runtime *rt = arg;
-
     for (uint32_t i = 0; i < rt->n_slots; i++)
         if (rt->slots[i] && rt->slots[i]->pidfd >= 0 && rt->slots[i]->pid == pid)
             return true;
-    return false;
+    return runtime_warm_is_server(rt, pid);
+}
+
+static bool is_leader(void *arg, pid_t pid)
+{
+    return runtime_is_known(arg, pid);
 }
 
 /* Orphans of a task come to us as the subreaper: when they are dead they want reaping.
@@ -118,6 +122,8 @@ static void reap_orphans(struct runtime *rt)
 {
     siginfo_t info = { 0 };
 
+    if (runtime_warm_is_asking(rt))
+        return; /* one whom we do not know may be a task that we are about to know */
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
         if (is_leader(rt, info.si_pid))
             return;
@@ -196,7 +202,7 @@ static void leave(struct runtime *rt, struct slot *s)
     s->state = SLOT_LEAVING;
     cgroup_slot_kill(&s->cgroup);
     if (s->cgroup.v2_events < 0
-        || runtime_watch(rt, s->cgroup.v2_events, s, READY_EMPTY) < 0)
+        || runtime_watch(rt, s->cgroup.v2_events, s->index, READY_EMPTY) < 0)
         uv_timer_start(&rt->leaving, on_leaving_timer, LEAVING_POLL_MS, 0);
     else if (!has_survivors(rt, s)) /* it emptied before we began to watch */
         finish(rt, s);
@@ -243,6 +249,39 @@ static void on_leaving_timer(uv_timer_t *timer)
     runtime_drain(rt);
 }
 
+static void on_slot_ready(struct runtime *rt, struct slot *s, enum ready what)
+{
+    if (!s)
+        return;
+    if (what == READY_EXIT)
+        on_exit_ready(rt, s);
+    else if (what == READY_EMPTY)
+        on_empty_ready(rt, s);
+    else
+        drain(rt, s, what == READY_STDOUT ? LOG_STDOUT : LOG_STDERR, 1);
+}
+
+static void on_ready(struct runtime *rt, uint32_t index, enum ready what)
+{
+    switch (what) {
+    case READY_EXIT:
+    case READY_STDOUT:
+    case READY_STDERR:
+    case READY_EMPTY:
+        on_slot_ready(rt, runtime_slot(rt, index), what);
+        break;
+    case READY_SERVER:
+        runtime_warm_on_answer(rt, index);
+        break;
+    case READY_SERVER_EXIT:
+        runtime_warm_on_exit(rt, index);
+        break;
+    case READY_SERVER_LOG:
+        runtime_warm_on_log(rt, index);
+        break;
+    }
+}
+
 static void on_tasks_ready(uv_poll_t *poll, int status, int events)
 {
     struct runtime *rt = poll->data;
@@ -251,24 +290,8 @@ static void on_tasks_ready(uv_poll_t *poll, int status, int events)
 
     (void)status, (void)events;
     for (int i = 0; i < n; i++) {
-        struct slot *s = runtime_slot(rt, (uint32_t)(ready[i].data.u64 >> READY_BITS));
-
-        if (!s)
-            continue;
-        switch ((enum ready)(ready[i].data.u64 & ((1 << READY_BITS) - 1))) {
-        case READY_EXIT:
-            on_exit_ready(rt, s);
-            break;
-        case READY_STDOUT:
-            drain(rt, s, LOG_STDOUT, 1);
-            break;
-        case READY_STDERR:
-            drain(rt, s, LOG_STDERR, 1);
-            break;
-        case READY_EMPTY:
-            on_empty_ready(rt, s);
-            break;
-        }
+        on_ready(rt, (uint32_t)(ready[i].data.u64 >> READY_BITS),
+                 (enum ready)(ready[i].data.u64 & ((1 << READY_BITS) - 1)));
         runtime_drain(rt);
     }
     if (writer_is_full(rt->writer))
@@ -328,6 +351,7 @@ int runtime_tasks_open(struct runtime *rt, struct error *ret_error)
 
 void runtime_tasks_kill(struct runtime *rt)
 {
+    runtime_warm_close(rt);
     for (uint32_t i = 0; rt->slots && i < rt->n_slots; i++) {
         struct slot *s = rt->slots[i];
 

@@ -3,10 +3,12 @@
  *
  *     runtime.c          opening, the loop, events in, actions out
  *     runtime_task.c     a task's start, and its slot before and after
+ *     runtime_warm.c     tasks that are forked from a Python process
  *     runtime_exit.c     its exit, and the descriptors that tell of it
  *     runtime_use.c      what it uses in between
  *     runtime_keep.c     its outputs and log, and how the node is told
  *     runtime_store.c    records and their tickets; what a restart finds
+ *     runtime_state.c    what users change of a run: cancel, suspend, tag, remove
  *     runtime_submit.c   new runs, resumed runs
  *     runtime_socket.c   the sockets, and the module that serves them */
 #pragma once
@@ -20,6 +22,7 @@
 #include "node/launch.h"
 #include "node/running.h"
 #include "node/runtime.h"
+#include "node/runtime_warm.h"
 #include "node/slot.h"
 
 enum { SLOTS_MAX = 1024, RANDOM_POOL_SIZE = 4096 };
@@ -42,7 +45,8 @@ struct runtime {
 
     uv_loop_t loop;
     bool has_loop, is_stopping, is_running;
-    int result; /* of runtime_run() */
+    atomic_bool is_closing; /* for threads that work for long */
+    int result;             /* of runtime_run() */
     uv_timer_t deadline, leaving, looking;
     bool is_looking; /* the timer runs, or its work does */
     time_us deadline_set;
@@ -75,6 +79,8 @@ struct runtime {
     struct cgroups cgroups;
     int children_fd; /* see node/process.h; only used without a cgroup v2 */
     struct running running;
+    struct warm_group *warm[WARM_GROUPS_MAX];
+    struct buffer request; /* to one of them */
     struct items items;
     struct cache cache;
     struct launch_scratch scratch;
@@ -96,6 +102,8 @@ struct runtime {
 time_us runtime_now(const struct runtime *rt);
 time_us runtime_wall(void);
 void runtime_random(struct runtime *rt, void *data, size_t len);
+/* A new one, SLOT_TOKEN_SIZE with its NUL. */
+void runtime_token(struct runtime *rt, char *ret);
 
 /* Give the node this event after those that wait, and carry out what it says. Not from
  * inside the carrying out: only queue there. */
@@ -113,6 +121,13 @@ void runtime_forget_run(struct runtime *rt, const struct run_id *run);
 /* runtime_task.c */
 void runtime_start_task(struct runtime *rt, const struct action *a);
 void runtime_kill_task(struct runtime *rt, const struct action *a);
+/* Start it as a process of its own, or end it when that cannot be done. */
+void runtime_start_plain(struct runtime *rt, struct slot *s);
+/* Its process is there, s->pid and s->pidfd: from now on it runs. */
+int runtime_task_begins(struct runtime *rt, struct slot *s, struct error *ret_error);
+void runtime_signal_task(struct slot *s, int signal);
+/* Followers are told that the task has started, once this ticket is durable. */
+void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticket);
 /* The node has the attempt's record and followers were told: use the slot again. */
 void runtime_free_slot(struct runtime *rt, struct slot *slot);
 
@@ -125,10 +140,21 @@ void runtime_pause_tasks(struct runtime *rt, bool paused);
 /* NULL: no such slot, or not opened yet. */
 struct slot *runtime_slot(struct runtime *rt, uint32_t index);
 /* Descriptors of tasks, in one epoll set; what became ready of which slot. */
-enum ready { READY_EXIT, READY_STDOUT, READY_STDERR, READY_EMPTY };
-int runtime_watch(struct runtime *rt, int fd, const struct slot *s, enum ready what);
+enum ready {
+    READY_EXIT,
+    READY_STDOUT,
+    READY_STDERR,
+    READY_EMPTY,
+    READY_SERVER, /* of a fork server, and then the index is its own */
+    READY_SERVER_EXIT,
+    READY_SERVER_LOG,
+};
+int runtime_watch(struct runtime *rt, int fd, uint32_t index, enum ready what);
 void runtime_unwatch(struct runtime *rt, int fd);
 int runtime_watch_pipes(struct runtime *rt, const struct slot *s);
+
+/* Whether this child is the leader of a task, or a fork server. */
+bool runtime_is_known(const struct runtime *rt, pid_t pid);
 
 /* runtime_use.c */
 void runtime_use_open(struct runtime *rt);
@@ -151,8 +177,8 @@ void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
 int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error);
 void runtime_store_close(struct runtime *rt);
 void runtime_persist(struct runtime *rt, const struct action *a);
-/* Returns when it is durable. */
-int runtime_keep_cancel(struct runtime *rt, const struct run_id *run);
+/* A run that is cancelled and not active becomes so for a moment, in which it ends. */
+int runtime_end_interrupted(struct runtime *rt, const struct run_id *run);
 int runtime_restore(struct runtime *rt, struct error *ret_error);
 /* A run's record and the flow in it. The caller releases both, also on failure. */
 int runtime_read_run(struct runtime *rt, const struct run_id *id,
@@ -160,6 +186,17 @@ int runtime_read_run(struct runtime *rt, const struct run_id *id,
 /* The values of a run's parameters, as its record has them. */
 int runtime_values(struct runtime *rt, const struct flow *flow,
                    const struct run_record *record, char ***ret_values);
+
+/* runtime_state.c */
+/* What the end of a run makes of the record of its state: true if there is anything to
+ * write. The write points to key and value. */
+bool runtime_state_at_end(struct runtime *rt, const struct run_id *run,
+                          struct record_key *key, struct buffer *value,
+                          struct store_write *ret_write);
+/* Tell the node of a run that is being read back. */
+void runtime_restore_state(struct runtime *rt, const struct run_id *run);
+/* Go on removing what a crash left, in another thread. */
+void runtime_restore_removals(struct runtime *rt);
 
 /* runtime_submit.c */
 int runtime_add_context(struct runtime *rt, const struct run_record *record,

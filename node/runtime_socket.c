@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "flow/parameters.h"
 #include "node/process.h"
 #include "node/runtime_internal.h"
 
@@ -229,8 +230,12 @@ int runtime_channel(struct runtime *rt, const char *token, struct channel_attemp
     for (uint32_t i = 0; i < rt->n_slots; i++) {
         const struct slot *s = rt->slots[i];
 
-        if (!s || s->state != SLOT_RUNNING || !is_token(token, s->token))
+        if (!s || !is_token(token, s->token))
             continue;
+        runtime_warm_catch_up(rt, s); /* who knows the token has begun */
+        runtime_drain(rt);
+        if (s->state != SLOT_RUNNING)
+            return -EACCES;
         *ret = (struct channel_attempt){ .run = s->run->id,
                                          .task = s->task,
                                          .attempt = s->attempt,
@@ -256,6 +261,17 @@ int runtime_choose(struct runtime *rt, uint32_t slot, const char *name)
             return s->choice ? 0 : -ENOMEM;
         }
     return -EINVAL;
+}
+
+int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
+                      struct buffer *out)
+{
+    const struct run_context *c = rt->slots[slot]->run;
+
+    for (size_t i = 0; i < c->flow->n_parameters; i++)
+        if (c->values[i] && strcmp(c->flow->parameters[i].name, name) == 0)
+            return parameter_write_json(&c->flow->parameters[i], c->values[i], out);
+    return -ENOENT;
 }
 
 int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,

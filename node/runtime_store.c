@@ -3,8 +3,7 @@
  *
  * Beside the records of proto/record.h the runtime keeps, in the same transactions, an
  * index of the runs that have no end yet ('u' run_id), so that a restart reads these
- * alone, which of them were cancelled ('c' run_id), and the next run number in
- * STORE_META. */
+ * alone, and the next run number in STORE_META. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -15,8 +14,7 @@
 
 enum { WINDOW_MS = 10, QUEUE_BYTES_MAX = 64 << 20, MARK_KEY_SIZE = 1 + RUN_ID_SIZE };
 
-/* What stands before a run's id in the key of a mark. */
-enum { MARK_UNFINISHED = 'u', MARK_CANCELLED = 'c' };
+static const char mark_unfinished = 'u';
 
 static const char next_number_key[] = "next_number";
 
@@ -84,10 +82,10 @@ static void encode_number(uint64_t number, uint8_t ret_bytes[8])
         ret_bytes[i] = (uint8_t)(number >> (56 - 8 * i));
 }
 
-static struct span mark_key(const struct run_id *run, char mark,
-                            uint8_t key[MARK_KEY_SIZE])
+/* Of the mark that a run has no end. */
+static struct span mark_key(const struct run_id *run, uint8_t key[MARK_KEY_SIZE])
 {
-    key[0] = (uint8_t)mark;
+    key[0] = (uint8_t)mark_unfinished;
     memcpy(key + 1, run->bytes, RUN_ID_SIZE);
     return (struct span){ key, MARK_KEY_SIZE };
 }
@@ -105,10 +103,9 @@ static uint64_t persist_run(struct runtime *rt, const struct action *a,
     writes[1] = (struct store_write){ .table = STORE_RECORDS,
                                       .key = { number.bytes, number.len },
                                       .value = { a->run.bytes, RUN_ID_SIZE } };
-    writes[2] =
-        (struct store_write){ .table = STORE_RECORDS,
-                              .key = mark_key(&a->run, MARK_UNFINISHED, unfinished),
-                              .value = { "", 0 } };
+    writes[2] = (struct store_write){ .table = STORE_RECORDS,
+                                      .key = mark_key(&a->run, unfinished),
+                                      .value = { "", 0 } };
     writes[3] =
         (struct store_write){ .table = STORE_META,
                               .key = { next_number_key, sizeof(next_number_key) },
@@ -119,21 +116,20 @@ static uint64_t persist_run(struct runtime *rt, const struct action *a,
 static uint64_t persist_end(struct runtime *rt, const struct action *a,
                             const struct store_write *record)
 {
-    uint8_t unfinished[MARK_KEY_SIZE], cancelled[MARK_KEY_SIZE];
+    CLEANUP(buffer_release) struct buffer state = BUFFER_INIT;
+    struct record_key state_key;
+    uint8_t unfinished[MARK_KEY_SIZE];
     struct store_write writes[3] = { *record };
+    size_t n = 2;
 
     run_end_record_release(&rt->last_end);
     if (run_end_record_decode(record->value.data, record->value.len, &rt->last_end) < 0)
         rt->last_end = (struct run_end_record){ .run = a->run };
-    writes[1] =
-        (struct store_write){ .table = STORE_RECORDS,
-                              .key = mark_key(&a->run, MARK_UNFINISHED, unfinished),
-                              .is_delete = true };
-    writes[2] =
-        (struct store_write){ .table = STORE_RECORDS,
-                              .key = mark_key(&a->run, MARK_CANCELLED, cancelled),
-                              .is_delete = true };
-    return writer_put(rt->writer, writes, ARRAY_SIZE(writes), a->u.persist.is_urgent);
+    writes[1] = (struct store_write){ .table = STORE_RECORDS,
+                                      .key = mark_key(&a->run, unfinished),
+                                      .is_delete = true };
+    n += runtime_state_at_end(rt, &a->run, &state_key, &state, &writes[2]);
+    return writer_put(rt->writer, writes, n, a->u.persist.is_urgent);
 }
 
 void runtime_persist(struct runtime *rt, const struct action *a)
@@ -156,17 +152,6 @@ void runtime_persist(struct runtime *rt, const struct action *a)
     }
     if (ticket == 0 || push_ticket(&rt->tickets, a->ticket, ticket) < 0)
         runtime_give_up(rt, -ENOMEM, "out of memory");
-}
-
-int runtime_keep_cancel(struct runtime *rt, const struct run_id *run)
-{
-    uint8_t key[MARK_KEY_SIZE];
-    struct store_write mark = { .table = STORE_RECORDS,
-                                .key = mark_key(run, MARK_CANCELLED, key),
-                                .value = { "", 0 } };
-    uint64_t ticket = writer_put(rt->writer, &mark, 1, true);
-
-    return ticket ? writer_wait(rt->writer, ticket) : -ENOMEM;
 }
 
 /* ---- opening ---- */
@@ -371,16 +356,15 @@ static void restore_running(struct runtime *rt, const struct running_entry *befo
     }
 }
 
-/* A cancel that was told to have been taken is not forgotten with the node. */
-static void restore_cancel(struct runtime *rt, const struct run_id *run)
+int runtime_end_interrupted(struct runtime *rt, const struct run_id *run)
 {
-    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
-    uint8_t key[MARK_KEY_SIZE];
+    int r = restore_run(rt, run);
 
-    if (writer_get(rt->writer, STORE_RECORDS, mark_key(run, MARK_CANCELLED, key),
-                   &value)
-        == 0)
-        runtime_event(rt, &(struct event){ .type = EVENT_CANCEL, .run = *run });
+    if (r < 0)
+        return r;
+    runtime_restore_state(rt, run);
+    runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_END });
+    return 0;
 }
 
 int runtime_restore(struct runtime *rt, struct error *ret_error)
@@ -392,7 +376,7 @@ int runtime_restore(struct runtime *rt, struct error *ret_error)
         running_open(rt->dir, rt->n_slots, &rt->running, &before, &n_before, ret_error);
 
     if (r == 0)
-        r = writer_scan(rt->writer, STORE_RECORDS, (struct span){ "u", 1 },
+        r = writer_scan(rt->writer, STORE_RECORDS, (struct span){ &mark_unfinished, 1 },
                         (struct span){ NULL, 0 }, add_run, &runs);
     for (size_t i = 0; r == 0 && i < runs.n; i++) {
         char text[RUN_ID_TEXT_SIZE];
@@ -402,13 +386,13 @@ int runtime_restore(struct runtime *rt, struct error *ret_error)
         if (error < 0)
             runtime_log(rt, "run.unreadable", "run=%s error=%s: it stays as it is",
                         text, strerror(-error));
+        else
+            runtime_restore_state(rt, &runs.ids[i]);
     }
     if (r == 0) {
         restore_running(rt, before, n_before);
         runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_END });
     }
-    for (size_t i = 0; r == 0 && i < runs.n; i++)
-        restore_cancel(rt, &runs.ids[i]);
     free(runs.ids);
     return r;
 }

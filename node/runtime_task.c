@@ -57,9 +57,6 @@ static int lay_out_code(struct runtime *rt, struct run_context *c, struct error 
 static void begin(struct runtime *rt, struct slot *s, const struct action *a,
                   struct run_context *c)
 {
-    static const char digits[] = "0123456789abcdef";
-    uint8_t token[(SLOT_TOKEN_SIZE - 1) / 2];
-
     slot_reset(s);
     s->run = c;
     s->flow = flow_ref(a->u.flow);
@@ -68,12 +65,7 @@ static void begin(struct runtime *rt, struct slot *s, const struct action *a,
     s->started = runtime_now(rt);
     s->started_wall = runtime_wall();
     s->log.bytes_max = s->flow->max_log_bytes;
-    runtime_random(rt, token, sizeof(token));
-    for (size_t i = 0; i < sizeof(token); i++) {
-        s->token[2 * i] = digits[token[i] >> 4];
-        s->token[2 * i + 1] = digits[token[i] & 15];
-    }
-    s->token[SLOT_TOKEN_SIZE - 1] = '\0';
+    runtime_token(rt, s->token);
 }
 
 static void note_running(struct runtime *rt, const struct slot *s)
@@ -131,12 +123,49 @@ static int adopt_equal(struct runtime *rt, struct slot *s, struct step_launch *l
     return 0;
 }
 
-/* 1: there is nothing to run. */
-static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
-                  struct error *why)
+int runtime_task_begins(struct runtime *rt, struct slot *s, struct error *ret_error)
+{
+    int r = runtime_watch(rt, s->pidfd, s->index, READY_EXIT);
+
+    if (r < 0) {
+        runtime_abandon(s);
+        return fail(ret_error, r, "the process cannot be watched: %s", strerror(-r));
+    }
+    s->state = SLOT_RUNNING;
+    note_running(rt, s);
+    runtime_use_watch(rt);
+    if (s->has_start_told)
+        runtime_tell_start(rt, s, s->start_ticket);
+    return 0;
+}
+
+static int start_plain(struct runtime *rt, struct slot *s, struct error *why)
+{
+    struct step_launch *l = &s->run->steps[s->task.step];
+    char **envp;
+    int r = launch_environment(&rt->scratch, s->run, l, s, &rt->items, &rt->artifacts,
+                               &envp);
+
+    if (r < 0)
+        return fail(why, r, "the task's item cannot be read: %s", strerror(-r));
+    r = spawn_in(rt, s, l, envp, why);
+    return r < 0 ? r : runtime_task_begins(rt, s, why);
+}
+
+void runtime_start_plain(struct runtime *rt, struct slot *s)
+{
+    struct error why = { .text = "" };
+    int r = start_plain(rt, s, &why);
+
+    if (r < 0)
+        runtime_fail_task(rt, s, REASON_START, why.text[0] ? why.text : strerror(-r));
+}
+
+/* All that comes before its process. 1: there is none to start. */
+static int prepare(struct runtime *rt, struct slot *s, enum reason *ret_reason,
+                   struct error *why)
 {
     struct step_launch *l;
-    char **envp;
     int r;
 
     *ret_reason = REASON_START;
@@ -153,25 +182,7 @@ static int launch(struct runtime *rt, struct slot *s, enum reason *ret_reason,
         *ret_reason = REASON_INPUT;
         r = inputs_lay_out(&rt->artifacts, s, why);
     }
-    if (r < 0)
-        return r;
-    r = launch_environment(&rt->scratch, s->run, l, s, &rt->items, &rt->artifacts,
-                           &envp);
-    if (r < 0)
-        return fail(why, r, "the task's item cannot be read: %s", strerror(-r));
-    *ret_reason = REASON_START;
-    r = spawn_in(rt, s, l, envp, why);
-    if (r < 0)
-        return r;
-    r = runtime_watch(rt, s->pidfd, s, READY_EXIT);
-    if (r < 0) {
-        runtime_abandon(s);
-        return fail(why, r, "the process cannot be watched: %s", strerror(-r));
-    }
-    s->state = SLOT_RUNNING;
-    note_running(rt, s);
-    runtime_use_watch(rt);
-    return 0;
+    return r;
 }
 
 void runtime_start_task(struct runtime *rt, const struct action *a)
@@ -195,21 +206,33 @@ void runtime_start_task(struct runtime *rt, const struct action *a)
     if (s->state == SLOT_TOLD)
         runtime_free_slot(rt, s);
     begin(rt, s, a, c);
-    r = launch(rt, s, &reason, &why);
+    r = prepare(rt, s, &reason, &why);
     if (r < 0)
         runtime_fail_task(rt, s, reason, why.text[0] ? why.text : strerror(-r));
+    else if (r == 0 && !runtime_warm_take(rt, s))
+        runtime_start_plain(rt, s);
+}
+
+/* A forked task may not have left its server's session yet. */
+void runtime_signal_task(struct slot *s, int signal)
+{
+    if (signal == SIGKILL)
+        cgroup_slot_kill(&s->cgroup);
+    if (kill(-s->pid, signal) < 0)
+        kill(s->pid, signal);
 }
 
 void runtime_kill_task(struct runtime *rt, const struct action *a)
 {
     struct slot *s = runtime_slot(rt, a->slot);
 
-    if (!s || s->state != SLOT_RUNNING)
+    if (!s || (s->state != SLOT_RUNNING && s->state != SLOT_STARTING))
         return;
     s->kill_reason = a->u.kill.why;
-    if (a->u.kill.signal == SIGKILL)
-        cgroup_slot_kill(&s->cgroup);
-    kill(-s->pid, a->u.kill.signal);
+    if (s->state == SLOT_STARTING)
+        runtime_warm_kill(rt, s, a->u.kill.signal);
+    else
+        runtime_signal_task(s, a->u.kill.signal);
 }
 
 static void check_cleaned(struct runtime *rt, const char *path, int result)
@@ -224,6 +247,7 @@ void runtime_free_slot(struct runtime *rt, struct slot *s)
 {
     time_us wall = s->started_wall;
 
+    runtime_warm_left(rt, s);
     if (s->hold.since)
         blobs_hold_end(rt->blobs, &s->hold);
     if (s->run && s->flow->steps[s->task.step].n_inputs)

@@ -216,6 +216,8 @@ void slot_reset(struct slot *s)
     s->run = NULL;
     s->kill_reason = 0;
     s->has_cache_key = false;
+    s->kill_signal = 0;
+    s->has_start_told = false;
     s->token[0] = '\0';
     s->pid = 0;
     s->state = SLOT_IDLE;

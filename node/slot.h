@@ -6,10 +6,12 @@
  *     DIR/slots/N/in    $MESH_IN, only while a task with inputs runs
  *     DIR/slots/N/log   what the log has beyond LOG_INLINE_MAX
  *
- *     idle -> running -> leaving -> keeping -> ended -> told -> idle
- *                 |                              ^
- *                 '-- it could not be started ---'
+ *     idle -> starting -> running -> leaving -> keeping -> ended -> told -> idle
+ *      |         |           ^                               ^
+ *      |         |           |                               |
+ *      '---------'-----------'-- it could not be started ----'
  *
+ *     starting: a fork server was asked for its process, see runtime_warm.h
  *     leaving: the leader is gone, others of its tree are not yet
  *     keeping: outputs are hashed, maybe in another thread
  *     ended:   the event waits for the node; told: the node has it, followers read it
@@ -32,6 +34,7 @@ enum { SLOT_TOKEN_SIZE = 33 };
 
 enum slot_state {
     SLOT_IDLE = 1,
+    SLOT_STARTING,
     SLOT_RUNNING,
     SLOT_LEAVING,
     SLOT_KEEPING,
@@ -90,6 +93,9 @@ struct slot {
     uint32_t attempt;
     time_us started, started_wall;
     enum reason kill_reason; /* why we sent a signal; 0: we did not */
+    int kill_signal;         /* to be sent when a starting task begins */
+    bool has_start_told; /* while it was starting: followers are told when it begins */
+    uint64_t start_ticket;
     char token[SLOT_TOKEN_SIZE];
     char *choice; /* of `mesh next` */
     struct output_type *types;

@@ -124,24 +124,26 @@ static int read_package(const json_t *value, const char *name, void *at,
     return 0;
 }
 
-static int read_tags(const json_t *value, const char *name, void *at,
-                     struct error *error)
+/* The array is ours, the texts are json's. */
+static int read_texts(const json_t *value, const char *name, void *at,
+                      struct error *error)
 {
-    struct submission_body *b = at;
     size_t n = json_array_size(value);
+    char **texts;
 
     if (!json_is_array(value) || n > RECORD_TAGS_MAX)
         return fail(error, -EINVAL, "field '%s' must be a list of at most %d strings",
                     name, RECORD_TAGS_MAX);
-    b->tags = calloc(n + 1, sizeof(*b->tags));
-    if (!b->tags)
+    texts = calloc(n + 1, sizeof(*texts));
+    if (!texts)
         return -ENOMEM;
+    *(char ***)at = texts;
     for (size_t i = 0; i < n; i++) {
-        const json_t *tag = json_array_get(value, i);
+        const json_t *text = json_array_get(value, i);
 
-        if (!json_is_string(tag))
+        if (!json_is_string(text))
             return fail(error, -EINVAL, "field '%s' must be a list of strings", name);
-        b->tags[i] = (char *)json_string_value(tag);
+        texts[i] = (char *)json_string_value(text);
     }
     return 0;
 }
@@ -189,7 +191,7 @@ static const struct field submission_fields[] = {
     { "path", read_text, AT(path), false },
     { "package", read_package, 0, false },
     { "parameters", read_parameters, 0, false },
-    { "tags", read_tags, 0, false },
+    { "tags", read_texts, AT(tags), false },
     { "max_workers", read_u32, AT(max_workers), false },
     { "on_failure", read_on_failure, AT(on_failure), false },
     { "clamp", read_bool, AT(clamp), false },
@@ -224,6 +226,44 @@ int submission_body_read(const char *data, size_t len, struct submission_body *r
         return r;
     *ret = b;
     b = (struct submission_body){ .json = NULL };
+    return 0;
+}
+
+/* ---- PATCH /v1/runs/RUN/tags ---- */
+
+void tags_body_release(struct tags_body *b)
+{
+    free(b->add);
+    free(b->remove);
+    free(b->set);
+    free(b->if_match);
+    json_decref(b->json);
+    *b = (struct tags_body){ .json = NULL };
+}
+
+int tags_body_read(const char *data, size_t len, struct tags_body *ret,
+                   struct error *ret_error)
+{
+    static const struct field fields[] = {
+        { "add", read_texts, offsetof(struct tags_body, add), false },
+        { "remove", read_texts, offsetof(struct tags_body, remove), false },
+        { "set", read_texts, offsetof(struct tags_body, set), false },
+        { "if_match", read_texts, offsetof(struct tags_body, if_match), false },
+    };
+    CLEANUP(tags_body_release) struct tags_body b = { .json = NULL };
+    int r = load(data, len, &b.json, ret_error);
+
+    if (r == 0)
+        r = read_object(b.json, fields, sizeof(fields) / sizeof(fields[0]), &b,
+                        ret_error);
+    if (r == 0 && !b.add && !b.remove && !b.set)
+        r = fail(ret_error, -EINVAL, "one of 'add', 'remove' and 'set' is needed");
+    if (r == 0 && b.set && (b.add || b.remove))
+        r = fail(ret_error, -EINVAL, "'set' says all: there is nothing to add to it");
+    if (r < 0)
+        return r;
+    *ret = b;
+    b = (struct tags_body){ .json = NULL };
     return 0;
 }
 

@@ -34,6 +34,16 @@ int submission_body_read(const char *data, size_t len, struct submission_body *r
                          struct error *ret_error);
 void submission_body_release(struct submission_body *b);
 
+/* Of at least one of add and remove, or of set. Lists are NULL when they are not given,
+ * else NULL-terminated. */
+struct tags_body {
+    struct json_t *json;
+    char **add, **remove, **set, **if_match;
+};
+int tags_body_read(const char *data, size_t len, struct tags_body *ret,
+                   struct error *ret_error);
+void tags_body_release(struct tags_body *b);
+
 struct check_body {
     struct json_t *json;
     const char *flow, *path;

@@ -294,12 +294,6 @@ static int compare_all_steps(struct diff *d, struct buffer *rows)
 
 /* ---- the whole ---- */
 
-static bool is_same_flow(const struct run_record *a, const struct run_record *b)
-{
-    return a->flow_text_len == b->flow_text_len
-           && memcmp(a->flow_text, b->flow_text, a->flow_text_len) == 0;
-}
-
 static int read_end(struct diff *d, struct side *s)
 {
     int error = source_end(d->request, &s->record->run, &s->end);
@@ -349,7 +343,6 @@ static int emit_artifacts(struct diff *d, struct buffer *rows)
 static int tell(struct diff *d)
 {
     CLEANUP(buffer_release) struct buffer rows = BUFFER_INIT;
-    bool is_same_file = is_same_flow(d->before.record, d->after.record);
     struct changes c = { .e = d->e };
     bool is_same;
     int error;
@@ -357,9 +350,10 @@ static int tell(struct diff *d)
     emit_open(d->e, NULL, '{');
     emit_run_side(d->e, "before", &d->before);
     emit_run_side(d->e, "after", &d->after);
-    emit_bool(d->e, "flow_is_same", is_same_file);
     emit_open(d->e, "changes", '[');
     error = sides_emit_parameters(&d->sides, &c);
+    if (error == 0)
+        error = sides_emit_flow(&d->sides, &c);
     if (error == 0)
         error = sides_emit_code(&d->sides, &c);
     emit_close(d->e, ']');
@@ -369,7 +363,7 @@ static int tell(struct diff *d)
     if (error < 0)
         return error;
     emit_raw(d->e, "steps", buffer_text(&rows), rows.len);
-    is_same = is_same_file && c.n == 0 && d->n_changed + d->n_added + d->n_removed == 0
+    is_same = c.n == 0 && d->n_changed + d->n_added + d->n_removed == 0
               && d->before.has_end == d->after.has_end
               && d->before.end.outcome == d->after.end.outcome;
     emit_bool(d->e, "is_same", is_same);

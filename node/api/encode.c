@@ -14,6 +14,8 @@ static const char *const event_names[] = {
     [FEED_LOG] = "log",
     [FEED_TASK_ENDED] = "task_ended",
     [FEED_RUN_ENDED] = "run_ended",
+    [FEED_RUN_SUSPENDED] = "run_suspended",
+    [FEED_RUN_UNSUSPENDED] = "run_unsuspended",
 };
 
 const char *event_name(enum feed_type type)
@@ -102,12 +104,20 @@ static void encode_summary(struct emit *e, const struct run_summary *s)
     emit_close(e, '}');
 }
 
-static void encode_asked(struct emit *e, const struct run_record *r)
+void encode_tags(struct emit *e, const struct run_record *r,
+                 const struct run_state_record *changed)
 {
+    bool is_changed = changed && changed->has_tags;
+    size_t n = is_changed ? changed->n_tags : r->n_tags;
+
     emit_open(e, "tags", '[');
-    for (size_t i = 0; i < r->n_tags; i++)
-        emit_text(e, NULL, r->tags[i]);
+    for (size_t i = 0; i < n; i++)
+        emit_text(e, NULL, is_changed ? changed->tags[i] : r->tags[i]);
     emit_close(e, ']');
+}
+
+static void encode_parameters(struct emit *e, const struct run_record *r)
+{
     emit_open(e, "parameters", '[');
     for (size_t i = 0; i < r->n_parameters; i++) {
         const struct record_parameter *p = &r->parameters[i];
@@ -157,7 +167,9 @@ void encode_run(struct emit *e, const struct run_about *run)
     emit_time(e, "started", run->started);
     emit_time(e, "ended", end ? end->ended_wall : 0);
     emit_text(e, "user", r->user);
-    encode_asked(e, r);
+    emit_bool(e, "suspended", run->is_suspended);
+    encode_tags(e, r, run->changed);
+    encode_parameters(e, r);
     encode_origin(e, r->has_origin, &r->origin);
     emit_digest(e, "package", &r->package);
     emit_text(e, "path", r->flow_path);
@@ -308,6 +320,8 @@ void encode_event(struct emit *e, const struct feed_event *event)
     emit_u64(e, "number", event->number);
     switch (event->type) {
     case FEED_RUN_STARTED:
+    case FEED_RUN_SUSPENDED:
+    case FEED_RUN_UNSUSPENDED:
         emit_text(e, "flow", event->flow);
         break;
     case FEED_RUN_ENDED:

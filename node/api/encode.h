@@ -50,8 +50,10 @@ struct run_summary {
 
 struct run_about {
     const struct run_record *record;
-    const struct run_end_record *end; /* NULL: it has not ended */
-    const char *state; /* "running", "stopping", "interrupted", "ended" */
+    const struct run_state_record *changed; /* NULL: nobody changed it */
+    const struct run_end_record *end;       /* NULL: it has not ended */
+    const char *state; /* "running", "suspended", "stopping", "interrupted", "ended" */
+    bool is_suspended;
     time_us started;
     struct task_counts tasks;
     uint64_t attempts;
@@ -61,6 +63,9 @@ struct run_about {
 };
 
 void encode_run(struct emit *e, const struct run_about *run);
+/* The field `tags`: those of the run, or those that took their place. */
+void encode_tags(struct emit *e, const struct run_record *r,
+                 const struct run_state_record *changed);
 void encode_attempt(struct emit *e, const char *step, const struct attempt_record *a);
 void encode_artifact(struct emit *e, const char *key, const struct artifact *a);
 /* {severity, line, column, width, message, hint, excerpt}, and a last one that counts

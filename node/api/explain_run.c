@@ -328,6 +328,8 @@ static int emit_run_changes(struct told *t)
     if (t->sides)
         error = sides_emit_parameters(t->sides, &c);
     if (t->sides && error == 0)
+        error = sides_emit_flow(t->sides, &c);
+    if (t->sides && error == 0)
         error = sides_emit_code(t->sides, &c);
     emit_close(t->e, ']');
     emit_u64(t->e, "n_changes", c.n);

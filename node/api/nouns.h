@@ -20,7 +20,14 @@ int runs_get_work(struct request *r);
 int runs_flow_work(struct request *r);
 int runs_graph(struct request *r);
 int runs_graph_work(struct request *r);
+/* changes.c */
 int runs_cancel(struct request *r);
+int runs_suspend(struct request *r);
+int runs_unsuspend(struct request *r);
+int runs_delete(struct request *r);
+int runs_delete_work(struct request *r);
+int tags_patch(struct request *r);
+int tags_patch_work(struct request *r);
 /* submit.c */
 int submit_work(struct request *r);
 int submit_end(struct request *r);
@@ -72,3 +79,5 @@ int task_artifact_put_end(struct request *r);
 int task_inputs_work(struct request *r);
 int task_next(struct request *r);
 int task_input_work(struct request *r);
+int task_foreach_work(struct request *r);
+int task_parameter_get(struct request *r);

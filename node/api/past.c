@@ -10,6 +10,7 @@ void past_fill_end(struct run_about *about, const struct run_end_record *end)
 {
     about->end = end;
     about->state = "ended";
+    about->is_suspended = false;
     about->started = end->started_wall;
     about->attempts = end->n_attempts;
     about->tasks = (struct task_counts){ .done = end->n_done,
@@ -37,11 +38,23 @@ static struct step_about *describe_steps(const struct flow *flow, const struct t
     return steps;
 }
 
+/* One that cannot be read changes nothing of what is shown. */
+static int read_state(struct writer *w, const struct run_id *run,
+                      struct run_state_record *ret)
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    struct record_key key = run_state_key(run);
+    int r = writer_get(w, STORE_RECORDS, (struct span){ key.bytes, key.len }, &value);
+
+    return r < 0 ? r : run_state_record_decode(value.data, value.len, ret);
+}
+
 int past_encode(struct writer *w, const struct run_record *record,
                 const struct flow *flow, const struct run_end_record *end,
                 const atomic_bool *is_stopping, struct emit *e)
 {
     CLEANUP(tally_release) struct tally tally = { .steps = NULL };
+    CLEANUP(run_state_record_release) struct run_state_record state = { .n_tags = 0 };
     CLEANUP(freep) struct step_about *steps = NULL;
     struct run_about about = { .record = record, .state = "interrupted" };
     int r = tally_run(w, &record->run, flow->n_all_steps, is_stopping, &tally);
@@ -59,6 +72,10 @@ int past_encode(struct writer *w, const struct run_record *record,
     about.started = tally.started_wall;
     about.tasks = tally.tasks;
     about.summary = &tally.summary;
+    if (read_state(w, &record->run, &state) == 0) {
+        about.changed = &state;
+        about.is_suspended = state.is_suspended;
+    }
     if (end)
         past_fill_end(&about, end);
     encode_run(e, &about);

@@ -18,24 +18,24 @@ struct segment {
     size_t len;
 };
 
+static const char *const method_names[] = {
+    [METHOD_GET] = "GET",     [METHOD_PUT] = "PUT",       [METHOD_POST] = "POST",
+    [METHOD_PATCH] = "PATCH", [METHOD_DELETE] = "DELETE",
+};
+
 enum method method_parse(const char *name)
 {
-    if (strcmp(name, "GET") == 0 || strcmp(name, "HEAD") == 0)
+    if (strcmp(name, "HEAD") == 0)
         return METHOD_GET;
-    if (strcmp(name, "PUT") == 0)
-        return METHOD_PUT;
-    return strcmp(name, "POST") == 0 ? METHOD_POST : (enum method)0;
+    for (int m = METHOD_GET; m < METHODS_END; m++)
+        if (strcmp(name, method_names[m]) == 0)
+            return (enum method)m;
+    return (enum method)0;
 }
 
 const char *method_name(enum method m)
 {
-    static const char *const names[] = {
-        [METHOD_GET] = "GET",
-        [METHOD_PUT] = "PUT",
-        [METHOD_POST] = "POST",
-    };
-
-    return names[m];
+    return method_names[m];
 }
 
 /* The segment at *at, which is moved behind it; false at the end. */

@@ -19,7 +19,14 @@ enum {
     ROUTE_PARAM_BYTES_MAX = 1024,
 };
 
-enum method { METHOD_GET = 1, METHOD_PUT, METHOD_POST, METHODS_END };
+enum method {
+    METHOD_GET = 1,
+    METHOD_PUT,
+    METHOD_POST,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHODS_END
+};
 
 enum body_kind {
     BODY_NONE = 0,

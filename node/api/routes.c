@@ -11,12 +11,14 @@
 #define GET METHOD_GET
 #define PUT METHOD_PUT
 #define POST METHOD_POST
+#define PATCH METHOD_PATCH
+#define DELETE METHOD_DELETE
 
 const struct route user_routes[] = {
     { GET, "/v1/node", .begin = about_get },
     { GET, "/metrics", .begin = metrics_get, .work = metrics_get_work },
-    { GET, "/v1/runs", "flow limit before", .begin = runs_list, .work = runs_list_work,
-      .end = runs_list_end },
+    { GET, "/v1/runs", "flow tag limit before", .begin = runs_list,
+      .work = runs_list_work, .end = runs_list_end },
     { POST, "/v1/runs", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
       .work = submit_work, .end = submit_end },
     { GET, "/v1/runs/RUN", .begin = runs_get, .work = runs_get_work },
@@ -40,6 +42,14 @@ const struct route user_routes[] = {
       .work = diff_get_work },
     { POST, "/v1/runs/RUN/cancel", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
       .begin = runs_cancel },
+    { POST, "/v1/runs/RUN/suspend", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
+      .begin = runs_suspend },
+    { POST, "/v1/runs/RUN/unsuspend", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
+      .begin = runs_unsuspend },
+    { DELETE, "/v1/runs/RUN", .role = ROLE_SUBMITTER, .begin = runs_delete,
+      .work = runs_delete_work },
+    { PATCH, "/v1/runs/RUN/tags", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
+      .begin = tags_patch, .work = tags_patch_work },
     { POST, "/v1/runs/RUN/verify", NULL, BODY_MEMORY, JSON_MAX, .begin = verify_post,
       .work = verify_post_work },
     { GET, "/v1/events", "run step types since", .begin = events_get },
@@ -64,8 +74,10 @@ const struct route task_routes[] = {
     { PUT, "/v1/task/artifacts/NAME", "type", BODY_FILE, ANY_SIZE,
       .begin = task_artifact_put, .work = task_artifact_put_work,
       .end = task_artifact_put_end },
-    { GET, "/v1/task/inputs", .work = task_inputs_work },
+    { GET, "/v1/task/inputs", "passed", .work = task_inputs_work },
     { PUT, "/v1/task/next", "case", BODY_MEMORY, 4096, .begin = task_next },
     { GET, "/v1/task/input", .work = task_input_work },
+    { GET, "/v1/task/foreach", .work = task_foreach_work },
+    { GET, "/v1/task/parameters/NAME", .begin = task_parameter_get },
 };
 const size_t n_task_routes = ARRAY_SIZE(task_routes);

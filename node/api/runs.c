@@ -15,13 +15,21 @@
 
 static const char *state_name(enum run_state s)
 {
-    return s == RUN_STATE_STOPPING ? "stopping" : "running";
+    static const char *const names[] = {
+        [RUN_STATE_HELD] = "running",
+        [RUN_STATE_RUNNING] = "running",
+        [RUN_STATE_STOPPING] = "stopping",
+        [RUN_STATE_SUSPENDED] = "suspended",
+    };
+
+    return names[s];
 }
 
 static void fill_view(struct run_about *about, const struct run_view *view)
 {
     about->record = view->record;
     about->state = state_name(view->state);
+    about->is_suspended = view->is_suspended;
     about->started = view->started_wall;
     about->attempts = view->n_attempts;
     about->tasks = (struct task_counts){
@@ -32,6 +40,16 @@ static void fill_view(struct run_about *about, const struct run_view *view)
         .skipped = view->n_skipped,
         .adopted = view->n_adopted,
     };
+}
+
+/* One that cannot be read changes nothing of what is shown. */
+static void fill_changed(struct request *r, struct run_about *about,
+                         const struct run_id *run, struct run_state_record *state)
+{
+    if (source_state(r, run, state) < 0)
+        return;
+    about->changed = state;
+    about->is_suspended = state->is_suspended;
 }
 
 /* ---- GET /v1/runs/RUN ---- */
@@ -93,6 +111,7 @@ int runs_get(struct request *r)
 {
     CLEANUP(steps_release) struct steps_about steps = { .all = NULL };
     const struct node *n = runtime_node(r->rt);
+    CLEANUP(run_state_record_release) struct run_state_record state = { .n_tags = 0 };
     struct run_about about = { .state = NULL };
     struct run_view view;
     int error;
@@ -106,6 +125,7 @@ int runs_get(struct request *r)
         return error;
     for (uint32_t i = 0; i < steps.n; i++)
         view_step(n, &r->run, i, &steps.all[i]);
+    fill_changed(r, &about, &r->run, &state);
     fill_view(&about, &view);
     return reply_run(r, &about, &steps);
 }
@@ -139,13 +159,23 @@ enum { RUNS_MAX = 500 };
 struct run_row {
     struct run_record record;
     struct run_end_record end;
-    bool has_end;
+    struct run_state_record state;
+    bool has_end, has_state;
 };
+
+static void row_release(struct run_row *row)
+{
+    run_record_release(&row->record);
+    if (row->has_end)
+        run_end_record_release(&row->end);
+    if (row->has_state)
+        run_state_record_release(&row->state);
+}
 
 struct run_list {
     struct run_row *rows;
     uint64_t n, limit;
-    char *flow;
+    char *flow, *tag;
     bool has_before;
 };
 
@@ -153,18 +183,17 @@ static void run_list_release(void *data)
 {
     struct run_list *list = data;
 
-    for (uint64_t i = 0; i < list->n; i++) {
-        run_record_release(&list->rows[i].record);
-        if (list->rows[i].has_end)
-            run_end_record_release(&list->rows[i].end);
-    }
+    for (uint64_t i = 0; i < list->n; i++)
+        row_release(&list->rows[i]);
     free(list->rows);
     free(list->flow);
+    free(list->tag);
 }
 
 int runs_list(struct request *r)
 {
     const char *flow = request_query(r, "flow"), *before = request_query(r, "before");
+    const char *tag = request_query(r, "tag");
     struct run_list *list = request_data(r, sizeof(*list), run_list_release);
 
     if (!list)
@@ -174,8 +203,10 @@ int runs_list(struct request *r)
         return 0;
     list->has_before = before != NULL;
     list->flow = flow ? strdup(flow) : NULL;
+    list->tag = tag ? strdup(tag) : NULL;
     list->rows = calloc(list->limit + 1, sizeof(*list->rows));
-    return list->rows && (!flow || list->flow) ? REQUEST_NEXT : -ENOMEM;
+    return list->rows && (!flow || list->flow) && (!tag || list->tag) ? REQUEST_NEXT
+                                                                      : -ENOMEM;
 }
 
 static int stop_at_first(void *arg, struct span key, struct span value)
@@ -233,17 +264,31 @@ static int read_row(struct request *r, uint64_t number, struct run_row *ret)
         return error;
     free(TAKE(ret->record.flow_text)); /* a list of large files is not needed */
     ret->record.flow_text_len = 0;
+    ret->has_state = source_state(r, &run, &ret->state) == 0;
     error = source_end(r, &run, &ret->end);
     ret->has_end = error == 0;
     if (error == 0 || error == -ENOENT)
         return 0;
-    run_record_release(&ret->record);
+    row_release(ret);
     return error;
+}
+
+static bool has_tag(const struct run_row *row, const char *tag)
+{
+    bool is_changed = row->has_state && row->state.has_tags;
+    char *const *tags = is_changed ? row->state.tags : row->record.tags;
+    size_t n = is_changed ? row->state.n_tags : row->record.n_tags;
+
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(tags[i], tag) == 0)
+            return true;
+    return false;
 }
 
 static bool is_wanted(const struct run_list *list, const struct run_row *row)
 {
-    return !list->flow || strcmp(list->flow, row->record.flow_name) == 0;
+    return (!list->flow || strcmp(list->flow, row->record.flow_name) == 0)
+           && (!list->tag || has_tag(row, list->tag));
 }
 
 static int start_number(struct request *r, const struct run_list *list,
@@ -275,9 +320,7 @@ int runs_list_work(struct request *r)
         list->n += error == 0; /* so that what was read is released */
         if (error == 0 && !is_wanted(list, row)) {
             list->n--;
-            run_record_release(&row->record);
-            if (row->has_end)
-                run_end_record_release(&row->end);
+            row_release(row);
         }
         if (error == -ENOENT)
             error = 0; /* a number that was given and never used */
@@ -290,6 +333,10 @@ static void describe(struct request *r, struct run_row *row, struct run_about *a
 {
     struct run_view view;
 
+    if (row->has_state) {
+        about->changed = &row->state;
+        about->is_suspended = row->state.is_suspended;
+    }
     if (!row->has_end && node_run(runtime_node(r->rt), &row->record.run, &view)) {
         fill_view(about, &view);
         return;
@@ -370,29 +417,4 @@ int runs_graph_work(struct request *r)
         flow_write_json(r->flow, &r->reply.body);
     return reply_body(r, MHD_HTTP_OK,
                       is_dot ? "text/vnd.graphviz" : "application/json");
-}
-
-/* ---- POST /v1/runs/RUN/cancel ---- */
-
-int runs_cancel(struct request *r)
-{
-    struct emit e = { .out = &r->reply.body };
-    struct run_view view;
-    int error;
-
-    if (!request_find_run(r, r->params[0]))
-        return 0;
-    if (node_run(runtime_node(r->rt), &r->run, &view)
-        && !auth_owner(r, view.record->user, "this run"))
-        return 0;
-    error = runtime_cancel(r->rt, &r->run);
-    if (error == -ENOENT)
-        return reply_error(r, MHD_HTTP_CONFLICT, NULL, "run %.64s is not active",
-                           r->params[0]);
-    if (error < 0)
-        return reply_errno(r, error, "the run");
-    emit_open(&e, NULL, '{');
-    emit_run(&e, "run", &r->run);
-    emit_close(&e, '}');
-    return reply_json(r, MHD_HTTP_ACCEPTED);
 }

@@ -100,13 +100,48 @@ static const char *id_of(const struct digest *id, char text[DIGEST_TEXT_SIZE])
     return text;
 }
 
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static bool is_same_flow(const struct run_record *a, const struct run_record *b)
+{
+    return a->flow_text_len == b->flow_text_len
+           && memcmp(a->flow_text, b->flow_text, a->flow_text_len) == 0;
+}
+
+int sides_emit_flow(const struct sides *s, struct changes *c)
+{
+    if (!is_same_flow(&s->before, &s->after))
+        change_emit(c, "flow", file_name(s->after.flow_path), false, "", "");
+    return buffer_failed(c->e->out);
+}
+
+struct files {
+    const struct sides *sides;
+    struct changes *changes;
+};
+
+/* The package is the folder of the flow file, which is told by itself. */
+static bool is_flow_file(const struct sides *s, const char *path)
+{
+    return strcmp(path, file_name(s->before.flow_path)) == 0
+           || strcmp(path, file_name(s->after.flow_path)) == 0;
+}
+
 static int each_file(void *arg, const struct tree_entry *before,
                      const struct tree_entry *after)
 {
-    struct changes *c = arg;
+    struct files *f = arg;
+    struct changes *c = f->changes;
     const char *path = before ? before->path : after->path;
     char was[DIGEST_TEXT_SIZE], is[DIGEST_TEXT_SIZE];
 
+    if (is_flow_file(f->sides, path))
+        return 0;
     change_emit(c, "code", path, c->step && step_names_file(c->step, path),
                 id_of(before ? &before->id : NULL, was),
                 id_of(after ? &after->id : NULL, is));
@@ -115,7 +150,9 @@ static int each_file(void *arg, const struct tree_entry *before,
 
 int sides_emit_code(const struct sides *s, struct changes *c)
 {
-    return compare_trees(&s->tree_before, &s->tree_after, each_file, c);
+    struct files f = { .sides = s, .changes = c };
+
+    return compare_trees(&s->tree_before, &s->tree_after, each_file, &f);
 }
 
 /* A key's text may be long and its value structured: that it differs is told. */

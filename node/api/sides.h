@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sides - two runs next to each other, read from the store, and how they differ.
  *
- * A change is {kind, name, change, before, after, own}: kind is "parameter", "code" (a
- * file of the package), "step" (a key of the step in the flow file), or "input" (an
- * artifact that the task reads); change is "added", "removed" or "changed"; before and
- * after are values of parameters and ids of content; own tells that a step names the
- * file itself. On a thread. */
+ * A change is {kind, name, change, before, after, own}: kind is "parameter", "flow"
+ * (the flow file), "code" (another file of the package), "step" (a key of the step in
+ * the flow file), or "input" (an artifact that the task reads); change is "added",
+ * "removed" or "changed"; before and after are values of parameters and ids of content;
+ * own tells that a step names the file itself. On a thread. */
 #pragma once
 
 #include "node/api/emit.h"
@@ -35,6 +35,7 @@ struct changes {
 void change_emit(struct changes *c, const char *kind, const char *name, bool is_own,
                  const char *before, const char *after);
 int sides_emit_parameters(const struct sides *s, struct changes *c);
+int sides_emit_flow(const struct sides *s, struct changes *c);
 int sides_emit_code(const struct sides *s, struct changes *c);
 /* Of the step of flow_after, if the flow before has one of its name. */
 int sides_emit_step(const struct sides *s, uint32_t step, struct changes *c);

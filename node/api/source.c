@@ -32,6 +32,17 @@ int source_end(struct request *r, const struct run_id *run,
     return error < 0 ? error : run_end_record_decode(value.data, value.len, ret_end);
 }
 
+int source_state(struct request *r, const struct run_id *run,
+                 struct run_state_record *ret_state)
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    struct record_key key = run_state_key(run);
+    int error = get(r, &key, &value);
+
+    return error < 0 ? error
+                     : run_state_record_decode(value.data, value.len, ret_state);
+}
+
 int source_begin(struct request *r)
 {
     struct run_view view;

@@ -21,6 +21,9 @@ int source_record(struct request *r, const struct run_id *run,
                   struct run_record *ret_record);
 int source_end(struct request *r, const struct run_id *run,
                struct run_end_record *ret_end);
+/* -ENOENT: nobody changed the run. */
+int source_state(struct request *r, const struct run_id *run,
+                 struct run_state_record *ret_state);
 uint32_t source_depth(const struct flow *f, uint32_t step);
 /* Attempts of all runs that run now. */
 uint64_t source_count_running(const struct node *n);

@@ -74,6 +74,10 @@ static int reply_refused(struct request *r, const struct submitting *s, int code
         return reply_bad_flow(r, s, sentence);
     if (code == -ENOENT)
         return reply_error(r, MHD_HTTP_NOT_FOUND, NULL, "%s", sentence);
+    if (code == -EBUSY)
+        return reply_error(r, MHD_HTTP_CONFLICT,
+                           "wait until it has ended, or cancel it first", "%s",
+                           sentence);
     return reply_errno(r, code, sentence);
 }
 
@@ -124,6 +128,10 @@ static int submit(struct request *r, struct submitting *s)
     };
     int error;
 
+    if (runtime_configuration(r->rt)->is_inspect)
+        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                           "start one that does: mesh node",
+                           "this node only shows the store and runs nothing");
     if (writer_is_full(runtime_writer(r->rt)))
         return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "try again in a moment",
                            "the disk does not keep up");

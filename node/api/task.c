@@ -23,8 +23,7 @@
 enum {
     NAME_BYTES_MAX = 255,
     TYPE_BYTES_MAX = 64,
-    VALUE_BYTES_MAX = 64 << 10, /* of JSON shown in GET /v1/task/inputs */
-    OWN_BYTES_MAX = 64 << 20,   /* of a file that is not kept yet */
+    OWN_BYTES_MAX = 64 << 20, /* of a file that is not kept yet */
 };
 
 /* A name becomes a file's name in $MESH_OUT. */
@@ -255,95 +254,6 @@ int task_artifact_put_end(struct request *r)
     return reply_empty(r, MHD_HTTP_NO_CONTENT);
 }
 
-/* ---- GET /v1/task/inputs ---- */
-
-struct input_list {
-    struct request *r;
-    struct emit e;
-};
-
-/* The artifact's value, where it is JSON and short. */
-static int emit_value(struct request *r, struct emit *e, const struct artifact *a)
-{
-    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
-    json_t *json;
-    int error;
-
-    if (a->encoding != ENCODING_JSON || a->size > VALUE_BYTES_MAX)
-        return 0;
-    error = artifacts_read(runtime_artifacts(r->rt), a, 0, a->size, &text);
-    if (error < 0)
-        return error;
-    json = json_loadb(buffer_text(&text), text.len, JSON_DECODE_ANY, NULL);
-    if (json) {
-        char *compact = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
-
-        if (compact)
-            emit_raw(e, "value", compact, strlen(compact));
-        free(compact);
-    }
-    json_decref(json);
-    return 0;
-}
-
-static int emit_input_artifact(struct request *r, struct emit *e,
-                               const struct artifact *a)
-{
-    emit_open(e, a->name, '{');
-    emit_digest(e, "id", &a->id);
-    emit_text(e, "type", a->type);
-    emit_text(e, "encoding", encoding_name(a->encoding));
-    emit_u64(e, "size", a->size);
-    int error = emit_value(r, e, a);
-
-    emit_close(e, '}');
-    return error;
-}
-
-static int add_input(void *arg, const struct attempt_record *a)
-{
-    struct input_list *list = arg;
-    struct request *r = list->r;
-    struct emit *e = &list->e;
-    int error = 0;
-
-    if (atomic_load(r->is_stopping))
-        return -ECANCELED;
-    e->needs_comma = false;
-    emit_open(e, NULL, '{');
-    emit_text(e, "step", r->flow->steps[a->task.step].name);
-    if (a->task.depth > r->attempt.task.depth)
-        emit_u64(e, "index", a->task.path[a->task.depth - 1]);
-    else
-        emit_null(e, "index");
-    emit_task(e, "task", &a->task);
-    emit_u64(e, "attempt", a->attempt);
-    emit_bool(e, "ok", a->verdict != VERDICT_CAUGHT);
-    emit_open(e, "artifacts", '{');
-    for (size_t i = 0; error == 0 && i < a->n_outputs; i++)
-        error = emit_input_artifact(r, e, &a->outputs[i]);
-    emit_close(e, '}');
-    emit_close(e, '}');
-    buffer_putc(e->out, '\n');
-    return error ? error : buffer_failed(e->out);
-}
-
-int task_inputs_work(struct request *r)
-{
-    struct input_list list = { .r = r, .e.out = &r->reply.body };
-    int error;
-
-    if (!cache_may_list(r->flow, r->attempt.task.step))
-        return reply_error(r, MHD_HTTP_FORBIDDEN, undeclared_hint,
-                           "the step has 'cache' and is no join");
-    error = artifacts_inputs(runtime_artifacts(r->rt), r->flow, &r->run,
-                             &r->attempt.task, add_input, &list);
-
-    if (error < 0)
-        return reply_errno(r, error, "an input");
-    return reply_body(r, MHD_HTTP_OK, "application/x-ndjson");
-}
-
 /* ---- PUT /v1/task/next?case=NAME ---- */
 
 static void list_cases(const struct step *s, struct buffer *out)
@@ -404,4 +314,56 @@ int task_input_work(struct request *r)
     error = items_get(&items, runtime_artifacts(r->rt), r->flow, &r->run, task,
                       task->depth - 1, &item);
     return error < 0 ? reply_errno(r, error, "the item") : put_item(r, &item);
+}
+
+/* ---- GET /v1/task/foreach ---- */
+
+/* One level: {index, width, item}. */
+static int emit_level(struct request *r, struct items *items, uint32_t level,
+                      struct emit *e)
+{
+    const struct artifacts *a = runtime_artifacts(r->rt);
+    const struct task_id *task = &r->attempt.task;
+    CLEANUP(buffer_release) struct buffer item = BUFFER_INIT;
+    uint64_t width;
+    int error = items_get(items, a, r->flow, &r->run, task, level, &item);
+
+    if (error == 0)
+        error = items_width(a, r->flow, &r->run, task, level, &width);
+    if (error < 0)
+        return error;
+    emit_open(e, NULL, '{');
+    emit_u64(e, "index", task->path[level]);
+    emit_u64(e, "width", width);
+    emit_raw(e, "item", buffer_text(&item), item.len);
+    emit_close(e, '}');
+    return 0;
+}
+
+int task_foreach_work(struct request *r)
+{
+    CLEANUP(items_release) struct items items = { .clock = 0 };
+    struct emit e = { .out = &r->reply.body };
+    int error = 0;
+
+    emit_open(&e, NULL, '[');
+    for (uint32_t level = 0; error == 0 && level < r->attempt.task.depth; level++)
+        error = emit_level(r, &items, level, &e);
+    emit_close(&e, ']');
+    return error < 0 ? reply_errno(r, error, "the items")
+                     : reply_body(r, MHD_HTTP_OK, "application/json");
+}
+
+/* ---- GET /v1/task/parameters/NAME ---- */
+
+int task_parameter_get(struct request *r)
+{
+    int error = runtime_parameter(r->rt, r->attempt.slot, r->params[0], &r->reply.body);
+
+    if (error == -ENOENT)
+        return reply_error(r, MHD_HTTP_NOT_FOUND, NULL,
+                           "the flow has no parameter '%.100s' with a value",
+                           r->params[0]);
+    return error < 0 ? reply_errno(r, error, "the parameter")
+                     : reply_body(r, MHD_HTTP_OK, "application/json");
 }

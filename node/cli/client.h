@@ -84,6 +84,9 @@ int client_request(struct client *c, const struct request *request, struct answe
  * memory; the caller frees. */
 char *client_path(const char *format, ...);
 
+/* The path that lists runs; flow, tag and before may be NULL. Likewise. */
+char *runs_path(uint64_t limit, const char *flow, const char *tag, const char *before);
+
 /* Asks, says what is wrong if something is, and returns the exit code. *ret_json (may
  * be NULL) is the answer's. */
 int client_json(struct client *c, const char *method, const char *path, json_t *body,

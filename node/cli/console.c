@@ -569,6 +569,23 @@ static void run_ended(struct console *c, const struct feed_event *e)
                       e->number);
 }
 
+static void suspended(struct console *c, const struct feed_event *e)
+{
+    char text[160];
+
+    if (c->config.is_plain)
+        return;
+    buffer_clear(&c->prefix);
+    if (e->type == FEED_RUN_SUSPENDED)
+        snprintf(text, sizeof(text),
+                 "Run %" PRIu64 " is suspended: what runs is finished, nothing starts. "
+                 "To go on: mesh unsuspend %" PRIu64,
+                 e->number, e->number);
+    else
+        snprintf(text, sizeof(text), "Run %" PRIu64 " goes on.", e->number);
+    say(c, e->wall, COLOUR_YELLOW, text);
+}
+
 void console_event_of(struct console *c, const struct feed_event *e, const char *task)
 {
     char text[64];
@@ -596,6 +613,10 @@ void console_event_of(struct console *c, const struct feed_event *e, const char 
         break;
     case FEED_RUN_ENDED:
         run_ended(c, e);
+        break;
+    case FEED_RUN_SUSPENDED:
+    case FEED_RUN_UNSUSPENDED:
+        suspended(c, e);
         break;
     }
 }
@@ -626,7 +647,7 @@ void console_event(struct console *c, const struct feed_event *e)
         encode(c, e);
         return;
     }
-    if (e->type == FEED_RUN_STARTED || e->type == FEED_RUN_ENDED) {
+    if (feed_is_of_run(e->type)) {
         console_event_of(c, e, NULL);
         return;
     }

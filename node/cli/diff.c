@@ -101,23 +101,18 @@ static void print_files(const json_t *diff)
     const json_t *c;
     size_t i;
 
-    if (!json_is_true(json_object_get(diff, "flow_is_same"))) {
-        heading("Code");
-        is_first = false;
-        printf("  changed   ");
-        terminal_print(json_text(json_object_get(diff, "after"), "path"));
-        printf("  (the flow file)\n");
-    }
     json_array_foreach(json_object_get(diff, "changes"), i, c)
     {
-        if (!is_word(c, "kind", "code"))
+        bool is_flow = is_word(c, "kind", "flow");
+
+        if (!is_flow && !is_word(c, "kind", "code"))
             continue;
         if (is_first)
             heading("Code");
         is_first = false;
         printf("  %-8s  ", json_text(c, "change"));
         terminal_print(json_text(c, "name"));
-        putchar('\n');
+        printf("%s\n", is_flow ? "  (the flow file)" : "");
     }
     if (json_number(diff, "n_changes")
         > json_array_size(json_object_get(diff, "changes")))
@@ -280,6 +275,13 @@ static int print_text_diff(const char *name, const char *label_before,
     return r < 0 ? cli_failed(r, NULL) : 0;
 }
 
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
 static int print_flow_diff(struct client *c, const json_t *diff)
 {
     const json_t *before = json_object_get(diff, "before");
@@ -294,9 +296,9 @@ static int print_flow_diff(struct client *c, const json_t *diff)
     if (r)
         return r;
     snprintf(left, sizeof(left), "%" PRIu64 "/%.250s", json_number(before, "number"),
-             json_text(before, "path"));
+             file_name(json_text(before, "path")));
     snprintf(right, sizeof(right), "%" PRIu64 "/%.250s", json_number(after, "number"),
-             json_text(after, "path"));
+             file_name(json_text(after, "path")));
     return print_text_diff("the flow file", left, &a, right, &b);
 }
 
@@ -338,10 +340,10 @@ static int print_code(struct client *c, const json_t *diff)
     int r = 0;
 
     putchar('\n');
-    if (!json_is_true(json_object_get(diff, "flow_is_same")))
-        r = print_flow_diff(c, diff);
     json_array_foreach(json_object_get(diff, "changes"), i, change)
     {
+        if (r == 0 && is_word(change, "kind", "flow"))
+            r = print_flow_diff(c, diff);
         if (r == 0 && is_word(change, "kind", "code"))
             r = print_file_diff(c, change, before, after);
     }

@@ -58,6 +58,7 @@ struct facts {
 
     char *python;                      /* the program; NULL: none in PATH */
     char python_version[VERSION_SIZE]; /* "": it could not be asked */
+    char warm[NAME_SIZE]; /* "warm", or why not; "": it has not the package mesh */
     bool has_sh, has_bash, has_diff;
     bool has_module; /* mesh-http.so beside the program */
     char user[NAME_SIZE];

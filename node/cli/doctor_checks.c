@@ -301,6 +301,15 @@ static void judge_python(const struct facts *f, struct finding *ret)
         return;
     }
     say(ret, "%s, %s", f->python, *f->python_version ? f->python_version : "?");
+    if (strcmp(f->warm, "warm") == 0)
+        say(ret, ", tasks from a process that is warm");
+    else if (*f->warm)
+        advise(ret, HEALTH_WARN, "each task starts an interpreter of its own: %s",
+               f->warm);
+    else if (*f->python_version)
+        advise(ret, HEALTH_WARN,
+               "it cannot import the package mesh, which lies beside the program in "
+               "python/: steps with `python:` fail");
     if (!*f->python_version)
         advise(ret, HEALTH_WARN, "it did not say its version: does it work?");
     else if (strncmp(f->python_version, "3.", 2) != 0

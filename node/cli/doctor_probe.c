@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "node/cli/doctor.h"
+#include "node/python.h"
 #include "store/place.h"
 
 enum {
@@ -171,10 +172,11 @@ static bool has_program(const char *name)
 
 extern char **environ;
 
-static int spawn_asking(const char *program, const char *script, int output,
-                        pid_t *ret_pid)
+static int spawn_asking(const char *program, const char *script, const char *argument,
+                        int output, pid_t *ret_pid)
 {
-    char *const args[] = { (char *)program, "-c", (char *)script, NULL };
+    char *const args[] = { (char *)program, "-c", (char *)script, (char *)argument,
+                           NULL };
     posix_spawn_file_actions_t actions;
     int r;
 
@@ -189,7 +191,8 @@ static int spawn_asking(const char *program, const char *script, int output,
 
 /* What a program prints for a script, up to its first line's end; "" if it does not
  * answer in time. */
-static void ask(const char *program, const char *script, char *ret, size_t size)
+static void ask(const char *program, const char *script, const char *argument,
+                char *ret, size_t size)
 {
     size_t len = 0;
     int fds[2];
@@ -198,7 +201,7 @@ static void ask(const char *program, const char *script, char *ret, size_t size)
     *ret = '\0';
     if (pipe2(fds, O_CLOEXEC) < 0)
         return;
-    if (spawn_asking(program, script, fds[1], &pid) < 0) {
+    if (spawn_asking(program, script, argument, fds[1], &pid) < 0) {
         close(fds[0]);
         close(fds[1]);
         return;
@@ -217,9 +220,10 @@ static void ask(const char *program, const char *script, char *ret, size_t size)
     ret[strcspn(ret, "\n")] = '\0';
 }
 
-static bool has_module(void)
+/* path = the folder of this program/name; false if there is no such thing. */
+static bool is_beside(const char *name, char path[PLACE_PATH_MAX])
 {
-    char self[PLACE_PATH_MAX], path[PLACE_PATH_MAX];
+    char self[PLACE_PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     char *slash;
 
@@ -228,17 +232,42 @@ static bool has_module(void)
     if (!slash)
         return false;
     *slash = '\0';
-    return place_join(path, self, "mesh-http.so") == 0 && access(path, R_OK) == 0;
+    return place_join(path, self, name) == 0 && access(path, R_OK) == 0;
+}
+
+static const char version_script[] =
+    "import sys; print('%d.%d.%d' % sys.version_info[:3])";
+
+/* What the fork server needs beside the package: to make its children itself. */
+static const char warm_script[] = "import sys\n"
+                                  "sys.path.insert(0, sys.argv[1])\n"
+                                  "import mesh._step\n"
+                                  "try:\n"
+                                  "    from mesh._clone import Cloner\n"
+                                  "    Cloner()\n"
+                                  "    print('warm')\n"
+                                  "except Exception as error:\n"
+                                  "    print(error or 'plain')\n";
+
+static void probe_python(struct facts *f)
+{
+    char package[PLACE_PATH_MAX];
+
+    f->python = python_find(getenv("PATH"));
+    if (!f->python)
+        return;
+    ask(f->python, version_script, NULL, f->python_version, sizeof(f->python_version));
+    if (is_beside("python", package))
+        ask(f->python, warm_script, package, f->warm, sizeof(f->warm));
 }
 
 void facts_probe_programs(struct facts *f)
 {
+    char path[PLACE_PATH_MAX];
+
     f->has_sh = access("/bin/sh", X_OK) == 0;
     f->has_bash = has_program("bash");
     f->has_diff = has_program("diff");
-    f->has_module = has_module();
-    f->python = find_program("python3");
-    if (f->python)
-        ask(f->python, "import sys; print('%d.%d.%d' % sys.version_info[:3])",
-            f->python_version, sizeof(f->python_version));
+    f->has_module = is_beside("mesh-http.so", path);
+    probe_python(f);
 }

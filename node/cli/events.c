@@ -21,6 +21,8 @@ static enum feed_type type_of(const char *name)
         [FEED_LOG] = "log",
         [FEED_TASK_ENDED] = "task_ended",
         [FEED_RUN_ENDED] = "run_ended",
+        [FEED_RUN_SUSPENDED] = "run_suspended",
+        [FEED_RUN_UNSUSPENDED] = "run_unsuspended",
     };
 
     return (enum feed_type)index_of(names, ARRAY_SIZE(names), name);
@@ -82,7 +84,7 @@ bool event_read(const char *name, const json_t *json, struct feed_event *ret,
     e.flow = json_text(json, "flow");
     *ret = e;
     *ret_task = json_text(json, "task");
-    if (e.type == FEED_RUN_STARTED || e.type == FEED_RUN_ENDED)
+    if (feed_is_of_run(e.type))
         *ret_task = NULL;
     return true;
 }

@@ -23,6 +23,16 @@ struct order {
     char *tags_text;
 };
 
+/* A new run that takes over what another one has done. */
+struct going_on {
+    const char *run, *step; /* step NULL: from the first that failed */
+    bool is_same_code;      /* else the files as they are now */
+    bool is_retry;          /* there must be something to try again */
+};
+
+/* Does all of it, by the options of mesh resume; the exit code. */
+int order_go_on(const struct options *o, const struct going_on *how);
+
 /* --max-workers, --on-failure and --tags; says what is wrong; the exit code, or 0. */
 int order_options(struct order *order, const struct options *o);
 void order_release(struct order *order);

@@ -36,7 +36,8 @@ struct before {
     struct digest package;
     struct record_parameter *parameters;
     size_t n_parameters;
-    struct runtime *rt; /* one of the two */
+    enum run_outcome outcome; /* 0: it has no end */
+    struct runtime *rt;       /* one of the two */
     struct client *client;
 };
 
@@ -58,6 +59,20 @@ static int say_no_run(const char *name, int r)
     else
         cli_say("there is no run %.40s", name);
     return CLI_NOT_FOUND;
+}
+
+static enum run_outcome outcome_from_store(const struct before *b)
+{
+    CLEANUP(run_end_record_release) struct run_end_record end = { .n_done = 0 };
+    CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
+    struct record_key key = run_end_key(&b->id);
+
+    if (writer_get(runtime_writer(b->rt), STORE_RECORDS,
+                   (struct span){ key.bytes, key.len }, &bytes)
+            < 0
+        || run_end_record_decode(bytes.data, bytes.len, &end) < 0)
+        return 0;
+    return end.outcome;
 }
 
 static int before_from_store(struct before *b, const char *name)
@@ -84,6 +99,7 @@ static int before_from_store(struct before *b, const char *name)
     b->parameters = TAKE(record.parameters);
     b->n_parameters = record.n_parameters;
     record.n_parameters = 0;
+    b->outcome = outcome_from_store(b);
     return 0;
 }
 
@@ -133,6 +149,7 @@ static int before_from_node(struct before *b, const char *name)
     if (r)
         return r;
     b->number = json_number(json, "number");
+    b->outcome = strcmp(json_text(json, "outcome"), "ok") == 0 ? RUN_OK : 0;
     b->path = strdup(json_text(json, "path"));
     b->text_len = flow.body.len;
     b->text = buffer_take(&flow.body);
@@ -241,14 +258,11 @@ static int check_options(const struct before *b, const struct options *o)
 }
 
 static int open_code(struct before *b, struct order *order, const struct options *o,
-                     const char *dir)
+                     bool is_same, const char *dir)
 {
-    const char *code = options_text(o, "code"), *path = options_text(o, "flow");
-    bool is_same = code && strcmp(code, "same") == 0;
+    const char *path = options_text(o, "flow");
     int r;
 
-    if (code && !is_same && strcmp(code, "now") != 0)
-        return cli_usage("--code must be now or same, not '%.80s'", code);
     if (!path)
         path = b->path;
     if (is_same) {
@@ -270,22 +284,27 @@ static int open_code(struct before *b, struct order *order, const struct options
 }
 
 static int prepare(struct before *b, struct order *order, const struct options *o,
-                   const char *dir)
+                   const struct going_on *how, const char *dir)
 {
-    int r = b->rt ? before_from_store(b, o->operands[0])
-                  : before_from_node(b, o->operands[0]);
+    int r = b->rt ? before_from_store(b, how->run) : before_from_node(b, how->run);
 
     if (r == 0)
         r = check_options(b, o);
+    if (r == 0 && how->is_retry && !how->step && b->outcome == RUN_OK) {
+        cli_say("run %" PRIu64 " ended well: nothing is left to try again", b->number);
+        cli_hint("to do a step and those behind it again: mesh retry %" PRIu64 "/STEP",
+                 b->number);
+        return CLI_FAILED;
+    }
     if (r == 0)
-        r = open_code(b, order, o, dir);
+        r = open_code(b, order, o, how->is_same_code, dir);
     order->has_origin = true;
     order->origin = b->id;
-    order->origin_step = o->n_operands > 1 ? o->operands[1] : NULL;
+    order->origin_step = how->step;
     return r;
 }
 
-static int resume(const struct options *o)
+int order_go_on(const struct options *o, const struct going_on *how)
 {
     CLEANUP(flow_file_release) struct flow_file file = { .path = NULL };
     CLEANUP(order_release) struct order order = { .file = &file, .clamp = true };
@@ -297,12 +316,24 @@ static int resume(const struct options *o)
         r = local_open(o, dir, &b.rt, &b.client);
     if (r)
         return r;
-    r = prepare(&b, &order, o, dir);
+    r = prepare(&b, &order, o, how, dir);
     if (r == 0)
         return b.rt ? local_run(b.rt, &order, o) : remote_run(b.client, &order, o);
     runtime_close(b.rt);
     client_close(b.client);
     return r;
+}
+
+static int resume(const struct options *o)
+{
+    const char *code = options_text(o, "code");
+    struct going_on how = { .run = o->operands[0],
+                            .step = o->n_operands > 1 ? o->operands[1] : NULL,
+                            .is_same_code = code && strcmp(code, "same") == 0 };
+
+    if (code && !how.is_same_code && strcmp(code, "now") != 0)
+        return cli_usage("--code must be now or same, not '%.80s'", code);
+    return order_go_on(o, &how);
 }
 
 const struct command command_resume = {

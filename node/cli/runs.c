@@ -9,6 +9,7 @@ enum { RUNS_LIMIT = 100, RUNS_LIMIT_MAX = 500 };
 
 static const struct option_spec runs_options[] = {
     { "flow", 'f', "NAME", "only runs of this flow" },
+    { "tag", 't', "TAG", "only runs with this tag" },
     { "limit", 'n', "N", "so many, the newest first (else 100)" },
     OPTION_COLOUR,
     OPTION_JSON,
@@ -18,9 +19,50 @@ static const struct option_spec runs_options[] = {
     OPTION_END,
 };
 
+char *runs_path(uint64_t limit, const char *flow, const char *tag, const char *before)
+{
+    const struct {
+        const char *format, *value;
+    } parts[] = { { "&flow=%s", flow }, { "&tag=%s", tag }, { "&before=%s", before } };
+    char *path = client_path("/v1/runs?limit=%u", limit);
+
+    for (size_t i = 0; path && i < ARRAY_SIZE(parts); i++) {
+        CLEANUP(freep) char *head = NULL;
+        CLEANUP(freep) char *tail = NULL;
+
+        if (!parts[i].value)
+            continue;
+        head = TAKE(path);
+        tail = client_path(parts[i].format, parts[i].value);
+        if (tail && asprintf(&path, "%s%s", head, tail) < 0)
+            path = NULL;
+    }
+    return path;
+}
+
+static bool has_tags(const json_t *runs)
+{
+    const json_t *run;
+    size_t i;
+
+    json_array_foreach(runs, i, run) if (json_array_size(
+                                             json_object_get(run, "tags"))) return true;
+    return false;
+}
+
+static void add_tags(struct table *t, const json_t *run)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    words_tags(run, &text);
+    table_add(t, NULL, buffer_text(&text));
+}
+
 static int print_runs(const json_t *runs)
 {
-    CLEANUP(table_release) struct table t = { .n_columns = 7, .elastic = 1 };
+    bool is_tagged = has_tags(runs);
+    CLEANUP(table_release)
+    struct table t = { .n_columns = is_tagged ? 8 : 7, .elastic = is_tagged ? 7 : 1 };
     const json_t *run, *tasks;
     size_t i;
 
@@ -32,6 +74,8 @@ static int print_runs(const json_t *runs)
     table_add(&t, COLOUR_DIM, "TOOK");
     table_add(&t, COLOUR_DIM, "TASKS");
     table_add(&t, COLOUR_DIM, "USER");
+    if (is_tagged)
+        table_add(&t, COLOUR_DIM, "TAGS");
     json_array_foreach(runs, i, run)
     {
         const char *colour, *state = words_state(run, &colour);
@@ -45,13 +89,15 @@ static int print_runs(const json_t *runs)
         table_printf(&t, NULL, "%" PRIu64,
                      json_number(tasks, "done") + json_number(tasks, "adopted"));
         table_add(&t, NULL, json_text(run, "user"));
+        if (is_tagged)
+            add_tags(&t, run);
     }
     return table_print(&t) < 0 ? CLI_FAILED : CLI_OK;
 }
 
 static int runs(const struct options *o)
 {
-    const char *flow = options_text(o, "flow");
+    const char *flow = options_text(o, "flow"), *tag = options_text(o, "tag");
     CLEANUP(client_closep) struct client *c = NULL;
     CLEANUP(json_decrefp) json_t *json = NULL;
     CLEANUP(freep) char *path = NULL;
@@ -63,8 +109,7 @@ static int runs(const struct options *o)
         return cli_usage("%s", error.text);
     if (!limit)
         limit = RUNS_LIMIT;
-    path = flow ? client_path("/v1/runs?limit=%u&flow=%s", limit, flow)
-                : client_path("/v1/runs?limit=%u", limit);
+    path = runs_path(limit, flow, tag, NULL);
     r = client_open(o, CLIENT_LOOK, &c);
     if (r == 0)
         r = client_get_json(c, path, &json);
@@ -73,7 +118,8 @@ static int runs(const struct options *o)
     if (options_has(o, "json"))
         return json_print(json);
     if (json_array_size(json_object_get(json, "runs")) == 0) {
-        printf("Nothing ran yet%s%s.\n", flow ? " of the flow " : "", flow ? flow : "");
+        printf("Nothing ran yet%s%s%s%s.\n", flow ? " of the flow " : "",
+               flow ? flow : "", tag ? " with the tag " : "", tag ? tag : "");
         return CLI_OK;
     }
     return print_runs(json_object_get(json, "runs"));
@@ -84,7 +130,8 @@ const struct command command_runs = {
     .summary = "list what ran and runs",
     .about = "Lists the runs in the store, the newest first. No node has to be there.",
     .options = runs_options,
-    .examples = "mesh runs\nmesh runs --flow Train --limit 5\nmesh runs --json",
+    .examples = "mesh runs\nmesh runs --flow Train --limit 5\nmesh runs --tag best\n"
+                "mesh runs --json",
     .exits = EXITS_NODE,
     .run = runs,
 };

@@ -111,6 +111,24 @@ static void print_steps(const json_t *steps)
     table_print(&t);
 }
 
+static void print_tags(const json_t *run)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    words_tags(run, &text);
+    print_line("tags", buffer_text(&text));
+}
+
+static void print_what_to_do(const json_t *run, const char *state)
+{
+    uint64_t number = json_number(run, "number");
+
+    if (strcmp(state, "FAILED") == 0 || strcmp(state, "CANCELLED") == 0)
+        printf("\nGo on from here: mesh resume %" PRIu64 "\n", number);
+    else if (json_is_true(json_object_get(run, "suspended")))
+        printf("\nIt is suspended. Let it go on: mesh unsuspend %" PRIu64 "\n", number);
+}
+
 void status_print(struct client *c, const json_t *run)
 {
     bool has_colour = terminal_has_colour(STDOUT_FILENO);
@@ -125,6 +143,7 @@ void status_print(struct client *c, const json_t *run)
     print_line("by", json_text(run, "user"));
     print_when(run);
     print_counts(run);
+    print_tags(run);
     print_parameters(run);
     print_line("goes on", json_text(run, "origin"));
     print_line("reason", json_text(run, "message"));
@@ -135,8 +154,7 @@ void status_print(struct client *c, const json_t *run)
     } else {
         print_steps(json_object_get(run, "steps"));
     }
-    if (strcmp(state, "FAILED") == 0 || strcmp(state, "CANCELLED") == 0)
-        printf("\nGo on from here: mesh resume %" PRIu64 "\n", number);
+    print_what_to_do(run, state);
 }
 
 static int status_of_run(struct client *c, const struct options *o)
@@ -186,7 +204,8 @@ static bool is_active(const json_t *run)
 {
     const char *state = json_text(run, "state");
 
-    return strcmp(state, "running") == 0 || strcmp(state, "stopping") == 0;
+    return strcmp(state, "running") == 0 || strcmp(state, "suspended") == 0
+           || strcmp(state, "stopping") == 0;
 }
 
 static void print_active(const json_t *runs)

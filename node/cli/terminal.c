@@ -77,6 +77,14 @@ time_us terminal_parse_time(const char *rfc3339)
     return (time_us)timegm(&tm) * 1000000 + (time_us)(fraction * 1e6 + 0.5);
 }
 
+void terminal_print(const char *text)
+{
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+
+    terminal_escape(text, strlen(text), &out);
+    fwrite(buffer_text(&out), 1, out.len, stdout);
+}
+
 int terminal_time(const char *rfc3339, struct buffer *out)
 {
     time_us us = terminal_parse_time(rfc3339);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/cli/terminal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <uniwidth.h>
@@ -95,14 +94,6 @@ void terminal_name(const char *text, struct buffer *out)
             buffer_printf(out, "\\x%02x", (uint8_t)*text);
         text += n ? n - 1 : 0;
     }
-}
-
-void terminal_print(const char *text)
-{
-    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
-
-    terminal_escape(text, strlen(text), &out);
-    fwrite(buffer_text(&out), 1, out.len, stdout);
 }
 
 /* ---- width ---- */

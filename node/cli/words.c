@@ -14,6 +14,7 @@ const char *words_state(const json_t *run, const char **ret_colour)
         { "failed", "FAILED", COLOUR_RED },
         { "cancelled", "CANCELLED", COLOUR_YELLOW },
         { "running", "running", COLOUR_BOLD },
+        { "suspended", "suspended", COLOUR_YELLOW },
         { "stopping", "stopping", COLOUR_YELLOW },
         { "interrupted", "interrupted", COLOUR_YELLOW },
     };
@@ -28,6 +29,15 @@ const char *words_state(const json_t *run, const char **ret_colour)
         }
     *ret_colour = NULL;
     return word;
+}
+
+void words_tags(const json_t *run, struct buffer *out)
+{
+    const json_t *tag;
+    size_t i;
+
+    json_array_foreach(json_object_get(run, "tags"), i, tag)
+        buffer_printf(out, "%s%s", i ? ", " : "", json_string_value(tag));
 }
 
 void words_time(struct table *t, const char *rfc3339)

@@ -8,6 +8,8 @@
 
 /* OK, FAILED, running ... and its colour. */
 const char *words_state(const json_t *run, const char **ret_colour);
+/* Its tags, with commas between. */
+void words_tags(const json_t *run, struct buffer *out);
 void words_time(struct table *t, const char *rfc3339);
 /* From one time to the other, or to now when the other is "". */
 void words_span(struct table *t, const char *from, const char *to);

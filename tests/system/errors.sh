@@ -128,13 +128,14 @@ mesh: 1
 flow: Later
 steps:
   start:
-    python: later.py:start
+    run: 'true'
+    gang: 2
     next: end
   end:
     run: 'true'
 FLOW
 run 2 'a key that comes later is refused' "$MESH" run later.mf
-like "$err" '^later\.mf:5:[0-9]+: error.*python' 'and named'
+like "$err" '^later\.mf:6:[0-9]+: error.*gang' 'and named'
 
 run 2 'an unknown verb is refused' "$MESH" rnu good.mf
 like "$err" 'run' 'with the nearest'

@@ -193,9 +193,10 @@ node()
     wait_for "node $node_name answers" node_answers || note_file "$work/$node_name.err"
 }
 
+# One that runs things, not one that somebody's look at the store has started.
 node_answers()
 {
-    http GET /v1/node
+    http GET /v1/node | grep -q '"is_inspect": *false'
 }
 
 # http METHOD PATH [curl arguments]: over the user's socket.

@@ -8,6 +8,7 @@
 
 #include "tests/unit/store_fixture.h"
 
+#include "node/removal.h"
 #include "node/runtime.h"
 #include "node/log.h"
 
@@ -29,6 +30,7 @@ struct runtime {
     bool holds_back_event; /* of a submission, until fake_tell_started() */
     struct run_id submitted;
     unsigned n_submitted, n_cancelled;
+    bool is_suspended;
 
     char token[32]; /* of the one attempt that runs; "": none */
     struct task_id task;
@@ -70,7 +72,39 @@ int runtime_cancel(struct runtime *rt, const struct run_id *run)
 {
     (void)run;
     rt->n_cancelled++;
-    return rt->has_active ? 0 : -ENOENT;
+    return rt->has_active ? 0 : -EALREADY;
+}
+
+int runtime_suspend(struct runtime *rt, const struct run_id *run, bool is_suspended)
+{
+    (void)run;
+    rt->is_suspended = is_suspended;
+    return rt->has_active ? 0 : -EALREADY;
+}
+
+int runtime_tag(struct runtime *rt, const struct run_id *run, char *const *tags,
+                size_t n_tags, uint64_t *ret_ticket)
+{
+    struct run_state_record state = { .has_tags = true,
+                                      .tags = (char **)tags,
+                                      .n_tags = n_tags };
+    struct record_key key = run_state_key(run);
+    struct buffer value = BUFFER_INIT;
+    struct store_write write = { .table = STORE_RECORDS,
+                                 .key = { key.bytes, key.len } };
+
+    if (run_state_record_encode(&state, &value) < 0)
+        return -ENOMEM;
+    write.value = (struct span){ value.data, value.len };
+    *ret_ticket = writer_put(rt->fixture->writer, &write, 1, true);
+    buffer_release(&value);
+    return 0;
+}
+
+int runtime_remove(struct runtime *rt, const struct run_id *run, uint64_t *ret_ticket)
+{
+    return rt->has_active ? -EBUSY
+                          : removal_begin(rt->fixture->writer, run, ret_ticket);
 }
 
 int runtime_find_run(struct runtime *rt, const char *name, struct run_id *ret_run)
@@ -146,6 +180,13 @@ int runtime_choose(struct runtime *rt, uint32_t slot, const char *name)
     (void)slot;
     snprintf(rt->chosen, sizeof(rt->chosen), "%s", name);
     return strcmp(name, "good") == 0 ? 0 : -EINVAL;
+}
+
+int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
+                      struct buffer *out)
+{
+    (void)rt, (void)slot;
+    return strcmp(name, "alpha") == 0 ? buffer_puts(out, "0.5") : -ENOENT;
 }
 
 int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,

@@ -82,6 +82,69 @@ static void a_run_is_cancelled(void **state)
     assert_int_equal(fake.n_cancelled, 2);
 }
 
+static void a_run_is_suspended(void **state)
+{
+    (void)state;
+    post("POST /v1/runs/1/suspend", "");
+    expect_status(409);
+    expect_text("run 1 has ended");
+    make_active(1);
+    post("POST /v1/runs/1/suspend", "");
+    expect_status(200);
+    assert_true(fake.is_suspended);
+    post("POST /v1/runs/1/unsuspend", "{}");
+    expect_status(200);
+    assert_false(fake.is_suspended);
+    post("POST /v1/runs/4711/suspend", "");
+    expect_status(404);
+}
+
+static void tags_are_changed(void **state)
+{
+    (void)state;
+    post("PATCH /v1/runs/1/tags", "{\"add\": [\"b\", \"a\", \"b\"]}");
+    expect_status(200);
+    expect_text("\"tags\":[\"b\",\"a\"]");
+    post("PATCH /v1/runs/1/tags",
+         "{\"add\": [\"c\"], \"remove\": [\"b\"], \"if_match\": [\"a\", \"b\"]}");
+    expect_text("\"tags\":[\"a\",\"c\"]");
+    post("PATCH /v1/runs/1/tags", "{\"add\": [\"d\"], \"if_match\": [\"a\", \"b\"]}");
+    expect_status(409);
+    expect_text("they are: a, c");
+    ask("GET /v1/runs/1");
+    expect_text("\"tags\":[\"a\",\"c\"]");
+    ask("GET /v1/runs?tag=c");
+    expect_text("\"number\":1,");
+    ask("GET /v1/runs?tag=b");
+    assert_string_equal(body_of_answer(), "{\"runs\":[],\"before\":null}");
+    post("PATCH /v1/runs/1/tags", "{\"set\": []}");
+    expect_text("\"tags\":[]");
+    post("PATCH /v1/runs/1/tags", "{\"set\": [\"\"]}");
+    expect_status(400);
+    post("PATCH /v1/runs/1/tags", "{}");
+    expect_status(400);
+    post("PATCH /v1/runs/1/tags", "{\"set\": [], \"add\": [\"x\"]}");
+    expect_status(400);
+    post("PATCH /v1/runs/4711/tags", "{\"set\": []}");
+    expect_status(404);
+}
+
+static void a_run_is_removed(void **state)
+{
+    (void)state;
+    make_active(1);
+    ask("DELETE /v1/runs/1");
+    expect_status(409);
+    fake.has_active = false;
+    ask("DELETE /v1/runs/1");
+    expect_status(200);
+    expect_text("\"attempts\":");
+    ask("GET /v1/runs/1");
+    expect_status(404);
+    ask("DELETE /v1/runs/1");
+    expect_status(404);
+}
+
 /* ---- submitting ---- */
 
 static const char submission[] =
@@ -156,7 +219,8 @@ static void attempts_come_in_pages(void **state)
     make_task();
     ask("GET /v1/runs/1/tasks?state=running");
     expect_text("[{\"step\":\"fit\",\"task\":\"1\",\"attempt\":0,"
-                "\"verdict\":\"running\",\"slot\":1}]");
+                "\"verdict\":\"running\",\"slot\":1,\"pid\":4711,");
+    expect_text("\"memory_bytes\":1048576,\"memory_peak_bytes\":2097152,");
 }
 
 static void a_character_cut_by_two_pieces_is_whole_again(void **state)
@@ -212,6 +276,9 @@ int main(void)
         CASE(one_run_is_told_from_the_node_or_from_the_store),
         CASE(a_runs_file_and_graph),
         CASE(a_run_is_cancelled),
+        CASE(a_run_is_suspended),
+        CASE(tags_are_changed),
+        CASE(a_run_is_removed),
         CASE(a_submission_is_answered_once_durable),
         CASE(a_bad_submission_tells_all_that_is_wrong),
         CASE(attempts_come_in_pages),

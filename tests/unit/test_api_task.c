@@ -33,6 +33,13 @@ static void a_task_reads_what_was_before_it(void **state)
     expect_status(404);
     ask_task("GET /v1/task/input", NULL);
     assert_string_equal(body_of_answer(), "bb");
+    ask_task("GET /v1/task/foreach", NULL);
+    assert_string_equal(body_of_answer(),
+                        "[{\"index\":1,\"width\":2,\"item\":\"bb\"}]");
+    ask_task("GET /v1/task/parameters/alpha", NULL);
+    assert_string_equal(body_of_answer(), "0.5");
+    ask_task("GET /v1/task/parameters/beta", NULL);
+    expect_status(404);
     fake.task = (struct task_id){ .step = 2 };
     ask_task("GET /v1/task/input", NULL);
     expect_status(404);

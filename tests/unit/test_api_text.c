@@ -147,7 +147,7 @@ static void a_run_says_all_of_itself(void **state)
            "\"state\":\"ended\",\"outcome\":\"failed\","
            "\"submitted\":\"1970-01-01T00:00:01.000001Z\","
            "\"started\":\"1970-01-01T00:00:02.000000Z\","
-           "\"ended\":\"1970-01-01T00:00:03.000000Z\",\"user\":\"ann\","
+           "\"ended\":\"1970-01-01T00:00:03.000000Z\",\"user\":\"ann\",\"suspended\":false,"
            "\"tags\":[\"nightly\"],\"parameters\":[{\"name\":\"alpha\","
            "\"value\":\"0.3\"},{\"name\":\"key\",\"value\":null,\"secret\":true}],"
            "\"origin\":null,\"package\":\"" ZERO_ID "\",\"path\":\"train.mf\","
@@ -187,7 +187,8 @@ static void an_attempt_says_all_of_itself(void **state)
            "\"started\":\"1970-01-01T00:00:01.000000Z\","
            "\"ended\":\"1970-01-01T00:00:02.000000Z\",\"pid\":77,"
            "\"max_rss_bytes\":0,\"cpu_us\":0,"
-           "\"memory_peak_bytes\":null,\"cpu_peak_milli\":null,\"width\":0,\"choice\":null,"
+           "\"memory_peak_bytes\":null,\"cpu_peak_milli\":null,\"width\":0,\"choice\":"
+           "null,"
            "\"artifacts\":[{\"name\":\"model\",\"type\":\"bytes\","
            "\"encoding\":\"bytes\",\"size\":7,\"id\":\"" ZERO_ID "\"}],"
            "\"log_bytes\":9,\"log_truncated\":false,\"origin\":null}");

@@ -452,7 +452,7 @@ static void many_are_adopted(void **state)
     story_free(s);
 }
 
-static void paused_node_shows(void **state)
+static void paused_node_shows_and_ends_what_is_cancelled(void **state)
 {
     struct node_config config = { .capacity = { .cpu_milli = 1000 },
                                   .slots_max = 1,
@@ -478,6 +478,13 @@ static void paused_node_shows(void **state)
                      0);
     assert_int_equal(out.n, 0);
     assert_int_equal(node_runs(n), 1);
+    event.type = EVENT_CANCEL;
+    assert_int_equal(node_step(n, &event, &out), 0);
+    assert_int_equal(out.n,
+                     2); /* the end is written and told, and nothing was started */
+    assert_int_equal(out.actions[0].type, ACTION_PERSIST);
+    assert_int_equal(out.actions[1].u.tell.outcome, RUN_CANCELLED);
+    assert_int_equal(node_runs(n), 0);
     flow_unref(event.u.submit.flow);
     node_free(TAKE(n));
     story_free(s);
@@ -537,7 +544,7 @@ int main(void)
         cmocka_unit_test(all_adopted),
         cmocka_unit_test(held_run_is_cancelled),
         cmocka_unit_test(many_are_adopted),
-        cmocka_unit_test(paused_node_shows),
+        cmocka_unit_test(paused_node_shows_and_ends_what_is_cancelled),
         cmocka_unit_test(stray_events_change_nothing),
     };
 

@@ -2,8 +2,8 @@
 """Makes a child of our parent: clone3 with CLONE_PARENT, in the place of os.fork().
 
 glibc's own fork does more than the system call. What matters of it in a process of one
-thread is done here: the interpreter's work before and after, and the id that glibc keeps
-of the thread, which the kernel writes where glibc told it that it is.
+thread is done here: the interpreter's work before and after, and the id that glibc
+keeps of the thread, which the kernel writes where glibc told it that it is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ def _tid_address() -> int:
     address = ctypes.c_void_p()
     if _libc.prctl(_PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
-    if not address.value or ctypes.c_int.from_address(address.value).value != os.getpid():
+    if (
+        not address.value
+        or ctypes.c_int.from_address(address.value).value != os.getpid()
+    ):
         raise OSError(ECHILD, "the C library keeps no id")
     return address.value
 
@@ -97,7 +100,7 @@ class Cloner:
             os._exit(127)  # it died before the prctl
 
     def show_token(self, token: bytes) -> None:
-        """In the child: what /proc/PID/environ shows is where our own environment began,
-        and by the token in it the node knows whose process this is."""
+        """In the child: /proc/PID/environ shows the memory where our own environment
+        began, and by the token in it the node knows whose process this is."""
         if self._token and len(token) == self._token_size:
             ctypes.memmove(self._token, token, len(token))

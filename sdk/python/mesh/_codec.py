@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional, Union
 
+
 class UnserializableArtifact(Exception):
     """An artifact that cannot be kept: the text names it, its type and why."""
 
@@ -29,6 +30,8 @@ _IMMUTABLE = _LEAVES | {bytes}
 class Sink:
     """Keeps what is written in memory, until it is too long: then `far` is asked for a
     function that takes all of it."""
+
+    closed = False  # asked for by whoever wants a file
 
     def __init__(self, far: Callable[[], Callable[[bytes], Any]]) -> None:
         self.size = 0
@@ -50,6 +53,9 @@ class Sink:
             self.chunks = None
             self._put(data)
         return n
+
+    def flush(self) -> None:
+        pass
 
 
 class Print:
@@ -144,7 +150,7 @@ def _write_pickle(value: Any, sink: Sink) -> None:
 
 
 def encode(value: object, sink: Sink) -> str:
-    """Writes the value, and says in which encoding. Raises whatever its own code does."""
+    """Writes the value and says in which encoding. Raises what its own code does."""
     data = value if type(value) is bytes else json_bytes(value)
     if data is not None:
         sink.write(data)
@@ -190,7 +196,9 @@ def _culprit(value: object, depth: int = 8) -> str:
     return ""
 
 
-def unserializable(name: str, value: object, why: BaseException) -> UnserializableArtifact:
+def unserializable(
+    name: str, value: object, why: BaseException
+) -> UnserializableArtifact:
     try:
         place = _culprit(value)
     except Exception:  # the value's own code, once more
@@ -209,9 +217,14 @@ def unserializable(name: str, value: object, why: BaseException) -> Unserializab
 def _as_list(value: Any) -> Any:
     """Lists under another name: what a foreach may go over."""
     kind = type(value)
-    if kind in (tuple, range) or type_name(value) in ("builtins.dict_keys", "dict_keys"):
+    if kind in (tuple, range) or type_name(value) in (
+        "builtins.dict_keys",
+        "dict_keys",
+    ):
         return list(value)
-    if kind.__module__.split(".")[0] in ("numpy", "pandas") and hasattr(value, "tolist"):
+    if kind.__module__.split(".")[0] in ("numpy", "pandas") and hasattr(
+        value, "tolist"
+    ):
         return value.tolist()
     return value
 
@@ -231,10 +244,12 @@ def items_bytes(name: str, value: object) -> bytes:
         if json_bytes(item) is None:
             raise UnserializableArtifact(
                 f"artifact '{name}' cannot be gone over by 'foreach': {name}[{i}] is a "
-                f"{type_name(item)} that JSON cannot hold exactly; its items are made of "
-                "str, bool, None, int, finite float, list, and dict with str keys"
+                f"{type_name(item)} that JSON cannot hold exactly; its items are made "
+                "of str, bool, None, int, finite float, list, and dict with str keys"
             )
-    raise UnserializableArtifact(f"artifact '{name}' is nested too deeply for 'foreach'")
+    raise UnserializableArtifact(
+        f"artifact '{name}' is nested too deeply for 'foreach'"
+    )
 
 
 # ---- from bytes ----
@@ -254,5 +269,5 @@ def decode(encoding: str, file: Any) -> Any:
     if encoding == "arrow":
         from pyarrow import ipc
 
-        return ipc.open_stream(file).read_all()
+        return ipc.open_stream(file.read()).read_all()
     return file.read()

@@ -7,8 +7,10 @@ nobody closed are written; but what is still alive then is not destroyed.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from io import BufferedRandom, BufferedWriter, TextIOWrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def end(code: int) -> NoReturn:
         code = 120
     if code == INTERRUPTED:
         _end_by_interrupt()
-    # Other code than the interpreter's own may have output to write, and exit functions.
+    # Code that is not the interpreter's own may have output and exit functions as well.
     if "ctypes" in sys.modules or _has_foreign_code():
         import ctypes
 
@@ -42,19 +44,25 @@ def _python_ends() -> None:
         _tell(error, threading)
     import atexit
 
-    atexit._run_exitfuncs()  # tells of errors itself
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:  # before 3.10, when it has told of the error itself
+        pass
+
+
+_KINDS = (TextIOWrapper, BufferedWriter, BufferedRandom)  # texts write into the others
+_old_files: list[Any] = []
+
+
+def remember_files() -> None:
+    """Before gc.freeze(), which hides what there is."""
+    _old_files.extend(thing for thing in gc.get_objects() if type(thing) in _KINDS)
 
 
 def _flush_files() -> None:
-    gc: Any = sys.modules.get("gc")
-    if not gc:
-        import gc
-    from io import BufferedRandom, BufferedWriter, TextIOWrapper
-
-    kinds = (TextIOWrapper, BufferedWriter, BufferedRandom)
-    found = [thing for thing in gc.get_objects() if type(thing) in kinds]
-    for kind in kinds:  # texts first: they write into the others
-        for file in found:
+    remember_files()
+    for kind in _KINDS:
+        for file in _old_files:
             if type(file) is kind and file not in (sys.stdout, sys.stderr):
                 try:
                     file.flush()

@@ -15,8 +15,8 @@ _UNSET: Any = object()
 
 class StepInput:
     """One task before the join. Its artifacts are its attributes. `step`, `task`,
-    `attempt` and `ok` (false: it failed, and that was caught) are attributes too, unless
-    it has artifacts of these names."""
+    `attempt` and `ok` (false: it failed, and that was caught) are too, unless it has
+    artifacts of these names."""
 
     __slots__ = ("__dict__", "_mesh_task", "_mesh_told")
     _mesh_task: Task
@@ -31,13 +31,6 @@ class StepInput:
         """Which item of the foreach; None for a branch."""
         index: Optional[int] = self._mesh_told["index"]
         return index
-
-    def mesh_artifacts(self) -> dict[str, Any]:
-        """What it made and what was passed to it, by name."""
-        return {**self._mesh_told.get("passed", {}), **self._mesh_told["artifacts"]}
-
-    def mesh_target(self, name: str) -> str:
-        return Task.target(name, self._mesh_told["step"], self._mesh_told["index"])
 
     def __getattr__(self, name: str) -> Any:
         value = self._find(name)
@@ -54,7 +47,8 @@ class StepInput:
             return self._mesh_told[name]
         if name[:2] == name[-2:] == "__":
             return _UNSET
-        loaded = self._mesh_task.artifact(name, self.mesh_target(name))
+        target = Task.target(name, self._mesh_told["step"], self._mesh_told["index"])
+        loaded = self._mesh_task.artifact(name, target)
         return loaded.value if loaded else _UNSET
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -108,8 +102,8 @@ class StepInputs:
             return found[0]
         if found:
             raise AttributeError(
-                f"{len(found)} tasks of step '{name}' are joined: they are inputs[0] and "
-                "so on, or go over inputs"
+                f"{len(found)} tasks of step '{name}' are joined: they are inputs[0] "
+                "and so on, or go over inputs"
             )
         names = dict.fromkeys(one._mesh_told["step"] for one in self)
         raise AttributeError(

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from mesh import _json
 from mesh._errors import (
     MergeArtifactsException,
     MissingInMergeArtifactsException,
     UnhandledInMergeArtifactsException,
 )
 from mesh._inputs import StepInputs
+from mesh._task import Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,18 +23,23 @@ def _names(given: Optional[Iterable[str]], what: str) -> set[str]:
     return set(given or ())
 
 
-def _by_name(inputs: StepInputs) -> dict[str, dict[str, Any]]:
-    """Of each name the ids that it has, and an input that has each."""
-    found: dict[str, dict[str, Any]] = {}
-    for one in inputs:
-        for name, artifact in one.mesh_artifacts().items():
-            found.setdefault(name, {}).setdefault(artifact["id"], one)
+def _by_name(task: Task) -> dict[str, dict[str, str]]:
+    """Of each name the ids that it has among the inputs, and where to read each."""
+    text = task.read("/v1/task/inputs?passed=1", "the inputs") or b""
+    found: dict[str, dict[str, str]] = {}
+    for line in text.splitlines():
+        told = _json.load(line.decode())
+        for name, artifact in {**told["passed"], **told["artifacts"]}.items():
+            targets = found.setdefault(name, {})
+            if artifact["id"] not in targets:
+                targets[artifact["id"]] = Task.target(name, told["step"], told["index"])
     return found
 
 
 def merge(
+    task: Task,
     own: dict[str, Any],
-    inputs: StepInputs,
+    inputs: object,
     exclude: Optional[Iterable[str]],
     include: Optional[Iterable[str]],
 ) -> dict[str, str]:
@@ -42,7 +49,7 @@ def merge(
         raise MergeArtifactsException("merge_artifacts wants the inputs of a join")
     if excluded and included:
         raise MergeArtifactsException("exclude and include cannot be used together")
-    found = _by_name(inputs)
+    found = _by_name(task)
     missing = sorted(name for name in included if name not in found and name not in own)
     if missing:
         raise MissingInMergeArtifactsException(
@@ -57,6 +64,4 @@ def merge(
             "merge_artifacts, or exclude them",
             differing,
         )
-    return {
-        name: next(iter(found[name].values())).mesh_target(name) for name in sorted(wanted)
-    }
+    return {name: next(iter(found[name].values())) for name in sorted(wanted)}

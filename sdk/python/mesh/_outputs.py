@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 
 from mesh import _codec, _json, _task
 from mesh._codec import UnserializableArtifact
@@ -103,15 +104,22 @@ class Outputs:
             file.writelines(self._parts)
 
 
+def _read_again(self: StepSelf, name: str, loaded: Loaded) -> Any:
+    if type(loaded.was) is bytes:
+        return _codec.decode(loaded.encoding, BytesIO(loaded.was))
+    again = self._mesh_task.artifact(name, self.mesh_target(name))
+    return again.value if again else None
+
+
 def _print_of(value: Any) -> Any:
     found = _codec.Print()
     _codec.encode(value, found.sink)
     return found.value()
 
 
-def _has_changed(task: Task, name: str, loaded: Loaded) -> bool:
-    """Whether what was read is now something else. Equal bytes: no. Others may come from
-    another writer of the same value, so it is read and written once more."""
+def _has_changed(self: StepSelf, name: str, loaded: Loaded) -> bool:
+    """Whether what was read is now something else. Equal bytes: no. Others may come
+    from another writer of the same value, so it is read and written once more."""
     if loaded.was is None:
         return False
     try:
@@ -122,8 +130,7 @@ def _has_changed(task: Task, name: str, loaded: Loaded) -> bool:
         return False
     if now == loaded.was:
         return False
-    again = task.artifact(name, loaded.target)
-    return again is None or _print_of(again.value) != now
+    return bool(_print_of(_read_again(self, name, loaded)) != now)
 
 
 def write(self: StepSelf) -> None:
@@ -134,7 +141,7 @@ def write(self: StepSelf) -> None:
     goes_over, switches = task.spec["foreach"], task.spec["switch"]
     for name, value in list(self.__dict__.items()):
         loaded = notes.loaded.get(name)
-        if loaded and not _has_changed(task, name, loaded):
+        if loaded and not _has_changed(self, name, loaded):
             continue
         notes.merged.pop(name, None)
         if name == goes_over:

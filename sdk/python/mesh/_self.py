@@ -46,8 +46,8 @@ class StepSelf:
             raise AttributeError(name)
         if task.has_parameter(name):
             return task.parameter(name)
-        target = notes.merged.get(name, Task.target(name))
-        loaded = None if name in notes.deleted else task.artifact(name, target)
+        is_there = name not in notes.deleted
+        loaded = task.artifact(name, self.mesh_target(name)) if is_there else None
         if loaded:
             self.__dict__[name] = loaded.value
             notes.loaded[name] = loaded
@@ -60,6 +60,9 @@ class StepSelf:
             f"self has no '{name}' in step '{task.step}': it is no parameter, and no "
             "artifact that this task made or was passed"
         )
+
+    def mesh_target(self, name: str) -> str:
+        return self._mesh_notes.merged.get(name) or Task.target(name)
 
     def __setattr__(self, name: str, value: object) -> None:
         self._check_name(name)
@@ -131,7 +134,7 @@ class StepSelf:
         differ are an error, unless they are excluded."""
         from mesh import _merge
 
-        taken = _merge.merge(self.__dict__, inputs, exclude, include)
+        taken = _merge.merge(self._mesh_task, self.__dict__, inputs, exclude, include)
         self._mesh_notes.merged.update(taken)
 
     def next(self, *args: object, **kwargs: object) -> NoReturn:

@@ -66,8 +66,8 @@ def _check_origin(module: Any, name: str, path: str, file: str) -> None:
     found = getattr(module, "__file__", None)
     if found is None or not (found == path or os.path.samefile(found, path)):
         raise Unusable(
-            f"{file} cannot be imported, because '{name}' is {found or 'Python itself'}: "
-            "give the file another name"
+            f"{file} cannot be imported, because '{name}' is "
+            f"{found or 'Python itself'}: give the file another name"
         )
 
 
@@ -76,7 +76,9 @@ def _function(module: Any, file: str, name: str) -> Callable[..., Any]:
     if found is None:
         raise Unusable(f"{file} has no function '{name}'")
     if not callable(found):
-        raise Unusable(f"'{name}' in {file} is no function but a {type(found).__name__}")
+        raise Unusable(
+            f"'{name}' in {file} is no function but a {type(found).__name__}"
+        )
     function: Callable[..., Any] = found
     return function
 

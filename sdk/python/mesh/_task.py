@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The task that this process runs: what its environment says, and what its node knows."""
+"""The task that this process runs, as its environment and its node tell it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _UNSET = object()
 
 
 class Loaded:
-    """An artifact as it was read, and from where. `was` tells its bytes from others, and
-    is None where the value cannot change."""
+    """An artifact as it was read. `was` tells its bytes from others, and is None where
+    the value cannot change."""
 
-    def __init__(self, value: Any, was: Any, target: str) -> None:
+    def __init__(self, value: Any, was: Any, encoding: str) -> None:
         self.value = value
         self.was = was
-        self.target = target
+        self.encoding = encoding
 
 
 class _Watched:
@@ -92,17 +92,21 @@ class Task:
         query = [f"from={quote(step)}"] if step else []
         if index is not None:
             query.append(f"index={index}")
-        return f"/v1/task/artifacts/{quote(name)}" + ("?" if query else "") + "&".join(query)
+        return (
+            f"/v1/task/artifacts/{quote(name)}"
+            + ("?" if query else "")
+            + "&".join(query)
+        )
 
     def artifact(self, name: str, target: str) -> Optional[Loaded]:
         """None: no step before this one made it."""
         what = f"artifact '{name}'"
         with self.lock:
             answer = self.ask(target, what)
-            return self._decode(answer, what, target) if answer else None
+            return self._decode(answer, what) if answer else None
 
     @staticmethod
-    def _decode(answer: Answer, what: str, target: str) -> Loaded:
+    def _decode(answer: Answer, what: str) -> Loaded:
         encoding = answer.headers.get("mesh-encoding", "bytes")
         if encoding == "tree":
             raise TypeError(
@@ -110,12 +114,13 @@ class Task:
                 "$MESH_IN"
             )
         watched = _Watched(answer.body)
+        is_fixed = encoding in ("bytes", "arrow")
         try:
-            value = _codec.decode(encoding, watched)
+            value = _codec.decode(encoding, answer.body if is_fixed else watched)
         except AttributeError as error:  # else hasattr() would say that it is not there
             raise RuntimeError(f"{what} cannot be read: {error}") from None
-        is_fixed = encoding == "arrow" or _codec.is_immutable(value)
-        return Loaded(value, None if is_fixed else watched.print.value(), target)
+        is_fixed = is_fixed or _codec.is_immutable(value)
+        return Loaded(value, None if is_fixed else watched.print.value(), encoding)
 
     # ---- parameters ----
 

@@ -41,25 +41,30 @@ class _Streams:
     said again by each task, as a plain process would."""
 
     def __init__(self) -> None:
-        self._fds = [os.memfd_create("stdout"), os.memfd_create("stderr")]
-        self._kept = [os.dup(1), os.dup(2)]
         self.said = [b"", b""]
-        for fd, ours in zip((1, 2), self._fds):
-            os.dup2(ours, fd)
+        self._pairs = [(os.memfd_create("said"), os.dup(fd)) for fd in (1, 2)]
+        for i, (ours, _) in enumerate(self._pairs):
+            os.dup2(ours, i + 1)
 
-    def restore(self) -> None:
-        _flush()
-        for i, ours in enumerate(self._fds):
+    def restore(self) -> bool:
+        """False: they are no longer what they were."""
+        return all([self._restore(i, *fds) for i, fds in enumerate(self._pairs)])
+
+    def _restore(self, i: int, ours: int, kept: int) -> bool:
+        is_same = True
+        try:
+            (sys.stdout, sys.stderr)[i].flush()
+            is_same = os.path.sameopenfile(i + 1, ours)
+        except (OSError, ValueError, AttributeError):
+            is_same = False
+        try:
             self.said[i] = os.pread(ours, _SAID_BYTES_MAX + 1, 0)
+            os.dup2(kept, i + 1)
+            os.close(kept)
             os.close(ours)
-            os.dup2(self._kept[i], i + 1)
-            os.close(self._kept[i])
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+        except OSError:
+            is_same = False
+        return is_same
 
 
 class _Randomness:
@@ -248,10 +253,14 @@ class _Server:
         ]
 
     def _pass(self, gate: tuple[int, int]) -> None:
-        """In the child: begins when the node knows of it, and not without that."""
+        """In the child: begins when the node knows of it. When the server died first it
+        may have told or not: telling again does no harm."""
         os.close(gate[1])
         if not os.read(gate[0], 1):
-            os._exit(127)
+            try:
+                self._control.send(os.getpid().to_bytes(4, "little"))
+            except OSError:  # the node died too
+                os._exit(127)
         os.close(gate[0])
 
     def _leave(self, fds: list[int]) -> None:
@@ -292,8 +301,10 @@ def _prepare(control: socket) -> tuple[Cloner, _Streams, _Randomness, _Before]:
     try:
         _import_all(_json.load(os.environ["MESH_WARM"]), os.environ["MESH_CODE"])
     finally:
-        streams.restore()
+        is_same = streams.restore()
         randomness.restore()
+    if not is_same:
+        raise Cannot("an import closed descriptors")
     before.check()
     _check_threads()
     if max(map(len, streams.said)) > _SAID_BYTES_MAX:
@@ -315,11 +326,14 @@ def main() -> None:
     try:
         cloner, streams, randomness, before = _prepare(control)
     except Cannot as error:
-        sys.stderr.write(f"mesh: plain processes, because {error}\n")
-        sys.stderr.flush()
+        try:
+            os.write(2, f"mesh: plain processes, because {error}\n".encode())
+        except OSError:  # an import closed it
+            pass
         os._exit(CANNOT)
     server = _Server(control, cloner)
     gc.collect()
+    _end.remember_files()
     gc.freeze()
     control.send(b"ready")
     request = server.serve()

@@ -5,8 +5,8 @@
 
     current.run_id, current.step_name, current.retry_count, current.parameters.alpha
 
-Everything is read when it is asked for: a file that was imported once for many tasks sees
-the task that it runs in.
+Everything is read when it is asked for: a file that was imported once for many tasks
+sees the task that it runs in.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Parameters:
-    """The run's parameters as attributes, `-` in a name as `_`; they iterate as names."""
+    """The run's parameters as attributes, with `-` as `_`; they iterate as names."""
 
     def __init__(self, task: Any) -> None:
         self.__dict__["_mesh_task"] = task
@@ -113,7 +113,9 @@ _KNOWN: dict[str, Callable[[], Any]] = {
 def __getattr__(name: str) -> Any:
     known = _KNOWN.get(name)
     if not known:
-        raise AttributeError(f"there is no current.{name}; there are {', '.join(_KNOWN)}")
+        raise AttributeError(
+            f"there is no current.{name}; there are {', '.join(_KNOWN)}"
+        )
     try:
         return known()
     except KeyError:

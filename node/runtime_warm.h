@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runtime_warm - which Python tasks are forked from a server, and what becomes of them.
+ *
+ * A run has a server for each environment of its steps. While it imports, one task at a
+ * time is started plain beside it, so that a light step does not wait for the heavy
+ * imports of a later one; others wait. A slot in `starting` waits for its server:
+ *
+ *     queued ---> sent ---> answered: the slot runs
+ *        |          |
+ *        '----------'-- the server has gone or cannot: a plain process
+ *
+ *     cold -> starting -> ready -> cold (it was lost, or has grown) -> ...
+ *                |          '----> off  (it was lost too often: all are plain)
+ *                '---------------> off  (it says that it cannot)
+ */
+#pragma once
+
+#include "node/launch.h"
+#include "node/warm.h"
+
+struct runtime;
+
+enum {
+    WARM_GROUPS_MAX = 64, /* of a node */
+    WARM_GROUPS_OF_RUN_MAX = 4,
+};
+
+enum warm_state {
+    WARM_COLD = 1, /* no server */
+    WARM_STARTING,
+    WARM_READY,
+    WARM_OFF,
+    WARM_ENDING, /* its run has ended */
+};
+
+struct warm_group {
+    struct run_context *run; /* borrowed; NULL when ending */
+    uint32_t index;          /* in the runtime's list */
+    uint32_t step;           /* the first of those it serves */
+    enum warm_state state;
+    struct warm_server server;
+    int exit_code;  /* of a server that was reaped, while its socket is open yet */
+    bool has_ended; /* its socket, while the process is there yet */
+    unsigned n_lost;
+    uint32_t beside;   /* the slot of the task that runs while it starts, or
+                          WARM_NO_SLOT */
+    uint32_t *waiting; /* slots, a ring as large as the runtime has */
+    uint32_t head, n, n_sent;
+    uint64_t resident, n_answers;
+    bool has_grown;
+    size_t log_bytes;
+};
+
+enum { WARM_NO_SLOT = UINT32_MAX };
+
+/* Whether the slot's task waits for its server now; else it is to be started plain. */
+bool runtime_warm_take(struct runtime *rt, struct slot *s);
+/* Something of this server is ready: what it says, its end, its log. */
+void runtime_warm_on_answer(struct runtime *rt, uint32_t index);
+void runtime_warm_on_exit(struct runtime *rt, uint32_t index);
+void runtime_warm_on_log(struct runtime *rt, uint32_t index);
+/* A starting slot's child may have begun: read the answers. */
+void runtime_warm_catch_up(struct runtime *rt, const struct slot *s);
+/* A signal for a slot that is starting. */
+void runtime_warm_kill(struct runtime *rt, struct slot *s, int signal);
+/* The slot's task has ended. */
+void runtime_warm_left(struct runtime *rt, const struct slot *s);
+void runtime_warm_forget(struct runtime *rt, const struct run_context *c);
+/* Whether this process is a server; whether one was asked and has not answered, so that
+ * a child whom nobody knows may be a task. */
+bool runtime_warm_is_server(const struct runtime *rt, pid_t pid);
+bool runtime_warm_is_asking(const struct runtime *rt);
+/* Ends all; slots whose child has begun are running then. */
+void runtime_warm_close(struct runtime *rt);
