@@ -51,7 +51,8 @@ extern const struct command command_run, command_node, command_submit, command_c
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
     command_explain, command_diff, command_advise, command_doctor, command_suspend,
     command_unsuspend, command_retry, command_rm, command_tag, command_verify,
-    command_gc, command_follow, command_top, command_token, command_help, command_version;
+    command_gc, command_follow, command_top, command_token, command_help,
+    command_version;
 
 /* NULL-terminated, in the order that help shows. */
 extern const struct command *const commands[];

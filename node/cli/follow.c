@@ -97,10 +97,10 @@ static void count(void *arg, struct progress *p)
 /* ---- Ctrl-C and keys ---- */
 
 /* On a connection of its own: the other one is reading events. */
-static int ask_cancel(struct follow *f)
+static int ask(struct follow *f, const char *format)
 {
     CLEANUP(client_closep) struct client *c = NULL;
-    CLEANUP(freep) char *path = client_path("/v1/runs/%s/cancel", f->run);
+    CLEANUP(freep) char *path = client_path(format, f->run);
     int r = path ? client_open(f->o, CLIENT_NODE, &c) : -ENOMEM;
 
     return r ? r : client_json(c, "POST", path, NULL, 0, NULL);
@@ -122,7 +122,7 @@ static int interrupt(struct follow *f)
     cli_say(f->interrupts == 1 ? "cancelling run %" PRIu64 "; once more kills it"
                                : "killing run %" PRIu64,
             f->number);
-    return ask_cancel(f) && f->interrupts > 1 ? FOLLOW_LEFT : 0;
+    return ask(f, "/v1/runs/%s/cancel") && f->interrupts > 1 ? FOLLOW_LEFT : 0;
 }
 
 static int on_signal(void *arg)
@@ -141,6 +141,15 @@ static int on_signal(void *arg)
     if (take_signal(SIGINT) || take_signal(SIGTERM))
         return f->is_owner ? interrupt(f) : leave(f);
     return 0;
+}
+
+/* What refuses it is said above the block. */
+static void suspend(struct follow *f)
+{
+    bool is_suspended = watch_progress(f->watch)->is_suspended;
+
+    watch_hide(f->watch);
+    ask(f, is_suspended ? "/v1/runs/%s/unsuspend" : "/v1/runs/%s/suspend");
 }
 
 static int keys_fd(void *arg)
@@ -162,6 +171,8 @@ static int on_wake(void *arg)
 
     if (watch_keys_fd(f->watch) >= 0)
         asks = watch_keys(f->watch, cli_now());
+    if (asks == WATCH_SUSPEND)
+        suspend(f);
     if (watch_due(f->watch) <= cli_now())
         watch_frame(f->watch, cli_now());
     return asks == WATCH_LEAVE ? leave(f) : asks == WATCH_CANCEL ? interrupt(f) : 0;

@@ -150,6 +150,7 @@ static void count(void *arg, struct progress *p)
         return;
     p->started = view.started_wall;
     p->is_stopping = view.state == RUN_STATE_STOPPING;
+    p->is_suspended = view.is_suspended;
     p->n_adopted = view.n_adopted;
     for (uint32_t i = 0; i < p->n_steps; i++)
         count_step(l, p, i, with_waits);
@@ -328,8 +329,17 @@ static void on_keys(uv_poll_t *poll, int status, int events)
     struct local *l = poll->data;
 
     (void)status, (void)events;
-    if (watch_keys(l->watch, cli_now()) == WATCH_CANCEL)
+    switch (watch_keys(l->watch, cli_now())) {
+    case WATCH_CANCEL:
         interrupt(l);
+        break;
+    case WATCH_SUSPEND:
+        runtime_suspend(l->rt, &l->run, !watch_progress(l->watch)->is_suspended);
+        break;
+    case WATCH_LEAVE:
+    case WATCH_NOTHING:
+        break;
+    }
     stop_keys(l);
 }
 

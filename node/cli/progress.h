@@ -42,7 +42,7 @@ struct progress {
     char *flow;
     uint64_t number;
     time_us started, sampled;
-    bool is_stopping;
+    bool is_stopping, is_suspended;
     struct progress_step *steps; /* as in the flow; hooks behind the others */
     uint32_t n_steps;
     struct progress_step *by_name;

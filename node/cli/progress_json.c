@@ -14,6 +14,7 @@ static void count_all(struct progress *p, const json_t *run)
 
     p->started = terminal_parse_time(json_text(run, "started"));
     p->is_stopping = strcmp(json_text(run, "state"), "stopping") == 0;
+    p->is_suspended = json_is_true(json_object_get(run, "suspended"));
     p->n_adopted = json_number(json_object_get(run, "tasks"), "adopted");
     json_array_foreach(steps, i, s)
     {

@@ -388,6 +388,8 @@ static enum watch_asks on_key(struct watch *w, int key, time_us now)
     case ' ':
         v->is_paused = !v->is_paused;
         break;
+    case 's':
+        return WATCH_SUSPEND;
     case 'c':
         v->mode = VIEW_CANCEL;
         break;

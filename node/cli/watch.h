@@ -25,6 +25,7 @@ enum {
 enum watch_asks {
     WATCH_NOTHING = 0,
     WATCH_CANCEL = 1, /* the run shall be cancelled */
+    WATCH_SUSPEND,    /* it shall start nothing for a while, or go on */
     WATCH_LEAVE,      /* `q` of one that may */
 };
 

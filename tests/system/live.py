@@ -193,6 +193,18 @@ def help(s: Stage) -> None:
     assert t.wait() == 0
 
 
+def suspend(s: Stage) -> None:
+    t = s.gated()
+    t.shows("2 running")
+    t.press("s")
+    t.shows("Gated, run 1, suspended after")
+    s.gate.touch()
+    t.shows_no("running")
+    t.press("s")
+    assert t.wait() == 0
+    assert "Workflow ended: OK" in t.screen.text()
+
+
 def cancel(s: Stage) -> None:
     t = s.gated()
     t.press("c")
@@ -408,7 +420,7 @@ def narrow(s: Stage) -> None:
 
 
 CHECKS: List[Callable[[Stage], None]] = [
-    block, keys, follow, pause, help, cancel, ctrl_c, resize, stop, hang_up, nohup,
+    block, keys, follow, pause, help, suspend, cancel, ctrl_c, resize, stop, hang_up, nohup,
     remote_hang_up, leave, crash, deaf_terminal, flood, harmless, dumb, plain, colours,
     narrow,
 ]  # fmt: skip
