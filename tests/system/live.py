@@ -419,10 +419,39 @@ def narrow(s: Stage) -> None:
     restored(t)
 
 
+def top(s: Stage) -> None:
+    s.node()
+    t = s.terminal("submit", str(s.dir / "gated.mf"), "--gate", str(s.gate))
+    assert t.wait() == 0
+    t = s.terminal("top")
+    t.shows("2 of")
+    t.shows("Gated")
+    t.shows("  wait")
+    assert t.screen.is_alternate and t.is_raw() and t.screen.is_hidden
+    t.press("s")
+    t.shows_no("  wait")
+    t.press("?")
+    t.shows("newest runs first")
+    t.press("?")
+    t.resize(40, 8)
+    t.until("fits", lambda: all(len(row) < 40 for row in t.screen.shown()))
+    once = s.json("top", "--once")
+    runs = once["runs"]
+    assert isinstance(runs, list) and runs[0]["number"] == 1 and runs[0]["steps"]
+    node = once["node"]
+    assert isinstance(node, dict) and node["used_memory_bytes"] > 1 << 20
+    s.gate.touch()
+    t.shows_no("Gated")
+    t.press("q")
+    assert t.wait() == 0
+    assert not t.screen.is_alternate and not t.screen.is_hidden
+    assert "Node" not in t.screen.text()
+
+
 CHECKS: List[Callable[[Stage], None]] = [
     block, keys, follow, pause, help, suspend, cancel, ctrl_c, resize, stop, hang_up, nohup,
     remote_hang_up, leave, crash, deaf_terminal, flood, harmless, dumb, plain, colours,
-    narrow,
+    narrow, top,
 ]  # fmt: skip
 
 
