@@ -8,9 +8,10 @@ const char *cause_name(enum cause c)
 {
     static const char *const names[] = {
         [CAUSE_NEW_RUN] = "new_run",   [CAUSE_ADOPTED] = "adopted",
-        [CAUSE_NEW_STEP] = "new_step", [CAUSE_MOVED] = "moved",
-        [CAUSE_FAILED] = "failed",     [CAUSE_NOT_DONE] = "not_done",
-        [CAUSE_UPSTREAM] = "upstream", [CAUSE_ASKED] = "asked",
+        [CAUSE_CACHED] = "cached",     [CAUSE_NEW_STEP] = "new_step",
+        [CAUSE_MOVED] = "moved",       [CAUSE_FAILED] = "failed",
+        [CAUSE_NOT_DONE] = "not_done", [CAUSE_UPSTREAM] = "upstream",
+        [CAUSE_ASKED] = "asked",
     };
 
     return c >= CAUSE_NEW_RUN && c <= CAUSE_ASKED ? names[c] : "unknown";
@@ -62,6 +63,8 @@ enum cause cause_of(const struct cause_facts *f)
     CLEANUP(buffer_release) struct buffer words = BUFFER_INIT;
     uint32_t was;
 
+    if (f->is_cached)
+        return CAUSE_CACHED;
     if (!f->before)
         return CAUSE_NEW_RUN;
     if (f->is_adopted)
@@ -86,6 +89,15 @@ static void say_moved(const struct cause_facts *f, struct buffer *out)
                   name, f->number, buffer_text(&words));
 }
 
+static void say_cached(const struct cause_facts *f, struct buffer *out)
+{
+    buffer_puts(out, "an equal task");
+    if (f->equal)
+        buffer_printf(out, " of run %" PRIu64, f->equal);
+    buffer_puts(out, " was done, with the same command, parameters, inputs and files: "
+                     "its results are used again");
+}
+
 void cause_say(const struct cause_facts *f, struct buffer *out)
 {
     const char *name = f->flow->steps[f->step].name;
@@ -98,6 +110,9 @@ void cause_say(const struct cause_facts *f, struct buffer *out)
         buffer_printf(out,
                       "it was done in run %" PRIu64 " and its results are used again",
                       f->number);
+        break;
+    case CAUSE_CACHED:
+        say_cached(f, out);
         break;
     case CAUSE_NEW_STEP:
         buffer_printf(out, "run %" PRIu64 " had no step '%s'", f->number, name);

@@ -7,7 +7,8 @@
 
 enum cause {
     CAUSE_NEW_RUN = 1, /* the run goes on from no other */
-    CAUSE_ADOPTED,     /* taken over, not run */
+    CAUSE_ADOPTED,     /* taken over from the run before, not run */
+    CAUSE_CACHED,      /* `cache`: taken over from an equal task */
     CAUSE_NEW_STEP,    /* the flow before had no such step */
     CAUSE_MOVED,       /* it stands elsewhere in the flow than before */
     CAUSE_FAILED,      /* it was tried before and did not end well */
@@ -21,7 +22,8 @@ struct cause_facts {
     const struct flow *flow, *before; /* before NULL: the run goes on from no other */
     uint32_t step;                    /* in flow */
     uint64_t number;                  /* of the run before */
-    bool is_adopted;
+    bool is_adopted, is_cached;
+    uint64_t equal;     /* is_cached: the run of the equal task; 0: not known */
     bool was_done;      /* in the run before */
     enum reason failed; /* how its last attempt there ended; 0: there was none */
     uint32_t remade;    /* a step before it that ran in this run; FLOW_NONE: none */

@@ -61,6 +61,11 @@ int compare_trees(const struct tree *before, const struct tree *after,
 
 /* ---- artifacts ---- */
 
+bool attempt_is_taken_over(const struct attempt_record *a)
+{
+    return a->verdict == VERDICT_ADOPTED || a->has_origin;
+}
+
 bool artifact_is_same(const struct artifact *a, const struct artifact *b)
 {
     return a->encoding == b->encoding && digest_equal(&a->id, &b->id);

@@ -31,6 +31,8 @@ int compare_trees(const struct tree *before, const struct tree *after,
 int compare_artifacts(const struct attempt_record *before,
                       const struct attempt_record *after, compare_artifact_fn *each,
                       void *arg);
+/* Whether its results were made by an attempt of another run: by resume or `cache`. */
+bool attempt_is_taken_over(const struct attempt_record *a);
 bool artifact_is_same(const struct artifact *a, const struct artifact *b);
 
 /* The keys of a step, as the flow file spells them, whose values differ and may make

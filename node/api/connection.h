@@ -13,9 +13,9 @@
 #include "node/api/auth.h"
 
 enum {
-    CONNECTION_HEAD_S = 20,
+    CONNECTION_HEAD_S = 10,
     CONNECTION_BODY_RATE = 1024,
-    CONNECTION_SWEEP_MS = 5000,
+    CONNECTION_SWEEP_MS = 2500,
 };
 
 struct listener;

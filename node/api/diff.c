@@ -169,11 +169,12 @@ static int advance(struct diff *d, struct side *s)
             continue;
         }
         s->n_tasks++;
-        s->n_adopted += a->verdict == VERDICT_ADOPTED;
-        if (a->verdict != VERDICT_ADOPTED && a->ended_wall > a->started_wall)
+        s->n_adopted += attempt_is_taken_over(a);
+        if (attempt_is_taken_over(a))
+            return 0;
+        s->cpu_us += a->cpu_us;
+        if (a->ended_wall > a->started_wall)
             s->took_us += a->ended_wall - a->started_wall;
-        if (a->verdict != VERDICT_ADOPTED)
-            s->cpu_us += a->cpu_us;
         return 0;
     }
     s->attempt = NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "node/api/cause.h"
+#include "node/api/compare.h"
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
 #include "node/api/remedy.h"
@@ -209,7 +210,7 @@ static int each_of_step(void *arg, struct span key, struct span value)
         error = attempt_key_decode(key.data, key.len, &a.run, &a.task, &a.attempt);
     if (error < 0)
         return error;
-    return a.verdict != VERDICT_ADOPTED
+    return !attempt_is_taken_over(&a)
            && memcmp(a.task.path, m->task->path, m->shared * sizeof(a.task.path[0]))
                   == 0;
 }
@@ -242,6 +243,14 @@ static int find_remade(struct request *r, const struct task_id *task,
     return found < 0 ? found : 0;
 }
 
+/* `cache`: done, and made elsewhere. */
+static uint64_t number_of(struct request *r, const struct run_id *run)
+{
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+
+    return source_record(r, run, &record) == 0 ? record.number : 0;
+}
+
 /* sides NULL: the run goes on from none. */
 static int find_facts(struct request *r, const struct explanation *x,
                       const struct sides *sides, struct cause_facts *ret)
@@ -254,6 +263,9 @@ static int find_facts(struct request *r, const struct explanation *x,
                                  .remade = FLOW_NONE,
                                  .is_adopted =
                                      x->n && x->last.verdict == VERDICT_ADOPTED };
+    ret->is_cached = x->last.verdict == VERDICT_DONE && x->last.has_origin;
+    if (ret->is_cached)
+        ret->equal = number_of(r, &x->last.origin);
     if (!sides)
         return 0;
     ret->before = sides->flow_before;

@@ -16,6 +16,7 @@ enum { GROUPS_MAX = 20, OWN_FILES_MAX = 1000 };
 /* What a run did of one step; a task counts by its last attempt. */
 struct step_sum {
     uint64_t ran, adopted, failed;
+    uint64_t cached;    /* of those adopted */
     enum reason reason; /* of the first that failed */
 };
 
@@ -73,22 +74,17 @@ static void count_last(struct sums *s)
         return;
     sum = &s->steps[s->last.task.step];
     s->has_last = false;
-    switch (s->last.verdict) {
-    case VERDICT_ADOPTED:
+    if (attempt_is_taken_over(&s->last)) {
         sum->adopted++;
-        break;
-    case VERDICT_DONE:
-    case VERDICT_CAUGHT:
-        sum->ran++;
-        break;
-    case VERDICT_FAILED:
-    case VERDICT_LOST:
-        sum->ran++;
-        sum->failed++;
-        sum->reason = sum->reason ? sum->reason : s->last.reason;
-        add_failure(s, &s->last);
-        break;
+        sum->cached += s->last.verdict != VERDICT_ADOPTED;
+        return;
     }
+    sum->ran++;
+    if (s->last.verdict != VERDICT_FAILED && s->last.verdict != VERDICT_LOST)
+        return;
+    sum->failed++;
+    sum->reason = sum->reason ? sum->reason : s->last.reason;
+    add_failure(s, &s->last);
 }
 
 static int each_attempt(void *arg, struct span key, struct span value)
@@ -253,6 +249,7 @@ static void emit_step_why(struct told *t, uint32_t step)
     struct cause_facts facts = { .flow = t->request->flow,
                                  .step = step,
                                  .is_adopted = now->adopted && !now->ran,
+                                 .is_cached = now->cached && !now->ran,
                                  .remade = find_remade(t, step) };
 
     if (!now->ran && !now->adopted) {

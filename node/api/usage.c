@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "node/api/compare.h"
 #include "node/api/measure.h"
 
 #define MEMORY_MIN ((uint64_t)32 << 20) /* an interpreter needs some to start */
 
 enum {
     LONG_ENOUGH_US = 1000000, /* below, starting a program is most of what is seen */
+    HANGS_US = 10000000,      /* shorter tasks need no timeout to be found hanging */
     TIMEOUT_MIN_US = 60000000,
     CLOSE_PERCENT = 25, /* what was asked is fine if it is no further off */
 };
@@ -67,7 +69,7 @@ int usage_add(struct usage *u, const struct attempt_record *a)
     uint64_t memory = larger(a->max_rss_bytes, a->memory_peak_bytes);
     int error = 0;
 
-    if (a->verdict == VERDICT_ADOPTED) {
+    if (attempt_is_taken_over(a)) {
         u->n_adopted++;
         return 0;
     }
@@ -136,7 +138,7 @@ static time_us advise_timeout(const struct usage *u, const struct step *step,
 
     if (u->n_timeout)
         wanted = larger(wanted, 2 * step->timeout_us);
-    else if (longest < LONG_ENOUGH_US || step->timeout_us >= 2 * longest)
+    else if (longest < HANGS_US || step->timeout_us >= 2 * longest)
         return 0; /* too short to hang on it, or there is one with room */
     return measure_round_time(wanted);
 }

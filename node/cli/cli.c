@@ -11,6 +11,8 @@
 #include "flow/nearest.h"
 #include "node/cli/terminal.h"
 
+/* One a line, so that additions merge. */
+/* clang-format off */
 const struct command *const commands[] = {
     &command_run,
     &command_resume,
@@ -40,10 +42,14 @@ const struct command *const commands[] = {
     &command_submit,
     &command_inputs,
     &command_next,
+    &command_completion,
     &command_help,
     &command_version,
+    &command_complete,
+    &command_manual,
     NULL,
 };
+/* clang-format on */
 
 const struct command *command_find(const char *name)
 {
@@ -156,7 +162,8 @@ static int unknown_verb(const char *name)
         return CLI_USAGE;
     }
     for (size_t i = 0; commands[i]; i++)
-        nearest_offer(&nearest, commands[i]->name);
+        if (!commands[i]->is_hidden)
+            nearest_offer(&nearest, commands[i]->name);
     cli_say("there is no verb '%.80s'", name);
     if (nearest.best)
         cli_hint("did you mean 'mesh %s'? All verbs: mesh help", nearest.best);

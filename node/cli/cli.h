@@ -41,6 +41,7 @@ struct command {
     unsigned exits;
     size_t operands_min, operands_max;
     bool takes_parameters;               /* options that the flow names */
+    bool is_hidden;                      /* asked by programs: no help lists it */
     int (*run)(const struct options *o); /* the process's exit code */
     /* More for --help when operands are there, as the flow's parameters; or NULL. */
     void (*help_more)(const struct options *o);
@@ -52,7 +53,14 @@ extern const struct command command_run, command_node, command_submit, command_c
     command_explain, command_diff, command_advise, command_doctor, command_suspend,
     command_unsuspend, command_retry, command_rm, command_tag, command_verify,
     command_gc, command_follow, command_top, command_token, command_help,
-    command_version;
+    command_version, command_completion, command_complete, command_manual;
+
+/* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
+struct exit_line {
+    int code;
+    const char *text;
+};
+const struct exit_line *exit_lines(unsigned exits);
 
 /* NULL-terminated, in the order that help shows. */
 extern const struct command *const commands[];

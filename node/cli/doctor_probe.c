@@ -145,11 +145,16 @@ void facts_probe_folder(struct facts *f)
 
 /* ---- programs ---- */
 
-static char *find_program(const char *name)
+static const char *search_path(void)
 {
     const char *path = getenv("PATH");
 
-    for (const char *at = path && *path ? path : "/usr/local/bin:/usr/bin:/bin"; *at;) {
+    return path && *path ? path : "/usr/local/bin:/usr/bin:/bin";
+}
+
+static char *find_program(const char *name)
+{
+    for (const char *at = search_path(); *at;) {
         size_t len = strcspn(at, ":");
         char *file;
 
@@ -253,7 +258,7 @@ static void probe_python(struct facts *f)
 {
     char package[PLACE_PATH_MAX];
 
-    f->python = python_find(getenv("PATH"));
+    f->python = python_find(search_path());
     if (!f->python)
         return;
     ask(f->python, version_script, NULL, f->python_version, sizeof(f->python_version));

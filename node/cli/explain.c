@@ -66,8 +66,18 @@ static void print_change(const json_t *change)
     putchar('\n');
 }
 
-/* Files that the step does not name come last, as a number. */
-static void print_changes(const json_t *explained)
+static void print_others(const json_t *explained, uint64_t n)
+{
+    if (n)
+        printf("  code      %" PRIu64 " file%s that the step does not name: mesh diff "
+               "%" PRIu64 " %" PRIu64 "\n",
+               n, n == 1 ? "" : "s",
+               json_number(json_object_get(explained, "against"), "number"),
+               json_number(explained, "number"));
+}
+
+/* Of one task files that its step does not name are only counted. */
+static void print_changes(const json_t *explained, bool is_task)
 {
     uint64_t from = json_number(json_object_get(explained, "against"), "number");
     uint64_t n_other = 0, n_shown = 0, n = json_number(explained, "n_changes");
@@ -83,22 +93,22 @@ static void print_changes(const json_t *explained)
         printf("  nothing that it is made of\n");
     json_array_foreach(json_object_get(explained, "changes"), i, change)
     {
-        bool is_other = is_word(change, "kind", "code")
+        bool is_other = is_task && is_word(change, "kind", "code")
                         && !json_is_true(json_object_get(change, "own"));
 
         n_other += is_other;
         if (!is_other && n_shown++ < CHANGES_SHOWN)
             print_change(change);
     }
-    if (n_shown > CHANGES_SHOWN)
-        printf("  and %" PRIu64 " more like these\n", n_shown - CHANGES_SHOWN);
-    if (n > n_shown + n_other)
+    /* Beyond those that are listed is code, which comes last. */
+    if (is_task)
         n_other = n - n_shown;
-    if (n_other)
-        printf("  code      %" PRIu64 " file%s that the step does not name: mesh diff "
-               "%" PRIu64 " %" PRIu64 "\n",
-               n_other, n_other == 1 ? "" : "s", from,
-               json_number(explained, "number"));
+    else
+        n_shown = n;
+    if (n_shown > CHANGES_SHOWN)
+        printf("  and %" PRIu64 " more: mesh diff %" PRIu64 " %" PRIu64 "\n",
+               n_shown - CHANGES_SHOWN, from, json_number(explained, "number"));
+    print_others(explained, n_other);
 }
 
 /* ---- why it failed ---- */
@@ -222,16 +232,17 @@ static void print_headline(const json_t *x)
 static int print_task(const json_t *x)
 {
     const json_t *why = json_object_get(x, "why");
-    bool is_adopted = is_word(x, "state", "adopted");
+    bool is_adopted = is_word(why, "cause", "adopted");
+    bool is_taken_over = is_adopted || is_word(why, "cause", "cached");
 
     print_headline(x);
     if (why && !json_is_null(why)) {
-        heading(is_adopted ? "Why it did not run" : "Why it ran");
+        heading(is_taken_over ? "Why it did not run" : "Why it ran");
         printf("  ");
         terminal_print(json_text(why, "sentence"));
         putchar('\n');
     }
-    print_changes(x);
+    print_changes(x, true);
     if (is_adopted && has_own_changes(x))
         printf("  Its results are of then. To make them anew: mesh resume %" PRIu64
                " %s\n",
@@ -329,7 +340,7 @@ static int print_run(const json_t *x, const char *only)
     }
     putchar('\n');
     if (!only)
-        print_changes(x);
+        print_changes(x, false);
     print_steps(json_object_get(x, "steps"), only);
     print_failures(x, only);
     if (!only && json_array_size(json_object_get(x, "failures")))

@@ -41,28 +41,46 @@ static void print_option(const struct option_spec *s)
         printf("  %-*s%s\n", OPTION_COLUMN, front, s->help);
 }
 
+const struct exit_line *exit_lines(unsigned exits)
+{
+    static struct exit_line lines[8];
+    size_t n = 0;
+
+    lines[n++] =
+        (struct exit_line){ CLI_OK,
+                            exits & EXITS_RUN ? "done, and the run is OK" : "done" };
+    if (exits & EXITS_RUN)
+        lines[n++] = (struct exit_line){ CLI_FAILED, "the run failed, or the request "
+                                                     "was refused" };
+    else if (exits & EXITS_REFUSED)
+        lines[n++] = (struct exit_line){ CLI_FAILED, "the request was refused" };
+    if (exits & EXITS_DIFFER)
+        lines[n++] = (struct exit_line){ CLI_FAILED, "they differ" };
+    if (exits & EXITS_CHECK)
+        lines[n++] = (struct exit_line){ CLI_FAILED, "a check failed" };
+    lines[n++] =
+        (struct exit_line){ CLI_USAGE,
+                            exits & EXITS_FLOW
+                                ? "bad usage, a bad flow file or a bad parameter: "
+                                  "nothing was started"
+                                : "bad usage" };
+    if (exits & EXITS_NAMES)
+        lines[n++] =
+            (struct exit_line){ CLI_NOT_FOUND, "no such run, step, task or artifact" };
+    if (exits & EXITS_NODE)
+        lines[n++] = (struct exit_line){ CLI_NO_NODE, "no node answers, or the store "
+                                                      "cannot be opened" };
+    if (exits & EXITS_RUN)
+        lines[n++] = (struct exit_line){ CLI_CANCELLED, "cancelled" };
+    lines[n] = (struct exit_line){ -1, NULL };
+    return lines;
+}
+
 static void print_exits(unsigned exits)
 {
-    printf("\nExit codes:\n  0    done%s\n",
-           exits & EXITS_RUN ? ", and the run is OK" : "");
-    if (exits & EXITS_RUN)
-        printf("  1    the run failed, or the request was refused\n");
-    else if (exits & EXITS_REFUSED)
-        printf("  1    the request was refused\n");
-    if (exits & EXITS_DIFFER)
-        printf("  1    they differ\n");
-    if (exits & EXITS_CHECK)
-        printf("  1    a check failed\n");
-    printf("  2    bad usage%s\n",
-           exits & EXITS_FLOW
-               ? ", a bad flow file or a bad parameter: nothing was started"
-               : "");
-    if (exits & EXITS_NAMES)
-        printf("  3    no such run, step, task or artifact\n");
-    if (exits & EXITS_NODE)
-        printf("  4    no node answers, or the store cannot be opened\n");
-    if (exits & EXITS_RUN)
-        printf("  130  cancelled\n");
+    printf("\nExit codes:\n");
+    for (const struct exit_line *line = exit_lines(exits); line->code >= 0; line++)
+        printf("  %-3d  %s\n", line->code, line->text);
 }
 
 void command_help_print(const struct command *c, const struct options *o)
@@ -88,7 +106,8 @@ static void print_overview(void)
     printf("mesh runs graphs of tasks from one small file.\n\n"
            "Usage: mesh VERB [OPTIONS] ...\n\nVerbs:\n");
     for (size_t i = 0; commands[i]; i++)
-        printf("  %-10s%s\n", commands[i]->name, commands[i]->summary);
+        if (!commands[i]->is_hidden)
+            printf("  %-12s%s\n", commands[i]->name, commands[i]->summary);
     printf("\nThe first steps:\n"
            "  mesh run flow.mf        run it; no node has to be there\n"
            "  mesh runs               what ran\n"

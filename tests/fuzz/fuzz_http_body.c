@@ -38,6 +38,7 @@ static void read_small_bodies(const char *text, size_t len)
 {
     struct check_body checked;
     struct missing_body missing;
+    struct token_body token;
     struct tags_body tags;
     struct gc_body gc;
     struct error why = { .text = "" };
@@ -46,6 +47,10 @@ static void read_small_bodies(const char *text, size_t len)
         check_body_release(&checked);
     if (missing_body_read(text, len, &missing, &why) == 0)
         missing_body_release(&missing);
+    if (token_body_read(text, len, &token, &why) == 0) {
+        check(token.name && token.role);
+        token_body_release(&token);
+    }
     if (tags_body_read(text, len, &tags, &why) == 0)
         tags_body_release(&tags);
     gc_body_read(text, len, &gc, &why);

@@ -109,6 +109,27 @@ is "$(explained changes.1.kind) $(explained changes.1.name)" 'input start/0 word
     'and the artifact that was made of it'
 run 3 'against a run that is not there' "$MESH" explain 4/fit/0 --against 44
 
+# ---- what an equal task made before ----
+
+cat >cached.mf <<'FLOW'
+mesh: 1
+flow: Cached
+steps:
+  start:
+    run: 'echo 1 >"$MESH_OUT/x"'
+    cache: true
+    next: end
+  end:
+    run: 'true'
+FLOW
+run 0 'a step with cache' "$MESH" run cached.mf
+cached=$(last_run)
+run 0 'again' "$MESH" run cached.mf
+run 0 'it did not run' "$MESH" explain "$(last_run)/start"
+like "$out" "^  an equal task of run $cached was done, " 'because an equal one was done'
+run 0 'the run' "$MESH" explain "$(last_run)"
+like "$out" '^start +- +1 +- +an equal task was done' 'says so'
+
 # ---- each way to fail ----
 
 # failing NAME 'keys of the step' 'script': a flow of one step that fails.

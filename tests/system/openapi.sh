@@ -44,8 +44,8 @@ start follower "$MESH" submit work.mf --follow --gate "$work/gate"
 follower=$pid
 wait_for 'a task runs' test -e gate.channel || finish
 read -r channel token <gate.channel
-"$MESH" token create tester --role operator >operator 2>operator.err
-chmod 600 operator
+"$MESH" token create tester --role operator >operator.token 2>operator.err
+chmod 600 operator.token
 id=$(http GET /v1/runs/1/artifacts/fit/1/model -o /dev/null -D - |
     sed -n 's/^Mesh-Id: \([0-9a-f]*\).*/\1/p')
 
@@ -98,7 +98,7 @@ relay()
 many=15
 [ -z "${MESH_LONG:-}" ] || many=300
 tell 'over TCP, with a token' "$address" "$many" --exclude-tag task \
-    -H "Authorization: Bearer $(cat operator)"
+    -H "Authorization: Bearer $(cat operator.token)"
 relay user "$MESH_HOME/mesh.sock"
 tell 'over the socket of the user' "http://127.0.0.1:$(cat user.out)" 3 --exclude-tag task
 relay task "$channel"
