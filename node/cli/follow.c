@@ -85,6 +85,26 @@ static void release_signals(const sigset_t *before)
 
 /* ---- what the node says of the run, for the live view ---- */
 
+/* Who runs since before the events that the feed still has. Without an answer the view
+ * has counts and no names. */
+static void ask_who_runs(struct follow *f)
+{
+    CLEANUP(client_closep) struct client *c = NULL;
+    CLEANUP(freep) char *run = client_path("/v1/runs/%s", f->run);
+    CLEANUP(freep)
+    char *tasks = client_path("/v1/runs/%s/tasks?state=running&limit=1000", f->run);
+    CLEANUP(json_decrefp) json_t *about = NULL;
+    CLEANUP(json_decrefp) json_t *running = NULL;
+    int r = run && tasks ? client_open(f->o, CLIENT_NODE, &c) : -ENOMEM;
+
+    if (r == 0)
+        r = client_get_json(c, run, &about);
+    if (r == 0)
+        r = client_get_json(c, tasks, &running);
+    if (r == 0 && progress_read(watch_progress(f->watch), about) == 0)
+        progress_read_tasks(watch_progress(f->watch), running);
+}
+
 static void count(void *arg, struct progress *p)
 {
     struct follow *f = arg;
@@ -195,6 +215,8 @@ static int on_event(void *arg, uint64_t id, const char *name, const char *data,
         watch_hide(f->watch);
         cli_say("it was too fast to follow: some lines are left out here");
         cli_hint("all of them: mesh logs %" PRIu64, f->number);
+        if (watch_is_live(f->watch))
+            ask_who_runs(f);
     }
     if (!json || !event_read(name, json, &e, &task) || e.type == FEED_RUN_STARTED)
         return 0;
@@ -341,10 +363,13 @@ int remote_follow(struct client *take_client, const struct options *o, const cha
         return cli_failed(-ENOMEM, NULL);
     }
     catch_signals(&before, watch_is_live(f.watch));
-    if (watch_is_live(f.watch))
-        f.poller = poller_new(o, run);
     say_start(&f);
+    if (watch_is_live(f.watch)) {
+        f.poller = poller_new(o, run);
+        ask_who_runs(&f);
+    }
     r = follow(&f);
+    watch_wait(f.watch);
     if (f.was_live && !watch_is_gone(f.watch))
         say_summary(&f);
     watch_free(f.watch);

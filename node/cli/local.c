@@ -14,6 +14,7 @@
 
 enum {
     WAITS_MS = 500,  /* between two looks at why steps wait */
+    WAITS_MAX = 100, /* steps of which it is asked */
     LINGER_MS = 200, /* who follows another run over the socket is told its end */
     RETRY_PAUSE_NS = 50000000,
     RETRIES_MAX = 200, /* ten seconds */
@@ -28,6 +29,7 @@ struct local {
     struct run_id run;
     uint64_t number;
     bool has_ended, has_company; /* other runs in this node */
+    bool owes_summary;
     enum run_outcome outcome;
     unsigned interrupts;
     uv_signal_t on_int, on_term, on_hup, on_stop, on_continue, on_resize;
@@ -117,15 +119,17 @@ int local_open(const struct options *o, const char *dir, struct runtime **ret_ru
 
 /* ---- following ---- */
 
-static void count_step(struct local *l, struct progress *p, uint32_t step,
+/* True when it was asked why the step waits. */
+static bool count_step(struct local *l, struct progress *p, uint32_t step,
                        bool with_waits)
 {
     const struct node *node = runtime_node(l->rt);
     CLEANUP(buffer_release) struct buffer why = BUFFER_INIT;
     struct step_view v;
+    bool is_over;
 
     if (!node_step_of(node, &l->run, step, &v))
-        return;
+        return false;
     progress_count(p, step,
                    &(struct progress_counts){ .known = v.n_known,
                                               .done = v.n_done,
@@ -133,10 +137,14 @@ static void count_step(struct local *l, struct progress *p, uint32_t step,
                                               .failed = v.n_failed,
                                               .ready = v.n_ready,
                                               .skipped = v.n_skipped });
-    if (with_waits)
-        progress_waits(p, step,
-                       node_why_waiting(node, &l->run, step, &why) ? buffer_text(&why)
-                                                                   : NULL);
+    if (!with_waits)
+        return false;
+    is_over = v.n_known && v.n_done + v.n_skipped >= v.n_known;
+    progress_waits(p, step,
+                   !is_over && node_why_waiting(node, &l->run, step, &why)
+                       ? buffer_text(&why)
+                       : NULL);
+    return !is_over;
 }
 
 /* What the node knows, for the live view. */
@@ -145,6 +153,7 @@ static void count(void *arg, struct progress *p)
     struct local *l = arg;
     struct run_view view;
     bool with_waits = cli_now() >= l->waits_told + TIME_MS(WAITS_MS);
+    size_t n_waits = 0;
 
     if (!node_run(runtime_node(l->rt), &l->run, &view))
         return;
@@ -153,7 +162,7 @@ static void count(void *arg, struct progress *p)
     p->is_suspended = view.is_suspended;
     p->n_adopted = view.n_adopted;
     for (uint32_t i = 0; i < p->n_steps; i++)
-        count_step(l, p, i, with_waits);
+        n_waits += count_step(l, p, i, with_waits && n_waits < WAITS_MAX);
     if (with_waits)
         l->waits_told = cli_now();
 }
@@ -241,6 +250,13 @@ static void say_company(struct local *l)
     cli_hint("the node ends with the last of them; Ctrl-C cancels them");
 }
 
+static void say_summary(struct local *l)
+{
+    if (l->owes_summary)
+        local_say_end(l->rt, &l->run, l->flow);
+    l->owes_summary = false;
+}
+
 /* In place of the block: what it came to. */
 static void end_view(struct local *l)
 {
@@ -248,8 +264,10 @@ static void end_view(struct local *l)
 
     watch_end(l->watch);
     stop_keys(l);
-    if (was_live && !watch_is_gone(l->watch))
-        local_say_end(l->rt, &l->run, l->flow);
+    /* A terminal that takes nothing must not hold the other runs. */
+    l->owes_summary = was_live && !watch_is_gone(l->watch);
+    if (!watch_is_stuck(l->watch))
+        say_summary(l);
 }
 
 static void on_event(void *arg, const struct feed_event *e)
@@ -494,6 +512,8 @@ int local_run(struct runtime *take_runtime, struct order *order,
     r = runtime_run(rt);
     watch_end(watch);
     watch_frame(watch, cli_now());
+    watch_wait(watch);
+    say_summary(&l);
     if (r < 0)
         cli_hint("the run goes on when a node is started on this store again");
     r = exit_code(&l, r);

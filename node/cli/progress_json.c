@@ -56,3 +56,23 @@ int progress_read(struct progress *p, const json_t *run)
     count_all(p, run);
     return 0;
 }
+
+void progress_read_tasks(struct progress *p, const json_t *answer)
+{
+    const json_t *attempt;
+    size_t i;
+
+    progress_forget_tasks(p);
+    json_array_foreach(json_object_get(answer, "attempts"), i, attempt)
+    {
+        struct feed_event e = {
+            .type = FEED_TASK_STARTED,
+            .step = json_text(attempt, "step"),
+            .attempt = (uint32_t)json_number(attempt, "attempt"),
+            .pid = (uint32_t)json_number(attempt, "pid"),
+            .wall = terminal_parse_time(json_text(attempt, "started")),
+        };
+
+        progress_event(p, &e, json_text(attempt, "task"));
+    }
+}

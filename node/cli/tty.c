@@ -110,6 +110,16 @@ void tty_leave(struct tty *t)
     unwatch_crashes();
 }
 
+void tty_wait(struct tty *t)
+{
+    struct pollfd p = { .fd = t->out, .events = POLLOUT };
+
+    while (t->out >= 0 && !t->is_gone && !tty_is_ready(t)) {
+        poll(&p, 1, -1);
+        tty_flush(t);
+    }
+}
+
 void tty_close(struct tty *t)
 {
     if (t->out >= 0)

@@ -26,6 +26,8 @@ struct tty {
 int tty_open(struct tty *t, int out, int in, const char *restore);
 /* Writes what is pending, but does not wait long, and puts all back. */
 void tty_leave(struct tty *t);
+/* Waits until it has taken all, or is gone. */
+void tty_wait(struct tty *t);
 /* After tty_leave(), when nobody polls the descriptors any more. */
 void tty_close(struct tty *t);
 

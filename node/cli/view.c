@@ -364,6 +364,8 @@ static void put_foot(struct line *l, const struct view *v, const struct progress
     } else if (v->followed) {
         line_put(l, COLOUR_YELLOW, "only ");
         line_name(l, COLOUR_YELLOW, v->followed);
+        line_put(l, COLOUR_YELLOW,
+                 progress_task(p, v->followed) ? "" : ", which has ended");
         line_put(l, COLOUR_YELLOW, v->is_paused ? ", paused" : "");
         line_put(l, COLOUR_DIM, "  f: all again, j k: another task, ?: all keys");
     } else if (v->is_paused) {

@@ -73,5 +73,9 @@ enum watch_asks watch_keys(struct watch *w, time_us now);
 void watch_stop(struct watch *w);
 /* SIGCONT: another program may have used the terminal. */
 void watch_continue(struct watch *w);
+/* After the end: the terminal has not taken all of it yet. watch_wait() waits for it.
+ */
+bool watch_is_stuck(const struct watch *w);
+void watch_wait(struct watch *w);
 /* The terminal went away: nobody sees anything any more. */
 bool watch_is_gone(const struct watch *w);
