@@ -240,7 +240,7 @@ def resize(s: Stage) -> None:
     restored(t)
 
 
-def stop(s: Stage) -> None:
+def shell(s: Stage) -> Terminal:
     (s.dir / "inputrc").write_text("set enable-bracketed-paste off\n")
     t = Terminal(
         ["bash", "--norc", "--noprofile", "-i"],
@@ -252,6 +252,11 @@ def stop(s: Stage) -> None:
     )
     s.terminals.append(t)
     t.shows("prompt>")
+    return t
+
+
+def stop(s: Stage) -> None:
+    t = shell(s)
     t.press(f"{s.mesh} run {s.dir}/gated.mf --gate {s.gate}\n")
     t.shows("2 running")
     t.press("\x1a")
@@ -265,6 +270,24 @@ def stop(s: Stage) -> None:
     assert t.is_raw()
     t.press("?")
     t.shows("Ctrl-Z")
+    s.gate.touch()
+    t.sees("Workflow ended: OK")
+    t.press("exit\n")
+    assert t.wait() == 0
+
+
+def background(s: Stage) -> None:
+    """There the terminal is the shell's."""
+    t = shell(s)
+    t.press(f"{s.mesh} run {s.dir}/gated.mf --gate {s.gate} &\n")
+    t.sees("task 0 waits")
+    t.sees("task 1 waits")
+    t.press("echo typed\n")
+    t.sees("\ntyped")
+    assert BAR not in t.screen.text() and not t.is_hidden()
+    t.press("fg\n")
+    t.shows("2 running")
+    assert t.is_raw()
     s.gate.touch()
     t.sees("Workflow ended: OK")
     t.press("exit\n")
@@ -449,7 +472,7 @@ def top(s: Stage) -> None:
 
 
 CHECKS: List[Callable[[Stage], None]] = [
-    block, keys, follow, pause, help, suspend, cancel, ctrl_c, resize, stop, hang_up, nohup,
+    block, keys, follow, pause, help, suspend, cancel, ctrl_c, resize, stop, background, hang_up, nohup,
     remote_hang_up, leave, crash, deaf_terminal, flood, harmless, dumb, plain, colours,
     narrow, top,
 ]  # fmt: skip

@@ -190,6 +190,9 @@ class Terminal:
     def is_raw(self) -> bool:
         return not termios.tcgetattr(self.master)[3] & termios.ICANON
 
+    def is_hidden(self) -> bool:
+        return self.screen.is_hidden
+
     def hang_up(self) -> None:
         os.close(self.master)
 
