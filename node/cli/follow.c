@@ -51,7 +51,7 @@ static bool take_signal(int signal)
 }
 
 /* Blocked but while something waits with ppoll(), so that none comes in between. One
- * that is ignored, as SIGHUP under nohup, stays so. */
+ * that nohup ignores stays so. */
 static void catch_signals(sigset_t *ret_before, bool with_terminal)
 {
     struct sigaction action = { .sa_handler = count_signal }, now;
@@ -62,7 +62,8 @@ static void catch_signals(sigset_t *ret_before, bool with_terminal)
         n_of[i] = 0;
         if (!with_terminal && i > 2)
             break;
-        if (sigaction(caught[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+        if (caught[i] == SIGHUP && sigaction(SIGHUP, NULL, &now) == 0
+            && now.sa_handler == SIG_IGN)
             continue;
         sigaddset(&set, caught[i]);
     }

@@ -183,17 +183,29 @@ static int begin_progress(struct local *l)
                           names, view.flow->n_all_steps);
 }
 
-/* The terminal may have gone. */
-static void stop_keys(struct local *l)
+static void on_keys(uv_poll_t *poll, int status, int events);
+
+/* The terminal comes and goes: with the foreground, and for ever. */
+static void poll_keys(struct local *l)
 {
-    if (watch_keys_fd(l->watch) < 0 && uv_is_active((uv_handle_t *)&l->keys))
+    int fd = watch_keys_fd(l->watch);
+
+    if ((fd >= 0) == (bool)uv_is_active((uv_handle_t *)&l->keys))
+        return;
+    if (fd < 0) {
         uv_poll_stop(&l->keys);
+        return;
+    }
+    if (!l->keys.data && uv_poll_init(runtime_loop(l->rt), &l->keys, fd) < 0)
+        return;
+    l->keys.data = l;
+    uv_poll_start(&l->keys, UV_READABLE, on_keys);
 }
 
 static void draw(struct local *l)
 {
     watch_frame(l->watch, cli_now());
-    stop_keys(l);
+    poll_keys(l);
 }
 
 static void on_frame(uv_timer_t *timer)
@@ -263,7 +275,7 @@ static void end_view(struct local *l)
     bool was_live = watch_is_live(l->watch) && !watch_is_quiet(l->watch);
 
     watch_end(l->watch);
-    stop_keys(l);
+    poll_keys(l);
     /* A terminal that takes nothing must not hold the other runs. */
     l->owes_summary = was_live && !watch_is_gone(l->watch);
     if (!watch_is_stuck(l->watch))
@@ -358,7 +370,7 @@ static void on_keys(uv_poll_t *poll, int status, int events)
     case WATCH_NOTHING:
         break;
     }
-    stop_keys(l);
+    poll_keys(l);
 }
 
 /* As nohup leaves it. SIGINT is ignored by whatever a script starts with `&`, which
@@ -383,7 +395,6 @@ static void catch_signal(struct local *l, uv_signal_t *handle, int signal,
 static void start_loop(struct local *l)
 {
     uv_loop_t *loop = runtime_loop(l->rt);
-    int keys = watch_keys_fd(l->watch);
     uv_signal_cb terminal = watch_is_live(l->watch) ? on_terminal_signal : NULL;
 
     catch_signal(l, &l->on_int, SIGINT, on_signal);
@@ -395,10 +406,9 @@ static void start_loop(struct local *l)
     uv_prepare_init(loop, &l->prepare);
     uv_timer_init(loop, &l->frame);
     uv_timer_init(loop, &l->linger);
-    l->prepare.data = l->frame.data = l->linger.data = l->keys.data = l;
+    l->prepare.data = l->frame.data = l->linger.data = l;
     uv_prepare_start(&l->prepare, on_prepare);
-    if (keys >= 0 && uv_poll_init(loop, &l->keys, keys) == 0)
-        uv_poll_start(&l->keys, UV_READABLE, on_keys);
+    poll_keys(l);
 }
 
 /* ---- submitting ---- */

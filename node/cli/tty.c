@@ -155,6 +155,12 @@ void tty_keys_off(struct tty *t)
     t->is_raw = false;
 }
 
+void tty_keys_lost(struct tty *t)
+{
+    t->is_raw = false;
+    tty_keys_on(t);
+}
+
 bool tty_size(const struct tty *t, size_t *ret_width, size_t *ret_height)
 {
     struct winsize size;
@@ -195,6 +201,11 @@ void tty_write(struct tty *t, const char *text, size_t len)
     if (!t->is_gone)
         buffer_append(&t->pending, text, len);
     tty_flush(t);
+}
+
+int tty_keys_fd(const struct tty *t)
+{
+    return t->is_raw ? t->in : -1;
 }
 
 int tty_read(struct tty *t, char *keys, size_t size)

@@ -313,7 +313,7 @@ void watch_wait(struct watch *w)
 
 int watch_keys_fd(const struct watch *w)
 {
-    return w->is_live ? w->tty.in : -1;
+    return w->is_live ? tty_keys_fd(&w->tty) : -1;
 }
 
 static void note(struct watch *w, time_us now, const char *sentence)
@@ -449,7 +449,6 @@ void watch_continue(struct watch *w)
         return;
     /* What is on the screen now is not ours to erase. */
     w->paint = (struct paint){ .n_rows = 0 };
-    w->tty.is_raw = false;
-    tty_keys_on(&w->tty);
+    tty_keys_lost(&w->tty);
     w->has_keys = true;
 }

@@ -66,7 +66,8 @@ void watch_hide(struct watch *w);
 /* The view is over: as if --plain had been given. */
 void watch_end(struct watch *w);
 
-/* The descriptor to read keys from, -1: none; and what they ask for. */
+/* The descriptor to read keys from, which comes and goes with each frame, -1: none; and
+ * what they ask for. */
 int watch_keys_fd(const struct watch *w);
 enum watch_asks watch_keys(struct watch *w, time_us now);
 /* Ctrl-Z: puts the terminal back, stops the process, returns when it goes on. */
