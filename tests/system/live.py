@@ -115,6 +115,7 @@ class Stage:
 def restored(t: Terminal) -> None:
     assert not t.screen.is_hidden, "the cursor is gone"
     assert not t.screen.is_sync
+    assert not t.is_raw(), "line editing is off"
     assert BAR not in t.screen.text(), f"a block is left\n{t.screen.text()}"
 
 
@@ -354,7 +355,7 @@ def crash(s: Stage) -> None:
     os.kill(t.pid, signal.SIGQUIT)
     assert t.wait() == -signal.SIGQUIT
     t.drain()
-    assert not t.screen.is_hidden
+    assert not t.screen.is_hidden and not t.is_raw()
     s.gate.touch()
 
 
@@ -467,7 +468,7 @@ def top(s: Stage) -> None:
     t.shows_no("Gated")
     t.press("q")
     assert t.wait() == 0
-    assert not t.screen.is_alternate and not t.screen.is_hidden
+    assert not t.screen.is_alternate and not t.screen.is_hidden and not t.is_raw()
     assert "Node" not in t.screen.text()
 
 
