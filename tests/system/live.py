@@ -277,6 +277,20 @@ def stop(s: Stage) -> None:
     assert t.wait() == 0
 
 
+def stop_outside(s: Stage) -> None:
+    """Another program may have had the terminal in the meantime."""
+    t = s.gated()
+    t.shows("2 running")
+    os.kill(t.pid, signal.SIGSTOP)
+    os.waitpid(t.pid, os.WUNTRACED)
+    t.make_cooked()
+    os.kill(t.pid, signal.SIGCONT)
+    t.until("raw again", t.is_raw)
+    s.gate.touch()
+    assert t.wait() == 0
+    assert not t.is_raw()
+
+
 def background(s: Stage) -> None:
     """There the terminal is the shell's."""
     t = shell(s)
@@ -473,7 +487,7 @@ def top(s: Stage) -> None:
 
 
 CHECKS: List[Callable[[Stage], None]] = [
-    block, keys, follow, pause, help, suspend, cancel, ctrl_c, resize, stop, background, hang_up, nohup,
+    block, keys, follow, pause, help, suspend, cancel, ctrl_c, resize, stop, stop_outside, background, hang_up, nohup,
     remote_hang_up, leave, crash, deaf_terminal, flood, harmless, dumb, plain, colours,
     narrow, top,
 ]  # fmt: skip
