@@ -16,9 +16,10 @@
 
 enum {
     PLAIN_MS = 10, /* a write for each line of ten thousand tasks would cost too much */
-    IDLE_MS = 100, /* between two frames when only the time goes on */
-    NOTICE_S = 3,  /* how long a sentence stands */
-    BLOCK_MIN = 8, /* lines that the block may take of a small terminal */
+    FIRST_MS = 100, /* until the first block: a run may be over by then */
+    IDLE_MS = 100,  /* between two frames when only the time goes on */
+    NOTICE_S = 3,   /* how long a sentence stands */
+    BLOCK_MIN = 8,  /* lines that the block may take of a small terminal */
 };
 
 /* Lines that wait for the next frame; of a flood only the newest. */
@@ -32,6 +33,7 @@ struct watch {
     struct watch_source source;
     struct progress progress;
     bool is_quiet;
+    time_us began;   /* the first frame */
     time_us written; /* the last frame, or the last writing of lines */
 
     bool is_live;
@@ -226,7 +228,8 @@ static void paint(struct watch *w, time_us now)
 {
     struct scroll *s = &w->scroll;
     size_t width = 80;
-    bool is_ours = tty_is_ours(&w->tty), has_lines;
+    bool is_ours = tty_is_ours(&w->tty) && now >= w->began + TIME_MS(FIRST_MS);
+    bool has_lines;
 
     if (!tty_size(&w->tty, &width, &w->view.height))
         is_ours = false;
@@ -259,6 +262,7 @@ static void paint(struct watch *w, time_us now)
 
 void watch_frame(struct watch *w, time_us now)
 {
+    w->began = w->began ? w->began : now;
     w->written = now;
     w->has_keys = false;
     console_flush(w->console);
