@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "flow/read.h"
 #include "node/api/bodies.h"
