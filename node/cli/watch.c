@@ -208,14 +208,19 @@ time_us watch_due(const struct watch *w)
     return w->written + TIME_MS(watch_has_lines(w) ? WATCH_FRAME_MS : IDLE_MS);
 }
 
+static void look(struct watch *w, time_us now)
+{
+    if (w->source.count)
+        w->source.count(w->source.arg, &w->progress);
+    progress_sample(&w->progress, now);
+}
+
 static void render(struct watch *w, time_us now)
 {
     size_t most = w->view.height * 2 / 3;
 
     buffer_clear(&w->block);
-    if (w->source.count)
-        w->source.count(w->source.arg, &w->progress);
-    progress_sample(&w->progress, now);
+    look(w, now);
     if (now >= w->notice_until)
         w->view.notice = NULL;
     w->view.height = min_size(w->view.height, most > BLOCK_MIN ? most : BLOCK_MIN);
@@ -432,6 +437,9 @@ enum watch_asks watch_keys(struct watch *w, time_us now)
     int n = tty_read(&w->tty, bytes, sizeof(bytes));
     enum watch_asks asks = WATCH_NOTHING;
 
+    /* Somebody may be faster than the first frame. */
+    if (n > 0 && !w->progress.sampled)
+        look(w, now);
     for (size_t at = 0, len; n > 0 && at < (size_t)n && !asks; at += len)
         asks = on_key(w, key_read(bytes + at, (size_t)n - at, &len), now);
     w->has_keys = w->has_keys || n > 0;
