@@ -179,7 +179,7 @@ int declared_parse(const void *bytes, size_t len, struct declared_list *ret,
     struct reading r = { .at = bytes, .why = ret_error };
     int error = 0;
 
-    r.end = r.at + len;
+    r.end = len ? r.at + len : r.at; /* nothing plus 0 is undefined */
     while (error == 0 && r.at < r.end)
         error = take_line(&r);
     if (error == 0)

@@ -418,11 +418,18 @@ static int submit(struct local *l, struct order *order)
         .origin = order->has_origin ? &order->origin : NULL,
         .origin_step = order->origin_step,
     };
-    int r = order->has_package ? 0 : keep_package(l->rt, s, &order->package);
+    struct blobs *blobs = runtime_blobs(l->rt);
+    struct blobs_hold hold = { .since = 0 };
+    int r;
 
-    if (r)
+    blobs_hold_begin(blobs, &hold); /* no record names the package yet */
+    r = order->has_package ? 0 : keep_package(l->rt, s, &order->package);
+    if (r) {
+        blobs_hold_end(blobs, &hold);
         return r;
+    }
     r = runtime_submit(l->rt, &submission, &l->run, &l->number, &d, &error);
+    blobs_hold_end(blobs, &hold);
     diagnostics_excerpts(&d, s->text, s->len);
     flow_file_say(s, &d);
     if (r == 0)
