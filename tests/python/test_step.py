@@ -219,6 +219,21 @@ def step(self):
         self.assertEqual(ended.code, 1)
         self.assertIn("artifact 'model' is given twice", ended.err)
 
+    def test_very_many(self) -> None:
+        ended = self.task(
+            """
+def step(self):
+    for i in range(1000):
+        setattr(self, f"x{i}", b"x" * 60000)
+    self.last = 1
+"""
+        )
+        self.assertEqual(ended.code, 0)
+        self.assertLess((ended.folder / ".mesh").stat().st_size, 40 << 20)
+        entries = ended.entries()
+        self.assertEqual(len(entries), 1001)
+        self.assertEqual({len(data) for _, data in entries.values()}, {60000, 1})
+
     def test_set_too_late(self) -> None:
         ended = self.task("""
 import threading
