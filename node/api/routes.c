@@ -17,7 +17,7 @@
 const struct route user_routes[] = {
     { GET, "/v1/node", .begin = about_get },
     { GET, "/metrics", .begin = metrics_get, .work = metrics_get_work },
-    { GET, "/v1/runs", "flow tag limit before", .begin = runs_list,
+    { GET, "/v1/runs", "flow tag user state limit before", .begin = runs_list,
       .work = runs_list_work, .end = runs_list_end },
     { POST, "/v1/runs", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
       .work = submit_work, .end = submit_end },
@@ -31,6 +31,8 @@ const struct route user_routes[] = {
       .work = logs_list_work },
     { GET, "/v1/runs/RUN/logs/STEP/TASK", "attempt stream", .begin = logs_list,
       .work = logs_raw_work },
+    { GET, "/v1/runs/RUN/artifacts", "step task name inline limit after",
+      .begin = artifacts_list, .work = artifacts_list_work },
     { GET, "/v1/runs/RUN/artifacts/STEP/TASK/NAME", .begin = source_begin,
       .work = artifact_get_work },
     { GET, "/v1/runs/RUN/explain", "against", .begin = explain_run,

@@ -475,6 +475,7 @@ int client_refused(const struct answer *a)
     return a->status == 404                       ? CLI_NOT_FOUND
            : a->status == 422 || a->status == 413 ? CLI_USAGE
            : a->status == 400                     ? CLI_USAGE
+           : a->status == 503                     ? CLI_NO_NODE
                                                   : CLI_FAILED;
 }
 

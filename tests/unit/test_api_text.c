@@ -87,6 +87,17 @@ static void characters_pass_and_other_bytes_do_not(void **state)
     }
 }
 
+static void bytes_are_base64(void **state)
+{
+    (void)state;
+    emit_open(&e, NULL, '[');
+    for (size_t len = 0; len <= 4; len++)
+        emit_base64(&e, NULL, "\xff\0ab", len);
+    emit_close(&e, ']');
+    assert_string_equal(buffer_text(&out),
+                        "[\"\",\"/w==\",\"/wA=\",\"/wBh\",\"/wBhYg==\"]");
+}
+
 static void times_are_utc_with_microseconds(void **state)
 {
     (void)state;
@@ -551,6 +562,7 @@ int main(void)
         CASE(commas_stand_between_values_only),
         CASE(text_is_escaped),
         CASE(characters_pass_and_other_bytes_do_not),
+        CASE(bytes_are_base64),
         CASE(times_are_utc_with_microseconds),
         CASE(a_run_says_all_of_itself),
         CASE(an_attempt_says_all_of_itself),

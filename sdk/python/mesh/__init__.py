@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, List
 
+    from mesh import aio as aio
     from mesh import current as current
     from mesh._codec import UnserializableArtifact as UnserializableArtifact
     from mesh._errors import MergeArtifactsException as MergeArtifactsException
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from mesh._inputs import StepInput as StepInput
     from mesh._inputs import StepInputs as StepInputs
     from mesh._self import StepSelf as StepSelf
+    from mesh.client import *
 
 __version__ = "0.1.0"
 
+_MODULES = ("aio", "client", "current", "errors")
 # What steps use; every other name is the client's.
 _HOMES = {
     "StepSelf": "_self",
@@ -49,8 +52,8 @@ def _module(name: str) -> "ModuleType":
 
 
 def __getattr__(name: str) -> "Any":
-    if name == "current":
-        return _module("current")
+    if name in _MODULES:
+        return _module(name)
     if name.startswith("_"):  # a module of this package, or nothing
         raise AttributeError(f"module 'mesh' has no attribute '{name}'")
     value = getattr(_module(_HOMES.get(name, "client")), name, _HOMES)
@@ -61,5 +64,4 @@ def __getattr__(name: str) -> "Any":
 
 
 def __dir__() -> "List[str]":
-    names = getattr(_module("client"), "__all__", ())
-    return sorted({*globals(), *_HOMES, "current", *names})
+    return sorted([*_HOMES, *_MODULES, *_module("client").__all__, "__version__"])
