@@ -28,6 +28,7 @@ import in_terminal
 BUILD = Path(os.environ.get("MESH_BUILD", Path(__file__).resolve().parent.parent / "build"))
 MESH = BUILD / "mesh"
 LIMIT = BUILD / "bench-limit"
+LOAD = BUILD / "bench-load"
 STAMP = BUILD / "bench-stamp"
 # Debian's own, by its path: what is first in PATH may be a script that looks for one.
 PYTHON = Path(os.environ.get("MESH_BENCH_PYTHON", "/usr/bin/python3"))
@@ -429,6 +430,53 @@ def live_view(n: int, rounds: int) -> list[Row]:
             Row("live view", rate, "frames a second", ">= 10", rate >= 10, rounds=rates)]
 
 
+def followed(n: int, followers: int, rate: int, rounds: int) -> Row:
+    """A flow on a node alone, and beside clients of its interface.
+
+    Its tasks wait more than they compute: where they take all processors, whatever else
+    runs takes its share of them, and says nothing about the node.
+    """
+    told = []
+
+    def seconds(place: Place, flow: Path, load: int) -> float:
+        if not load:
+            return place.mesh("submit", flow, "--quiet", "--follow")
+        clients = subprocess.Popen(
+            [LOAD, place.path / "store" / "mesh.sock", str(followers), str(rate), "600"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert clients.stdin and clients.stdout
+        clients.stdout.readline()
+        took = place.mesh("submit", flow, "--quiet", "--follow")
+        clients.stdin.close()
+        s, event_bytes, answers, mean_us, slowest_us = map(float, clients.stdout.read().split())
+        clients.wait(timeout=30)
+        told.append((event_bytes / s / MIB, answers / s, mean_us / 1000, slowest_us / 1000))
+        return took
+
+    def one() -> tuple[float, float]:
+        with Place() as place:
+            flow = place.flow(foreach(n, {"run": ["/bin/sleep", "0.1"]}))
+            node = subprocess.Popen(
+                [MESH, "node", "--dev", "--data", place.path / "store", "--cpu", "10000"],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            assert node.stdout
+            node.stdout.readline()
+            place.mesh("submit", flow, "--quiet", "--follow")  # what is first is slow
+            alone = seconds(place, flow, 0)
+            beside = seconds(place, flow, 1)
+            node.terminate()
+            node.wait(timeout=30)
+            return beside, alone
+
+    row = ratio_row(f"{n:,} x sleep 0.1 beside {followers} followers, {rate:,} requests/s", 0.95,
+                    rounds, one)
+    mib, answers, mean_ms, slowest_ms = (statistics.median(column) for column in zip(*told))
+    row.unit = "of it alone"
+    row.detail += (f"; {answers:,.0f} answers/s in {mean_ms:.1f} ms, slowest {slowest_ms:.0f} ms;"
+                   f" {mib:.0f} MiB/s of events")
+    return row
+
+
 def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
     n = 2000 if quick else 10000
     some: list[Callable[[], Row | list[Row]]] = [
@@ -446,6 +494,7 @@ def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
         lambda: python_warm(1000, rounds),
         lambda: python_plain(1000, rounds),
         lambda: first_python(rounds * 2),
+        lambda: followed(n, 200, 1000, rounds),
         lambda: live_view(n, rounds),
     ]
     if not quick:

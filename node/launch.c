@@ -147,8 +147,8 @@ int run_context_new(const struct launch_config *config, const struct run_record 
     c->user = strdup(record->user ? record->user : "");
     c->tags = copy_list(record->tags, record->n_tags);
     c->steps = calloc(flow->n_all_steps, sizeof(*c->steps));
-    if (!c->steps || !c->user || !c->tags
-        || asprintf(&c->python_dir, "%s/python", config->program_dir) < 0
+    c->python_dir = python_folder(config->program_dir);
+    if (!c->steps || !c->user || !c->tags || !c->python_dir
         || !(c->code_path = code_path_of(config, c->id_text)))
         r = -ENOMEM;
     else

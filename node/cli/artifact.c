@@ -205,6 +205,37 @@ static char *path_in_task(const struct options *o)
     return client_path("/v1/task/artifacts/%s", name);
 }
 
+/* A parameter's value: a text as it is, all else as JSON. */
+static int get_parameter(struct client *c, const char *name, const char *output)
+{
+    CLEANUP(freep) char *path = client_path("/v1/task/parameters/%s", name);
+    CLEANUP(answer_release) struct answer a = { .status = 0 };
+    CLEANUP(json_decrefp) json_t *json = NULL;
+    struct sink s = { .path = output };
+    struct error error = { .text = "" };
+    const char *text;
+    int r = client_request(c, &(struct request){ .method = "GET", .path = path }, &a,
+                           &error);
+
+    if (r < 0)
+        return client_lost(r, &error);
+    if (a.status == 404)
+        return CLI_NOT_FOUND;
+    if (a.status >= 300)
+        return client_refused(&a);
+    json = json_loadb(buffer_text(&a.body), a.body.len, JSON_DECODE_ANY, NULL);
+    text = json_string_value(json);
+    r = sink_write(&s, text ? text : buffer_text(&a.body),
+                   text ? json_string_length(json) : a.body.len);
+    if (r == 0)
+        r = sink_end(&s, true);
+    digest_stream_free(s.digest);
+    if (r == 0)
+        return CLI_OK;
+    cli_say("cannot write %s: %s", output ? output : "standard output", strerror(-r));
+    return CLI_FAILED;
+}
+
 static int get_in_task(const struct options *o)
 {
     CLEANUP(client_closep) struct client *c = NULL;
@@ -225,6 +256,8 @@ static int get_in_task(const struct options *o)
     /* The item of a foreach has this name, unless a step made one of it. */
     if (r == CLI_NOT_FOUND && strcmp(name, "input") == 0)
         r = get(c, "/v1/task/input", output, true, name);
+    if (r == CLI_NOT_FOUND && !options_has(o, "from"))
+        r = get_parameter(c, name, output);
     if (r == CLI_NOT_FOUND)
         cli_say("there is no artifact '%s' here%s%s", name,
                 options_has(o, "from") ? " from step " : "",
@@ -468,11 +501,12 @@ const struct command command_artifact = {
              "folder is\n"
              "laid out there. list shows what there is. No node has to be there.\n"
              "\n"
-             "In the script of a step, get NAME prints an artifact that came along, or "
-             "that\n"
-             "a step before made, and put NAME keeps FILE, or standard input, when the "
-             "task\n"
-             "exits 0. What is written to $MESH_OUT/NAME is kept without it.",
+             "In the script of a step, get NAME prints an artifact that came along, "
+             "that a\n"
+             "step before made, or a parameter; and put NAME keeps FILE, or standard "
+             "input,\n"
+             "when the task exits 0. What is written to $MESH_OUT/NAME is kept without "
+             "it.",
     .options = artifact_options,
     .examples = "mesh artifact list 42\n"
                 "mesh artifact get 42/fit/3 model -o model.bin\n"
