@@ -219,6 +219,19 @@ def step(self):
         self.assertEqual(ended.code, 1)
         self.assertIn("artifact 'model' is given twice", ended.err)
 
+    def test_very_many(self) -> None:
+        ended = self.task("""
+def step(self):
+    for i in range(1000):
+        setattr(self, f"x{i}", b"x" * 60000)
+    self.last = 1
+""")
+        self.assertEqual(ended.code, 0)
+        self.assertLess((ended.folder / ".mesh").stat().st_size, 40 << 20)
+        entries = ended.entries()
+        self.assertEqual(len(entries), 1001)
+        self.assertEqual({len(data) for _, data in entries.values()}, {60000, 1})
+
     def test_set_too_late(self) -> None:
         ended = self.task("""
 import threading
@@ -657,6 +670,17 @@ def step(self):
         self.assertEqual(lines[1], "['0', '1', '2']")
         self.assertEqual(lines[2], f"{os.getpid()} {self.is_warm}")
         self.assertEqual(lines[3:], ["True 0 1", "[True, True]", "True set()", "True"])
+
+    def test_the_thread_has_its_own_id(self) -> None:
+        """The C library keeps one of each thread, and the kernel has another."""
+        ended = self.task("""
+import os, threading, time
+def step(self):
+    clock = time.pthread_getcpuclockid(threading.get_ident())
+    self.ids = [~(clock >> 3), threading.get_native_id()]
+    self.pid = os.getpid()
+""")
+        self.assertEqual(ended.value("ids"), [ended.value("pid")] * 2)
 
     def test_environment(self) -> None:
         self.environ = {"GIVEN": "run", "EMPTY": "", "ODD": "a=b\udcff"}
