@@ -485,6 +485,7 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(resume_release) struct resume resume = { .rt = rt };
     CLEANUP(freep) struct pair *given = calloc(s->n_parameters + 1, sizeof(*given));
+    struct blobs_hold hold = { .since = 0 };
     char **values;
     int r;
 
@@ -503,6 +504,7 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     if (r < 0)
         return fail(ret_error, r,
                     "the flow or a parameter is bad: nothing was started");
+    blobs_hold_begin(rt->blobs, &hold); /* of the values that are files */
     r = fill_record(rt, s, flow, values, &record);
     if (r == 0)
         r = runtime_fill_globs(rt, flow, &record.package);
@@ -511,6 +513,7 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     if (r == 0 && s->origin)
         r = prepare_resume(rt, s, flow, &resume, ret_error);
     if (r < 0) {
+        blobs_hold_end(rt->blobs, &hold);
         parameters_free(flow, values);
         return ret_error->text[0]
                    ? r
@@ -519,6 +522,7 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     r = runtime_add_context(rt, &record, flow, values);
     if (r == 0)
         r = start_run(rt, s, &record, flow, &resume);
+    blobs_hold_end(rt->blobs, &hold);
     if (r < 0)
         return fail(ret_error, r, "the run cannot be started: %s", strerror(-r));
     *ret_run = record.run;

@@ -36,6 +36,7 @@ struct sink {
     FILE *file;
     struct buffer manifest;
     struct digest_stream *digest; /* of what went to the file */
+    bool is_withheld;             /* from a terminal, which it would only disturb */
 };
 
 static bool is_folder(const struct sink *s)
@@ -43,9 +44,21 @@ static bool is_folder(const struct sink *s)
     return strcmp(s->answer.artifact_encoding, "tree") == 0;
 }
 
+/* Bytes that only a program can read. */
+static bool is_for_programs(const struct sink *s)
+{
+    static const char *const encodings[] = { "pickle", "npy", "arrow" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(encodings); i++)
+        if (strcmp(s->answer.artifact_encoding, encodings[i]) == 0)
+            return true;
+    return false;
+}
+
 static int sink_open(struct sink *s)
 {
     if (!s->path) {
+        s->is_withheld = is_for_programs(s) && isatty(STDOUT_FILENO);
         s->file = stdout;
         return 0;
     }
@@ -70,7 +83,7 @@ static int sink_write(void *arg, const char *data, size_t len)
         r = -ENOMEM;
     if (r == 0)
         r = digest_stream_add(s->digest, data, len);
-    if (r < 0)
+    if (r < 0 || s->is_withheld)
         return r;
     return fwrite(data, 1, len, s->file) == len ? 0 : -EIO;
 }
@@ -124,6 +137,18 @@ static int get_folder(struct client *c, struct sink *s, bool is_task, const char
     return CLI_OK;
 }
 
+static int tell_withheld(const struct sink *s, const char *name)
+{
+    const char *encoding = s->answer.artifact_encoding;
+    bool is_pickle = strcmp(encoding, "pickle") == 0;
+
+    cli_say("'%s' is %s (%s), which is not for a terminal", name,
+            is_pickle ? "a Python pickle" : encoding, s->answer.artifact_type);
+    cli_hint("keep its bytes: -o FILE%s",
+             is_pickle ? "; reading a pickle runs code of whoever wrote it" : "");
+    return CLI_FAILED;
+}
+
 /* The exit code; what is not there is left to the caller to say. */
 static int get(struct client *c, const char *path, const char *output, bool is_task,
                const char *name)
@@ -153,6 +178,8 @@ static int get(struct client *c, const char *path, const char *output, bool is_t
     else
         r = is_folder(&s) ? get_folder(c, &s, is_task, name) : CLI_OK;
     asked = is_folder(&s) ? 0 : sink_end(&s, r == CLI_OK);
+    if (r == CLI_OK && s.is_withheld)
+        r = tell_withheld(&s, name);
     if (r == CLI_OK && asked < 0) {
         cli_say("cannot write %s: %s", output ? output : "standard output",
                 strerror(-asked));
