@@ -216,6 +216,22 @@ static void write_json_scopes(const struct flow *f, struct buffer *out)
     }
 }
 
+static void write_json_parameters(const struct flow *f, struct buffer *out)
+{
+    for (size_t i = 0; i < f->n_parameters; i++) {
+        const struct parameter *p = &f->parameters[i];
+
+        buffer_printf(out, "%s{\"name\":\"%s\",\"type\":\"%s\"", i ? "," : "", p->name,
+                      type_word(p->type));
+        write_member("default", p->default_text, out);
+        write_member("separator", p->separator, out);
+        write_member("help", p->help, out);
+        buffer_printf(out, ",\"required\":%s,\"secret\":%s}",
+                      p->is_required ? "true" : "false",
+                      p->is_secret ? "true" : "false");
+    }
+}
+
 int flow_write_json(const struct flow *f, struct buffer *out)
 {
     buffer_printf(out, "{\"flow\":\"%s\"", f->name);
@@ -223,7 +239,9 @@ int flow_write_json(const struct flow *f, struct buffer *out)
     buffer_printf(out, ",\"edges_by\":\"%s\"", f->is_needs ? "needs" : "next");
     write_step_member(f, "start", f->start, out);
     write_step_member(f, "end", f->end, out);
-    buffer_puts(out, ",\"steps\":[");
+    buffer_puts(out, ",\"parameters\":[");
+    write_json_parameters(f, out);
+    buffer_puts(out, "],\"steps\":[");
     for (uint32_t i = 0; i < f->n_all_steps; i++) {
         if (i)
             buffer_putc(out, ',');

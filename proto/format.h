@@ -12,3 +12,8 @@ enum {
 
 /* XXH3-64 of the message. */
 uint64_t record_checksum(const void *message, size_t len);
+
+/* Where the message is in a record, once its checksum was found right.
+ * -EBADMSG, -EPROTONOSUPPORT. */
+int record_open(const uint8_t *data, size_t len, const uint8_t **ret_message,
+                size_t *ret_len);

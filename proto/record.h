@@ -214,6 +214,14 @@ int run_end_record_decode(const void *data, size_t len, struct run_end_record *r
 int attempt_record_decode(const void *data, size_t len, struct attempt_record *ret);
 int run_state_record_decode(const void *data, size_t len, struct run_state_record *ret);
 
+/* What a list is searched by; NULL: any. */
+struct run_filter {
+    const char *flow, *user, *tag;
+};
+/* Whether a run's record is one that is searched for, without decoding the rest of it.
+ * 1, 0, -EBADMSG or -EPROTONOSUPPORT as run_record_decode(). */
+int run_record_matches(const void *data, size_t len, const struct run_filter *f);
+
 void run_record_release(struct run_record *r);
 void run_end_record_release(struct run_end_record *r);
 void attempt_record_release(struct attempt_record *r);

@@ -60,9 +60,8 @@ static int unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data,
     return 0;
 }
 
-/* Where the message is in a record, once its checksum was found right. */
-static int open_record(const uint8_t *data, size_t len, const uint8_t **ret_message,
-                       size_t *ret_len)
+int record_open(const uint8_t *data, size_t len, const uint8_t **ret_message,
+                size_t *ret_len)
 {
     uint64_t sum = 0;
 
@@ -282,7 +281,7 @@ int attempt_record_decode(const void *data, size_t len, struct attempt_record *r
     Mesh__Record__Attempt *m;
     struct budget budget;
     const uint8_t *message;
-    int r = open_record(data, len, &message, &len);
+    int r = record_open(data, len, &message, &len);
 
     if (r < 0)
         return r;
@@ -399,7 +398,7 @@ int run_record_decode(const void *data, size_t len, struct run_record *ret)
     Mesh__Record__Run *m;
     struct budget budget;
     const uint8_t *message;
-    int r = open_record(data, len, &message, &len);
+    int r = record_open(data, len, &message, &len);
 
     if (r < 0)
         return r;
@@ -446,7 +445,7 @@ int run_end_record_decode(const void *data, size_t len, struct run_end_record *r
     Mesh__Record__RunEnd *m;
     struct budget budget;
     const uint8_t *message;
-    int r = open_record(data, len, &message, &len);
+    int r = record_open(data, len, &message, &len);
 
     if (r < 0)
         return r;
@@ -489,7 +488,7 @@ int run_state_record_decode(const void *data, size_t len, struct run_state_recor
     Mesh__Record__RunState *m;
     struct budget budget;
     const uint8_t *message;
-    int r = open_record(data, len, &message, &len);
+    int r = record_open(data, len, &message, &len);
 
     if (r < 0)
         return r;

@@ -127,6 +127,28 @@ void emit_text(struct emit *e, const char *key, const char *text)
         emit_null(e, key);
 }
 
+/* RFC 4648, section 4. */
+void emit_base64(struct emit *e, const char *key, const void *data, size_t len)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *in = data;
+
+    put_key(e, key);
+    buffer_putc(e->out, '"');
+    for (size_t i = 0; i < len; i += 3) {
+        size_t n = len - i;
+        uint32_t bits = (uint32_t)in[i] << 16 | (n > 1 ? (uint32_t)in[i + 1] << 8 : 0)
+                        | (n > 2 ? in[i + 2] : 0);
+        char four[4] = { digits[bits >> 18], digits[bits >> 12 & 63],
+                         n > 1 ? digits[bits >> 6 & 63] : '=',
+                         n > 2 ? digits[bits & 63] : '=' };
+
+        buffer_append(e->out, four, sizeof(four));
+    }
+    buffer_putc(e->out, '"');
+}
+
 void emit_u64(struct emit *e, const char *key, uint64_t value)
 {
     put_key(e, key);

@@ -22,6 +22,7 @@ void emit_open(struct emit *e, const char *key, char bracket); /* '{' or '[' */
 void emit_close(struct emit *e, char bracket);
 void emit_bytes(struct emit *e, const char *key, const void *data, size_t len);
 void emit_text(struct emit *e, const char *key, const char *text); /* NULL: null */
+void emit_base64(struct emit *e, const char *key, const void *data, size_t len);
 void emit_u64(struct emit *e, const char *key, uint64_t value);
 void emit_i64(struct emit *e, const char *key, int64_t value);
 void emit_bool(struct emit *e, const char *key, bool value);

@@ -189,17 +189,22 @@ void encode_run(struct emit *e, const struct run_about *run)
 
 /* ---- attempts ---- */
 
-void encode_artifact(struct emit *e, const char *key, const struct artifact *a)
+void encode_artifact_about(struct emit *e, const struct artifact *a)
 {
-    emit_open(e, key, '{');
-    if (!key)
-        emit_text(e, "name", a->name);
     emit_text(e, "type", a->type);
     emit_text(e, "encoding", encoding_name(a->encoding));
     emit_u64(e, "size", a->size);
     emit_digest(e, "id", &a->id);
     if (a->is_inherited)
         emit_bool(e, "inherited", true);
+}
+
+void encode_artifact(struct emit *e, const char *key, const struct artifact *a)
+{
+    emit_open(e, key, '{');
+    if (!key)
+        emit_text(e, "name", a->name);
+    encode_artifact_about(e, a);
     emit_close(e, '}');
 }
 

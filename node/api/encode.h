@@ -67,6 +67,8 @@ void encode_run(struct emit *e, const struct run_about *run);
 void encode_tags(struct emit *e, const struct run_record *r,
                  const struct run_state_record *changed);
 void encode_attempt(struct emit *e, const char *step, const struct attempt_record *a);
+/* The members of an object that is open. */
+void encode_artifact_about(struct emit *e, const struct artifact *a);
 void encode_artifact(struct emit *e, const char *key, const struct artifact *a);
 /* {severity, line, column, width, message, hint, excerpt}, and a last one that counts
  * those that were left out. */

@@ -11,10 +11,11 @@ int about_get(struct request *r);
 /* metrics.c */
 int metrics_get(struct request *r);
 int metrics_get_work(struct request *r);
-/* runs.c */
+/* run_list.c */
 int runs_list(struct request *r);
 int runs_list_work(struct request *r);
 int runs_list_end(struct request *r);
+/* runs.c */
 int runs_get(struct request *r);
 int runs_get_work(struct request *r);
 int runs_flow_work(struct request *r);
@@ -28,6 +29,9 @@ int runs_delete(struct request *r);
 int runs_delete_work(struct request *r);
 int tags_patch(struct request *r);
 int tags_patch_work(struct request *r);
+/* exec.c */
+int exec_post(struct request *r);
+int exec_post_work(struct request *r);
 /* submit.c */
 int submit_work(struct request *r);
 int submit_end(struct request *r);
@@ -52,6 +56,9 @@ int explain_run_work(struct request *r);
 int logs_list(struct request *r);
 int logs_list_work(struct request *r);
 int logs_raw_work(struct request *r);
+/* artifact_list.c */
+int artifacts_list(struct request *r);
+int artifacts_list_work(struct request *r);
 /* artifacts.c */
 int artifact_get_work(struct request *r);
 /* blobs.c */

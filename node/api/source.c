@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <string.h>
 
 #include "flow/read.h"
 #include "node/attempt_reader.h"
+#include "node/api/number.h"
 
 static int get(struct request *r, const struct record_key *key, struct buffer *ret)
 {
@@ -120,6 +122,55 @@ bool source_task(struct request *r, const char *step, const char *task,
                       : "the task of a step outside of any foreach is 0",
                 "step '%.64s' has no task '%.64s'", step, task);
     return false;
+}
+
+bool source_after(struct request *r, struct record_key *ret_key)
+{
+    const char *text = request_query(r, "after");
+    CLEANUP(freep) char *copy = text ? strdup(text) : NULL;
+    char *task = copy ? strchr(copy, '/') : NULL;
+    char *attempt = task ? strchr(task + 1, '/') : NULL;
+    struct task_id id;
+    uint64_t n;
+
+    ret_key->len = 0;
+    if (!text)
+        return true;
+    if (!attempt || number_parse(attempt + 1, UINT32_MAX, &n) < 0) {
+        reply_error(r, MHD_HTTP_BAD_REQUEST, NULL,
+                    "'after' must be STEP/TASK/ATTEMPT, not '%.200s'", text);
+        return false;
+    }
+    *task++ = *attempt = '\0';
+    if (!source_task(r, copy, task, &id))
+        return false;
+    *ret_key = attempt_key(&r->run, &id, (uint32_t)n);
+    ret_key->bytes[ret_key->len++] = 0; /* the first key behind it */
+    return true;
+}
+
+bool source_prefix(struct request *r, struct record_key *ret_prefix)
+{
+    const char *step = request_query(r, "step"), *task = request_query(r, "task");
+    struct task_id id;
+
+    *ret_prefix = attempts_of_run(&r->run);
+    if (!step && !task)
+        return true;
+    if (!step) {
+        reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'task' needs 'step'");
+        return false;
+    }
+    if (!task) {
+        if (!source_step(r, step, &id.step))
+            return false;
+        *ret_prefix = attempts_of_step(&r->run, id.step);
+        return true;
+    }
+    if (!source_task(r, step, task, &id))
+        return false;
+    *ret_prefix = attempts_of_task(&r->run, &id);
+    return true;
 }
 
 uint64_t source_count_running(const struct node *n)

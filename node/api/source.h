@@ -16,6 +16,12 @@ bool source_step(struct request *r, const char *name, uint32_t *ret_step);
 bool source_task(struct request *r, const char *step, const char *task,
                  struct task_id *ret_task);
 
+/* The keys of the attempts that ?step= and ?task= name; needs r->flow. */
+bool source_prefix(struct request *r, struct record_key *ret_prefix);
+/* The first key behind ?after=STEP/TASK/ATTEMPT, where the page before ended; length 0
+ * when it was not asked for. */
+bool source_after(struct request *r, struct record_key *ret_key);
+
 /* The record of a run; -ENOENT. Any thread. */
 int source_record(struct request *r, const struct run_id *run,
                   struct run_record *ret_record);

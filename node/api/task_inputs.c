@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/task/inputs: what a join sees of the tasks that it joins. */
 #include <errno.h>
-#include <jansson.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "node/api/nouns.h"
 #include "node/api/number.h"
 #include "node/api/source.h"
+#include "node/api/value.h"
 #include "node/cache.h"
 
 enum { VALUE_BYTES_MAX = 64 << 10 }; /* of JSON that is shown */
@@ -54,30 +54,6 @@ static int see(struct seen_name **seen, const char *name)
     return 1;
 }
 
-/* The artifact's value, where it is JSON and short. */
-static int emit_value(struct request *r, struct emit *e, const struct artifact *a)
-{
-    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
-    json_t *json;
-    int error;
-
-    if (a->encoding != ENCODING_JSON || a->size > VALUE_BYTES_MAX)
-        return 0;
-    error = artifacts_read(runtime_artifacts(r->rt), a, 0, a->size, &text);
-    if (error < 0)
-        return error;
-    json = json_loadb(buffer_text(&text), text.len, JSON_DECODE_ANY, NULL);
-    if (json) {
-        char *compact = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
-
-        if (compact)
-            emit_raw(e, "value", compact, strlen(compact));
-        free(compact);
-    }
-    json_decref(json);
-    return 0;
-}
-
 static void open_artifact(struct emit *e, const struct artifact *a)
 {
     emit_open(e, a->name, '{');
@@ -90,12 +66,13 @@ static void open_artifact(struct emit *e, const struct artifact *a)
 static int emit_input_artifact(struct request *r, struct emit *e,
                                const struct artifact *a)
 {
-    int error;
+    int error = 0;
 
     open_artifact(e, a);
-    error = emit_value(r, e, a);
+    if (a->size <= VALUE_BYTES_MAX)
+        error = value_emit(runtime_artifacts(r->rt), e, a);
     emit_close(e, '}');
-    return error;
+    return error < 0 ? error : 0;
 }
 
 /* What one attempt made and no nearer one did. */

@@ -6,7 +6,6 @@
 
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
-#include "node/api/number.h"
 #include "node/api/source.h"
 
 enum {
@@ -108,52 +107,6 @@ int tasks_list_end(struct request *r)
 
 /* ---- those that ended: in the store ---- */
 
-/* STEP/TASK/ATTEMPT: where the page before ended. */
-static bool read_after(struct request *r, const char *text, struct record_key *ret_key)
-{
-    CLEANUP(freep) char *copy = strdup(text);
-    char *task = copy ? strchr(copy, '/') : NULL;
-    char *attempt = task ? strchr(task + 1, '/') : NULL;
-    struct task_id id;
-    uint64_t n;
-
-    if (!attempt || number_parse(attempt + 1, UINT32_MAX, &n) < 0) {
-        reply_error(r, MHD_HTTP_BAD_REQUEST, NULL,
-                    "'after' must be STEP/TASK/ATTEMPT, not '%.200s'", text);
-        return false;
-    }
-    *task++ = *attempt = '\0';
-    if (!source_task(r, copy, task, &id))
-        return false;
-    *ret_key = attempt_key(&r->run, &id, (uint32_t)n);
-    ret_key->bytes[ret_key->len++] = 0; /* the first key behind it */
-    return true;
-}
-
-static bool read_prefix(struct request *r, struct record_key *ret_prefix)
-{
-    const char *step = request_query(r, "step"), *task = request_query(r, "task");
-    struct task_id id;
-
-    *ret_prefix = attempts_of_run(&r->run);
-    if (!step && !task)
-        return true;
-    if (!step) {
-        reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'task' needs 'step'");
-        return false;
-    }
-    if (!task) {
-        if (!source_step(r, step, &id.step))
-            return false;
-        *ret_prefix = attempts_of_step(&r->run, id.step);
-        return true;
-    }
-    if (!source_task(r, step, task, &id))
-        return false;
-    *ret_prefix = attempts_of_task(&r->run, &id);
-    return true;
-}
-
 static int each_attempt(void *arg, struct span key, struct span value)
 {
     struct task_page *page = arg;
@@ -200,11 +153,10 @@ static void emit_after(struct task_page *page)
 int tasks_list_work(struct request *r)
 {
     struct task_page *page = r->data;
-    const char *after = request_query(r, "after");
     int error;
 
-    if (!source_flow(r) || !read_prefix(r, &page->prefix)
-        || (after && !read_after(r, after, &page->from)))
+    if (!source_flow(r) || !source_prefix(r, &page->prefix)
+        || !source_after(r, &page->from))
         return 0;
     page->flow = r->flow;
     page->is_stopping = r->is_stopping;

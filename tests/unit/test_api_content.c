@@ -48,6 +48,89 @@ static void artifacts_are_sent_whole_or_in_part(void **state)
     expect_status(404);
 }
 
+static void put_made(uint64_t index, enum artifact_encoding encoding, const char *text)
+{
+    struct artifact made[] = { { .name = (char *)"x",
+                                 .encoding = encoding,
+                                 .size = strlen(text),
+                                 .id = digest_memory(text, strlen(text)),
+                                 .inline_data = (uint8_t *)text },
+                               { .name = (char *)"y",
+                                 .encoding = ENCODING_BYTES,
+                                 .size = 1,
+                                 .id = digest_memory("y", 1),
+                                 .inline_data = (uint8_t *)"y" } };
+    struct attempt_record a = { .run = make_run(1),
+                                .task = fit(index),
+                                .verdict = VERDICT_DONE,
+                                .reason = REASON_OK,
+                                .outputs = made,
+                                .n_outputs = 2 };
+
+    put_attempt(&a);
+}
+
+static size_t count_lines(void)
+{
+    size_t n = 0;
+
+    for (const char *at = body_of_answer(); (at = strstr(at, "{\"step\":")); at++)
+        n++;
+    return n;
+}
+
+static void what_tasks_made_comes_in_lines(void **state)
+{
+    (void)state;
+    put_made(1, ENCODING_JSON, "{\"a\": [1,\n2]}");
+    put_made(2, ENCODING_JSON, "123456789012345678901234567890");
+    put_made(3, ENCODING_BYTES, "\xff");
+    ask("GET /v1/runs/1/artifacts?step=fit&name=x&inline=64");
+    expect_status(200);
+    expect_text("Content-Type: application/x-ndjson");
+    expect_text("{\"step\":\"fit\",\"task\":\"1\",\"attempt\":0,\"artifacts\":[{"
+                "\"name\":\"x\"");
+    expect_text("\"value\":{\"a\":[1,2]}}]}\n");
+    expect_text("\"data_base64\":\"MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw\"}]}\n");
+    expect_text("\"data_base64\":\"/w==\"}]}\n");
+    assert_null(strstr(body_of_answer(), "\"y\""));
+    assert_null(strstr(body_of_answer(), "\"model\""));
+    ask("GET /v1/runs/1/artifacts?inline=2");
+    expect_text("\"task\":\"0\",\"attempt\":1,\"artifacts\":[{\"name\":\"model\"");
+    expect_text("\"name\":\"y\"");
+    assert_null(strstr(body_of_answer(), "\"value\""));
+    expect_text("\"data_base64\":\"/w==\"}");
+    assert_null(
+        strstr(body_of_answer(), "\"attempt\":0,\"artifacts\":[{\"name\":\"model\""));
+}
+
+static void what_tasks_made_comes_in_pages(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i < 200; i++)
+        put_made(i, ENCODING_JSON, "1");
+    ask("GET /v1/runs/1/artifacts?step=fit&name=x");
+    assert_int_equal(count_lines(), 199);
+    assert_null(strstr(body_of_answer(), "\"value\""));
+    ask("GET /v1/runs/1/artifacts?step=fit&name=x&limit=3&after=fit/196/0");
+    assert_int_equal(count_lines(), 3);
+    expect_text("\"task\":\"197\"");
+    expect_text("\"task\":\"199\"");
+    ask("GET /v1/runs/1/artifacts?step=fit&name=x&limit=3&after=fit/198/0");
+    assert_int_equal(count_lines(), 1);
+    ask("GET /v1/runs/1/artifacts?step=fit&name=x&limit=0");
+    expect_status(200);
+    assert_int_equal(count_lines(), 0);
+    ask("GET /v1/runs/1/artifacts?step=nothing");
+    expect_status(404);
+    ask("GET /v1/runs/1/artifacts?task=1");
+    expect_status(400);
+    ask("GET /v1/runs/1/artifacts?inline=65537");
+    expect_status(400);
+    ask("GET /v1/runs/1/artifacts?after=fit");
+    expect_status(400);
+}
+
 /* ---- blobs ---- */
 
 static void put_blob(const char *data, size_t len, const struct digest *id, int status)
@@ -186,6 +269,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(artifacts_are_sent_whole_or_in_part),
+        CASE(what_tasks_made_comes_in_lines),
+        CASE(what_tasks_made_comes_in_pages),
         CASE(a_blob_of_each_class_comes_back),
         CASE(a_blob_must_be_what_its_name_says),
         CASE(a_tree_is_kept_when_all_of_it_is_here),

@@ -39,6 +39,107 @@ static void runs_are_listed_newest_first(void **state)
     expect_text("\"before\":null}");
 }
 
+static void put_run_of(uint64_t number, const char *user, const char *tag)
+{
+    struct run_record record = make_record(number, "Demo");
+    struct buffer value = BUFFER_INIT;
+    char *tags[] = { (char *)"other", (char *)tag };
+
+    record.user = (char *)user;
+    record.tags = tags;
+    record.n_tags = 2;
+    assert_int_equal(run_record_encode(&record, &value), 0);
+    put_record(run_key(&record.run), &value);
+    buffer_append(&value, record.run.bytes, RUN_ID_SIZE);
+    put_record(number_key(number), &value);
+}
+
+/* The numbers of the runs in the answer, in their order: " 5 3". */
+static const char *numbers(void)
+{
+    static char text[256];
+    const char *at = body_of_answer();
+
+    text[0] = '\0';
+    while ((at = strstr(at, "\"number\":")))
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), " %lu",
+                 strtoul(at += strlen("\"number\":"), NULL, 10));
+    return text;
+}
+
+static const char *list(const char *query)
+{
+    char line[256];
+
+    snprintf(line, sizeof(line), "GET /v1/runs?%s", query);
+    ask(line);
+    expect_status(200);
+    return numbers();
+}
+
+static void runs_are_found_by_what_they_are(void **state)
+{
+    (void)state;
+    put_run_of(2, "ann", "night");
+    put_run_of(3, "bob", "night");
+    put_run_of(4, "bob", "day");
+    put_run(5, "Other");
+    put_end(2);
+    put_end(4);
+    make_active(3);
+    assert_string_equal(list(""), " 5 4 3 2 1");
+    assert_string_equal(list("flow=Demo"), " 4 3 2 1");
+    assert_string_equal(list("flow=Dem"), "");
+    assert_string_equal(list("user=bob"), " 4 3");
+    assert_string_equal(list("tag=night"), " 3 2");
+    assert_string_equal(list("tag=other&user=ann"), " 2");
+    assert_string_equal(list("state=ended"), " 4 2");
+    assert_string_equal(list("state=ok&tag=day"), " 4");
+    assert_string_equal(list("state=failed"), "");
+    assert_string_equal(list("state=running"), " 3");
+    assert_string_equal(list("state=interrupted"), " 5 1");
+    ask("GET /v1/runs?state=done");
+    expect_status(400);
+}
+
+/* Those that have not ended are written between the others, with or without these. */
+static void active_runs_stand_in_their_places(void **state)
+{
+    (void)state;
+    for (uint64_t i = 2; i <= 6; i++)
+        put_run(i, "Demo");
+    make_active(4);
+    for (uint64_t ended = 0; ended < 1 << 3; ended++) {
+        for (uint64_t i = 0; i < 3; i++)
+            if (ended & 1 << i)
+                put_end(3 + i);
+        ask("GET /v1/runs?limit=4&before=7");
+        assert_string_equal(numbers(), " 6 5 4 3");
+        assert_null(strstr(body_of_answer(), ",,"));
+        assert_null(strstr(body_of_answer(), "[,"));
+        assert_null(strstr(body_of_answer(), ",]"));
+        assert_null(strstr(body_of_answer(), "}{"));
+    }
+}
+
+static void pages_follow_each_other_over_runs_that_are_gone(void **state)
+{
+    (void)state;
+    put_run(2, "Demo");
+    put_run(9, "Demo");
+    assert_string_equal(list("limit=1"), " 9");
+    expect_text("\"before\":\"9\"");
+    assert_string_equal(list("limit=1&before=7"), " 2");
+    assert_string_equal(list("before=2"), " 1");
+    assert_string_equal(list("before=1"), "");
+    assert_string_equal(list("before=99999999999"), " 9 2 1");
+    assert_string_equal(list("before=02"), " 1"); /* no number: a name to look up */
+    assert_string_equal(list("limit=0"), "");
+    expect_text("\"before\":null");
+    ask("GET /v1/runs?before=ffff");
+    expect_status(404);
+}
+
 static void one_run_is_told_from_the_node_or_from_the_store(void **state)
 {
     (void)state;
@@ -273,6 +374,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(the_node_tells_about_itself),
         CASE(runs_are_listed_newest_first),
+        CASE(runs_are_found_by_what_they_are),
+        CASE(active_runs_stand_in_their_places),
+        CASE(pages_follow_each_other_over_runs_that_are_gone),
         CASE(one_run_is_told_from_the_node_or_from_the_store),
         CASE(a_runs_file_and_graph),
         CASE(a_run_is_cancelled),

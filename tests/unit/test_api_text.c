@@ -87,6 +87,17 @@ static void characters_pass_and_other_bytes_do_not(void **state)
     }
 }
 
+static void bytes_are_base64(void **state)
+{
+    (void)state;
+    emit_open(&e, NULL, '[');
+    for (size_t len = 0; len <= 4; len++)
+        emit_base64(&e, NULL, "\xff\0ab", len);
+    emit_close(&e, ']');
+    assert_string_equal(buffer_text(&out),
+                        "[\"\",\"/w==\",\"/wA=\",\"/wBh\",\"/wBhYg==\"]");
+}
+
 static void times_are_utc_with_microseconds(void **state)
 {
     (void)state;
@@ -147,7 +158,8 @@ static void a_run_says_all_of_itself(void **state)
            "\"state\":\"ended\",\"outcome\":\"failed\","
            "\"submitted\":\"1970-01-01T00:00:01.000001Z\","
            "\"started\":\"1970-01-01T00:00:02.000000Z\","
-           "\"ended\":\"1970-01-01T00:00:03.000000Z\",\"user\":\"ann\",\"suspended\":false,"
+           "\"ended\":\"1970-01-01T00:00:03.000000Z\",\"user\":\"ann\",\"suspended\":"
+           "false,"
            "\"tags\":[\"nightly\"],\"parameters\":[{\"name\":\"alpha\","
            "\"value\":\"0.3\"},{\"name\":\"key\",\"value\":null,\"secret\":true}],"
            "\"origin\":null,\"package\":\"" ZERO_ID "\",\"path\":\"train.mf\","
@@ -550,6 +562,7 @@ int main(void)
         CASE(commas_stand_between_values_only),
         CASE(text_is_escaped),
         CASE(characters_pass_and_other_bytes_do_not),
+        CASE(bytes_are_base64),
         CASE(times_are_utc_with_microseconds),
         CASE(a_run_says_all_of_itself),
         CASE(an_attempt_says_all_of_itself),

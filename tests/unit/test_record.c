@@ -728,6 +728,35 @@ static void test_every_reason_has_a_name(void **state UNUSED)
     assert_string_equal(run_outcome_name(0), "unknown");
 }
 
+static int match(const struct buffer *record, const char *flow, const char *user,
+                 const char *tag)
+{
+    struct run_filter filter = { .flow = flow, .user = user, .tag = tag };
+
+    return run_record_matches(record->data, record->len, &filter);
+}
+
+static void test_a_run_is_known_by_three_fields(void **state)
+{
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+    struct run_record run = full_run();
+
+    (void)state;
+    assert_int_equal(run_record_encode(&run, &out), 0);
+    assert_int_equal(match(&out, NULL, NULL, NULL), 1);
+    assert_int_equal(match(&out, "train", "ada", "nightly"), 1);
+    assert_int_equal(match(&out, NULL, NULL, ""), 1);
+    assert_int_equal(match(&out, "trai", NULL, NULL), 0);
+    assert_int_equal(match(&out, "train", "bob", "nightly"), 0);
+    assert_int_equal(match(&out, "train", "ada", "daily"), 0);
+    for (size_t len = 0; len < out.len; len++)
+        assert_int_equal(run_record_matches(out.data, len,
+                                            &(struct run_filter){ .flow = "x" }),
+                         -EBADMSG);
+    out.data[1]++;
+    assert_int_equal(match(&out, NULL, NULL, NULL), -EPROTONOSUPPORT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -752,6 +781,7 @@ int main(void)
         cmocka_unit_test(test_the_most_parameters_and_tags),
         cmocka_unit_test(test_memory_is_bounded_by_what_came),
         cmocka_unit_test(test_every_reason_has_a_name),
+        cmocka_unit_test(test_a_run_is_known_by_three_fields),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
