@@ -211,6 +211,9 @@ run 0 'the join' "$MESH" explain "$waiting/all"
 like "$out" "^$waiting/all/0 waits: upstream: it waits for 'one'\.$" 'waits for both'
 run 0 'the whole run' "$MESH" explain "$waiting"
 like "$out" '^all .*upstream: ' 'says the same'
+run 0 'it is suspended' "$MESH" suspend "$waiting"
+run 0 'the second task' "$MESH" explain "$waiting/one/1"
+like "$out" "^$waiting/one/1 waits: suspended: " 'waits for that then'
 run 0 'it is cancelled' "$MESH" cancel "$waiting"
 stop "$pid"
 finish
