@@ -159,6 +159,10 @@ static void what_runs_and_what_waits(void **state)
     ask("GET /v1/runs/1/explain/fit/1");
     expect_text("\"state\":\"running\",\"waits\":null");
     ask("GET /v1/runs/1/explain/fit/2");
+    expect_text(
+        "\"state\":\"waiting\",\"waits\":\"upstream: it waits for 'start', task 0\"");
+    put_task(1, start, VERDICT_DONE, REASON_OK, "s");
+    ask("GET /v1/runs/1/explain/fit/2");
     expect_text("\"state\":\"waiting\",\"waits\":\"it waits\"");
     ask("GET /v1/runs/1/explain/end/0");
     expect_text("\"state\":\"waiting\",\"waits\":\"upstream: ");
