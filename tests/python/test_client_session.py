@@ -277,7 +277,7 @@ class Following(Base):
             }
 
         self.both(answers, lambda: _follow.each_event("42", None),
-                  lambda got, _: self.assertEqual(names(got), ["log", "run_ended"]),
+                  lambda got, _: self.assertEqual(names(got), ["log", "gap", "run_ended"]),
                   emits=True)
 
     def test_the_end_is_told_behind_a_gap(self) -> None:

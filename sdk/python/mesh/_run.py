@@ -171,7 +171,7 @@ class Run(RunFacts):
     def events(self, since: Optional[int] = None) -> Iterator[Event]:
         """What happens from now on (`since=0`: what the node still knows, too), until
         the run has ended, also over a lost connection or a node that is started anew."""
-        return map(Event._of, self._session.each(_follow.each_event(self._name, since)))
+        return self.client._events(self._name, since)
 
     def logs(self, step: Optional[str] = None, task: Optional[TaskName] = None,
              attempt: Optional[int] = None, stream: Optional[str] = None,

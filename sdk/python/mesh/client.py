@@ -69,7 +69,12 @@ class Client:
 
     def events(self, since: Optional[int] = None) -> Iterator[Event]:
         """What happens to all runs, without an end."""
-        return map(Event._of, self._session.each(_follow.each_event(None, since)))
+        return self._events(None, since)
+
+    def _events(self, run: Optional[str], since: Optional[int]) -> Iterator[Event]:
+        if since is None:  # from this call on, not from the first event that is read
+            since = int(self.node()["seq"])
+        return map(Event._of, self._session.each(_follow.each_event(run, since)))
 
     # ---- what is to be done ----
 
