@@ -28,7 +28,11 @@ import in_terminal
 BUILD = Path(os.environ.get("MESH_BUILD", Path(__file__).resolve().parent.parent / "build"))
 MESH = BUILD / "mesh"
 LIMIT = BUILD / "bench-limit"
+LOAD = BUILD / "bench-load"
 STAMP = BUILD / "bench-stamp"
+# Debian's own, by its path: what is first in PATH may be a script that looks for one.
+PYTHON = Path(os.environ.get("MESH_BENCH_PYTHON", "/usr/bin/python3"))
+PYTHON_PATH = f"{PYTHON.parent}:/usr/bin:/bin"
 SLOTS = 2
 MIB = 1 << 20
 TOLERANCE = 0.10  # of --against
@@ -320,6 +324,70 @@ def check_large(n: int, rounds: int) -> Row:
     return value_row(f"check a flow of {n:,} steps", "s", 1, values)
 
 
+PYTHON_FILE = """
+import os
+import time
+
+def nothing(self):
+    pass
+
+def square(self):
+    self.y = self.input ** 2
+
+def join(self, inputs):
+    pass
+
+def stamp(self):
+    with open(os.environ["STAMP"], "w") as file:
+        file.write(str(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000))
+"""
+
+
+def squares(place: Place, n: int, warm: bool) -> Path:
+    """A foreach of n Python steps `self.y = self.input ** 2`, each its own process."""
+    (place.path / "flow" / "work.py").write_text(PYTHON_FILE)
+    return place.flow({
+        "start": {"python": "work.py:nothing", "foreach": {"range": n}, "next": "work"},
+        "work": {"python": "work.py:square", "next": "join"},
+        "join": {"python": "work.py:join", "join": "start"},
+    }, environment={"PATH": PYTHON_PATH}, defaults={"warm": warm})
+
+
+def python_warm(n: int, rounds: int) -> Row:
+    rates = []
+    for _ in range(rounds):
+        with Place() as place:
+            rates.append(n / place.mesh("run", squares(place, n, True)))
+    rate = statistics.median(rates)
+    return Row(f"{n:,} Python steps, forked", rate, "steps/s", ">= 500", rate >= 500, "", rates)
+
+
+def python_plain(n: int, rounds: int) -> Row:
+    def one() -> tuple[float, float]:
+        with Place() as place:
+            flow = squares(place, n, False)
+            bare = limit(n, "--", PYTHON, "-c", "pass")
+            return place.mesh("run", flow), bare
+
+    return ratio_row(f"{n:,} Python steps, plain", 0.90, rounds, one)
+
+
+def first_python(rounds: int) -> Row:
+    values = []
+    for _ in range(rounds):
+        with Place() as place:
+            (place.path / "flow" / "work.py").write_text(PYTHON_FILE)
+            stamp = place.path / "stamp"
+            flow = place.flow(
+                {"first": {"python": "work.py:stamp", "next": "second"},
+                 "second": {"python": "work.py:nothing"}},
+                environment={"PATH": PYTHON_PATH, "STAMP": stamp.as_posix()})
+            started = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            place.mesh("run", flow)
+            values.append((int(stamp.read_text()) - started) / 1000)
+    return value_row("command to first Python step", "ms", 60, values)
+
+
 def resume_wide(n: int, rounds: int) -> Row:
     """From the command to the first task of a run that adopts n done ones."""
     values = []
@@ -362,6 +430,53 @@ def live_view(n: int, rounds: int) -> list[Row]:
             Row("live view", rate, "frames a second", ">= 10", rate >= 10, rounds=rates)]
 
 
+def followed(n: int, followers: int, rate: int, rounds: int) -> Row:
+    """A flow on a node alone, and beside clients of its interface.
+
+    Its tasks wait more than they compute: where they take all processors, whatever else
+    runs takes its share of them, and says nothing about the node.
+    """
+    told = []
+
+    def seconds(place: Place, flow: Path, load: int) -> float:
+        if not load:
+            return place.mesh("submit", flow, "--quiet", "--follow")
+        clients = subprocess.Popen(
+            [LOAD, place.path / "store" / "mesh.sock", str(followers), str(rate), "600"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert clients.stdin and clients.stdout
+        clients.stdout.readline()
+        took = place.mesh("submit", flow, "--quiet", "--follow")
+        clients.stdin.close()
+        s, event_bytes, answers, mean_us, slowest_us = map(float, clients.stdout.read().split())
+        clients.wait(timeout=30)
+        told.append((event_bytes / s / MIB, answers / s, mean_us / 1000, slowest_us / 1000))
+        return took
+
+    def one() -> tuple[float, float]:
+        with Place() as place:
+            flow = place.flow(foreach(n, {"run": ["/bin/sleep", "0.1"]}))
+            node = subprocess.Popen(
+                [MESH, "node", "--dev", "--data", place.path / "store", "--cpu", "10000"],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            assert node.stdout
+            node.stdout.readline()
+            place.mesh("submit", flow, "--quiet", "--follow")  # what is first is slow
+            alone = seconds(place, flow, 0)
+            beside = seconds(place, flow, 1)
+            node.terminate()
+            node.wait(timeout=30)
+            return beside, alone
+
+    row = ratio_row(f"{n:,} x sleep 0.1 beside {followers} followers, {rate:,} requests/s", 0.95,
+                    rounds, one)
+    mib, answers, mean_ms, slowest_ms = (statistics.median(column) for column in zip(*told))
+    row.unit = "of it alone"
+    row.detail += (f"; {answers:,.0f} answers/s in {mean_ms:.1f} ms, slowest {slowest_ms:.0f} ms;"
+                   f" {mib:.0f} MiB/s of events")
+    return row
+
+
 def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
     n = 2000 if quick else 10000
     some: list[Callable[[], Row | list[Row]]] = [
@@ -376,6 +491,10 @@ def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
         lambda: wide_range(1_000_000, 10 if quick else 600),
         lambda: idle(5 if quick else 30),
         lambda: resume_wide(n * 10, rounds),
+        lambda: python_warm(1000, rounds),
+        lambda: python_plain(1000, rounds),
+        lambda: first_python(rounds * 2),
+        lambda: followed(n, 200, 1000, rounds),
         lambda: live_view(n, rounds),
     ]
     if not quick:

@@ -3,6 +3,7 @@
  * nothing else. The denominator of the ratios in docs/performance.md.
  *
  *     limit N W                  N x /bin/true
+ *     limit N W -- PROGRAM ARGS  N x this
  *     limit N W PROCS DIR        each child joins the group by PROCS (an open file
  * named cgroup.procs) and writes a small file into DIR
  *
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,28 +38,30 @@ static void burden(int procs, const char *path)
 }
 
 /* A frame of its own: vfork returns twice into it, so nothing that lives on is here. */
-__attribute__((noinline)) static void start(int procs, const char *path)
+__attribute__((noinline)) static void start(char *const *program, int procs,
+                                            const char *path)
 {
-    static char *const program[] = { "true", NULL };
-
     if (vfork() != 0)
         return;
     if (path)
         burden(procs, path);
-    execv("/bin/true", program);
+    execv(program[0], program);
     _exit(127);
 }
 
 int main(int argc, char **argv)
 {
-    bool is_burdened = argc == 5;
+    static char *const nothing[] = { "/bin/true", NULL };
+    bool has_program = argc > 4 && strcmp(argv[3], "--") == 0;
+    bool is_burdened = argc == 5 && !has_program;
+    char *const *program = has_program ? argv + 4 : nothing;
     long n, width, running = 0;
     char path[4096];
     int procs = -1;
     double began;
 
-    if (argc != 3 && argc != 5) {
-        fprintf(stderr, "usage: limit N W [PROCS DIR]\n");
+    if (argc != 3 && argc != 5 && !has_program) {
+        fprintf(stderr, "usage: limit N W [PROCS DIR | -- PROGRAM ARGS]\n");
         return 2;
     }
     n = strtol(argv[1], NULL, 10);
@@ -76,7 +80,7 @@ int main(int argc, char **argv)
         }
         if (is_burdened)
             snprintf(path, sizeof(path), "%s/%ld", argv[4], i);
-        start(procs, is_burdened ? path : NULL);
+        start(program, procs, is_burdened ? path : NULL);
         running++;
         i++;
     }

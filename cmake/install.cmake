@@ -3,10 +3,8 @@
 # shells complete by, and the manual where there is scdoc.
 install(TARGETS mesh RUNTIME DESTINATION bin)
 install(TARGETS mesh-http LIBRARY DESTINATION lib/mesh)
-if(EXISTS ${CMAKE_SOURCE_DIR}/sdk/python/mesh)
-  install(DIRECTORY ${CMAKE_SOURCE_DIR}/sdk/python/mesh DESTINATION lib/mesh/python
-          PATTERN __pycache__ EXCLUDE)
-endif()
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/sdk/python/mesh DESTINATION lib/mesh/python
+        PATTERN __pycache__ EXCLUDE)
 
 # Made by the program itself, so only when it is installed and not whenever it is linked.
 install(CODE "
@@ -24,10 +22,9 @@ install(FILES ${CMAKE_BINARY_DIR}/installed/mesh.fish
         DESTINATION share/fish/vendor_completions.d)
 
 find_program(SCDOC scdoc)
-find_program(PYTHON python3)
-if(SCDOC AND PYTHON)
+if(SCDOC AND PYTHON3)
   install(CODE "
-    execute_process(COMMAND \"${PYTHON}\" \"${CMAKE_SOURCE_DIR}/docs/man/make.py\"
+    execute_process(COMMAND \"${PYTHON3}\" \"${CMAKE_SOURCE_DIR}/docs/man/make.py\"
                             \"${CMAKE_BINARY_DIR}/mesh\" \"${CMAKE_BINARY_DIR}/installed/man\"
                     COMMAND_ERROR_IS_FATAL ANY)")
   install(DIRECTORY ${CMAKE_BINARY_DIR}/installed/man DESTINATION share)

@@ -176,10 +176,10 @@ static int sort(struct reading *r)
 int declared_parse(const void *bytes, size_t len, struct declared_list *ret,
                    struct error *ret_error)
 {
-    struct reading r = { .at = bytes, .why = ret_error };
+    const uint8_t *at = len ? bytes : (const uint8_t *)"";
+    struct reading r = { .at = at, .end = at + len, .why = ret_error };
     int error = 0;
 
-    r.end = r.at + len;
     while (error == 0 && r.at < r.end)
         error = take_line(&r);
     if (error == 0)

@@ -106,7 +106,7 @@ static int find_input(const struct artifacts *a, const struct slot *s,
 }
 
 static int lay_out_one(const struct artifacts *a, const struct slot *s,
-                       const struct step_input *in, const char *path,
+                       const struct step_input *in, const char *path, bool may_link,
                        struct digest *ret_link, bool *ret_linked,
                        struct error *ret_error)
 {
@@ -133,7 +133,7 @@ static int lay_out_one(const struct artifacts *a, const struct slot *s,
     if (artifact.inline_data || artifact.size == 0)
         return write_bytes(artifact.inline_data, artifact.size, path);
     *ret_link = artifact.id;
-    return blobs_lay_out(a->blobs, &artifact.id, path, 0444, true, ret_linked);
+    return blobs_lay_out(a->blobs, &artifact.id, path, 0444, may_link, ret_linked);
 }
 
 /* A task that had no inputs may have made the folder itself. */
@@ -148,7 +148,7 @@ static int make_in_folder(const char *path)
 }
 
 static int lay_out_input(const struct artifacts *a, const struct step_input *in,
-                         struct slot *s, struct error *ret_error)
+                         struct slot *s, bool may_link, struct error *ret_error)
 {
     CLEANUP(freep) char *path = NULL;
     struct error why = { .text = "" };
@@ -160,7 +160,7 @@ static int lay_out_input(const struct artifacts *a, const struct step_input *in,
         return -ENOMEM;
     r = make_parents(path, strlen(s->in_path) + 1);
     if (r == 0)
-        r = lay_out_one(a, s, in, path, &id, &linked, &why);
+        r = lay_out_one(a, s, in, path, may_link, &id, &linked, &why);
     if (r < 0)
         return fail(ret_error, r, "input '%s': %s", in->name,
                     why.text[0] ? why.text : strerror(-r));
@@ -169,7 +169,8 @@ static int lay_out_input(const struct artifacts *a, const struct step_input *in,
     return 0;
 }
 
-int inputs_lay_out(const struct artifacts *a, struct slot *s, struct error *ret_error)
+int inputs_lay_out(const struct artifacts *a, struct slot *s, bool may_link,
+                   struct error *ret_error)
 {
     const struct step *step = &s->flow->steps[s->task.step];
     int r = make_in_folder(s->in_path);
@@ -180,7 +181,7 @@ int inputs_lay_out(const struct artifacts *a, struct slot *s, struct error *ret_
     if (!s->links)
         return -ENOMEM;
     for (size_t i = 0; r == 0 && i < step->n_inputs; i++)
-        r = lay_out_input(a, &step->inputs[i], s, ret_error);
+        r = lay_out_input(a, &step->inputs[i], s, may_link, ret_error);
     return r;
 }
 

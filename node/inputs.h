@@ -5,10 +5,11 @@
 #include "node/artifacts.h"
 #include "node/slot.h"
 
-/* Makes the slot's $MESH_IN with one file or folder for each input of its task. A large
- * file is linked where it can be, and stands in slot->links then. On failure the text
- * names the input. */
-int inputs_lay_out(const struct artifacts *a, struct slot *s, struct error *ret_error);
+/* Makes the slot's $MESH_IN with one file or folder for each input of its task. With
+ * may_link a large file is linked where it can be, and stands in slot->links then. On
+ * failure the text names the input. */
+int inputs_lay_out(const struct artifacts *a, struct slot *s, bool may_link,
+                   struct error *ret_error);
 
 /* What would be laid out, without doing so: its id, or of a file that stays where it is
  * one that its size and mtime make. On failure the text names the input. */

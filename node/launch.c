@@ -118,6 +118,15 @@ static int make_environment(struct run_context *c, const struct launch_config *c
     return r;
 }
 
+static char *code_path_of(const struct launch_config *config, const char *run)
+{
+    char *path;
+
+    if (config->code_path)
+        return strdup(config->code_path);
+    return asprintf(&path, "%s/code/%s", config->data_dir, run) < 0 ? NULL : path;
+}
+
 int run_context_new(const struct launch_config *config, const struct run_record *record,
                     struct flow *flow, char **take_values,
                     struct run_context **ret_context)
@@ -138,9 +147,9 @@ int run_context_new(const struct launch_config *config, const struct run_record 
     c->user = strdup(record->user ? record->user : "");
     c->tags = copy_list(record->tags, record->n_tags);
     c->steps = calloc(flow->n_all_steps, sizeof(*c->steps));
-    if (!c->steps || !c->user || !c->tags
-        || asprintf(&c->python_dir, "%s/python", config->program_dir) < 0
-        || asprintf(&c->code_path, "%s/code/%s", config->data_dir, c->id_text) < 0)
+    c->python_dir = python_folder(config->program_dir);
+    if (!c->steps || !c->user || !c->tags || !c->python_dir
+        || !(c->code_path = code_path_of(config, c->id_text)))
         r = -ENOMEM;
     else
         r = make_environment(c, config);

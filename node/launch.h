@@ -49,6 +49,8 @@ struct run_context {
 
 struct launch_config {
     const char *data_dir, *task_socket, *program_dir; /* of mesh itself, for PATH */
+    const char
+        *code_path; /* where the package is laid out; NULL: the run's own place */
 };
 
 /* Takes a reference of the flow and the parameters' values. */

@@ -378,3 +378,9 @@ int gc_store(const struct maintenance *m, bool dry_run, struct gc_report *ret_re
 {
     return gc_run(m->blobs, mark, (void *)m, dry_run, ret_report);
 }
+
+int evict_store(const struct maintenance *m, uint64_t target_bytes,
+                uint64_t *ret_freed_bytes)
+{
+    return gc_evict(m->blobs, mark, (void *)m, target_bytes, ret_freed_bytes);
+}

@@ -48,3 +48,7 @@ int verify_run(const struct maintenance *m, const struct run_id *run,
  * -EBADMSG, ...     a record or a folder's manifest cannot be read: nothing is deleted,
  *                   because it may name any blob */
 int gc_store(const struct maintenance *m, bool dry_run, struct gc_report *ret_report);
+/* The same, but only until all blobs together have target_bytes or less, the longest
+ * unused first. */
+int evict_store(const struct maintenance *m, uint64_t target_bytes,
+                uint64_t *ret_freed_bytes);

@@ -60,6 +60,8 @@ static void read_whole(int fd, struct buffer *ret)
         if (n > 0)
             ret->len += (size_t)n;
     }
+    if (ret->data)
+        ret->data[ret->len] = '\0';
 }
 
 void process_environment(pid_t pid, struct buffer *ret)

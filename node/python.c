@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "flow/parameters.h"
 #include "flow/text.h"
@@ -32,6 +33,18 @@ char *python_find(const char *path)
         dir += len + (dir[len] == ':');
     }
     return NULL;
+}
+
+char *python_folder(const char *program_dir)
+{
+    char *path;
+
+    if (asprintf(&path, "%s/python", program_dir) < 0)
+        return NULL;
+    if (access(path, X_OK) == 0)
+        return path;
+    free(path);
+    return asprintf(&path, "%s/../lib/mesh/python", program_dir) < 0 ? NULL : path;
 }
 
 enum { ARGUMENTS = 3 };

@@ -8,6 +8,10 @@
  * caller frees. */
 char *python_find(const char *path);
 
+/* Where the package lies: beside the program, or where it was installed. NULL without
+ * memory; the caller frees. */
+char *python_folder(const char *program_dir);
+
 /* Its arguments: NULL-terminated, and each text is theirs. */
 char **python_task_argv(const char *program);
 char **python_server_argv(const char *program);

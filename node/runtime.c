@@ -486,6 +486,7 @@ static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
         r = make_folders(rt, ret_error);
     if (r < 0)
         return r;
+    workbench_sweep(rt->dir);
     measure_machine(rt);
     if (!rt->config.is_inspect)
         prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -611,6 +612,7 @@ void runtime_close(struct runtime *rt)
         HASH_DELETE(hh, rt->runs, c);
         run_context_free(c);
     }
+    runtime_bench_forget(rt);
     feed_free(rt->feed);
     node_free(rt->node);
     outbox_release(&rt->outbox);

@@ -17,6 +17,7 @@
 #include "node/node.h"
 
 struct runtime;
+struct workbench; /* node/workbench.h */
 
 struct runtime_config {
     const char *dir;                  /* the data folder */
@@ -106,17 +107,19 @@ bool runtime_use(struct runtime *rt, uint32_t slot, struct task_use *ret);
 
 /* ---- the task channel: what a task may ask, see api/task.c ---- */
 
-/* The attempt a token belongs to, while it runs. -EACCES. */
+/* The attempt a token belongs to, while it runs or lies on a workbench. -EACCES. */
 struct channel_attempt {
     struct run_id run;
     struct task_id task;
-    uint32_t attempt, slot;
+    uint32_t attempt;
+    uint32_t slot;     /* NODE_SLOT_NONE: at a workbench, where nothing is kept */
     struct flow *flow; /* borrowed */
     const char *out_dir;
 };
 int runtime_channel(struct runtime *rt, const char *token, struct channel_attempt *ret);
 /* `mesh next --case NAME`: which case the attempt's switch takes. -EINVAL. */
-int runtime_choose(struct runtime *rt, uint32_t slot, const char *name);
+int runtime_choose(struct runtime *rt, const struct channel_attempt *a,
+                   const char *name);
 /* Append the value of a parameter as JSON. -ENOENT: there is none, or it has no value.
  */
 int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
@@ -124,6 +127,10 @@ int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
 /* `mesh artifact put`: the bytes go to out_dir; this tells the type. */
 int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
                         const char *type);
+/* A workbench with the task on it; any thread. The text names what is missing. */
+int runtime_bench_make(struct runtime *rt, const struct run_id *run,
+                       const struct task_id *task, uint32_t attempt,
+                       struct workbench *ret, struct error *ret_error);
 /* Whether a process is this node's task or was started by one, however far below. */
 bool runtime_is_task_process(struct runtime *rt, pid_t pid);
 

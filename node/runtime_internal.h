@@ -9,6 +9,8 @@
  *     runtime_keep.c     its outputs and log, and how the node is told
  *     runtime_store.c    records and their tickets; what a restart finds
  *     runtime_state.c    what users change of a run: cancel, suspend, tag, remove
+ *     runtime_bench.c    workbenches
+ *     runtime_room.c     what goes when the quota is full
  *     runtime_submit.c   new runs, resumed runs
  *     runtime_socket.c   the sockets, and the module that serves them */
 #pragma once
@@ -24,6 +26,7 @@
 #include "node/runtime.h"
 #include "node/runtime_warm.h"
 #include "node/slot.h"
+#include "node/workbench.h"
 
 enum { SLOTS_MAX = 1024, RANDOM_POOL_SIZE = 4096 };
 
@@ -59,6 +62,10 @@ struct runtime {
     struct artifacts artifacts;
     struct node *node;
     struct outbox outbox;
+    struct {
+        pthread_mutex_t lock;
+        time_us vain_until; /* nothing could be freed: do not look before; 0: do */
+    } room;
     struct feed *feed;
     struct counters counters;
     struct ticket_queue tickets;
@@ -84,6 +91,10 @@ struct runtime {
     struct items items;
     struct cache cache;
     struct launch_scratch scratch;
+    struct {
+        struct workbench_session session;
+        struct flow *flow; /* NULL: none is remembered */
+    } bench;
     int null_fd;
     uint8_t random[RANDOM_POOL_SIZE];
     size_t random_left;
@@ -187,6 +198,18 @@ int runtime_read_run(struct runtime *rt, const struct run_id *id,
 int runtime_values(struct runtime *rt, const struct flow *flow,
                    const struct run_record *record, char ***ret_values);
 
+/* runtime_room.c */
+void runtime_room_open(struct runtime *rt);
+/* A run was removed: there may be something to free now. */
+void runtime_room_changed(struct runtime *rt);
+
+/* runtime_bench.c */
+int runtime_bench_channel(struct runtime *rt, const char *token,
+                          struct channel_attempt *ret);
+/* Of the run whose workbench asked last; -ENOENT. */
+int runtime_bench_parameter(struct runtime *rt, const char *name, struct buffer *out);
+void runtime_bench_forget(struct runtime *rt);
+
 /* runtime_state.c */
 /* What the end of a run makes of the record of its state: true if there is anything to
  * write. The write points to key and value. */
@@ -206,5 +229,7 @@ int runtime_fill_globs(struct runtime *rt, struct flow *flow,
                        const struct digest *package);
 
 /* runtime_socket.c */
+/* Compares in a time that does not tell how much was right. */
+bool runtime_is_token(const char *a, const char *b);
 int runtime_sockets_open(struct runtime *rt, struct error *ret_error);
 void runtime_sockets_close(struct runtime *rt);

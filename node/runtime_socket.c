@@ -213,8 +213,7 @@ void runtime_sockets_close(struct runtime *rt)
 
 /* ---- who asks ---- */
 
-/* Compares in a time that does not tell how much was right. */
-static bool is_token(const char *a, const char *b)
+bool runtime_is_token(const char *a, const char *b)
 {
     unsigned char differs = 0;
 
@@ -230,7 +229,7 @@ int runtime_channel(struct runtime *rt, const char *token, struct channel_attemp
     for (uint32_t i = 0; i < rt->n_slots; i++) {
         const struct slot *s = rt->slots[i];
 
-        if (!s || !is_token(token, s->token))
+        if (!s || !runtime_is_token(token, s->token))
             continue;
         runtime_warm_catch_up(rt, s); /* who knows the token has begun */
         runtime_drain(rt);
@@ -244,30 +243,40 @@ int runtime_channel(struct runtime *rt, const char *token, struct channel_attemp
                                          .out_dir = s->out.path };
         return 0;
     }
-    return -EACCES;
+    return runtime_bench_channel(rt, token, ret);
 }
 
-int runtime_choose(struct runtime *rt, uint32_t slot, const char *name)
+static bool has_case(const struct step *step, const char *name)
 {
-    struct slot *s = rt->slots[slot];
-    const struct step *step = &s->flow->steps[s->task.step];
+    for (uint32_t i = 0; step->switch_by && i < step->n_cases; i++)
+        if (strcmp(step->cases[i].name, name) == 0)
+            return true;
+    return false;
+}
 
-    if (!step->switch_by)
+int runtime_choose(struct runtime *rt, const struct channel_attempt *a,
+                   const char *name)
+{
+    struct slot *s;
+
+    if (!has_case(&a->flow->steps[a->task.step], name))
         return -EINVAL;
-    for (uint32_t i = 0; i < step->n_cases; i++)
-        if (strcmp(step->cases[i].name, name) == 0) {
-            free(s->choice);
-            s->choice = strdup(name);
-            return s->choice ? 0 : -ENOMEM;
-        }
-    return -EINVAL;
+    if (a->slot == NODE_SLOT_NONE)
+        return 0;
+    s = rt->slots[a->slot];
+    free(s->choice);
+    s->choice = strdup(name);
+    return s->choice ? 0 : -ENOMEM;
 }
 
 int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
                       struct buffer *out)
 {
-    const struct run_context *c = rt->slots[slot]->run;
+    const struct run_context *c;
 
+    if (slot == NODE_SLOT_NONE)
+        return runtime_bench_parameter(rt, name, out);
+    c = rt->slots[slot]->run;
     for (size_t i = 0; i < c->flow->n_parameters; i++)
         if (c->values[i] && strcmp(c->flow->parameters[i].name, name) == 0)
             return parameter_write_json(&c->flow->parameters[i], c->values[i], out);
@@ -277,9 +286,11 @@ int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,
 int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
                         const char *type)
 {
-    struct slot *s = rt->slots[slot];
-    struct output_type *t = calloc(1, sizeof(*t));
+    struct slot *s = slot == NODE_SLOT_NONE ? NULL : rt->slots[slot];
+    struct output_type *t = s ? calloc(1, sizeof(*t)) : NULL;
 
+    if (!s)
+        return 0; /* at a workbench nothing is kept */
     if (t) {
         t->name = strdup(name);
         t->type = strdup(type);

@@ -191,6 +191,8 @@ int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error
         r = blobs_open(rt->dir, rt->store, rt->writer, rt->config.quota_bytes,
                        &rt->blobs, ret_error);
     if (r == 0)
+        runtime_room_open(rt);
+    if (r == 0)
         r = read_next_number(rt);
     rt->artifacts = (struct artifacts){ .writer = rt->writer, .blobs = rt->blobs };
     rt->cache = (struct cache){ .artifacts = &rt->artifacts, .items = &rt->items };

@@ -141,6 +141,21 @@ int runtime_fill_globs(struct runtime *rt, struct flow *flow,
     return r;
 }
 
+/* The join follows at once, which is seldom what was meant. */
+static void note_empty_globs(const struct flow *flow, struct diagnostics *d)
+{
+    for (uint32_t i = 0; i < flow->n_steps; i++) {
+        const struct step *s = &flow->steps[i];
+
+        if (s->foreach.kind == FOREACH_GLOB && s->foreach.width == 0)
+            diagnostics_add(d, SEVERITY_NOTE, s->line, s->column, 0,
+                            "patterns are relative to the folder of the flow file",
+                            "no file matches the glob '%s' of step '%s': it gets no "
+                            "tasks behind it",
+                            s->foreach.artifact, s->name);
+    }
+}
+
 /* On one node a step that asks for more than there is would wait for ever. */
 static void clamp_or_refuse(const struct runtime *rt, struct flow *flow, bool clamp,
                             struct diagnostics *d)
@@ -470,6 +485,7 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(resume_release) struct resume resume = { .rt = rt };
     CLEANUP(freep) struct pair *given = calloc(s->n_parameters + 1, sizeof(*given));
+    struct blobs_hold hold = { .since = 0 };
     char **values;
     int r;
 
@@ -488,12 +504,16 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     if (r < 0)
         return fail(ret_error, r,
                     "the flow or a parameter is bad: nothing was started");
+    blobs_hold_begin(rt->blobs, &hold); /* of the values that are files */
     r = fill_record(rt, s, flow, values, &record);
     if (r == 0)
         r = runtime_fill_globs(rt, flow, &record.package);
+    if (r == 0)
+        note_empty_globs(flow, ret_diagnostics);
     if (r == 0 && s->origin)
         r = prepare_resume(rt, s, flow, &resume, ret_error);
     if (r < 0) {
+        blobs_hold_end(rt->blobs, &hold);
         parameters_free(flow, values);
         return ret_error->text[0]
                    ? r
@@ -502,6 +522,7 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     r = runtime_add_context(rt, &record, flow, values);
     if (r == 0)
         r = start_run(rt, s, &record, flow, &resume);
+    blobs_hold_end(rt->blobs, &hold);
     if (r < 0)
         return fail(ret_error, r, "the run cannot be started: %s", strerror(-r));
     *ret_run = record.run;

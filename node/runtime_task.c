@@ -180,7 +180,7 @@ static int prepare(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     }
     if (r == 0 && s->flow->steps[s->task.step].n_inputs) {
         *ret_reason = REASON_INPUT;
-        r = inputs_lay_out(&rt->artifacts, s, why);
+        r = inputs_lay_out(&rt->artifacts, s, true, why);
     }
     return r;
 }

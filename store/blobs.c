@@ -38,6 +38,30 @@ static int look_at_disk(struct blobs *b)
     return b->store->ops->usage(b->store, &used, &b->disk_free);
 }
 
+static bool exceeds_quota(const struct blobs *b, uint64_t size)
+{
+    return b->quota_bytes
+           && (size > b->quota_bytes || b->bytes > b->quota_bytes - size);
+}
+
+void blobs_on_full(struct blobs *b, bool (*make_room)(void *arg, uint64_t bytes),
+                   void *arg)
+{
+    b->make_room = make_room;
+    b->make_room_arg = arg;
+}
+
+bool blob_makes_room(struct blobs *b, uint64_t size)
+{
+    bool exceeds;
+
+    pthread_mutex_lock(&b->lock);
+    exceeds = exceeds_quota(b, size);
+    pthread_mutex_unlock(&b->lock);
+    return exceeds && b->make_room && size <= b->quota_bytes
+           && b->make_room(b->make_room_arg, size);
+}
+
 int blob_has_room(struct blobs *b, uint64_t size, bool takes_disk)
 {
     int r, error;
@@ -45,7 +69,7 @@ int blob_has_room(struct blobs *b, uint64_t size, bool takes_disk)
     writer_durable(b->writer, &error);
     if (error)
         return -EIO;
-    if (b->quota_bytes && (size > b->quota_bytes || b->bytes > b->quota_bytes - size))
+    if (exceeds_quota(b, size))
         return -ENOSPC;
     if (!takes_disk)
         return 0;
@@ -117,12 +141,19 @@ int blob_put_small(struct blobs *b, const struct digest *id, const void *data,
     return r;
 }
 
+static int put(struct blobs *b, const struct digest *id, const void *data, size_t len)
+{
+    return len <= BLOB_CHUNKED_MAX ? blob_put_small(b, id, data, len)
+                                   : blob_put_large(b, id, data, len);
+}
+
 int blobs_put(struct blobs *b, const void *data, size_t len, struct digest *ret_id)
 {
     struct digest id = digest_memory(data, len);
-    int r = len <= BLOB_CHUNKED_MAX ? blob_put_small(b, &id, data, len)
-                                    : blob_put_large(b, &id, data, len);
+    int r = put(b, &id, data, len);
 
+    if (r == -ENOSPC && blob_makes_room(b, len))
+        r = put(b, &id, data, len);
     if (r == 0)
         *ret_id = id;
     return r;

@@ -87,12 +87,18 @@ struct blobs_hold {
 void blobs_hold_begin(struct blobs *b, struct blobs_hold *hold);
 void blobs_hold_end(struct blobs *b, struct blobs_hold *hold);
 
+/* Who is asked to free something when a blob of so many bytes, no more than the quota,
+ * does not fit into it: by the thread that keeps it, which tries once more when the
+ * answer is true. Before any use. */
+void blobs_on_full(struct blobs *b, bool (*make_room)(void *arg, uint64_t bytes),
+                   void *arg);
+
 struct blobs_usage {
     uint64_t n_blobs, bytes, quota_bytes, disk_free_bytes;
 };
 int blobs_usage(struct blobs *b, struct blobs_usage *ret_usage);
 
-enum { BLOBS_EVICT_PERCENT = 85 }; /* of the quota: above it, evict down to it */
+enum { BLOBS_EVICT_PERCENT = 85 }; /* of the quota: when it is full, evict to this */
 
 /* Delete blobs that are not pinned and that may go, the longest unused first, until all
  * of them take target_bytes or less. Returns 0 also when too few may go. */

@@ -418,8 +418,8 @@ static int copy_any(struct blobs *b, int fd, uint64_t size, const struct digest 
                                     : copy_large(b, fd, size, id);
 }
 
-int blobs_copy_file(struct blobs *b, const char *path, uint64_t size,
-                    const struct digest *id)
+static int copy_file(struct blobs *b, const char *path, uint64_t size,
+                     const struct digest *id)
 {
     CLEANUP(closep) int fd = -1;
     struct stat st;
@@ -443,8 +443,8 @@ static int rename_large(struct blobs *b, const char *path, uint64_t size,
     return r;
 }
 
-int blobs_adopt_file(struct blobs *b, const char *path, uint64_t size,
-                     const struct digest *id)
+static int adopt_file(struct blobs *b, const char *path, uint64_t size,
+                      const struct digest *id)
 {
     CLEANUP(closep) int fd = -1;
     struct stat st;
@@ -462,4 +462,20 @@ int blobs_adopt_file(struct blobs *b, const char *path, uint64_t size,
     if (r == 0 && unlink(path) < 0 && errno != ENOENT)
         r = -errno;
     return r;
+}
+
+int blobs_copy_file(struct blobs *b, const char *path, uint64_t size,
+                    const struct digest *id)
+{
+    int r = copy_file(b, path, size, id);
+
+    return r == -ENOSPC && blob_makes_room(b, size) ? copy_file(b, path, size, id) : r;
+}
+
+int blobs_adopt_file(struct blobs *b, const char *path, uint64_t size,
+                     const struct digest *id)
+{
+    int r = adopt_file(b, path, size, id);
+
+    return r == -ENOSPC && blob_makes_room(b, size) ? adopt_file(b, path, size, id) : r;
 }

@@ -53,6 +53,8 @@ struct blobs {
     struct writer *writer;
     uint64_t quota_bytes;
     uint64_t (*wall_ms)(void);
+    bool (*make_room)(void *arg, uint64_t bytes);
+    void *make_room_arg;
 
     pthread_mutex_t lock; /* of all below, and of reading an entry to change it */
     uint64_t n_blobs, bytes;
@@ -86,6 +88,8 @@ bool blob_is_held(struct blobs *b, const struct digest *id);
 /* Notes a use: of an entry older than an hour, and while somebody holds. */
 void blob_touch(struct blobs *b, const struct digest *id, struct blob_entry *entry);
 int blob_has_room(struct blobs *b, uint64_t size, bool takes_disk);
+/* Without the lock: whether it did not fit into the quota, and may now. */
+bool blob_makes_room(struct blobs *b, uint64_t size);
 /* 0 if it is here and whole; -ENOENT if it is to be made (again). */
 int blob_find_whole(struct blobs *b, const struct digest *id, uint64_t size);
 

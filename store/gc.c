@@ -44,19 +44,50 @@ static bool is_marked(void *arg, const struct digest *id)
     return digest_set_has(&gc->marked, id);
 }
 
-int gc_run(struct blobs *b, gc_mark_fn *mark, void *arg, bool dry_run,
-           struct gc_report *ret_report)
+static bool is_unmarked(void *arg, const struct digest *id)
 {
-    struct gc gc = { .blobs = b, .marked.n_max = GC_MARKED_MAX };
+    return !is_marked(arg, id);
+}
+
+static int begin(struct gc *gc, struct blobs *b, gc_mark_fn *mark, void *arg)
+{
     int r = blob_watch(b);
 
     if (r < 0)
         return r;
-    r = mark(arg, &gc);
+    *gc = (struct gc){ .blobs = b, .marked.n_max = GC_MARKED_MAX };
+    return mark(arg, gc);
+}
+
+static void end(struct gc *gc)
+{
+    if (!gc->blobs)
+        return;
+    blob_watch_end(gc->blobs);
+    digest_set_release(&gc->marked);
+    digest_set_release(&gc->trees);
+}
+
+int gc_run(struct blobs *b, gc_mark_fn *mark, void *arg, bool dry_run,
+           struct gc_report *ret_report)
+{
+    struct gc gc = { .blobs = NULL };
+    int r = begin(&gc, b, mark, arg);
+
     if (r == 0)
         r = blobs_sweep(b, is_marked, &gc, dry_run, ret_report);
-    blob_watch_end(b);
-    digest_set_release(&gc.marked);
-    digest_set_release(&gc.trees);
+    end(&gc);
+    return r;
+}
+
+int gc_evict(struct blobs *b, gc_mark_fn *mark, void *arg, uint64_t target_bytes,
+             uint64_t *ret_freed_bytes)
+{
+    struct gc gc = { .blobs = NULL };
+    int r = begin(&gc, b, mark, arg);
+
+    if (r == 0)
+        r = blobs_evict(b, target_bytes, is_unmarked, &gc, ret_freed_bytes);
+    end(&gc);
     return r;
 }

@@ -21,6 +21,11 @@ int gc_mark(struct gc *gc, const struct digest *id);
  * here marks only itself; -EBADMSG, -EIO for one that cannot be read. */
 int gc_mark_tree(struct gc *gc, const struct digest *id);
 
+/* The same, but only as many as it takes until all blobs together have target_bytes or
+ * less, the longest unused first. */
+int gc_evict(struct blobs *b, gc_mark_fn *mark, void *arg, uint64_t target_bytes,
+             uint64_t *ret_freed_bytes);
+
 /* -EALREADY: one is running. On failure of `mark` nothing was deleted. */
 int gc_run(struct blobs *b, gc_mark_fn *mark, void *arg, bool dry_run,
            struct gc_report *ret_report);

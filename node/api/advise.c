@@ -8,6 +8,7 @@
 #include "node/api/nouns.h"
 #include "node/api/source.h"
 #include "node/api/usage.h"
+#include "node/attempt_reader.h"
 
 struct advising {
     struct request *request;
@@ -25,26 +26,23 @@ static void emit_step(struct advising *a)
     a->usage = (struct usage){ .n = 0 };
 }
 
-static int each_attempt(void *arg, struct span key, struct span value)
+static int read_attempts(struct advising *a)
 {
-    CLEANUP(attempt_record_release) struct attempt_record record = { .attempt = 0 };
-    struct advising *a = arg;
-    int error = attempt_record_decode(value.data, value.len, &record);
+    CLEANUP(attempt_reader_release) struct attempt_reader reader = { .n = 0 };
+    struct request *r = a->request;
+    struct record_key prefix = attempts_of_run(&r->run);
+    const struct attempt_record *attempt;
+    int error = 0, n = 0;
 
-    if (error == 0)
-        error = attempt_key_decode(key.data, key.len, &record.run, &record.task,
-                                   &record.attempt);
-    if (error < 0)
-        return error;
-    if (record.task.step >= a->request->flow->n_all_steps)
-        return -EBADMSG;
-    if (atomic_load(a->request->is_stopping))
-        return -ECANCELED;
-    while (a->step < record.task.step) {
-        emit_step(a);
-        a->step++;
+    attempt_reader_init(&reader, runtime_writer(r->rt), &prefix);
+    while (error == 0 && (n = source_attempt(r, &reader, &attempt)) > 0) {
+        if (attempt->task.step >= r->flow->n_all_steps)
+            break;
+        for (; a->step < attempt->task.step; a->step++)
+            emit_step(a);
+        error = usage_add(&a->usage, attempt);
     }
-    return usage_add(&a->usage, &record);
+    return n < 0 ? n : error;
 }
 
 int advise_work(struct request *r)
@@ -52,7 +50,6 @@ int advise_work(struct request *r)
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     struct emit e = { .out = &r->reply.body };
     struct advising a = { .request = r, .e = &e };
-    struct record_key prefix = attempts_of_run(&r->run);
     int error;
 
     if (!source_flow(r))
@@ -66,9 +63,7 @@ int advise_work(struct request *r)
     emit_text(&e, "flow", record.flow_name);
     emit_text(&e, "path", record.flow_path);
     emit_open(&e, "steps", '[');
-    error = writer_scan(runtime_writer(r->rt), STORE_RECORDS,
-                        (struct span){ prefix.bytes, prefix.len },
-                        (struct span){ NULL, 0 }, each_attempt, &a);
+    error = read_attempts(&a);
     for (; error == 0 && a.step < r->flow->n_all_steps; a.step++)
         emit_step(&a);
     usage_release(&a.usage);

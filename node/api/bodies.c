@@ -267,6 +267,44 @@ int tags_body_read(const char *data, size_t len, struct tags_body *ret,
     return 0;
 }
 
+/* ---- POST /v1/runs/RUN/exec ---- */
+
+void exec_body_release(struct exec_body *b)
+{
+    json_decref(b->json);
+    *b = (struct exec_body){ .json = NULL };
+}
+
+static int read_attempt(const json_t *value, const char *name, void *at,
+                        struct error *error)
+{
+    struct exec_body *b = at;
+
+    b->has_attempt = true;
+    return read_u32(value, name, &b->attempt, error);
+}
+
+int exec_body_read(const char *data, size_t len, struct exec_body *ret,
+                   struct error *ret_error)
+{
+    static const struct field fields[] = {
+        { "step", read_text, offsetof(struct exec_body, step), true },
+        { "task", read_text, offsetof(struct exec_body, task), false },
+        { "attempt", read_attempt, 0, false },
+    };
+    CLEANUP(exec_body_release) struct exec_body b = { .json = NULL };
+    int r = load(data, len, &b.json, ret_error);
+
+    if (r == 0)
+        r = read_object(b.json, fields, sizeof(fields) / sizeof(fields[0]), &b,
+                        ret_error);
+    if (r < 0)
+        return r;
+    *ret = b;
+    b.json = NULL;
+    return 0;
+}
+
 /* ---- POST /v1/check ---- */
 
 void check_body_release(struct check_body *b)

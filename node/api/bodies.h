@@ -44,6 +44,16 @@ int tags_body_read(const char *data, size_t len, struct tags_body *ret,
                    struct error *ret_error);
 void tags_body_release(struct tags_body *b);
 
+struct exec_body {
+    struct json_t *json;
+    const char *step, *task; /* task NULL: the first that failed, or the first */
+    uint32_t attempt;
+    bool has_attempt; /* else the last one */
+};
+int exec_body_read(const char *data, size_t len, struct exec_body *ret,
+                   struct error *ret_error);
+void exec_body_release(struct exec_body *b);
+
 struct check_body {
     struct json_t *json;
     const char *flow, *path;

@@ -159,11 +159,9 @@ static int advance(struct diff *d, struct side *s)
     int n;
 
     s->attempt = NULL;
-    while ((n = attempt_reader_next(&s->reader, &s->attempt)) > 0) {
+    while ((n = source_attempt(d->request, &s->reader, &s->attempt)) > 0) {
         const struct attempt_record *a = s->attempt;
 
-        if (atomic_load(d->request->is_stopping))
-            return -ECANCELED;
         if (a->verdict == VERDICT_FAILED || a->verdict == VERDICT_LOST) {
             s->n_failed_attempts++;
             continue;

@@ -13,6 +13,7 @@
 #include "node/api/nouns.h"
 #include "node/api/remedy.h"
 #include "node/api/tail.h"
+#include "node/attempt_reader.h"
 
 /* ---- the run before ---- */
 
@@ -194,38 +195,23 @@ static int each_before(void *arg, struct span key, struct span value)
     return 0;
 }
 
-struct remade {
-    const struct task_id *task;
-    uint32_t shared; /* how many indexes it has in common with what it closes */
-};
-
-/* 1: a task of the step, in the same scopes, was run and not taken over. */
-static int each_of_step(void *arg, struct span key, struct span value)
-{
-    CLEANUP(attempt_record_release) struct attempt_record a = { .attempt = 0 };
-    const struct remade *m = arg;
-    int error = attempt_record_decode(value.data, value.len, &a);
-
-    if (error == 0)
-        error = attempt_key_decode(key.data, key.len, &a.run, &a.task, &a.attempt);
-    if (error < 0)
-        return error;
-    return !attempt_is_taken_over(&a)
-           && memcmp(a.task.path, m->task->path, m->shared * sizeof(a.task.path[0]))
-                  == 0;
-}
-
-/* 1: a task of `step` that this one waits for ran in this run; 0; negative errno. */
+/* 1: a task of `step` that this one waits for, in the same scopes, ran in this run and
+ * was not taken over; 0; a negative errno. */
 static int was_remade(struct request *r, const struct task_id *task, uint32_t step)
 {
+    CLEANUP(attempt_reader_release) struct attempt_reader reader = { .n = 0 };
     uint32_t depth = source_depth(r->flow, step);
-    struct remade m = { .task = task,
-                        .shared = depth < task->depth ? depth : task->depth };
+    uint32_t shared = depth < task->depth ? depth : task->depth;
     struct record_key prefix = attempts_of_step(&r->run, step);
+    const struct attempt_record *a;
+    int n;
 
-    return writer_scan(runtime_writer(r->rt), STORE_RECORDS,
-                       (struct span){ prefix.bytes, prefix.len },
-                       (struct span){ NULL, 0 }, each_of_step, &m);
+    attempt_reader_init(&reader, runtime_writer(r->rt), &prefix);
+    while ((n = source_attempt(r, &reader, &a)) > 0)
+        if (!attempt_is_taken_over(a)
+            && memcmp(a->task.path, task->path, shared * sizeof(task->path[0])) == 0)
+            return 1;
+    return n;
 }
 
 static int find_remade(struct request *r, const struct task_id *task,

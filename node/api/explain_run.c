@@ -10,6 +10,7 @@
 #include "node/api/encode.h"
 #include "node/api/explain.h"
 #include "node/api/nouns.h"
+#include "node/attempt_reader.h"
 
 enum { GROUPS_MAX = 20, OWN_FILES_MAX = 1000 };
 
@@ -20,114 +21,103 @@ struct step_sum {
     enum reason reason; /* of the first that failed */
 };
 
+/* What is looked at of an attempt. */
+struct glance {
+    struct task_id task;
+    uint32_t attempt;
+    enum verdict verdict;
+    enum reason reason;
+    int exit_code, signal;
+    bool is_taken_over;
+};
+
 /* Tasks of one step that failed in the same way; the first of them stands for all. */
 struct failure_group {
-    struct attempt_record first;
+    struct glance first;
     uint64_t n;
 };
 
 struct sums {
     struct step_sum *steps;
-    uint32_t n_steps;
-    struct attempt_record last; /* of the task that is read */
+    struct glance last; /* of the task that is read */
     bool has_last;
     struct failure_group groups[GROUPS_MAX];
     size_t n_groups;
     uint64_t n_failed;
-    const atomic_bool *is_stopping;
 };
 
-static void sums_release(struct sums *s)
-{
-    for (size_t i = 0; i < s->n_groups; i++)
-        attempt_record_release(&s->groups[i].first);
-    attempt_record_release(&s->last);
-    free(TAKE(s->steps));
-}
-
-static bool is_alike(const struct attempt_record *a, const struct attempt_record *b)
+static bool is_alike(const struct glance *a, const struct glance *b)
 {
     return a->task.step == b->task.step && a->reason == b->reason
            && a->exit_code == b->exit_code && a->signal == b->signal;
 }
 
-static void add_failure(struct sums *s, struct attempt_record *take)
+static void add_failure(struct sums *s, const struct glance *failed)
 {
     s->n_failed++;
     for (size_t i = 0; i < s->n_groups; i++)
-        if (is_alike(&s->groups[i].first, take)) {
+        if (is_alike(&s->groups[i].first, failed)) {
             s->groups[i].n++;
             return;
         }
-    if (s->n_groups == GROUPS_MAX)
-        return;
-    s->groups[s->n_groups++] = (struct failure_group){ .first = *take, .n = 1 };
-    *take = (struct attempt_record){ .attempt = 0 };
+    if (s->n_groups < GROUPS_MAX)
+        s->groups[s->n_groups++] = (struct failure_group){ .first = *failed, .n = 1 };
 }
 
 /* The task that was read last is complete. */
 static void count_last(struct sums *s)
 {
+    const struct glance *last = &s->last;
     struct step_sum *sum;
 
     if (!s->has_last)
         return;
-    sum = &s->steps[s->last.task.step];
+    sum = &s->steps[last->task.step];
     s->has_last = false;
-    if (attempt_is_taken_over(&s->last)) {
+    if (last->is_taken_over) {
         sum->adopted++;
-        sum->cached += s->last.verdict != VERDICT_ADOPTED;
+        sum->cached += last->verdict != VERDICT_ADOPTED;
         return;
     }
     sum->ran++;
-    if (s->last.verdict != VERDICT_FAILED && s->last.verdict != VERDICT_LOST)
+    if (last->verdict != VERDICT_FAILED && last->verdict != VERDICT_LOST)
         return;
     sum->failed++;
-    sum->reason = sum->reason ? sum->reason : s->last.reason;
-    add_failure(s, &s->last);
+    sum->reason = sum->reason ? sum->reason : last->reason;
+    add_failure(s, last);
 }
 
-static int each_attempt(void *arg, struct span key, struct span value)
+static void add_attempt(struct sums *s, const struct attempt_record *a)
 {
-    struct attempt_record a = { .attempt = 0 };
-    struct sums *s = arg;
-    int error = attempt_record_decode(value.data, value.len, &a);
-
-    if (error == 0)
-        error = attempt_key_decode(key.data, key.len, &a.run, &a.task, &a.attempt);
-    if (error == 0 && a.task.step >= s->n_steps)
-        error = -EBADMSG;
-    if (error == 0 && atomic_load(s->is_stopping))
-        error = -ECANCELED;
-    if (error < 0) {
-        attempt_record_release(&a);
-        return error;
-    }
-    if (s->has_last && !task_id_equal(&s->last.task, &a.task))
+    if (s->has_last && !task_id_equal(&s->last.task, &a->task))
         count_last(s);
-    attempt_record_release(&s->last);
-    s->last = a;
     s->has_last = true;
-    return 0;
+    s->last = (struct glance){ .task = a->task,
+                               .attempt = a->attempt,
+                               .verdict = a->verdict,
+                               .reason = a->reason,
+                               .exit_code = a->exit_code,
+                               .signal = a->signal,
+                               .is_taken_over = attempt_is_taken_over(a) };
 }
 
 static int sum_up(struct request *r, const struct run_id *run, uint32_t n_steps,
                   struct sums *s)
 {
+    CLEANUP(attempt_reader_release) struct attempt_reader reader = { .n = 0 };
     struct record_key prefix = attempts_of_run(run);
-    int error;
+    const struct attempt_record *a;
+    int n;
 
-    s->is_stopping = r->is_stopping;
-    s->n_steps = n_steps;
     s->steps = calloc((size_t)n_steps + 1, sizeof(*s->steps));
     if (!s->steps)
         return -ENOMEM;
-    error = writer_scan(runtime_writer(r->rt), STORE_RECORDS,
-                        (struct span){ prefix.bytes, prefix.len },
-                        (struct span){ NULL, 0 }, each_attempt, s);
-    if (error == 0)
-        count_last(s);
-    return error;
+    attempt_reader_init(&reader, runtime_writer(r->rt), &prefix);
+    while ((n = source_attempt(r, &reader, &a)) > 0)
+        if (a->task.step < n_steps)
+            add_attempt(s, a);
+    count_last(s);
+    return n;
 }
 
 /* ---- on the loop ---- */
@@ -192,8 +182,8 @@ struct told {
 
 static void told_release(struct told *t)
 {
-    sums_release(&t->now);
-    sums_release(&t->before);
+    free(t->now.steps);
+    free(t->before.steps);
 }
 
 static int each_file(void *arg, const struct tree_entry *before,
@@ -295,22 +285,37 @@ static int emit_steps(struct told *t, const struct run_explanation *x)
     return error;
 }
 
+static int emit_failure(struct told *t, const struct failure_group *group)
+{
+    CLEANUP(attempt_record_release) struct attempt_record a = { .attempt = 0 };
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    const struct glance *first = &group->first;
+    struct record_key key = attempt_key(&t->request->run, &first->task, first->attempt);
+    int error = writer_get(runtime_writer(t->request->rt), STORE_RECORDS,
+                           (struct span){ key.bytes, key.len }, &value);
+
+    if (error == 0)
+        error = attempt_record_decode(value.data, value.len, &a);
+    if (error < 0)
+        return error;
+    a.task = first->task; /* the key has it, the record has not */
+    emit_open(t->e, NULL, '{');
+    emit_text(t->e, "step", t->request->flow->steps[a.task.step].name);
+    emit_task(t->e, "task", &a.task);
+    emit_u64(t->e, "attempt", first->attempt);
+    emit_u64(t->e, "tasks", group->n);
+    error = explain_failure(t->request, t->e, &a);
+    emit_close(t->e, '}');
+    return error;
+}
+
 static int emit_failures(struct told *t)
 {
     int error = 0;
 
     emit_open(t->e, "failures", '[');
-    for (size_t i = 0; error == 0 && i < t->now.n_groups; i++) {
-        const struct attempt_record *a = &t->now.groups[i].first;
-
-        emit_open(t->e, NULL, '{');
-        emit_text(t->e, "step", t->request->flow->steps[a->task.step].name);
-        emit_task(t->e, "task", &a->task);
-        emit_u64(t->e, "attempt", a->attempt);
-        emit_u64(t->e, "tasks", t->now.groups[i].n);
-        error = explain_failure(t->request, t->e, a);
-        emit_close(t->e, '}');
-    }
+    for (size_t i = 0; error == 0 && i < t->now.n_groups; i++)
+        error = emit_failure(t, &t->now.groups[i]);
     emit_close(t->e, ']');
     emit_u64(t->e, "n_failed", t->now.n_failed);
     return error;

@@ -29,6 +29,9 @@ int runs_delete(struct request *r);
 int runs_delete_work(struct request *r);
 int tags_patch(struct request *r);
 int tags_patch_work(struct request *r);
+/* exec.c */
+int exec_post(struct request *r);
+int exec_post_work(struct request *r);
 /* submit.c */
 int submit_work(struct request *r);
 int submit_end(struct request *r);

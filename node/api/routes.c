@@ -44,6 +44,8 @@ const struct route user_routes[] = {
       .work = diff_get_work },
     { POST, "/v1/runs/RUN/cancel", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
       .begin = runs_cancel },
+    { POST, "/v1/runs/RUN/exec", NULL, BODY_MEMORY, JSON_MAX, .begin = exec_post,
+      .work = exec_post_work },
     { POST, "/v1/runs/RUN/suspend", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
       .begin = runs_suspend },
     { POST, "/v1/runs/RUN/unsuspend", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,

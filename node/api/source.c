@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "flow/read.h"
+#include "node/attempt_reader.h"
 #include "node/api/number.h"
 
 static int get(struct request *r, const struct record_key *key, struct buffer *ret)
@@ -86,6 +87,19 @@ bool source_step(struct request *r, const char *name, uint32_t *ret_step)
     reply_error(r, MHD_HTTP_NOT_FOUND, "GET /v1/runs/RUN lists its steps",
                 "the flow '%.64s' has no step '%.64s'", r->flow->name, name);
     return false;
+}
+
+int source_attempt(struct request *r, struct attempt_reader *reader,
+                   const struct attempt_record **ret_attempt)
+{
+    int n;
+
+    do {
+        if (atomic_load(r->is_stopping))
+            return -ECANCELED;
+        n = attempt_reader_next(reader, ret_attempt);
+    } while (n == -EBADMSG || n == -EPROTONOSUPPORT);
+    return n;
 }
 
 uint32_t source_depth(const struct flow *f, uint32_t step)

@@ -30,6 +30,12 @@ int source_end(struct request *r, const struct run_id *run,
 /* -ENOENT: nobody changed the run. */
 int source_state(struct request *r, const struct run_id *run,
                  struct run_state_record *ret_state);
+/* The next attempt that can be read, as attempt_reader_next(): what is damaged counts
+ * for nothing here, verify tells of it. -ECANCELED: the node is stopping. On a thread.
+ */
+struct attempt_reader;
+int source_attempt(struct request *r, struct attempt_reader *reader,
+                   const struct attempt_record **ret_attempt);
 uint32_t source_depth(const struct flow *f, uint32_t step);
 /* Attempts of all runs that run now. */
 uint64_t source_count_running(const struct node *n);

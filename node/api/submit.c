@@ -53,6 +53,9 @@ int submit_work(struct request *r)
 
     if (!s)
         return -ENOMEM;
+    if (runtime_configuration(r->rt)->is_inspect)
+        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL,
+                           "this process only shows the store, and runs nothing");
     s->request = r;
     error = submission_body_read(buffer_text(&r->body.memory), r->body.memory.len,
                                  &s->body, &why);

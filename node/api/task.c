@@ -273,7 +273,7 @@ int task_next(struct request *r)
 
     if (!name)
         return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'case' is missing");
-    error = runtime_choose(r->rt, r->attempt.slot, name);
+    error = runtime_choose(r->rt, &r->attempt, name);
     if (error == 0)
         return reply_empty(r, MHD_HTTP_NO_CONTENT);
     if (error != -EINVAL)

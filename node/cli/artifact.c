@@ -36,6 +36,7 @@ struct sink {
     FILE *file;
     struct buffer manifest;
     struct digest_stream *digest; /* of what went to the file */
+    bool is_withheld;             /* from a terminal, which it would only disturb */
 };
 
 static bool is_folder(const struct sink *s)
@@ -43,9 +44,21 @@ static bool is_folder(const struct sink *s)
     return strcmp(s->answer.artifact_encoding, "tree") == 0;
 }
 
+/* Bytes that only a program can read. */
+static bool is_for_programs(const struct sink *s)
+{
+    static const char *const encodings[] = { "pickle", "npy", "arrow" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(encodings); i++)
+        if (strcmp(s->answer.artifact_encoding, encodings[i]) == 0)
+            return true;
+    return false;
+}
+
 static int sink_open(struct sink *s)
 {
     if (!s->path) {
+        s->is_withheld = is_for_programs(s) && isatty(STDOUT_FILENO);
         s->file = stdout;
         return 0;
     }
@@ -70,7 +83,7 @@ static int sink_write(void *arg, const char *data, size_t len)
         r = -ENOMEM;
     if (r == 0)
         r = digest_stream_add(s->digest, data, len);
-    if (r < 0)
+    if (r < 0 || s->is_withheld)
         return r;
     return fwrite(data, 1, len, s->file) == len ? 0 : -EIO;
 }
@@ -124,6 +137,18 @@ static int get_folder(struct client *c, struct sink *s, bool is_task, const char
     return CLI_OK;
 }
 
+static int tell_withheld(const struct sink *s, const char *name)
+{
+    const char *encoding = s->answer.artifact_encoding;
+    bool is_pickle = strcmp(encoding, "pickle") == 0;
+
+    cli_say("'%s' is %s (%s), which is not for a terminal", name,
+            is_pickle ? "a Python pickle" : encoding, s->answer.artifact_type);
+    cli_hint("keep its bytes: -o FILE%s",
+             is_pickle ? "; reading a pickle runs code of whoever wrote it" : "");
+    return CLI_FAILED;
+}
+
 /* The exit code; what is not there is left to the caller to say. */
 static int get(struct client *c, const char *path, const char *output, bool is_task,
                const char *name)
@@ -153,6 +178,8 @@ static int get(struct client *c, const char *path, const char *output, bool is_t
     else
         r = is_folder(&s) ? get_folder(c, &s, is_task, name) : CLI_OK;
     asked = is_folder(&s) ? 0 : sink_end(&s, r == CLI_OK);
+    if (r == CLI_OK && s.is_withheld)
+        r = tell_withheld(&s, name);
     if (r == CLI_OK && asked < 0) {
         cli_say("cannot write %s: %s", output ? output : "standard output",
                 strerror(-asked));
@@ -178,6 +205,37 @@ static char *path_in_task(const struct options *o)
     return client_path("/v1/task/artifacts/%s", name);
 }
 
+/* A parameter's value: a text as it is, all else as JSON. */
+static int get_parameter(struct client *c, const char *name, const char *output)
+{
+    CLEANUP(freep) char *path = client_path("/v1/task/parameters/%s", name);
+    CLEANUP(answer_release) struct answer a = { .status = 0 };
+    CLEANUP(json_decrefp) json_t *json = NULL;
+    struct sink s = { .path = output };
+    struct error error = { .text = "" };
+    const char *text;
+    int r = client_request(c, &(struct request){ .method = "GET", .path = path }, &a,
+                           &error);
+
+    if (r < 0)
+        return client_lost(r, &error);
+    if (a.status == 404)
+        return CLI_NOT_FOUND;
+    if (a.status >= 300)
+        return client_refused(&a);
+    json = json_loadb(buffer_text(&a.body), a.body.len, JSON_DECODE_ANY, NULL);
+    text = json_string_value(json);
+    r = sink_write(&s, text ? text : buffer_text(&a.body),
+                   text ? json_string_length(json) : a.body.len);
+    if (r == 0)
+        r = sink_end(&s, true);
+    digest_stream_free(s.digest);
+    if (r == 0)
+        return CLI_OK;
+    cli_say("cannot write %s: %s", output ? output : "standard output", strerror(-r));
+    return CLI_FAILED;
+}
+
 static int get_in_task(const struct options *o)
 {
     CLEANUP(client_closep) struct client *c = NULL;
@@ -198,6 +256,8 @@ static int get_in_task(const struct options *o)
     /* The item of a foreach has this name, unless a step made one of it. */
     if (r == CLI_NOT_FOUND && strcmp(name, "input") == 0)
         r = get(c, "/v1/task/input", output, true, name);
+    if (r == CLI_NOT_FOUND && !options_has(o, "from"))
+        r = get_parameter(c, name, output);
     if (r == CLI_NOT_FOUND)
         cli_say("there is no artifact '%s' here%s%s", name,
                 options_has(o, "from") ? " from step " : "",
@@ -441,11 +501,12 @@ const struct command command_artifact = {
              "folder is\n"
              "laid out there. list shows what there is. No node has to be there.\n"
              "\n"
-             "In the script of a step, get NAME prints an artifact that came along, or "
-             "that\n"
-             "a step before made, and put NAME keeps FILE, or standard input, when the "
-             "task\n"
-             "exits 0. What is written to $MESH_OUT/NAME is kept without it.",
+             "In the script of a step, get NAME prints an artifact that came along, "
+             "that a\n"
+             "step before made, or a parameter; and put NAME keeps FILE, or standard "
+             "input,\n"
+             "when the task exits 0. What is written to $MESH_OUT/NAME is kept without "
+             "it.",
     .options = artifact_options,
     .examples = "mesh artifact list 42\n"
                 "mesh artifact get 42/fit/3 model -o model.bin\n"

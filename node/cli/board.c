@@ -228,7 +228,22 @@ static void add_steps(struct table *t, const struct progress *p)
     }
 }
 
-static void put_runs(struct board *b, time_us now, struct buffer *out)
+/* A table gives way in one column, but not for ever; colours end where it is cut. */
+static void put_lines(struct line *l, char *text)
+{
+    for (char *line; text && *text; line_end(l)) {
+        size_t len;
+
+        line = strsep(&text, "\n");
+        for (len = strlen(line); len && line[len - 1] == ' ';)
+            line[--len] = '\0';
+        line_put(l, NULL, line);
+        if (l->is_cut && l->has_colour)
+            buffer_puts(l->out, COLOUR_OFF);
+    }
+}
+
+static void put_runs(struct line *l, struct board *b, time_us now)
 {
     static const char *const head[] = {
         "RUN",     "FLOW",   "STATE",   "FOR",  "DONE",
@@ -236,6 +251,7 @@ static void put_runs(struct board *b, time_us now, struct buffer *out)
     };
     CLEANUP(table_release)
     struct table t = { .n_columns = ARRAY_SIZE(head), .elastic = 1 };
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
 
     for (size_t i = 0; i < ARRAY_SIZE(head); i++) {
         t.is_right[i] = i == 0 || i > 2;
@@ -247,7 +263,8 @@ static void put_runs(struct board *b, time_us now, struct buffer *out)
         if (b->has_steps)
             add_steps(&t, &b->runs[i].p);
     }
-    table_write(&t, b->width - 1, b->has_colour, out);
+    table_write(&t, b->width - 1, b->has_colour, &text);
+    put_lines(l, text.data);
 }
 
 static void put_help(struct line *l)
@@ -280,6 +297,7 @@ static void cut_lines(const struct board *b, struct buffer *out, size_t from)
     for (size_t i = 1; i < b->height && *at; i++)
         at += strcspn(at, "\n") + 1;
     out->len = (size_t)(at - out->data);
+    out->data[out->len] = '\0';
 }
 
 void board_render(struct board *b, time_us now, const char *clock, struct buffer *out)
@@ -294,7 +312,7 @@ void board_render(struct board *b, time_us now, const char *clock, struct buffer
     if (b->has_help)
         put_help(&l);
     line_end(&l);
-    put_runs(b, now, out);
+    put_runs(&l, b, now);
     if (!buffer_failed(out))
         cut_lines(b, out, from);
 }

@@ -32,6 +32,7 @@ const struct command *const commands[] = {
     &command_suspend,
     &command_unsuspend,
     &command_retry,
+    &command_exec,
     &command_tag,
     &command_rm,
     &command_verify,

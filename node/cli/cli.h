@@ -50,10 +50,10 @@ struct command {
 extern const struct command command_run, command_node, command_submit, command_check,
     command_show, command_graph, command_runs, command_status, command_logs,
     command_artifact, command_inputs, command_next, command_resume, command_cancel,
-    command_explain, command_diff, command_advise, command_doctor, command_suspend,
-    command_unsuspend, command_retry, command_rm, command_tag, command_verify,
-    command_gc, command_follow, command_top, command_token, command_help,
-    command_version, command_completion, command_complete, command_manual;
+    command_explain, command_diff, command_advise, command_doctor, command_exec,
+    command_suspend, command_unsuspend, command_retry, command_rm, command_tag,
+    command_verify, command_gc, command_follow, command_top, command_token,
+    command_help, command_version, command_completion, command_complete, command_manual;
 
 /* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
 struct exit_line {

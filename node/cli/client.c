@@ -129,6 +129,9 @@ void client_close(struct client *c)
 int client_open_channel(struct client **ret)
 {
     const char *path = getenv("MESH_CHANNEL"), *token = getenv("MESH_TOKEN");
+    const char *dir = getenv("MESH_DATA");
+    CLEANUP(client_closep) struct client *user = NULL;
+    struct error error = { .text = "" };
     int r;
 
     if (!path || !token) {
@@ -138,6 +141,10 @@ int client_open_channel(struct client **ret)
         return CLI_USAGE;
     }
     r = client_connect(path, ret);
+    /* In a shell of mesh exec the node may have ended; any of its store does. */
+    if ((r == -ECONNREFUSED || r == -ENOENT) && getenv("MESH_EXEC") && dir
+        && client_look(dir, &user, &error) == 0)
+        r = client_connect(path, ret);
     if (r == 0) {
         (*ret)->token = strdup(token);
         r = (*ret)->token ? 0 : -ENOMEM;

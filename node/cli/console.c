@@ -35,6 +35,7 @@ struct console {
     int error;
 
     uint64_t n_done, n_failed, n_adopted;
+    bool has_failed_hook;
     bool is_unstarted; /* the first failure, and nobody said why */
     char *failure;     /* `fit/3` of the first one, NULL: none */
     struct buffer why, last_lines;
@@ -440,6 +441,14 @@ static void note_failure(struct console *c, const struct feed_event *e,
                     add_indented);
 }
 
+/* What runs behind the end of a run; no step has a dot in its name. */
+static bool is_hook(const struct feed_event *e)
+{
+    static const char front[] = "on_exit.";
+
+    return e->step && strncmp(e->step, front, sizeof(front) - 1) == 0;
+}
+
 static void say_failed(struct console *c, const struct feed_event *e)
 {
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
@@ -450,7 +459,9 @@ static void say_failed(struct console *c, const struct feed_event *e)
     buffer_putc(&text, '.');
     say(c, e->wall, COLOUR_RED, buffer_text(&text));
     buffer_clear(&text);
-    if (e->verdict == VERDICT_CAUGHT) {
+    if (is_hook(e)) {
+        say(c, e->wall, COLOUR_YELLOW, "It is a hook: the outcome of the run stays.");
+    } else if (e->verdict == VERDICT_CAUGHT) {
         say(c, e->wall, COLOUR_YELLOW, "The failure is caught: the flow goes on.");
     } else if (e->is_retried) {
         buffer_puts(&text, "Task is retried ");
@@ -483,7 +494,10 @@ static void task_ended(struct console *c, const struct feed_event *e, const char
         c->n_done++;
     if (e->verdict == VERDICT_ADOPTED)
         c->n_adopted++;
-    if (e->verdict == VERDICT_FAILED && !e->is_retried && e->reason != REASON_CANCELLED)
+    if (e->verdict == VERDICT_FAILED && is_hook(e))
+        c->has_failed_hook = true;
+    else if (e->verdict == VERDICT_FAILED && !e->is_retried
+             && e->reason != REASON_CANCELLED)
         note_failure(c, e, task);
     if (c->config.is_plain)
         return;
@@ -519,6 +533,8 @@ static void say_outcome(struct console *c, const struct feed_event *e)
         buffer_printf(&text, ", %" PRIu64 " failed", c->n_failed);
     if (c->n_adopted)
         buffer_printf(&text, ", %" PRIu64 " taken over", c->n_adopted);
+    if (c->has_failed_hook)
+        buffer_puts(&text, "; its on_exit hook failed");
     buffer_putc(&text, '.');
     say(c, e->wall, e->outcome == RUN_OK ? COLOUR_GREEN : COLOUR_RED,
         buffer_text(&text));

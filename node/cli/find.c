@@ -17,6 +17,8 @@ enum {
     READY_TIMEOUT_MS = 30000,
     RETRY_PAUSE_NS = 20000000,
     TOKEN_MAX = 256,
+    GOING_PAUSE_NS = 300000000, /* as often as it looks whether anybody asks */
+    GOING_TRIES = 20,
     RETRIES_MAX = 500, /* ten seconds: a node may be just starting, or just ending */
 };
 
@@ -232,6 +234,36 @@ static const char *address_of(const struct options *o)
     return given && *given ? given : NULL;
 }
 
+/* A node that only shows the store and ends by itself when nobody asks. */
+static bool is_inspecting(struct client *c)
+{
+    CLEANUP(answer_release) struct answer a = { .status = 0 };
+    CLEANUP(json_decrefp) json_t *node = NULL;
+    struct error error = { .text = "" };
+
+    if (client_request(c, &(struct request){ .method = "GET", .path = "/v1/node" }, &a,
+                       &error)
+        < 0)
+        return false;
+    node = json_loadb(buffer_text(&a.body), a.body.len, 0, NULL);
+    return json_is_true(json_object_get(node, "is_inspect"));
+}
+
+/* The node on a store that runs things: one that was only shown is waited for, because
+ * the one that follows it may be waiting too. */
+static int connect_to_node(const char *path, struct client **ret)
+{
+    struct timespec pause = { .tv_nsec = GOING_PAUSE_NS };
+    int r = client_connect(path, ret);
+
+    for (int i = 0; r == 0 && is_inspecting(*ret) && i < GOING_TRIES; i++) {
+        client_close(TAKE(*ret));
+        nanosleep(&pause, NULL);
+        r = client_connect(path, ret);
+    }
+    return r;
+}
+
 int client_open(const struct options *o, enum client_want want, struct client **ret)
 {
     const char *given = options_text(o, "socket"), *address = address_of(o);
@@ -254,7 +286,7 @@ int client_open(const struct options *o, enum client_want want, struct client **
         path = NULL;
         return cli_failed(-ENOMEM, NULL);
     }
-    r = client_connect(path, ret);
+    r = want == CLIENT_LOOK ? client_connect(path, ret) : connect_to_node(path, ret);
     if (is_nobody(r) && want == CLIENT_LOOK)
         return look_or_say(dir, path, ret);
     return r < 0 ? say_unreachable(path, r) : 0;

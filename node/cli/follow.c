@@ -51,7 +51,7 @@ static bool take_signal(int signal)
 }
 
 /* Blocked but while something waits with ppoll(), so that none comes in between. One
- * that is ignored, as SIGHUP under nohup, stays so. */
+ * that nohup ignores stays so. */
 static void catch_signals(sigset_t *ret_before, bool with_terminal)
 {
     struct sigaction action = { .sa_handler = count_signal }, now;
@@ -62,7 +62,8 @@ static void catch_signals(sigset_t *ret_before, bool with_terminal)
         n_of[i] = 0;
         if (!with_terminal && i > 2)
             break;
-        if (sigaction(caught[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+        if (caught[i] == SIGHUP && sigaction(SIGHUP, NULL, &now) == 0
+            && now.sa_handler == SIG_IGN)
             continue;
         sigaddset(&set, caught[i]);
     }
@@ -85,6 +86,26 @@ static void release_signals(const sigset_t *before)
 
 /* ---- what the node says of the run, for the live view ---- */
 
+/* Who runs since before the events that the feed still has. Without an answer the view
+ * has counts and no names. */
+static void ask_who_runs(struct follow *f)
+{
+    CLEANUP(client_closep) struct client *c = NULL;
+    CLEANUP(freep) char *run = client_path("/v1/runs/%s", f->run);
+    CLEANUP(freep)
+    char *tasks = client_path("/v1/runs/%s/tasks?state=running&limit=1000", f->run);
+    CLEANUP(json_decrefp) json_t *about = NULL;
+    CLEANUP(json_decrefp) json_t *running = NULL;
+    int r = run && tasks ? client_open(f->o, CLIENT_NODE, &c) : -ENOMEM;
+
+    if (r == 0)
+        r = client_get_json(c, run, &about);
+    if (r == 0)
+        r = client_get_json(c, tasks, &running);
+    if (r == 0 && progress_read(watch_progress(f->watch), about) == 0)
+        progress_read_tasks(watch_progress(f->watch), running);
+}
+
 static void count(void *arg, struct progress *p)
 {
     struct follow *f = arg;
@@ -97,10 +118,10 @@ static void count(void *arg, struct progress *p)
 /* ---- Ctrl-C and keys ---- */
 
 /* On a connection of its own: the other one is reading events. */
-static int ask_cancel(struct follow *f)
+static int ask(struct follow *f, const char *format)
 {
     CLEANUP(client_closep) struct client *c = NULL;
-    CLEANUP(freep) char *path = client_path("/v1/runs/%s/cancel", f->run);
+    CLEANUP(freep) char *path = client_path(format, f->run);
     int r = path ? client_open(f->o, CLIENT_NODE, &c) : -ENOMEM;
 
     return r ? r : client_json(c, "POST", path, NULL, 0, NULL);
@@ -122,7 +143,7 @@ static int interrupt(struct follow *f)
     cli_say(f->interrupts == 1 ? "cancelling run %" PRIu64 "; once more kills it"
                                : "killing run %" PRIu64,
             f->number);
-    return ask_cancel(f) && f->interrupts > 1 ? FOLLOW_LEFT : 0;
+    return ask(f, "/v1/runs/%s/cancel") && f->interrupts > 1 ? FOLLOW_LEFT : 0;
 }
 
 static int on_signal(void *arg)
@@ -141,6 +162,15 @@ static int on_signal(void *arg)
     if (take_signal(SIGINT) || take_signal(SIGTERM))
         return f->is_owner ? interrupt(f) : leave(f);
     return 0;
+}
+
+/* What refuses it is said above the block. */
+static void suspend(struct follow *f)
+{
+    bool is_suspended = watch_progress(f->watch)->is_suspended;
+
+    watch_hide(f->watch);
+    ask(f, is_suspended ? "/v1/runs/%s/unsuspend" : "/v1/runs/%s/suspend");
 }
 
 static int keys_fd(void *arg)
@@ -162,6 +192,8 @@ static int on_wake(void *arg)
 
     if (watch_keys_fd(f->watch) >= 0)
         asks = watch_keys(f->watch, cli_now());
+    if (asks == WATCH_SUSPEND)
+        suspend(f);
     if (watch_due(f->watch) <= cli_now())
         watch_frame(f->watch, cli_now());
     return asks == WATCH_LEAVE ? leave(f) : asks == WATCH_CANCEL ? interrupt(f) : 0;
@@ -184,6 +216,8 @@ static int on_event(void *arg, uint64_t id, const char *name, const char *data,
         watch_hide(f->watch);
         cli_say("it was too fast to follow: some lines are left out here");
         cli_hint("all of them: mesh logs %" PRIu64, f->number);
+        if (watch_is_live(f->watch))
+            ask_who_runs(f);
     }
     if (!json || !event_read(name, json, &e, &task) || e.type == FEED_RUN_STARTED)
         return 0;
@@ -330,10 +364,13 @@ int remote_follow(struct client *take_client, const struct options *o, const cha
         return cli_failed(-ENOMEM, NULL);
     }
     catch_signals(&before, watch_is_live(f.watch));
-    if (watch_is_live(f.watch))
-        f.poller = poller_new(o, run);
     say_start(&f);
+    if (watch_is_live(f.watch)) {
+        f.poller = poller_new(o, run);
+        ask_who_runs(&f);
+    }
     r = follow(&f);
+    watch_wait(f.watch);
     if (f.was_live && !watch_is_gone(f.watch))
         say_summary(&f);
     watch_free(f.watch);

@@ -86,6 +86,8 @@ static void print_exits(unsigned exits)
 void command_help_print(const struct command *c, const struct options *o)
 {
     print_synopsis(c);
+    if (c->alias)
+        printf("   or: mesh %s\n", c->alias);
     printf("\n%s\n", c->about);
     if (c->options[0].name) {
         printf("\nOptions:\n");

@@ -18,12 +18,17 @@ static void task_free(struct progress *p, struct progress_task *task)
     free(task);
 }
 
-void progress_release(struct progress *p)
+void progress_forget_tasks(struct progress *p)
 {
     struct progress_task *task, *next;
 
     HASH_ITER (hh, p->running, task, next)
         task_free(p, task);
+}
+
+void progress_release(struct progress *p)
+{
+    progress_forget_tasks(p);
     HASH_CLEAR(hh, p->by_name);
     for (uint32_t i = 0; p->steps && i < p->n_steps; i++) {
         free(p->steps[i].name);

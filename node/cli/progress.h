@@ -42,7 +42,7 @@ struct progress {
     char *flow;
     uint64_t number;
     time_us started, sampled;
-    bool is_stopping;
+    bool is_stopping, is_suspended;
     struct progress_step *steps; /* as in the flow; hooks behind the others */
     uint32_t n_steps;
     struct progress_step *by_name;
@@ -70,6 +70,8 @@ void progress_sample(struct progress *p, time_us now);
 /* The start or end of a task, by its text; other events say nothing here. */
 void progress_event(struct progress *p, const struct feed_event *event,
                     const char *task);
+/* Who runs is not known any more, because events were lost. */
+void progress_forget_tasks(struct progress *p);
 /* The task of that name that runs; NULL: it does not. */
 const struct progress_task *progress_task(const struct progress *p, const char *name);
 

@@ -14,6 +14,7 @@ static void count_all(struct progress *p, const json_t *run)
 
     p->started = terminal_parse_time(json_text(run, "started"));
     p->is_stopping = strcmp(json_text(run, "state"), "stopping") == 0;
+    p->is_suspended = json_is_true(json_object_get(run, "suspended"));
     p->n_adopted = json_number(json_object_get(run, "tasks"), "adopted");
     json_array_foreach(steps, i, s)
     {
@@ -54,4 +55,24 @@ int progress_read(struct progress *p, const json_t *run)
         return -ENOMEM;
     count_all(p, run);
     return 0;
+}
+
+void progress_read_tasks(struct progress *p, const json_t *answer)
+{
+    const json_t *attempt;
+    size_t i;
+
+    progress_forget_tasks(p);
+    json_array_foreach(json_object_get(answer, "attempts"), i, attempt)
+    {
+        struct feed_event e = {
+            .type = FEED_TASK_STARTED,
+            .step = json_text(attempt, "step"),
+            .attempt = (uint32_t)json_number(attempt, "attempt"),
+            .pid = (uint32_t)json_number(attempt, "pid"),
+            .wall = terminal_parse_time(json_text(attempt, "started")),
+        };
+
+        progress_event(p, &e, json_text(attempt, "task"));
+    }
 }

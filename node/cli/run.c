@@ -45,7 +45,11 @@ const struct command command_run = {
         "by\n"
         ".gitignore and .meshignore.\n"
         "\n"
-        "Ctrl-C cancels the run and tells how to resume it; twice kills.",
+        "In a terminal a bar for each step stands below the newest lines; ? tells the "
+        "keys.\n"
+        "Ctrl-C cancels the run and tells how to resume it; twice kills. So does a\n"
+        "terminal that closes, but for nohup, and but for a run that another process\n"
+        "has.",
     .options = run_options,
     .examples = "mesh run hello.mf\n"
                 "mesh run train.mf --alpha 0.3 --max-workers 4\n"

@@ -46,13 +46,15 @@ struct top {
     bool is_over, is_drawn;
 };
 
-static volatile sig_atomic_t is_stopped, is_ended;
+static volatile sig_atomic_t is_stopped, is_continued, is_ended;
 
 static void on_signal(int signal)
 {
     if (signal == SIGTSTP)
         is_stopped = 1;
-    else if (signal != SIGWINCH && signal != SIGCONT)
+    else if (signal == SIGCONT)
+        is_continued = 1;
+    else if (signal != SIGWINCH)
         is_ended = 1;
 }
 
@@ -251,7 +253,7 @@ static void read_keys(struct top *t)
 /* Signals are blocked but while this waits. */
 static void wait_for_more(struct top *t)
 {
-    struct pollfd p = { .fd = t->tty.in, .events = POLLIN };
+    struct pollfd p = { .fd = tty_keys_fd(&t->tty), .events = POLLIN };
     time_us due = t->looked + t->every_us, now = cli_now();
     time_us left = due > now ? due - now : 0;
     struct timespec timeout = { .tv_sec = (time_t)(left / 1000000),
@@ -265,6 +267,11 @@ static void wait_for_more(struct top *t)
         leave_screen(t);
         tty_stop(&t->tty);
         is_stopped = 0;
+    }
+    if (is_continued) {
+        tty_keys_lost(&t->tty);
+        t->is_drawn = false;
+        is_continued = 0;
     }
 }
 

@@ -110,6 +110,16 @@ void tty_leave(struct tty *t)
     unwatch_crashes();
 }
 
+void tty_wait(struct tty *t)
+{
+    struct pollfd p = { .fd = t->out, .events = POLLOUT };
+
+    while (t->out >= 0 && !t->is_gone && !tty_is_ready(t)) {
+        poll(&p, 1, -1);
+        tty_flush(t);
+    }
+}
+
 void tty_close(struct tty *t)
 {
     if (t->out >= 0)
@@ -143,6 +153,12 @@ void tty_keys_off(struct tty *t)
     if (t->is_raw && tty_is_ours(t))
         tcsetattr(t->out, TCSANOW, &t->before);
     t->is_raw = false;
+}
+
+void tty_keys_lost(struct tty *t)
+{
+    t->is_raw = false;
+    tty_keys_on(t);
 }
 
 bool tty_size(const struct tty *t, size_t *ret_width, size_t *ret_height)
@@ -185,6 +201,11 @@ void tty_write(struct tty *t, const char *text, size_t len)
     if (!t->is_gone)
         buffer_append(&t->pending, text, len);
     tty_flush(t);
+}
+
+int tty_keys_fd(const struct tty *t)
+{
+    return t->is_raw ? t->in : -1;
 }
 
 int tty_read(struct tty *t, char *keys, size_t size)

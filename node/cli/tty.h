@@ -26,6 +26,8 @@ struct tty {
 int tty_open(struct tty *t, int out, int in, const char *restore);
 /* Writes what is pending, but does not wait long, and puts all back. */
 void tty_leave(struct tty *t);
+/* Waits until it has taken all, or is gone. */
+void tty_wait(struct tty *t);
 /* After tty_leave(), when nobody polls the descriptors any more. */
 void tty_close(struct tty *t);
 
@@ -34,6 +36,8 @@ bool tty_is_ours(const struct tty *t);
 /* Line editing and echo off, or as they were before. Only while it is ours. */
 void tty_keys_on(struct tty *t);
 void tty_keys_off(struct tty *t);
+/* After SIGCONT: whose terminal it is now, and how it is set, is not known any more. */
+void tty_keys_lost(struct tty *t);
 /* False: it does not say. */
 bool tty_size(const struct tty *t, size_t *ret_width, size_t *ret_height);
 
@@ -43,6 +47,8 @@ bool tty_is_ready(const struct tty *t);
 void tty_write(struct tty *t, const char *text, size_t len);
 /* Goes on with what is pending. Sets is_gone when nobody is there any more. */
 void tty_flush(struct tty *t);
+/* To wait on for keys; -1 while they are another's, who may leave them unread. */
+int tty_keys_fd(const struct tty *t);
 /* Keys that were pressed: 0, a number of bytes, or -EIO when it is gone. */
 int tty_read(struct tty *t, char *keys, size_t size);
 /* Stops the process, as Ctrl-Z is meant to; returns when it goes on. */

@@ -295,7 +295,10 @@ static void put_title(struct line *l, const struct progress *p, time_us now)
 
     line_name(l, COLOUR_BOLD, p->flow);
     line_format(l, COLOUR_BOLD, ", run %" PRIu64, p->number);
-    line_put(l, NULL, p->is_stopping ? ", is stopping after " : ", for ");
+    line_put(l, p->is_suspended ? COLOUR_YELLOW : NULL,
+             p->is_stopping    ? ", is stopping after "
+             : p->is_suspended ? ", suspended after "
+                               : ", for ");
     line_duration(l, NULL, p->started && now > p->started ? now - p->started : 0);
     line_format(l, NULL, ": %s done", number_text(n->done, text));
     if (n->running)
@@ -361,6 +364,8 @@ static void put_foot(struct line *l, const struct view *v, const struct progress
     } else if (v->followed) {
         line_put(l, COLOUR_YELLOW, "only ");
         line_name(l, COLOUR_YELLOW, v->followed);
+        line_put(l, COLOUR_YELLOW,
+                 progress_task(p, v->followed) ? "" : ", which has ended");
         line_put(l, COLOUR_YELLOW, v->is_paused ? ", paused" : "");
         line_put(l, COLOUR_DIM, "  f: all again, j k: another task, ?: all keys");
     } else if (v->is_paused) {
@@ -378,6 +383,7 @@ static void put_help(struct line *l, const struct view *v, size_t max)
         { "j k, arrows", "select a step; its oldest tasks are shown below it" },
         { "f, Enter", "only the lines of one task of that step; f: all again" },
         { "p, Space", "pause the lines above; the run goes on" },
+        { "s", "suspend the run: it starts nothing more; s: go on" },
         { "c", "cancel the run, after a question" },
         { "q", NULL },
         { "Esc", "back to all steps and lines" },

@@ -299,11 +299,21 @@ void watch_end(struct watch *w)
     tty_leave(&w->tty);
 }
 
+bool watch_is_stuck(const struct watch *w)
+{
+    return !tty_is_ready(&w->tty);
+}
+
+void watch_wait(struct watch *w)
+{
+    tty_wait(&w->tty);
+}
+
 /* ---- keys ---- */
 
 int watch_keys_fd(const struct watch *w)
 {
-    return w->is_live ? w->tty.in : -1;
+    return w->is_live ? tty_keys_fd(&w->tty) : -1;
 }
 
 static void note(struct watch *w, time_us now, const char *sentence)
@@ -335,12 +345,14 @@ static void follow_selected(struct watch *w, time_us now)
                                            : "no task of this step is running");
 }
 
-/* In the step of the task that is followed. */
-static void follow_next(struct watch *w, int by)
+/* In the step of the task that is followed; of one that has ended, to any that runs. */
+static void follow_next(struct watch *w, int by, time_us now)
 {
     const struct progress_task *from = progress_task(&w->progress, w->followed),
                                *at = from;
 
+    if (!from)
+        follow_selected(w, now);
     for (; at; at = by > 0 ? at->hh.next : at->hh.prev)
         if (at != from && at->step == from->step) {
             follow(w, at);
@@ -348,10 +360,10 @@ static void follow_next(struct watch *w, int by)
         }
 }
 
-static void move(struct watch *w, int by)
+static void move(struct watch *w, int by, time_us now)
 {
     if (w->followed)
-        follow_next(w, by);
+        follow_next(w, by, now);
     else
         w->view.selected = view_next_step(&w->progress, w->view.selected, by);
 }
@@ -371,11 +383,11 @@ static enum watch_asks on_key(struct watch *w, int key, time_us now)
         break;
     case 'j':
     case KEY_DOWN:
-        move(w, 1);
+        move(w, 1, now);
         break;
     case 'k':
     case KEY_UP:
-        move(w, -1);
+        move(w, -1, now);
         break;
     case 'f':
     case KEY_ENTER:
@@ -388,6 +400,8 @@ static enum watch_asks on_key(struct watch *w, int key, time_us now)
     case ' ':
         v->is_paused = !v->is_paused;
         break;
+    case 's':
+        return WATCH_SUSPEND;
     case 'c':
         v->mode = VIEW_CANCEL;
         break;
@@ -435,7 +449,6 @@ void watch_continue(struct watch *w)
         return;
     /* What is on the screen now is not ours to erase. */
     w->paint = (struct paint){ .n_rows = 0 };
-    w->tty.is_raw = false;
-    tty_keys_on(&w->tty);
+    tty_keys_lost(&w->tty);
     w->has_keys = true;
 }

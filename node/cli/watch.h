@@ -25,6 +25,7 @@ enum {
 enum watch_asks {
     WATCH_NOTHING = 0,
     WATCH_CANCEL = 1, /* the run shall be cancelled */
+    WATCH_SUSPEND,    /* it shall start nothing for a while, or go on */
     WATCH_LEAVE,      /* `q` of one that may */
 };
 
@@ -65,12 +66,17 @@ void watch_hide(struct watch *w);
 /* The view is over: as if --plain had been given. */
 void watch_end(struct watch *w);
 
-/* The descriptor to read keys from, -1: none; and what they ask for. */
+/* The descriptor to read keys from, which comes and goes with each frame, -1: none; and
+ * what they ask for. */
 int watch_keys_fd(const struct watch *w);
 enum watch_asks watch_keys(struct watch *w, time_us now);
 /* Ctrl-Z: puts the terminal back, stops the process, returns when it goes on. */
 void watch_stop(struct watch *w);
 /* SIGCONT: another program may have used the terminal. */
 void watch_continue(struct watch *w);
+/* After the end: the terminal has not taken all of it yet. watch_wait() waits for it.
+ */
+bool watch_is_stuck(const struct watch *w);
+void watch_wait(struct watch *w);
 /* The terminal went away: nobody sees anything any more. */
 bool watch_is_gone(const struct watch *w);

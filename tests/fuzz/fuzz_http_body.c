@@ -40,6 +40,7 @@ static void read_small_bodies(const char *text, size_t len)
     struct missing_body missing;
     struct token_body token;
     struct tags_body tags;
+    struct exec_body exec;
     struct gc_body gc;
     struct error why = { .text = "" };
 
@@ -47,6 +48,8 @@ static void read_small_bodies(const char *text, size_t len)
         check_body_release(&checked);
     if (missing_body_read(text, len, &missing, &why) == 0)
         missing_body_release(&missing);
+    if (exec_body_read(text, len, &exec, &why) == 0)
+        exec_body_release(&exec);
     if (token_body_read(text, len, &token, &why) == 0) {
         check(token.name && token.role);
         token_body_release(&token);

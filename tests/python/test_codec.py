@@ -3,6 +3,7 @@
 
 import io
 import math
+import pickle
 import sys
 import threading
 import unittest
@@ -184,6 +185,13 @@ class Arrays(unittest.TestCase):
             self.assertEqual(encoded(value)[0], "pickle")
 
 
+    def test_inside_of_objects(self) -> None:
+        np = self.np
+        for array in [np.ones((300, 400)), np.asfortranarray(np.eye(300)), np.eye(2)]:
+            back = there_and_back(Point(array))
+            np.testing.assert_array_equal(back.x, array)
+
+
 class Tables(unittest.TestCase):
     def test_tables(self) -> None:
         try:
@@ -193,6 +201,22 @@ class Tables(unittest.TestCase):
         table = pyarrow.table({"a": [1, 2], "b": ["x", None]})
         self.assertEqual(encoded(table)[0], "arrow")
         self.assertEqual(there_and_back(table), table)
+
+
+class Buffered:
+    """Pickled as arrays are: by a buffer that is not copied."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = bytearray(data)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Buffered, (pickle.PickleBuffer(self.data),)
+
+
+class Buffers(unittest.TestCase):
+    def test_long_and_short(self) -> None:
+        for data in (b"abc", bytes(range(256)) * 4096):
+            self.assertEqual(there_and_back(Buffered(data)).data, data)
 
 
 class Unkept(unittest.TestCase):

@@ -178,4 +178,16 @@ FLOW
 run 0 'one of six is retried' "$MESH" run Siblings.mf --trace "$work/siblings"
 is "$(sort siblings | tr '\n' ,)" '0 0,1 0,2 0,3 0,3 1,4 0,5 0,' \
     'and its siblings are not run again'
+
+cat >hook.mf <<'FLOW'
+mesh: 1
+flow: Hook
+on_exit:
+  success: {run: 'exit 3'}
+steps:
+  start: {run: 'true'}
+FLOW
+run 0 'a hook that fails leaves the run OK' "$MESH" run hook.mf
+like "$out" 'It is a hook: the outcome of the run stays' 'which is said'
+like "$out" '^Workflow ended: OK in .*, 1 task; its on_exit hook failed\.$' 'also at the end'
 finish

@@ -158,4 +158,32 @@ like "$out" '\] last 0\.5$' 'and behind a join'
 sed 's|file:///etc/hostname|file:///nowhere/at/all|' from.mf >nowhere.mf
 run 1 'a file that is not on the disk' "$MESH" run nowhere.mf
 like "$out" "input 'disk': /nowhere/at/all: No such file" 'is named'
+
+cat >asked.mf <<'FLOW'
+mesh: 1
+flow: Asked
+parameters:
+  alpha: {default: 0.5}
+  word: {default: two words}
+  list: {type: json, default: [1, "a"]}
+  day: {type: datetime}
+steps:
+  start:
+    run: |
+      echo "alpha $(mesh artifact get alpha), word $(mesh artifact get word)"
+      mesh artifact get list -o "$MESH_TEMPDIR/list"
+      echo "list $(cat "$MESH_TEMPDIR/list")"
+      mesh artifact get day || echo "code $?"
+      printf mine >"$MESH_OUT/word"
+    foreach: {glob: '*.nowhere'}
+    next: each
+  each: {run: 'true', next: end}
+  end: {join: start, run: 'mesh artifact get word --from start'}
+FLOW
+run 0 'a task asks for parameters' "$MESH" run asked.mf
+like "$out" '\] alpha 0\.5, word two words$' 'which are texts and numbers'
+like "$out" '\] list \[1,"a"\]$' 'or JSON, into a file too'
+like "$out" '\] code 3$' 'and one without a value is not there'
+like "$out" '\] mine$' 'an artifact of that name is another thing'
+like "$err" "asked.mf:9:3: note: no file matches the glob '\*.nowhere'" 'an empty glob is noted'
 finish

@@ -11,6 +11,17 @@ flow: Hello
 steps:
   start: {run: 'echo hello | mesh artifact put said - --type text'}
 FLOW
+cat >square.py <<'PYTHON'
+def square(self):
+    self.y = 7 ** 2
+    print("squared", self.y)
+PYTHON
+cat >square.mf <<'FLOW'
+mesh: 1
+flow: Square
+steps:
+  start: {python: 'square.py:square'}
+FLOW
 
 run 0 'it is installed' cmake --install "$build" --prefix "$prefix"
 (cd "$prefix" && find . -type f | sort) >installed
@@ -26,7 +37,8 @@ export PATH
 run 0 'a flow runs, whose task asks the node' "$MESH" run hello.mf
 run 0 'what it made is read by a node that is started for it' "$MESH" artifact get 1/start said
 is "$(cat "$out")" hello 'and is what it was'
-ok 'the module was that of the prefix' test -e "$prefix/lib/mesh/mesh-http.so"
+run 0 'a Python step finds its package' "$MESH" run square.mf
+like "$out" 'squared 49' 'and runs'
 
 # The pages say what --help says, of each verb and each option.
 if ! command -v scdoc >/dev/null; then

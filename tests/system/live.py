@@ -115,6 +115,7 @@ class Stage:
 def restored(t: Terminal) -> None:
     assert not t.screen.is_hidden, "the cursor is gone"
     assert not t.screen.is_sync
+    assert not t.is_raw(), "line editing is off"
     assert BAR not in t.screen.text(), f"a block is left\n{t.screen.text()}"
 
 
@@ -193,6 +194,18 @@ def help(s: Stage) -> None:
     assert t.wait() == 0
 
 
+def suspend(s: Stage) -> None:
+    t = s.gated()
+    t.shows("2 running")
+    t.press("s")
+    t.shows("Gated, run 1, suspended after")
+    s.gate.touch()
+    t.shows_no("running")
+    t.press("s")
+    assert t.wait() == 0
+    assert "Workflow ended: OK" in t.screen.text()
+
+
 def cancel(s: Stage) -> None:
     t = s.gated()
     t.press("c")
@@ -228,7 +241,7 @@ def resize(s: Stage) -> None:
     restored(t)
 
 
-def stop(s: Stage) -> None:
+def shell(s: Stage) -> Terminal:
     (s.dir / "inputrc").write_text("set enable-bracketed-paste off\n")
     t = Terminal(
         ["bash", "--norc", "--noprofile", "-i"],
@@ -240,6 +253,11 @@ def stop(s: Stage) -> None:
     )
     s.terminals.append(t)
     t.shows("prompt>")
+    return t
+
+
+def stop(s: Stage) -> None:
+    t = shell(s)
     t.press(f"{s.mesh} run {s.dir}/gated.mf --gate {s.gate}\n")
     t.shows("2 running")
     t.press("\x1a")
@@ -253,6 +271,38 @@ def stop(s: Stage) -> None:
     assert t.is_raw()
     t.press("?")
     t.shows("Ctrl-Z")
+    s.gate.touch()
+    t.sees("Workflow ended: OK")
+    t.press("exit\n")
+    assert t.wait() == 0
+
+
+def stop_outside(s: Stage) -> None:
+    """Another program may have had the terminal in the meantime."""
+    t = s.gated()
+    t.shows("2 running")
+    os.kill(t.pid, signal.SIGSTOP)
+    os.waitpid(t.pid, os.WUNTRACED)
+    t.make_cooked()
+    os.kill(t.pid, signal.SIGCONT)
+    t.until("raw again", t.is_raw)
+    s.gate.touch()
+    assert t.wait() == 0
+    assert not t.is_raw()
+
+
+def background(s: Stage) -> None:
+    """There the terminal is the shell's."""
+    t = shell(s)
+    t.press(f"{s.mesh} run {s.dir}/gated.mf --gate {s.gate} &\n")
+    t.sees("task 0 waits")
+    t.sees("task 1 waits")
+    t.press("echo typed\n")
+    t.sees("\ntyped")
+    assert BAR not in t.screen.text() and not t.is_hidden()
+    t.press("fg\n")
+    t.shows("2 running")
+    assert t.is_raw()
     s.gate.touch()
     t.sees("Workflow ended: OK")
     t.press("exit\n")
@@ -319,7 +369,7 @@ def crash(s: Stage) -> None:
     os.kill(t.pid, signal.SIGQUIT)
     assert t.wait() == -signal.SIGQUIT
     t.drain()
-    assert not t.screen.is_hidden
+    assert not t.screen.is_hidden and not t.is_raw()
     s.gate.touch()
 
 
@@ -407,10 +457,39 @@ def narrow(s: Stage) -> None:
     restored(t)
 
 
+def top(s: Stage) -> None:
+    s.node()
+    t = s.terminal("submit", str(s.dir / "gated.mf"), "--gate", str(s.gate))
+    assert t.wait() == 0
+    t = s.terminal("top")
+    t.shows("2 of")
+    t.shows("Gated")
+    t.shows("  wait")
+    assert t.screen.is_alternate and t.is_raw() and t.screen.is_hidden
+    t.press("s")
+    t.shows_no("  wait")
+    t.press("?")
+    t.shows("newest runs first")
+    t.press("?")
+    t.resize(40, 8)
+    t.until("fits", lambda: all(len(row) < 40 for row in t.screen.shown()))
+    once = s.json("top", "--once")
+    runs = once["runs"]
+    assert isinstance(runs, list) and runs[0]["number"] == 1 and runs[0]["steps"]
+    node = once["node"]
+    assert isinstance(node, dict) and node["used_memory_bytes"] > 1 << 20
+    s.gate.touch()
+    t.shows_no("Gated")
+    t.press("q")
+    assert t.wait() == 0
+    assert not t.screen.is_alternate and not t.screen.is_hidden and not t.is_raw()
+    assert "Node" not in t.screen.text()
+
+
 CHECKS: List[Callable[[Stage], None]] = [
-    block, keys, follow, pause, help, cancel, ctrl_c, resize, stop, hang_up, nohup,
+    block, keys, follow, pause, help, suspend, cancel, ctrl_c, resize, stop, stop_outside, background, hang_up, nohup,
     remote_hang_up, leave, crash, deaf_terminal, flood, harmless, dumb, plain, colours,
-    narrow,
+    narrow, top,
 ]  # fmt: skip
 
 

@@ -6,8 +6,8 @@ export MESH_GRACE=2
 
 run 0 'the live view' python3 "$here/live.py" "$MESH" "$work"
 sed -n 's/^/# /p' "$out"
-for what in block keys follow pause help cancel ctrl_c resize stop hang_up nohup \
-    remote_hang_up leave crash deaf_terminal flood harmless dumb plain colours narrow; do
+for what in block keys follow pause help suspend cancel ctrl_c resize stop stop_outside background hang_up nohup \
+    remote_hang_up leave crash deaf_terminal flood harmless dumb plain colours narrow top; do
     like "$out" "^$what ok\$" "$what"
 done
 is "$(mine)" '' 'nothing is left'

@@ -303,6 +303,30 @@ flow Unset faults.py:unset
 both Unset 1 'an artifact that nobody made'
 like "$told" 'nothing_of_this_name' 'is named'
 
+# Without a cgroup v2 a task's processes are found by its token, which a forked one has
+# from its server.
+cat >without.sh <<'SHELL'
+at=$(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - cgroup2 .*/\1/p' /proc/self/mountinfo)
+umount -l "$at" && exec "$@"
+SHELL
+cat >Survivors.mf <<'FLOW'
+mesh: 1
+flow: Survivors
+steps:
+  start: {python: "calm.py:nothing", foreach: {range: 4}, next: warm}
+  warm: {python: "calm.py:nothing", resources: {cpu: 0.1}, next: join}
+  join: {python: "calm.py:join", join: start, foreach: {range: 20}, next: leave}
+  leave: {python: "faults.py:daemon", next: end}
+  end: {python: "calm.py:join", join: join}
+FLOW
+if unshare -m sh without.sh true 2>/dev/null; then
+    start survivors unshare -m sh without.sh "$MESH" run Survivors.mf
+    ended "$pid" 0 'without a cgroup v2 too'
+    is "$(mine)" '' 'all go with their task'
+else
+    skip 2 'cgroups cannot be hidden here'
+fi
+
 # ---- tasks that would be each other's ----
 
 cat >tokens.py <<'PYTHON'

@@ -65,7 +65,7 @@ like "$out" 'wrong code' 'by other code'
 run 3 'a step that is not there' "$MESH" retry 3/jion
 run 3 'a run that is not there' "$MESH" retry 4711
 run 2 'one task' "$MESH" retry 1/each/2
-run 2 'another word for the code' "$MESH" retry 1 --code then
+run 2 'another word for the code' "$MESH" retry 1 --code 'then'
 
 # A run that goes on is not retried.
 cd "$work" || exit 1

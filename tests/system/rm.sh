@@ -29,7 +29,7 @@ runs()
 {
     "$MESH" runs --json | sed -n 's/.*"number": \([0-9]*\),*/\1/p' | tr '\n' ' '
 }
-for i in 1 2 3; do "$MESH" run make.mf >/dev/null 2>&1; done
+for _ in 1 2 3; do "$MESH" run make.mf >/dev/null 2>&1; done
 "$MESH" run make.mf --fails true >/dev/null 2>&1
 "$MESH" run other.mf >/dev/null 2>&1
 is "$(runs)" '5 4 3 2 1 ' 'there are five runs'

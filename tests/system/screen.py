@@ -190,6 +190,14 @@ class Terminal:
     def is_raw(self) -> bool:
         return not termios.tcgetattr(self.master)[3] & termios.ICANON
 
+    def make_cooked(self) -> None:
+        attributes = termios.tcgetattr(self.master)
+        attributes[3] |= termios.ICANON | termios.ECHO
+        termios.tcsetattr(self.master, termios.TCSANOW, attributes)
+
+    def is_hidden(self) -> bool:
+        return self.screen.is_hidden
+
     def hang_up(self) -> None:
         os.close(self.master)
 

@@ -38,7 +38,6 @@ has_traced()
 node n
 first=$pid
 start follower "$MESH" submit two.mf --gate "$work/gate" --trace "$work/trace" --follow
-follower=$pid
 wait_for 'its first task runs' test -s trace
 run 0 'it is suspended' "$MESH" suspend 1
 like "$out" 'to go on: mesh unsuspend 1' 'and told how to go on'
@@ -46,7 +45,7 @@ wait_for 'who follows it is told' grep -q 'Run 1 is suspended' follower.out
 is "$(state 1)" suspended 'which is its state'
 run 0 'twice is once' "$MESH" suspend 1 --json
 touch gate
-wait_for 'its task is finished' sh -c "'$MESH' status 1 --json | grep -q '\"running\": 0'"
+wait_for 'its task is finished' sh -c "! '$MESH' status 1 --json | grep -q '\"running\": 1'"
 run 0 'its status' "$MESH" status 1
 like "$out" 'suspended: the run starts nothing' 'says why nothing goes on'
 like "$out" 'mesh unsuspend 1' 'and what to do'

@@ -10,6 +10,7 @@
 
 #include "node/removal.h"
 #include "node/runtime.h"
+#include "node/workbench.h"
 #include "node/log.h"
 
 struct runtime {
@@ -175,11 +176,25 @@ int runtime_channel(struct runtime *rt, const char *token, struct channel_attemp
     return 0;
 }
 
-int runtime_choose(struct runtime *rt, uint32_t slot, const char *name)
+int runtime_choose(struct runtime *rt, const struct channel_attempt *a,
+                   const char *name)
 {
-    (void)slot;
+    (void)a;
     snprintf(rt->chosen, sizeof(rt->chosen), "%s", name);
     return strcmp(name, "good") == 0 ? 0 : -EINVAL;
+}
+
+int runtime_bench_make(struct runtime *rt, const struct run_id *run,
+                       const struct task_id *task, uint32_t attempt,
+                       struct workbench *ret, struct error *ret_error)
+{
+    (void)rt, (void)run, (void)task, (void)attempt, (void)ret;
+    return (fail)(ret_error, -ENOENT, "refused by the test");
+}
+
+void workbench_release(struct workbench *b)
+{
+    (void)b;
 }
 
 int runtime_parameter(struct runtime *rt, uint32_t slot, const char *name,

@@ -419,10 +419,86 @@ static void ten_thousand_steps_are_checked_in_a_second(void **state)
     assert_true(ms < 1000);
 }
 
+/* ---- Python ---- */
+
+static void a_function_is_read(void **state)
+{
+    CLEANUP(flow_unrefp)
+    struct flow *f = read_flow("defaults: {warm: false, run: 'true'}\n"
+                               "steps:\n"
+                               "  a: {python: 'x/y.py:f', next: b}\n"
+                               "  b: {next: c}\n"
+                               "  c: {python: z.py:g, warm: true}\n");
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+    CLEANUP(buffer_release) struct buffer json = BUFFER_INIT;
+    const struct step *a = step_of(f, "a"), *b = step_of(f, "b");
+
+    (void)state;
+    assert_int_equal(a->action, STEP_PYTHON);
+    assert_string_equal(a->python_file, "x/y.py");
+    assert_string_equal(a->python_function, "f");
+    assert_false(a->is_warm);
+    assert_null(a->script);
+    assert_int_equal(b->action, STEP_RUN_SHELL);
+    assert_null(b->python_file);
+    assert_true(step_of(f, "c")->is_warm);
+    assert_int_equal(flow_write_text(f, &text), 0);
+    assert_non_null(strstr(buffer_text(&text), "a; python x/y.py:f\n"));
+    assert_int_equal(flow_write_json(f, &json), 0);
+    assert_non_null(strstr(buffer_text(&json),
+                           "\"python\":\"z.py\",\"function\":\"g\",\"warm\":true"));
+}
+
+static void assert_inputs(const struct flow *f, const char *step, bool has_inputs)
+{
+    if (step_of(f, step)->has_inputs != has_inputs)
+        fail_msg("%s", step);
+}
+
+static void who_joins_has_inputs(void **state)
+{
+    CLEANUP(flow_unrefp)
+    struct flow *f = read_flow("steps:\n"
+                               "  start: {run: x, next: [l, r]}\n"
+                               "  l: {run: x, next: both}\n"
+                               "  r: {run: x, next: both}\n"
+                               "  both: {run: x, foreach: {range: 2}, next: each}\n"
+                               "  each: {run: x, next: all}\n"
+                               "  all: {run: x, join: both, switch: {by: v, cases:\n"
+                               "        {a: one, b: two}}}\n"
+                               "  one: {run: x, next: end}\n"
+                               "  two: {run: x, next: end}\n"
+                               "  end: {run: x}\n");
+
+    (void)state;
+    assert_inputs(f, "start", false);
+    assert_inputs(f, "l", false);
+    assert_inputs(f, "both", true);
+    assert_inputs(f, "each", false);
+    assert_inputs(f, "all", true);
+    assert_inputs(f, "one", false);
+    assert_inputs(f, "end", false); /* one of the two was done */
+}
+
+static void who_needs_has_inputs(void **state)
+{
+    CLEANUP(flow_unrefp)
+    struct flow *f = read_flow("steps:\n"
+                               "  a: {run: x}\n"
+                               "  b: {run: x, needs: a}\n");
+
+    (void)state;
+    assert_inputs(f, "a", false);
+    assert_inputs(f, "b", true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_said_has_defaults),
+        cmocka_unit_test(a_function_is_read),
+        cmocka_unit_test(who_joins_has_inputs),
+        cmocka_unit_test(who_needs_has_inputs),
         cmocka_unit_test(defaults_are_merged),
         cmocka_unit_test(units_are_read),
         cmocka_unit_test(scopes_nest),

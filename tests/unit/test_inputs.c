@@ -84,7 +84,7 @@ static void test_laid_out_under_their_names(void **state)
     (void)state;
     kit_end(&kit, kit_task(&kit, "a", -1), 0, VERDICT_DONE, MADE("v=old"));
     kit_end(&kit, kit_task(&kit, "b", -1), 0, VERDICT_DONE, MADE("v=new"));
-    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, &why), 0);
+    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, true, &why), 0);
     assert_file("near", "new");
     assert_file("far", "old");
     assert_file("file.txt", "old");
@@ -98,7 +98,7 @@ static void test_missing_one_is_named(void **state)
     (void)state;
     kit_end(&kit, kit_task(&kit, "a", -1), 0, VERDICT_DONE, NULL);
     kit_end(&kit, kit_task(&kit, "b", -1), 0, VERDICT_DONE, MADE("v=new"));
-    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, &why), -ENOENT);
+    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, true, &why), -ENOENT);
     assert_non_null(strstr(why.text, "'far'"));
     assert_non_null(strstr(why.text, "'v'"));
 }
@@ -110,7 +110,7 @@ static void test_parameter_is_one_unless_hidden(void **state)
     (void)state;
     context.values = values;
     kit_end(&kit, kit_task(&kit, "a", -1), 0, VERDICT_DONE, MADE("v=made"));
-    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, &why), 0);
+    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, true, &why), 0);
     assert_file("p", "0.5");
     assert_file("v", "made");
 }
@@ -126,7 +126,7 @@ static void test_folder_of_another_task_is_not_in_the_way(void **state)
     assert_int_equal(mkdir(slot.in_path, 0), 0);
     snprintf(path, sizeof(path), "%s/near", slot.in_path);
     kit_write(path, "stale", 5);
-    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, &why), 0);
+    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, true, &why), 0);
     assert_file("near", "old");
 }
 
@@ -160,7 +160,7 @@ static void test_large_one_is_shared_and_watched(void **state)
 
     (void)state;
     make_large();
-    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, &why), 0);
+    assert_int_equal(inputs_lay_out(&kit.artifacts, &slot, true, &why), 0);
     if (slot.n_links == 0)
         skip(); /* the file system clones */
     assert_int_equal(slot.n_links, 3);

@@ -196,6 +196,43 @@ static void a_variable_is_the_upper_case_name(void **state)
     assert_string_equal(buffer_text(&out), "MESH_PARAM_MAX_DEPTH_2");
 }
 
+static void values_are_written_by_their_type(void **state)
+{
+    static const struct {
+        const char *type, *value, *json;
+    } cases[] = {
+        { "int", "+7", "7" },
+        { "int", "-9223372036854775808", "-9223372036854775808" },
+        { "float", "5", "5.0" },
+        { "float", "-.5", "-0.5" },
+        { "float", "1e300", "1.0000000000000001e+300" },
+        { "float", "0.1", "0.10000000000000001" },
+        { "bool", "1", "true" },
+        { "json", "{\"a\": [1]}", "{\"a\": [1]}" },
+        { "string", "it's \"so\"\n", "\"it's \\\"so\\\"\\n\"" },
+        { "datetime", "2024-01-31", "\"2024-01-31\"" },
+        { "string, separator: ','", "a,b", "[\"a\",\"b\"]" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+        CLEANUP(buffer_release) struct buffer json = BUFFER_INIT;
+        CLEANUP(flow_unrefp) struct flow *flow = NULL;
+        CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
+        const struct pair given = { (char *)"x", (char *)(uintptr_t)cases[i].value };
+        char **values = NULL;
+
+        buffer_printf(&text, "  x: {type: %s}\n", cases[i].type);
+        flow = read_flow(buffer_text(&text));
+        assert_int_equal(parameters_resolve(flow, &given, 1, &values, &d), 0);
+        assert_int_equal(parameter_write_json(&flow->parameters[0], values[0], &json),
+                         0);
+        assert_string_equal(buffer_text(&json), cases[i].json);
+        parameters_free(flow, values);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +240,7 @@ int main(void)
         cmocka_unit_test(all_errors_are_told),
         cmocka_unit_test(the_nearest_name_is_offered),
         cmocka_unit_test(types_are_checked),
+        cmocka_unit_test(values_are_written_by_their_type),
         cmocka_unit_test(defaults_are_as_the_command_line_would_give_them),
         cmocka_unit_test(a_separator_makes_a_list),
         cmocka_unit_test(substitution_replaces_all),

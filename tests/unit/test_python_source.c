@@ -30,8 +30,7 @@ static const char source[] = "#!/usr/bin/env python3\n"
                              "def generic[T](self): ...\n"
                              "class Model:\n"
                              "    def method(self): ...\n"
-                             "def gr\xc3\xb6\xc3\x9f"
-                             "e(self): ...\n"
+                             "def stra\xc3\x9f(self): ...\n"
                              "value == compared\n"
                              "print(shown)";
 
@@ -43,23 +42,9 @@ static bool has(const char *name)
 static void test_names_of_the_module_are_found(void **state)
 {
     static const char *const names[] = {
-        "one",
-        "deux",
-        "np",
-        "os",
-        "import_me",
-        "first",
-        "second",
-        "typed",
-        "left",
-        "right",
-        "train",
-        "waits",
-        "generic",
-        "Model",
-        "branched",
-        ("gr\xc3\xb6\xc3\x9f"
-         "e"),
+        "one",     "deux",  "np",       "os",           "import_me", "first",
+        "second",  "typed", "left",     "right",        "train",     "waits",
+        "generic", "Model", "branched", "stra\xc3\x9f",
     };
 
     (void)state;

@@ -270,6 +270,7 @@ static void help_and_questions(void **state)
           "  j k, arrows select a step; its oldest tasks are shown below it\n"
           "  f, Enter    only the lines of one task of that step; f: all again\n"
           "  p, Space    pause the lines above; the run goes on\n"
+          "  s           suspend the run: it starts nothing more; s: go on\n"
           "  c           cancel the run, after a question\n"
           "  q           leave; the run goes on, and mesh follow comes back\n"
           "  Esc         back to all steps and lines\n"

@@ -6,8 +6,6 @@ JSON where what comes back is of exactly the same types, bytes as they are, arra
 Python alone, so everything that others could read is kept in a form that they can.
 """
 
-from __future__ import annotations
-
 import sys
 
 from mesh import _json
@@ -33,14 +31,17 @@ class Sink:
 
     closed = False  # asked for by whoever wants a file
 
-    def __init__(self, far: Callable[[], Callable[[bytes], Any]]) -> None:
+    def __init__(self, far: "Callable[[], Callable[[bytes], Any]]") -> None:
         self.size = 0
-        self.chunks: Optional[list[bytes]] = []
+        self.chunks: "Optional[list[bytes]]" = []
         self._far = far
-        self._put: Callable[[bytes], Any] = len
+        self._put: "Callable[[bytes], Any]" = len
 
-    def write(self, data: Any) -> int:
-        n = data.nbytes if isinstance(data, memoryview) else len(data)
+    def write(self, data: "Any") -> int:
+        if type(data) is not bytes:  # the pickler has buffers of its own, for long arrays
+            raw = getattr(data, "raw", None)
+            data = raw() if raw else memoryview(data).cast("B")
+        n = len(data)
         self.size += n
         if self.chunks is None:
             self._put(data)
@@ -63,16 +64,16 @@ class Print:
 
     def __init__(self) -> None:
         self.sink = Sink(self._hash)
-        self.digest: Any = None
+        self.digest: "Any" = None
 
-    def _hash(self) -> Callable[[bytes], Any]:
+    def _hash(self) -> "Callable[[bytes], Any]":
         import _blake2
 
         self.digest = _blake2.blake2b(digest_size=32)
         update: Callable[[bytes], Any] = self.digest.update
         return update
 
-    def value(self) -> Union[bytes, tuple[int, bytes]]:
+    def value(self) -> "Union[bytes, tuple[int, bytes]]":
         if self.sink.chunks is not None:
             return b"".join(self.sink.chunks)
         return self.sink.size, self.digest.digest()
@@ -98,13 +99,13 @@ def is_json(value: object) -> bool:
     return kind is list and _are_json(value)
 
 
-def _are_json(values: Any) -> bool:
+def _are_json(values: "Any") -> bool:
     if _LEAVES.issuperset(map(type, values)):
         return True
     return all(map(is_json, values))
 
 
-def json_bytes(value: object) -> Optional[bytes]:
+def json_bytes(value: object) -> "Optional[bytes]":
     """None: it is not exactly JSON."""
     try:
         return _json.dump(value).encode() if is_json(value) else None
@@ -119,7 +120,7 @@ def type_name(value: object) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: "Any") -> bool:
     kind = type(value)
     if kind.__module__ != "numpy" or kind.__name__ != "ndarray":
         return False
@@ -133,23 +134,23 @@ def _is_table(value: object) -> bool:
 # ---- to bytes ----
 
 
-def _write_table(value: Any, sink: Sink) -> None:
+def _write_table(value: "Any", sink: "Sink") -> None:
     ipc = sys.modules["pyarrow"].ipc
     with ipc.new_stream(sink, value.schema) as stream:
         stream.write_table(value)
 
 
-def _write_array(value: Any, sink: Sink) -> None:
+def _write_array(value: "Any", sink: "Sink") -> None:
     sys.modules["numpy"].lib.format.write_array(sink, value, allow_pickle=False)
 
 
-def _write_pickle(value: Any, sink: Sink) -> None:
+def _write_pickle(value: "Any", sink: "Sink") -> None:
     import _pickle
 
     _pickle.Pickler(sink, 5).dump(value)
 
 
-def encode(value: object, sink: Sink) -> str:
+def encode(value: object, sink: "Sink") -> str:
     """Writes the value and says in which encoding. Raises what its own code does."""
     data = value if type(value) is bytes else json_bytes(value)
     if data is not None:
@@ -178,7 +179,7 @@ def _size_text(value: object) -> str:
         return ""
 
 
-def _members(value: object) -> list[tuple[str, object]]:
+def _members(value: object) -> "list[tuple[str, object]]":
     if isinstance(value, dict):
         return [(f"[{key!r:.40}]", item) for key, item in value.items()]
     if isinstance(value, (list, tuple)):
@@ -198,7 +199,7 @@ def _culprit(value: object, depth: int = 8) -> str:
 
 def unserializable(
     name: str, value: object, why: BaseException
-) -> UnserializableArtifact:
+) -> "UnserializableArtifact":
     try:
         place = _culprit(value)
     except Exception:  # the value's own code, once more
@@ -214,7 +215,7 @@ def unserializable(
 # ---- items of a foreach ----
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: "Any") -> "Any":
     """Lists under another name: what a foreach may go over."""
     kind = type(value)
     if kind in (tuple, range) or type_name(value) in (
@@ -255,7 +256,7 @@ def items_bytes(name: str, value: object) -> bytes:
 # ---- from bytes ----
 
 
-def decode(encoding: str, file: Any) -> Any:
+def decode(encoding: str, file: "Any") -> "Any":
     if encoding == "json":
         return _json.load(file.read().decode())
     if encoding == "pickle":
@@ -263,8 +264,9 @@ def decode(encoding: str, file: Any) -> Any:
 
         return _pickle.Unpickler(file).load()
     if encoding == "npy":
-        from numpy.lib import format as npy
+        from numpy.lib import format as numpy_format
 
+        npy: Any = numpy_format
         return npy.read_array(file, allow_pickle=False)
     if encoding == "arrow":
         from pyarrow import ipc

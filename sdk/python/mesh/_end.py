@@ -5,8 +5,6 @@ of the memory that it shares. So threads are waited for, exit functions run, fil
 nobody closed are written; but what is still alive then is not destroyed.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import sys
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 INTERRUPTED = -2
 
 
-def end(code: int) -> NoReturn:
+def end(code: int) -> "NoReturn":
     """With an exit code, or INTERRUPTED."""
     _python_ends()
     _flush_files()
@@ -51,7 +49,7 @@ def _python_ends() -> None:
 
 
 _KINDS = (TextIOWrapper, BufferedWriter, BufferedRandom)  # texts write into the others
-_old_files: list[Any] = []
+_old_files: "list[Any]" = []
 
 
 def remember_files() -> None:

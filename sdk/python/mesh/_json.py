@@ -2,8 +2,6 @@
 """JSON with the C parts of the interpreter's own json, without its import: that takes a
 tenth of the time in which Python starts, and most steps need no more than this."""
 
-from __future__ import annotations
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
@@ -18,14 +16,14 @@ class _Rules:
     parse_float = float
     parse_int = int
     parse_constant = float
-    memo: dict[str, str] = {}
+    memo: "dict[str, str]" = {}
 
 
 def _refuse(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
-def _make() -> tuple[Callable[[Any], str], Callable[[str], Any]]:
+def _make() -> "tuple[Callable[[Any], str], Callable[[str], Any]]":
     import _json
 
     c: Any = _json  # typeshed knows half of it
@@ -34,10 +32,10 @@ def _make() -> tuple[Callable[[Any], str], Callable[[str], Any]]:
         None, _refuse, c.encode_basestring, None, ":", ",", False, False, False
     )
 
-    def dump(value: Any) -> str:
+    def dump(value: "Any") -> str:
         return "".join(encode(value, 0))
 
-    def load(text: str) -> Any:
+    def load(text: str) -> "Any":
         text = text.strip(" \t\r\n")
         try:
             value, end = scan(text, 0)
@@ -50,7 +48,7 @@ def _make() -> tuple[Callable[[Any], str], Callable[[str], Any]]:
     return dump, load
 
 
-def _make_slowly() -> tuple[Callable[[Any], str], Callable[[str], Any]]:
+def _make_slowly() -> "tuple[Callable[[Any], str], Callable[[str], Any]]":
     import json
 
     encoder = json.JSONEncoder(

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a step leaves: $MESH_OUT/.mesh, as docs/python-steps.md describes it."""
 
-from __future__ import annotations
-
 import os
 from io import BytesIO
 
@@ -19,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: "Task") -> None:
         self._task = task
-        self._parts: list[bytes] = []
-        self._file: Optional[IO[bytes]] = None
+        self._parts: "list[bytes]" = []
+        self._file: "Optional[IO[bytes]]" = None
         self._name = ""
 
     # ---- one artifact ----
 
-    def _sink(self, name: str) -> _codec.Sink:
+    def _sink(self, name: str) -> "_codec.Sink":
         self._name = name
         return _codec.Sink(self._open_file)
 
-    def _open_file(self) -> Callable[[bytes], Any]:
+    def _open_file(self) -> "Callable[[bytes], Any]":
         path = os.path.join(self._task.out_dir, self._name)
         try:
             self._file = open(path, "xb", 0)
@@ -42,13 +40,13 @@ class Outputs:
             ) from None
         return self._write_all
 
-    def _write_all(self, data: Any) -> None:
+    def _write_all(self, data: "Any") -> None:
         assert self._file
-        view = memoryview(data).cast("B")
+        view = memoryview(data)
         while view:
             view = view[self._file.write(view) or 0 :]
 
-    def _add(self, name: str, kind: str, encoding: str, sink: _codec.Sink) -> None:
+    def _add(self, name: str, kind: str, encoding: str, sink: "_codec.Sink") -> None:
         entry = {"name": name, "type": kind, "encoding": encoding}
         if sink.chunks is None:
             assert self._file
@@ -59,7 +57,7 @@ class Outputs:
         self._parts += sink.chunks
         self._parts.append(b"\n")
 
-    def _line(self, entry: dict[str, Any]) -> None:
+    def _line(self, entry: "dict[str, Any]") -> None:
         self._parts.append(_json.dump(entry).encode("utf-8", "surrogateescape") + b"\n")
 
     def add(self, name: str, value: object) -> None:
@@ -77,7 +75,7 @@ class Outputs:
         sink.write(_codec.items_bytes(name, value))
         self._add(name, "list", "json", sink)
 
-    def add_raw(self, name: str, answer: Answer) -> None:
+    def add_raw(self, name: str, answer: "Answer") -> None:
         """An artifact as the node sent it."""
         sink = self._sink(name)
         while True:
@@ -104,20 +102,20 @@ class Outputs:
             file.writelines(self._parts)
 
 
-def _read_again(self: StepSelf, name: str, loaded: Loaded) -> Any:
+def _read_again(self: "StepSelf", name: str, loaded: "Loaded") -> "Any":
     if type(loaded.was) is bytes:
         return _codec.decode(loaded.encoding, BytesIO(loaded.was))
-    again = self._mesh_task.artifact(name, self.mesh_target(name))
+    again = self._mesh_task.artifact(name, self._mesh_target(name))
     return again.value if again else None
 
 
-def _print_of(value: Any) -> Any:
+def _print_of(value: "Any") -> "Any":
     found = _codec.Print()
     _codec.encode(value, found.sink)
     return found.value()
 
 
-def _has_changed(self: StepSelf, name: str, loaded: Loaded) -> bool:
+def _has_changed(self: "StepSelf", name: str, loaded: "Loaded") -> bool:
     """Whether what was read is now something else. Equal bytes: no. Others may come
     from another writer of the same value, so it is read and written once more."""
     if loaded.was is None:
@@ -133,7 +131,7 @@ def _has_changed(self: StepSelf, name: str, loaded: Loaded) -> bool:
     return bool(_print_of(_read_again(self, name, loaded)) != now)
 
 
-def write(self: StepSelf) -> None:
+def write(self: "StepSelf") -> None:
     """UnserializableArtifact: nothing was kept."""
     task, notes = self._mesh_task, self._mesh_notes
     notes.is_over = True

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `self` of a step: its attributes are the parameters and the artifacts."""
 
-from __future__ import annotations
-
 from mesh._task import Loaded, Task
 
 TYPE_CHECKING = False
@@ -20,9 +18,9 @@ class Notes:
     """
 
     def __init__(self) -> None:
-        self.loaded: dict[str, Loaded] = {}
-        self.merged: dict[str, str] = {}
-        self.deleted: set[str] = set()
+        self.loaded: "dict[str, Loaded]" = {}
+        self.merged: "dict[str, str]" = {}
+        self.deleted: "set[str]" = set()
         self.is_over = False
 
 
@@ -31,23 +29,23 @@ class StepSelf:
     kept when the step ends well. Parameters can be read only."""
 
     __slots__ = ("__dict__", "_mesh_notes", "_mesh_task")
-    _mesh_notes: Notes
-    _mesh_task: Task
+    _mesh_notes: "Notes"
+    _mesh_task: "Task"
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: "Task") -> None:
         object.__setattr__(self, "_mesh_task", task)
         object.__setattr__(self, "_mesh_notes", Notes())
 
     # ---- attributes ----
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> "Any":
         task, notes = self._mesh_task, self._mesh_notes
         if name[:2] == name[-2:] == "__":
             raise AttributeError(name)
         if task.has_parameter(name):
             return task.parameter(name)
         is_there = name not in notes.deleted
-        loaded = task.artifact(name, self.mesh_target(name)) if is_there else None
+        loaded = task.artifact(name, self._mesh_target(name)) if is_there else None
         if loaded:
             self.__dict__[name] = loaded.value
             notes.loaded[name] = loaded
@@ -61,7 +59,7 @@ class StepSelf:
             "artifact that this task made or was passed"
         )
 
-    def mesh_target(self, name: str) -> str:
+    def _mesh_target(self, name: str) -> str:
         return self._mesh_notes.merged.get(name) or Task.target(name)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -96,7 +94,7 @@ class StepSelf:
                 f"bytes, and {_NAME_BYTES_MAX} are allowed"
             )
 
-    def __dir__(self) -> list[str]:
+    def __dir__(self) -> "list[str]":
         ours = [name for name in dir(StepSelf) if not name.startswith("_")]
         names = self._mesh_task.spec["parameters"]
         return [*self.__dict__, *(name.replace("-", "_") for name in names), *ours]
@@ -105,30 +103,30 @@ class StepSelf:
         task = self._mesh_task
         return f"<self of step '{task.step}' of flow {task.spec['flow']}>"
 
-    def __reduce__(self) -> NoReturn:
+    def __reduce__(self) -> "NoReturn":
         raise TypeError("self cannot be pickled: pass on the values that are needed")
 
     # ---- foreach and join ----
 
     @property
-    def input(self) -> Any:
+    def input(self) -> "Any":
         """The item of the innermost foreach; None outside of any."""
         return self._mesh_task.input
 
     @property
-    def index(self) -> Optional[int]:
+    def index(self) -> "Optional[int]":
         """The number of that item, from 0; None outside of any foreach."""
         return self._mesh_task.index
 
-    def foreach_stack(self) -> list[tuple[int, int, Any]]:
+    def foreach_stack(self) -> "list[tuple[int, int, Any]]":
         """(index, number of items, item) of each foreach around, outermost first."""
         return self._mesh_task.foreach_stack()
 
     def merge_artifacts(
         self,
-        inputs: StepInputs,
-        exclude: Optional[Iterable[str]] = None,
-        include: Optional[Iterable[str]] = None,
+        inputs: "StepInputs",
+        exclude: "Optional[Iterable[str]]" = None,
+        include: "Optional[Iterable[str]]" = None,
     ) -> None:
         """Take over what all inputs agree about and this step has not set. Those that
         differ are an error, unless they are excluded."""
@@ -137,7 +135,7 @@ class StepSelf:
         taken = _merge.merge(self._mesh_task, self.__dict__, inputs, exclude, include)
         self._mesh_notes.merged.update(taken)
 
-    def next(self, *args: object, **kwargs: object) -> NoReturn:
+    def next(self, *args: object, **kwargs: object) -> "NoReturn":
         raise AttributeError(
             "self.next() is not needed: the flow file says what comes next. For a "
             "foreach set the artifact that it names, for a switch the one of its 'by'"

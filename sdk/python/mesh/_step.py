@@ -5,8 +5,6 @@ A plain process is `python3 -c 'from mesh._step import main; main()'`; what mesh
 forks calls the same main.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -27,10 +25,10 @@ class Unusable(Exception):
 # ---- the file and its function ----
 
 # What was imported, and the path that it left for what it imports later.
-_loaded: dict[str, tuple[Any, list[str]]] = {}
+_loaded: "dict[str, tuple[Any, list[str]]]" = {}
 
 
-def place_of(path: str, top: str) -> tuple[str, str]:
+def place_of(path: str, top: str) -> "tuple[str, str]":
     """The name that a file is imported by, and the folder that is first in sys.path."""
     folder, name = os.path.split(path)
     stem = name[:-3] if name.endswith(".py") else name
@@ -48,7 +46,7 @@ def set_path(root: str, top: str) -> None:
     sys.path[:] = ours + [entry for entry in sys.path if entry and entry not in ours]
 
 
-def load(file: str, top: str) -> Any:
+def load(file: str, top: str) -> "Any":
     """The module. Raises what the file raises, and Unusable."""
     path = os.path.join(top, file)
     sys.argv[:] = [path]
@@ -62,7 +60,7 @@ def load(file: str, top: str) -> Any:
     return module
 
 
-def _check_origin(module: Any, name: str, path: str, file: str) -> None:
+def _check_origin(module: "Any", name: str, path: str, file: str) -> None:
     found = getattr(module, "__file__", None)
     if found is None or not (found == path or os.path.samefile(found, path)):
         raise Unusable(
@@ -71,7 +69,7 @@ def _check_origin(module: Any, name: str, path: str, file: str) -> None:
         )
 
 
-def _function(module: Any, file: str, name: str) -> Callable[..., Any]:
+def _function(module: "Any", file: str, name: str) -> "Callable[..., Any]":
     found = getattr(module, name, None)
     if found is None:
         raise Unusable(f"{file} has no function '{name}'")
@@ -83,7 +81,7 @@ def _function(module: Any, file: str, name: str) -> Callable[..., Any]:
     return function
 
 
-def _check_arguments(function: Callable[..., Any], name: str, n: int) -> None:
+def _check_arguments(function: "Callable[..., Any]", name: str, n: int) -> None:
     """After a call that failed before the function began."""
     import inspect
 
@@ -96,7 +94,7 @@ def _check_arguments(function: Callable[..., Any], name: str, n: int) -> None:
         ) from None
 
 
-def _call(function: Callable[..., Any], name: str, arguments: list[Any]) -> None:
+def _call(function: "Callable[..., Any]", name: str, arguments: "list[Any]") -> None:
     try:
         result = function(*arguments)
     except TypeError as error:
@@ -135,12 +133,12 @@ def _run() -> None:
 # ---- what went wrong ----
 
 
-def _is_ours(tb: TracebackType) -> bool:
+def _is_ours(tb: "TracebackType") -> bool:
     name = tb.tb_frame.f_globals.get("__name__")
     return isinstance(name, str) and name.partition(".")[0] == "mesh"
 
 
-def _without_ours(tb: Optional[TracebackType]) -> Optional[TracebackType]:
+def _without_ours(tb: "Optional[TracebackType]") -> "Optional[TracebackType]":
     frames = []
     while tb:
         if not _is_ours(tb):
@@ -153,7 +151,7 @@ def _without_ours(tb: Optional[TracebackType]) -> Optional[TracebackType]:
     return after
 
 
-def _strip(error: Optional[BaseException], seen: set[int]) -> None:
+def _strip(error: "Optional[BaseException]", seen: "set[int]") -> None:
     """Leaves the user's own frames in an exception and those that led to it."""
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The task that this process runs, as its environment and its node tell it."""
 
-from __future__ import annotations
-
 import os
 import sys
 from _thread import RLock  # type: ignore[attr-defined]
@@ -22,7 +20,7 @@ class Loaded:
     """An artifact as it was read. `was` tells its bytes from others, and is None where
     the value cannot change."""
 
-    def __init__(self, value: Any, was: Any, encoding: str) -> None:
+    def __init__(self, value: "Any", was: "Any", encoding: str) -> None:
         self.value = value
         self.was = was
         self.encoding = encoding
@@ -31,7 +29,7 @@ class Loaded:
 class _Watched:
     """A file that remembers what was read from it."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: "Any") -> None:
         self._file = file
         self.print = _codec.Print()
 
@@ -49,20 +47,20 @@ class _Watched:
 class Task:
     def __init__(self) -> None:
         environ = os.environ
-        self.spec: dict[str, Any] = _json.load(environ["MESH_PYTHON"])
+        self.spec: "dict[str, Any]" = _json.load(environ["MESH_PYTHON"])
         self.step = environ["MESH_STEP"]
         self.out_dir = environ["MESH_OUT"]
         self.lock = RLock()
-        self._channel: Optional[Channel] = None
-        self._input: Any = _UNSET
+        self._channel: "Optional[Channel]" = None
+        self._input: "Any" = _UNSET
 
     @property
-    def itself(self) -> Task:
+    def itself(self) -> "Task":
         return self
 
     # ---- asking the node ----
 
-    def ask(self, target: str, what: str) -> Optional[Answer]:
+    def ask(self, target: str, what: str) -> "Optional[Answer]":
         """None: there is no such thing. Hold the lock until the body was read."""
         from mesh import _channel
 
@@ -78,7 +76,7 @@ class Task:
             raise _channel.ChannelError(f"{what}: {answer.reason()}")
         return answer
 
-    def read(self, target: str, what: str) -> Optional[bytes]:
+    def read(self, target: str, what: str) -> "Optional[bytes]":
         with self.lock:
             answer = self.ask(target, what)
             return answer.body.read() if answer else None
@@ -86,7 +84,7 @@ class Task:
     # ---- artifacts ----
 
     @staticmethod
-    def target(name: str, step: str = "", index: Optional[int] = None) -> str:
+    def target(name: str, step: str = "", index: "Optional[int]" = None) -> str:
         from mesh._channel import quote
 
         query = [f"from={quote(step)}"] if step else []
@@ -98,7 +96,7 @@ class Task:
             + "&".join(query)
         )
 
-    def artifact(self, name: str, target: str) -> Optional[Loaded]:
+    def artifact(self, name: str, target: str) -> "Optional[Loaded]":
         """None: no step before this one made it."""
         what = f"artifact '{name}'"
         with self.lock:
@@ -106,7 +104,7 @@ class Task:
             return self._decode(answer, what) if answer else None
 
     @staticmethod
-    def _decode(answer: Answer, what: str) -> Loaded:
+    def _decode(answer: "Answer", what: str) -> "Loaded":
         encoding = answer.headers.get("mesh-encoding", "bytes")
         if encoding == "tree":
             raise TypeError(
@@ -124,7 +122,7 @@ class Task:
 
     # ---- parameters ----
 
-    def parameter(self, name: str) -> Any:
+    def parameter(self, name: str) -> "Any":
         """AttributeError: the flow has none of that name, or it has no value."""
         known = self.spec["parameters"]
         if name in known:
@@ -147,13 +145,13 @@ class Task:
     # ---- foreach ----
 
     @property
-    def input(self) -> Any:
+    def input(self) -> "Any":
         """The item of the innermost foreach, None outside of any."""
         if self._input is _UNSET:
             self._input = self._find_input()
         return self._input[0] if self._input else None
 
-    def _find_input(self) -> list[Any]:
+    def _find_input(self) -> "list[Any]":
         text = os.environ.get("MESH_INPUTS")
         if text:
             return [_json.load(text)[-1]]
@@ -166,22 +164,22 @@ class Task:
         return [text if is_text else _json.load(text)]
 
     @property
-    def index(self) -> Optional[int]:
+    def index(self) -> "Optional[int]":
         """Which item it is, None outside of any foreach."""
         if "MESH_INPUTS" not in os.environ and self.input is None and not self._input:
             return None
         return int(os.environ["MESH_INDEX"])
 
-    def foreach_stack(self) -> list[tuple[int, int, Any]]:
+    def foreach_stack(self) -> "list[tuple[int, int, Any]]":
         text = self.read("/v1/task/foreach", "the foreach stack")
         levels = _json.load(text.decode()) if text else []
         return [(level["index"], level["width"], level["item"]) for level in levels]
 
 
-_this: Optional[Task] = None
+_this: "Optional[Task]" = None
 
 
-def this() -> Task:
+def this() -> "Task":
     """KeyError: this process runs no task."""
     global _this
     if _this is None:

@@ -13,7 +13,7 @@ import os
 import sys
 from errno import EINVAL
 
-from mesh import _end, _json, _step
+from mesh import _channel, _end, _inputs, _json, _step  # noqa: F401 # for the children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

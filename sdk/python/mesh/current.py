@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     username: str
     tags: frozenset[str]
     tempdir: str
+    in_dir: str
+    out_dir: str
     code_dir: str
     idempotency_key: str
 
@@ -105,6 +107,8 @@ _KNOWN: dict[str, Callable[[], Any]] = {
     "username": lambda: _of_task("spec")()["user"],
     "tags": lambda: frozenset(_of_task("spec")()["tags"]),
     "tempdir": _variable("MESH_TEMPDIR"),
+    "in_dir": _variable("MESH_IN"),
+    "out_dir": _variable("MESH_OUT"),
     "code_dir": _variable("MESH_CODE"),
     "idempotency_key": _variable("MESH_IDEMPOTENCY_KEY"),
 }
