@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import unittest
@@ -13,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sdk" / "python"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from fake_node import FakeNode, Table, as_json, chunked, reply  # noqa: E402
-from mesh import _contents, _follow, _plan  # noqa: E402
+from mesh import _contents, _follow, _plan, _where  # noqa: E402
 from mesh._async_session import AsyncSession  # noqa: E402
 from mesh._follow import LogFilter  # noqa: E402
 from mesh._http import get  # noqa: E402
@@ -399,6 +400,16 @@ class Trust(Base):
             self.load("me", run(origin="7"), run(user="you"))
         with self.assertRaises(Untrusted):
             self.load("me", run(origin="8"))  # which is gone
+
+    def test_a_node_of_others_is_not_believed(self) -> None:
+        kept = _where.peer_of
+        try:
+            for peer in (os.geteuid() + 1, None):
+                _where.peer_of = lambda _, peer=peer: peer  # type: ignore[misc]
+                with self.assertRaises(Untrusted):
+                    self.load("me", run())
+        finally:
+            _where.peer_of = kept
 
     def test_trust_is_asked_for_each(self) -> None:
         fake = self.fake({MODEL: reply(b"\x80\x05K\x07.", Mesh_Encoding="pickle")})

@@ -399,7 +399,8 @@ class ANode(Base):
     def start(cls) -> None:
         log = open(cls.folder / "node.log", "ab")
         with log:
-            cls.node = subprocess.Popen([BINARY, "node", "--dev"], stdout=log, stderr=log)
+            cls.node = subprocess.Popen([BINARY, "node", "--dev", "--listen", "127.0.0.1:0"],
+                                        stdout=log, stderr=log)
         until("the node answers", cls.answers)
 
     @classmethod
@@ -467,6 +468,29 @@ class ANode(Base):
             run.cancel()
         self.assertEqual(caught.exception.status, 409)
 
+    def test_over_tcp_with_a_token(self) -> None:
+        token = self.folder / "token"
+        token.write_bytes(subprocess.check_output(
+            [BINARY, "token", "create", "ann", "--role", "submitter"],
+            stderr=subprocess.DEVNULL))
+        address = "http://" + mesh.node()["listen"]
+        with self.assertRaises(mesh.Refused) as caught:
+            mesh.Client(address=address).node()
+        self.assertEqual(caught.exception.status, 401)
+        os.environ["MESH_TOKEN_FILE"] = str(token)
+        try:
+            client = mesh.Client(address=address)
+            token.chmod(0o640)
+            with self.assertRaisesRegex(mesh.NoNode, "chmod 600"):
+                client.node()
+            token.chmod(0o600)
+            self.gate().touch()
+            run = client.submit(self.folder / "gated.mf", gate=str(self.gate()))
+            self.assertEqual(run.wait(PATIENCE, check=True).user, "ann")
+            self.assertEqual(len(self.lines(run.logs())), 6)
+        finally:
+            del os.environ["MESH_TOKEN_FILE"]
+
     def test_running_ones_are_found(self) -> None:
         run = self.submit()
         self.assertIn(run, list(mesh.runs(state="running")))
@@ -533,6 +557,7 @@ class ANodeThatDies(ANode):
     test_a_run_is_followed_to_its_end = None  # type: ignore[assignment]
     test_logs_while_they_are_written = None  # type: ignore[assignment]
     test_a_run_is_cancelled = None  # type: ignore[assignment]
+    test_over_tcp_with_a_token = None  # type: ignore[assignment]
     test_running_ones_are_found = None  # type: ignore[assignment]
     test_awaited = None  # type: ignore[assignment]
     test_many_wait_at_once = None  # type: ignore[assignment]

@@ -64,6 +64,10 @@ class Probe(NamedTuple):
     """-> whether somebody listens, without starting a node that shows the store."""
 
 
+class Peer(NamedTuple):
+    """-> the id of the user whose node was asked last; None where it cannot be known."""
+
+
 class Emit(NamedTuple):
     item: Any
 
@@ -72,7 +76,7 @@ class Lost(NoNode):
     """The connection broke; thrown into the plan at Read."""
 
 
-Command = Union[Ask, AskAll, Send, Receive, Open, Read, Sleep, Probe, Emit]
+Command = Union[Ask, AskAll, Send, Receive, Open, Read, Sleep, Probe, Peer, Emit]
 Plan = Generator[Command, Any, T]
 
 
