@@ -468,6 +468,24 @@ class ANode(Base):
             run.cancel()
         self.assertEqual(caught.exception.status, 409)
 
+    def test_a_run_is_suspended_tagged_and_deleted(self) -> None:
+        run = self.submit()
+        self.running(run)
+        run.suspend()
+        self.assertEqual(run.state, "suspended")
+        self.assertEqual(run.tag(add=["x", "y"], remove=["t"]).tags, ("x", "y"))
+        self.assertEqual([r.number for r in mesh.runs(tag="y", state="suspended")],
+                         [run.number])
+        self.assertNotIn(run, list(mesh.runs(tag="t")))
+        with self.assertRaises(mesh.Refused):
+            run.delete()
+        run.unsuspend()
+        self.gate().touch()
+        self.assertEqual(run.wait(PATIENCE).outcome, "ok")
+        run.delete()
+        with self.assertRaises(mesh.NotFound):
+            run.refresh()
+
     def test_over_tcp_with_a_token(self) -> None:
         token = self.folder / "token"
         token.write_bytes(subprocess.check_output(
@@ -500,6 +518,8 @@ class ANode(Base):
         self.assertNotIn(run, list(mesh.runs(state="running")))
 
     def test_awaited(self) -> None:
+        self.assertIs(mesh.aio, aio)
+
         async def main() -> List[str]:
             run = await aio.submit(self.path("gated.mf"), gate=str(self.gate()))
             lines: List[str] = []
@@ -557,6 +577,7 @@ class ANodeThatDies(ANode):
     test_a_run_is_followed_to_its_end = None  # type: ignore[assignment]
     test_logs_while_they_are_written = None  # type: ignore[assignment]
     test_a_run_is_cancelled = None  # type: ignore[assignment]
+    test_a_run_is_suspended_tagged_and_deleted = None  # type: ignore[assignment]
     test_over_tcp_with_a_token = None  # type: ignore[assignment]
     test_running_ones_are_found = None  # type: ignore[assignment]
     test_awaited = None  # type: ignore[assignment]

@@ -153,6 +153,19 @@ def about_run(run: str) -> Plan[Dict[str, Any]]:
     return result
 
 
+def change(run: str, verb: str) -> Plan[None]:
+    yield from ask(_http.post(None, "runs", run, verb))
+
+
+def change_tags(run: str, add: Sequence[str], remove: Sequence[str]) -> Plan[None]:
+    value = {"add": list(add), "remove": list(remove)}
+    yield from ask(_http.send("PATCH", value, "runs", run, "tags"))
+
+
+def delete(run: str) -> Plan[None]:
+    yield from ask(_http.send("DELETE", None, "runs", run))
+
+
 def is_over(about: Dict[str, Any]) -> bool:
     return bool(about["state"] == "ended")
 

@@ -182,5 +182,14 @@ def check(flow: StrPath) -> List[Dict[str, Any]]:
     return _launch.check(flow)
 
 
+def __getattr__(name: str) -> Any:
+    """`mesh.aio`, without asyncio for those who do not want it."""
+    if name == "aio":
+        from importlib import import_module
+
+        return import_module("mesh.aio")
+    raise AttributeError(f"module 'mesh.client' has no attribute '{name}'")
+
+
 for _function in (runs, node, events, submit, run, resume):
     _function.__doc__ = getattr(Client, _function.__name__).__doc__
