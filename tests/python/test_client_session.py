@@ -17,7 +17,7 @@ from fake_node import FakeNode, Table, as_json, chunked, reply  # noqa: E402
 from mesh import _contents, _follow, _plan, _where  # noqa: E402
 from mesh._async_session import AsyncSession  # noqa: E402
 from mesh._follow import LogFilter  # noqa: E402
-from mesh._http import get  # noqa: E402
+from mesh._http import get, post  # noqa: E402
 from mesh._plan import Plan  # noqa: E402
 from mesh._session import Session  # noqa: E402
 from mesh._where import Place  # noqa: E402
@@ -126,6 +126,12 @@ class Asking(Base):
         self.assertEqual(session.ask(get("a")).json(), 1)
         self.assertEqual(session.ask(get("b")).json(), 2)
         self.assertEqual(fake.n_connections, 2)
+
+    def test_a_node_that_was_just_ending(self) -> None:
+        self.both(lambda: {"/v1/a": [None, None, as_json(1)]}, lambda: _plan.ask(get("a")),
+                  lambda reply, fake: self.assertEqual(reply.json(), 1))
+        self.both_raise(NoNode, lambda: {"/v1/a": [None, as_json(1)]},
+                        lambda: _plan.ask(post({}, "a")))  # it may have been done
 
     def test_a_node_that_hangs_up(self) -> None:
         for error in self.both_raise(NoNode, lambda: {"/v1/a": None},
