@@ -458,7 +458,8 @@ def followed(n: int, followers: int, rate: int, rounds: int) -> Row:
         with Place() as place:
             flow = place.flow(foreach(n, {"run": ["/bin/sleep", "0.1"]}))
             node = subprocess.Popen(
-                [MESH, "node", "--dev", "--data", place.path / "store", "--cpu", "10000"],
+                [MESH, "node", "--dev", "--data", place.path / "store", "--cpu", "10000",
+                 "--slots", "64"],
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             assert node.stdout
             node.stdout.readline()

@@ -37,19 +37,14 @@ char *python_find(const char *path)
 
 char *python_folder(const char *program_dir)
 {
-    CLEANUP(freep) char *beside = NULL;
-    CLEANUP(freep) char *installed = NULL;
+    char *path;
 
-    if (asprintf(&beside, "%s/python", program_dir) < 0) {
-        beside = NULL;
+    if (asprintf(&path, "%s/python", program_dir) < 0)
         return NULL;
-    }
-    if (asprintf(&installed, "%s/../lib/mesh/python", program_dir) < 0) {
-        installed = NULL;
-        return NULL;
-    }
-    return access(beside, X_OK) < 0 && access(installed, X_OK) == 0 ? TAKE(installed)
-                                                                    : TAKE(beside);
+    if (access(path, X_OK) == 0)
+        return path;
+    free(path);
+    return asprintf(&path, "%s/../lib/mesh/python", program_dir) < 0 ? NULL : path;
 }
 
 enum { ARGUMENTS = 3 };

@@ -11,8 +11,10 @@
 #include "node/api/sse.h"
 #include "node/api/tokens.h"
 
-/* One more than this in a row without a byte taken, and the client is dropped. */
-enum { STALLED_BEATS_MAX = 1 };
+enum {
+    STALLED_BEATS_MAX = 1, /* one more without a byte taken: the client is dropped */
+    STREAMS_PER_MS = 4,    /* writes a millisecond, of all streams */
+};
 
 struct event_stream {
     struct request *request;
@@ -81,12 +83,19 @@ static void on_pause(uv_timer_t *timer)
             resume(e, s);
 }
 
+static uint64_t pause_ms(const struct events *e)
+{
+    uint64_t pause = EVENTS_PAUSE_MIN_MS + e->stats.n_streams / STREAMS_PER_MS;
+
+    return pause < EVENTS_PAUSE_MAX_MS ? pause : EVENTS_PAUSE_MAX_MS;
+}
+
 static void resume_in_time(struct events *e, struct event_stream *s)
 {
-    if (now_ms(e) - s->resumed_ms >= EVENTS_PAUSE_MS)
+    if (now_ms(e) - s->resumed_ms >= pause_ms(e))
         resume(e, s);
     else if (!uv_is_active((uv_handle_t *)e->pause))
-        uv_timer_start(e->pause, on_pause, EVENTS_PAUSE_MS, 0);
+        uv_timer_start(e->pause, on_pause, pause_ms(e), 0);
 }
 
 static bool is_wanted(const struct event_stream *s, const struct feed_event *event)

@@ -11,8 +11,9 @@
  *                                                   no longer has `skipped`
  *
  * An event becomes text once, however many streams it goes to. A stream that was sent
- * something less than EVENTS_PAUSE_MS ago is sent what comes now together with what
- * comes until then, so that many followers of a fast run cost one write each a pause.
+ * something a pause ago or less is sent what comes now together with what comes until
+ * then. The pause grows with the number of streams, so that all of them together cost
+ * some 4,000 writes a second at most, whatever the runs do.
  *
  * A client that takes nothing is found by the heartbeat and dropped. So one that stops
  * reading costs a bounded number of bytes for a bounded time and delays nobody. The
@@ -27,7 +28,8 @@ struct events;
 enum {
     EVENTS_QUEUE_MAX = 256 << 10,
     EVENTS_HEARTBEAT_MS = 15000,
-    EVENTS_PAUSE_MS = 20
+    EVENTS_PAUSE_MIN_MS = 5,
+    EVENTS_PAUSE_MAX_MS = 100,
 };
 
 struct events_stats {

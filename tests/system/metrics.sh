@@ -44,6 +44,7 @@ follower=$pid
 all_hold()
 {
     figures && grep -qx 'mesh_slots_used 3' figures &&
+        grep -qx 'mesh_event_followers 1' figures &&
         grep -qx 'mesh_task_log_bytes_total 39' figures
 }
 wait_for 'three tasks hold' all_hold
