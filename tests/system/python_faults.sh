@@ -135,6 +135,19 @@ flow Threads threads.py:f
 both Threads 0 'a file that starts a thread'
 like "$told" 'the thread runs' 'it runs in the task'
 
+cat >forks.py <<'PYTHON'
+import os, time
+if os.fork() == 0:
+    time.sleep(300)
+    os._exit(0)
+def f(self):
+    print("the parent goes on")
+PYTHON
+flow Forks forks.py:f
+both Forks 0 'a file that forks when it is imported'
+like "$told" 'the parent goes on' 'its parent is the task'
+is "$(mine)" '' 'and nothing is left'
+
 cat >moves.py <<'PYTHON'
 import os
 os.chdir("/")
