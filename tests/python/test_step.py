@@ -729,6 +729,16 @@ def work():
         self.assertEqual(ended.out, "returned\nthread\nat exit\n")
         self.assertEqual((self.code / "unclosed").read_text(), "import step")
 
+    def test_what_c_code_has_to_write(self) -> None:
+        ended = self.task("""
+import ctypes, sys
+def step(self):
+    libc = ctypes.CDLL(None)
+    libc.printf(b"in a buffer of C\\n")
+    sys.exit(5)
+""")
+        self.assertEqual((ended.code, ended.out), (5, "in a buffer of C\n"))
+
     def test_an_exit_function_that_fails(self) -> None:
         ended = self.task(
             "import atexit\natexit.register(lambda: 1 / 0)\ndef step(self):\n    self.x = 1\n"
