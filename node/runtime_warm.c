@@ -239,7 +239,7 @@ static bool is_known(void *arg, pid_t pid)
     return runtime_is_known(arg, pid);
 }
 
-/* What its imports started goes with it. */
+/* What its imports started goes with it, and the socket that they may hold open. */
 static void kill_left(struct runtime *rt, struct warm_group *g)
 {
     if (g->server.cgroup.v2_events >= 0) {
@@ -292,7 +292,6 @@ static void conclude(struct runtime *rt, struct warm_group *g)
     runtime_warm_on_log(rt, g->index);
     runtime_unwatch(rt, g->server.log);
     warm_close(&g->server);
-    kill_left(rt, g);
     if (g->state == WARM_ENDING) {
         free_group(rt, g);
         return;
@@ -369,15 +368,23 @@ static bool read_answers(struct runtime *rt, struct warm_group *g)
     }
 }
 
+/* Reads what was said; false when the socket has ended. */
+static bool hear(struct runtime *rt, struct warm_group *g)
+{
+    if (!g->has_ended && read_answers(rt, g)) {
+        runtime_unwatch(rt, g->server.socket);
+        g->has_ended = true;
+    }
+    return !g->has_ended;
+}
+
 void runtime_warm_on_answer(struct runtime *rt, uint32_t index)
 {
     struct warm_group *g = index < WARM_GROUPS_MAX ? rt->warm[index] : NULL;
 
-    if (!g || g->server.socket < 0 || g->has_ended)
+    if (!g || g->server.socket < 0)
         return;
-    if (read_answers(rt, g)) {
-        runtime_unwatch(rt, g->server.socket);
-        g->has_ended = true;
+    if (!hear(rt, g)) {
         if (g->server.pidfd < 0)
             conclude(rt, g);
         else
@@ -398,18 +405,20 @@ void runtime_warm_catch_up(struct runtime *rt, const struct slot *s)
         runtime_warm_on_answer(rt, g->index);
 }
 
+/* Who has begun is known before the others are killed. */
 void runtime_warm_on_exit(struct runtime *rt, uint32_t index)
 {
     struct warm_group *g = index < WARM_GROUPS_MAX ? rt->warm[index] : NULL;
+    bool may_hear;
 
     if (!g || g->server.pidfd < 0)
         return;
+    may_hear = hear(rt, g);
     runtime_unwatch(rt, g->server.pidfd);
     g->exit_code = warm_reap(&g->server);
-    if (g->has_ended)
+    kill_left(rt, g);
+    if (!may_hear)
         conclude(rt, g);
-    else
-        runtime_warm_on_answer(rt, index);
 }
 
 void runtime_warm_kill(struct runtime *rt, struct slot *s, int signal)

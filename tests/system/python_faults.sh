@@ -135,6 +135,19 @@ flow Threads threads.py:f
 both Threads 0 'a file that starts a thread'
 like "$told" 'the thread runs' 'it runs in the task'
 
+cat >forks.py <<'PYTHON'
+import os, time
+if os.fork() == 0:
+    time.sleep(300)
+    os._exit(0)
+def f(self):
+    print("the parent goes on")
+PYTHON
+flow Forks forks.py:f
+both Forks 0 'a file that forks when it is imported'
+like "$told" 'the parent goes on' 'its parent is the task'
+is "$(mine)" '' 'and nothing is left'
+
 cat >moves.py <<'PYTHON'
 import os
 os.chdir("/")
@@ -490,7 +503,11 @@ long=$pid
 wait_for 'the task waits' grep -q '\] waits' "$work/long.out"
 kill -KILL "$long"
 wait "$long" 2>/dev/null
-wait_for 'a node that is killed takes servers and tasks along' test -z "$(mine)"
+nobody()
+{
+    [ -z "$(mine)" ]
+}
+wait_for 'a node that is killed takes servers and tasks along' nobody
 is "$(mine)" '' 'a node that is killed takes servers and tasks along'
 
 start cancelled "$MESH" run long.mf --data "$work/second"

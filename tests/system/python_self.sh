@@ -1,179 +1,181 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Steps that are functions: found before anything runs, fed, and their artifacts typed.
+# Steps that are functions, from the file to the artifacts, forked and plain.
 . "$(dirname "$0")/lib.sh"
 
-# The interpreter itself, not a script of somebody's that finds it.
-python=$(python3 -c 'import sys; print(sys.executable)')
-PATH=$(dirname "$python"):$PATH
-export PATH
-
-# ---- a flow of functions ----
-
-mkdir steps
-cat >steps/all.py <<'PYTHON'
+mkdir -p flow/lib
+cat >flow/steps.py <<'PY'
 import os
-import sys
 
-class Point:
-    def __init__(self, x):
-        self.x = x
+from mesh import current
+
+from lib import shapes
+
 
 def start(self):
-    self.whole = 49
-    self.text = "a \"text\""
-    self.raw = b"\0\1"
-    self.nested = {"a": [1, None, True], "b": 0.5}
-    self.point = Point(3)
-    self.long = "x" * 5000
-    self.large = b"y" * 3000000
-    self.names = ["one", "two", "three"]
-    print("alpha is", repr(self.alpha), "list is", self.list)
+    self.names = ("a", "b", "c")
+    self.common = shapes.Point(1, 2)
+    self.table = [[1, 2], [3, 4]]
+    self.word = "once"
+
 
 def each(self):
+    self.letters = [self.input * n for n in range(1, 3)]
+    self.name = self.input
+    self.common.x += self.index
+    assert self.input == current.input == ["a", "b", "c"][self.index]
+
+
+def inner(self):
+    self.seen = [list(level) for level in self.foreach_stack()]
     self.length = len(self.input)
-    print(self.foreach_stack())
 
-def join(self, inputs):
-    self.lengths = [i.length for i in inputs]
-    self.merge_artifacts(inputs, include=["point"])
-    self.verdict = "good"
 
-def good(self):
-    print("good:", self.lengths, self.point.x)
+def gather(self, inputs):
+    self.lengths = [one.length for one in inputs]
+    self.seen = [one.seen for one in inputs]
+    self.merge_artifacts(inputs, exclude=["length"])
 
-def bad(self):
-    print("bad")
+
+def collect(self, inputs):
+    assert [one.index for one in inputs] == [0, 1, 2]
+    assert [one.name for one in inputs] == ["a", "b", "c"], "passed to what made none"
+    self.all = [one.lengths for one in inputs]
+    self.xs = [one.common.x for one in inputs]
+    self.stack = inputs[2].seen[1]
+    try:
+        self.merge_artifacts(inputs)
+    except Exception as error:
+        print(type(error).__name__, error.artifact_names)
+    self.merge_artifacts(inputs, include=["word", "table"])
+
 
 def end(self):
-    print("in", os.path.basename(os.getcwd()), "by", os.path.basename(sys.executable))
-
-def told(self):
-    print("the hook ran")
-PYTHON
-cat >flow.mf <<'FLOW'
+    print(self.all, self.xs, self.stack, self.word, self.table)
+    print(hasattr(self, "name"), hasattr(self, "common"), self.secret, self.long[-3:])
+    with open(os.path.join(current.out_dir, "note"), "w") as file:
+        file.write("a file beside")
+PY
+cat >flow/lib/shapes.py <<'PY'
+class Point:
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+PY
+cat >flow/flow.mf <<'FLOW'
 mesh: 1
-flow: All
-parameters: {alpha: {type: float, default: 1}, list: {separator: ',', default: 'a,b'}}
-on_exit: {success: {python: "steps/all.py:told"}}
+flow: Steps
+parameters:
+  secret: {secret: true}
+  long: {type: file}
 steps:
-  start: {python: "steps/all.py:start", foreach: names, next: each}
-  each: {python: "steps/all.py:each", next: join}
-  join:
-    python: "steps/all.py:join"
-    join: start
-    switch: {by: verdict, cases: {good: good, bad: bad}}
-  good: {python: "steps/all.py:good", next: end}
-  bad: {python: "steps/all.py:bad", next: end}
-  end: {python: "steps/all.py:end", workdir: steps}
+  start: {python: steps.py:start, foreach: names, next: each}
+  each: {python: steps.py:each, foreach: letters, next: inner}
+  inner: {python: steps.py:inner, next: gather}
+  gather: {python: steps.py:gather, join: each, next: collect}
+  collect: {python: steps.py:collect, join: start, next: end}
+  end: {python: steps.py:end}
 FLOW
-run 0 'a flow of functions runs' "$MESH" run flow.mf
-like "$out" "\\] alpha is 1\\.0 list is \\['a', 'b'\\]$" 'parameters have their types'
-like "$out" "each/2 .*\\] \\[.*2.* 3.* .*'three'" 'a task knows where it stands'
-like "$out" '\] good: \[3, 3, 5\] 3$' 'artifacts go along, joined, merged and chosen by'
-unlike "$out" '\] bad' 'the other case is not taken'
-like "$out" '\] in steps by ' 'the working folder is the step'"'s"
-like "$out" '\] the hook ran$' 'a hook may be a function'
+sed 's/\(python: [^,}]*\)/\1, warm: false/' flow/flow.mf >flow/plain.mf
+printf 'geheim' >secret
+{ seq 1 20000; printf 'end'; } >long
 
-"$MESH" artifact list 1/start --json >list.json
-cat >types.py <<'PYTHON'
-import json
-import sys
+run 0 'a flow of functions' "$MESH" run flow/flow.mf --secret @secret --long @long
+forked=$(run_number "$out")
+like "$out" '\] \[\[1, 2\], \[1, 2\], \[1, 2\]\] \[1, 2, 3\] \[\[2, 3, .c.\], \[1, 2, .cc.\]\] once \[\[1, 2\], \[3, 4\]\]$' \
+    'what was set comes through foreachs and joins'
+like "$out" "\\] UnhandledInMergeArtifactsException \\['common', 'letters', 'name', 'seen'\\]\$" \
+    'what inputs differ in is named'
+like "$out" '\] False False geheim end$' 'secret and long parameters are there when asked for'
+is "$("$MESH" artifact get "$forked/end" note)" 'a file beside' 'files and attributes mix'
+is "$("$MESH" artifact get "$forked/start" names)" '["a","b","c"]' 'a tuple is made a list'
 
-for attempt in json.load(open("list.json"))["attempts"]:
-    for a in attempt["artifacts"]:
-        print(a["name"], a["type"].rpartition(".")[2], a["encoding"], a["size"])
-PYTHON
-python3 types.py >types
-like types '^whole int json 2$' 'an int is JSON'
-like types '^text str json 12$' 'a text too'
-like types '^raw bytes bytes 2$' 'bytes are as they are'
-like types '^nested dict json ' 'a dict of such things is JSON'
-like types '^point Point pickle ' 'an object is a pickle'
-like types '^large bytes bytes 3000000$' 'a large one is a file of the store'
-is "$("$MESH" artifact get 1/start whole)" 49 'any program can read JSON'
-is "$("$MESH" artifact get 1/start large | wc -c)" 3000000 'and bytes'
-"$MESH" artifact get 1/start point >point.pickle
-ok 'a pickle can be kept' test "$(head -c 1 point.pickle | od -An -tx1 | tr -d ' ')" = 80
-python3 -c 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)' \
-    "$MESH" artifact get 1/start point >shown 2>&1
-like shown 'is a Python pickle \(.*Point\), which is not for a terminal' 'a terminal gets a word about it'
-ok 'what was kept is whole' "$MESH" verify 1
+run 0 'the same in plain processes' \
+    "$MESH" run flow/plain.mf --secret @secret --long @long
+plain=$(run_number "$out")
+for run in "$forked" "$plain"; do
+    "$MESH" artifact list "$run" >"$work/list.$run"
+done
+ok 'keeps the same, to the byte' cmp "$work/list.$forked" "$work/list.$plain"
+is "$(wc -l <"$work/list.$forked")" 55 'which is all that was set or merged, and no more'
 
-# ---- what is told of the flow ----
+# ---- choices, caught failures, other shapes of flow ----
 
-run 0 'show' "$MESH" show flow.mf
-like "$out" 'start; foreach names; python steps/all\.py:start$' 'names the function'
-run 0 'graph' "$MESH" graph flow.mf --format json
-like "$out" '"python":"steps/all\.py","function":"start","warm":true' 'so does the graph'
+mkdir shapes
+cat >shapes/a.py <<'PY'
+from mesh import current
 
-cat >wrong.mf <<'FLOW'
+
+def guess(self):
+    self.n = getattr(self, "n", 0) + 1 if current.iteration else 1
+    self.state = self.n >= 3
+    print("guess", self.n, current.task_id)
+
+
+def fail(self):
+    self.x = 1 / self.index
+
+
+def join(self, inputs):
+    print([(one.ok, one.x if one.ok else one.failure["reason"]) for one in inputs])
+
+
+def left(self):
+    self.x = self.y = 1
+
+
+def right(self):
+    self.x, self.y = 1, 2
+
+
+def meet(self, inputs):
+    print(inputs.left.y, inputs.right.y, self.x)
+
+
+def needs(self, inputs):
+    print(inputs.left.x, hasattr(self, "x"))
+PY
+cat >shapes/switch.mf <<'FLOW'
 mesh: 1
-flow: Wrong
+flow: Switch
 steps:
-  start: {python: "steps/all.py:strat", next: middle}
-  middle: {python: "steps/none.py:f", next: end}
-  end: {python: "steps/all.py"}
+  start: {python: a.py:guess, switch: {by: state, cases: {'true': end, 'false': start}}}
+  end: {run: 'echo "it took $(mesh artifact get n)"'}
 FLOW
-run 2 'a bad form is refused' "$MESH" check wrong.mf
-like "$err" "^wrong\\.mf:6:17: error: 'python' in step 'end' must be FILE\\.py:FUNCTION" 'with its place'
-sed -i '6s/all.py/all.py:end/' wrong.mf
-run 2 'what is not there is refused' "$MESH" run wrong.mf
-like "$err" "^wrong\\.mf:4:33: error: step 'start': steps/all\\.py has no function 'strat'" 'a function'
-like "$err" "did you mean 'start'\\?" 'with the one that was meant'
-like "$err" "^wrong\\.mf:5:21: error: step 'middle' runs 'steps/none\\.py', which is not in the package" 'a file'
-is "$(last_run)" 1 'nothing was started'
+run 0 'a switch by what a function says' "$MESH" run shapes/switch.mf
+like "$out" '\] guess 3 0~2$' 'goes round with what it made before'
+like "$out" '\] it took 3$' 'and out'
 
-# ---- which interpreter ----
-
-mkdir -p env/bin
-printf '#!/bin/sh\nMINE=yes exec %s "$@"\n' "$python" >env/bin/python
-chmod +x env/bin/python
-cat >which.py <<'PYTHON'
-import os
-
-def f(self):
-    print("mine:", os.environ.get("MINE"))
-PYTHON
-cat >which.mf <<FLOW
+cat >shapes/caught.mf <<'FLOW'
 mesh: 1
-flow: Which
+flow: Caught
 steps:
-  start: {python: "which.py:f", environment: {PATH: '$work/env/bin:/usr/bin:/bin'}, next: end}
-  end: {python: "which.py:f"}
+  start: {run: 'true', foreach: {range: 2}, next: work}
+  work: {python: a.py:fail, catch: true, next: end}
+  end: {python: a.py:join, join: start}
 FLOW
-run 0 'an environment is chosen by PATH' "$MESH" run which.mf
-like "$out" 'start/0 .*\] mine: yes$' 'its python is taken'
-like "$out" 'end/0 .*\] mine: None$' 'for that step only'
-cat >none.mf <<'FLOW'
+run 0 'a failure that is caught' "$MESH" run shapes/caught.mf
+like "$out" "\\] \\[\\(False, 'exit'\\), \\(True, 1\\.0\\)\\]\$" 'is seen by the join'
+
+cat >shapes/merge.mf <<'FLOW'
 mesh: 1
-flow: None
+flow: Merge
 steps:
-  start: {python: "which.py:f", environment: {PATH: '/nowhere'}}
+  start: {run: 'true', next: [left, right]}
+  left: {python: a.py:left, next: end}
+  right: {python: a.py:right, next: end}
+  end: {python: a.py:meet, join: start, merge: {exclude: [y]}}
 FLOW
-run 1 'no interpreter' "$MESH" run none.mf
-like "$out" "cannot run 'python3'" 'is named'
+run 0 'a merge of the flow' "$MESH" run shapes/merge.mf
+like "$out" '\] 1 2 1$' 'is seen on self'
 
-# ---- other languages may declare artifacts too ----
-
-cat >declare.mf <<'FLOW'
+cat >shapes/needs.mf <<'FLOW'
 mesh: 1
-flow: Declare
+flow: Needs
 steps:
-  start:
-    run: |
-      printf '{"name":"n","type":"integer","encoding":"json","size":1}\n7\n{"choice":"b"}\n' >"$MESH_OUT/.mesh"
-    switch: {by: none, cases: {a: left, b: right}}
-  left: {run: 'echo left', next: end}
-  right: {run: 'echo "right, n is $(mesh artifact get n)"', next: bad}
-  bad:
-    run: printf '{"name":"n"}\n' >"$MESH_OUT/.mesh"
-    catch: true
-    next: end
-  end: {run: mesh artifact get failure}
+  left: {python: a.py:left, needs: []}
+  right: {python: a.py:right, needs: []}
+  end: {python: a.py:needs, needs: [left, right]}
 FLOW
-run 0 'a shell declares an artifact and a choice' "$MESH" run declare.mf
-like "$out" '\] right, n is 7$' 'which are taken'
-like "$out" '"reason":"output".*entry 1: it must have name, type and encoding' 'a malformed one fails the task'
-
+run 0 'a flow written with needs' "$MESH" run shapes/needs.mf
+like "$out" '\] 1 False$' 'has its inputs by name'
 finish
