@@ -127,6 +127,7 @@ static void on_first_client(uv_poll_t *poll, int status, int events)
     uv_poll_stop(&rt->task_poll);
     if (rt->tcp_fd >= 0)
         uv_poll_stop(&rt->tcp_poll);
+    rt->idle_rounds = 0; /* loading may take longer than it waits for clients */
     if (load_module(rt, &error) < 0) {
         fprintf(stderr, "mesh: the interface cannot be served: %s\n", error.text);
         if (rt->config.is_inspect)

@@ -115,7 +115,8 @@ struct attempt_record {
     char *message;         /* NULL: none */
     time_us started_wall, ended_wall;
     uint32_t pid;
-    uint64_t max_rss_bytes, cpu_us;
+    uint64_t max_rss_bytes; /* of its largest process; 0: no more than the node had */
+    uint64_t cpu_us;
     /* Of all its processes together, as seen now and then while it ran; 0: it ended
      * before anybody looked. */
     uint64_t memory_peak_bytes, cpu_peak_milli;

@@ -185,7 +185,7 @@ static int check_operands(const struct command *c, const struct options *o)
     for (const char *line = c->synopsis ? c->synopsis : ""; line;) {
         cli_hint("mesh %s %.*s", c->name, (int)strcspn(line, "\n"), line);
         line = strchr(line, '\n');
-        line += line != NULL;
+        line = line ? line + 1 : NULL;
     }
     cli_hint("all about it: mesh %s --help", c->name);
     return -EINVAL;

@@ -29,7 +29,7 @@ like "$out" '\] from the package$' 'its files came along'
 like "$out" '\] sum 42$' 'and its parameters'
 like "$out" '^Workflow ended: OK' 'and its end is told'
 ok 'its attempts are told' http GET /v1/runs/1/tasks
-like ok.out '"max_rss_bytes": ?[1-9]' 'with what they used'
+like ok.out '"cpu_us": ?[1-9]' 'with what they used'
 run 2 'a bad flow is refused' "$MESH" submit part.txt
 run 2 'a bad parameter too' "$MESH" submit sum.mf --c 1
 
