@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/spawn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -27,7 +28,6 @@ struct birth {
     const struct spawn *spawn;
     int stdio[STDIO]; /* descriptors for it to take */
     bool shares_files;
-    pid_t parent;
     bool joins_group; /* the child itself: clone() cannot put it into one */
     int error;
     const char *failed_in;
@@ -80,7 +80,7 @@ static int child(void *arg)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0
         || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return give_up(b, "prctl");
-    if (getppid() != b->parent)
+    if (getppid() != s->self)
         _exit(127); /* the node died before the prctl */
     if (setrlimit(RLIMIT_CORE, &no_core) < 0)
         return give_up(b, "setrlimit");
@@ -237,11 +237,12 @@ static void clear_pads(const struct birth *b)
 int spawn_task(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd,
                const char **ret_failed_in)
 {
-    struct birth b = { .spawn = s, .parent = getpid() };
+    struct birth b = { .spawn = s };
     sigset_t all, before;
     int pidfd = -1, clone_errno;
     pid_t pid;
 
+    assert(s->self > 0); /* else the child takes us for dead */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     lay_out(&b);

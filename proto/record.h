@@ -128,6 +128,7 @@ struct attempt_record {
     struct log_ref log;
     struct run_id origin; /* VERDICT_ADOPTED: the run it was made in */
     bool has_origin;
+    uint64_t gpus; /* which it had, a bit for each */
 };
 
 struct record_parameter {
@@ -152,6 +153,7 @@ struct run_record {
     struct run_id origin; /* of a resumed run */
     bool has_origin;
     char *on_failure; /* override: "stop", "finish", "kill"; NULL: the flow's */
+    uint32_t share;   /* its weight among its user's runs; 0: 1 */
 };
 
 enum run_outcome { RUN_OK = 1, RUN_FAILED, RUN_CANCELLED };

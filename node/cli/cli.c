@@ -39,6 +39,7 @@ const struct command *const commands[] = {
     &command_gc,
     &command_token,
     &command_doctor,
+    &command_config,
     &command_node,
     &command_submit,
     &command_inputs,

@@ -221,7 +221,9 @@ static void test_what_cannot_be_run_is_named(void **state)
 static struct error explain(const char *tool, size_t len, mode_t mode)
 {
     struct error why = { .text = "" };
-    struct spawn s = { .stdio = { 0, 1, 2 }, .cgroup_dir = -1, .cgroup_procs = -1 };
+    struct spawn s = {
+        .self = getpid(), .stdio = { 0, 1, 2 }, .cgroup_dir = -1, .cgroup_procs = -1
+    };
     const char *failed_in = "";
     char path[256];
     struct step_launch *l;

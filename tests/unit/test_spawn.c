@@ -18,6 +18,7 @@ static struct spawn program(const char *path, char *const *argv)
     return (struct spawn){ .path = path,
                            .argv = argv,
                            .envp = environ,
+                           .self = getpid(),
                            .cwd = "/",
                            .stdio = { null_fd, null_fd, null_fd },
                            .cgroup_dir = -1,
