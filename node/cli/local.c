@@ -14,10 +14,10 @@
 #include "store/tree.h"
 
 enum {
-    RETRY_PAUSE_NS = 50000000,
-    RETRIES_MAX = 200, /* ten seconds */
-    ASK_EVERY = 20,    /* asking keeps a node that shows the store alive */
-    KEEP_TRIES = 3,    /* a file that changes while it is kept */
+    RETRY_PAUSE_NS = 5000000, /* so that we are before one who shows it again */
+    RETRIES_MAX = 2000,       /* ten seconds */
+    ASK_EVERY = 200,          /* asking keeps a node that shows the store alive */
+    KEEP_TRIES = 3,           /* a file that changes while it is kept */
 };
 
 /* ---- opening ---- */
@@ -53,15 +53,16 @@ static int node_config(const struct options *o, const char *dir,
     return 0;
 }
 
-/* The node that holds the store, unless it only shows it and will be gone. What it
- * refuses, as it does a task, was said: then the exit code. */
-static int ask_holder(const char *dir, struct client **ret, bool *ret_is_going)
+/* The node that holds the store, unless it only shows it and will be gone: then its
+ * process. What it refuses, as it does a task, was said: then the exit code. */
+static int ask_holder(const char *dir, struct client **ret, int *ret_showing_pid)
 {
     CLEANUP(client_closep) struct client *c = NULL;
     CLEANUP(json_decrefp) json_t *json = NULL;
     CLEANUP(freep) char *path = NULL;
     int r;
 
+    *ret_showing_pid = 0;
     if (asprintf(&path, "%s/mesh.sock", dir) < 0) {
         path = NULL;
         return -ENOMEM;
@@ -71,8 +72,9 @@ static int ask_holder(const char *dir, struct client **ret, bool *ret_is_going)
         r = client_get_json(c, "/v1/node", &json);
     if (r)
         return r == CLI_NO_NODE ? -ECONNREFUSED : r;
-    *ret_is_going = json_is_true(json_object_get(json, "is_inspect"));
-    if (!*ret_is_going)
+    if (json_is_true(json_object_get(json, "is_inspect")))
+        *ret_showing_pid = (int)json_number(json, "pid");
+    else
         *ret = TAKE(c);
     return 0;
 }
@@ -82,17 +84,21 @@ static int open_runtime(const struct runtime_config *config, const char *dir,
 {
     struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
     struct error error = { .text = "" };
-    bool is_going = false;
-    int pid = 0, asked, r = 0;
+    int pid = 0, showing_pid = 0, asked, r = 0;
 
     for (int i = 0; i < RETRIES_MAX; i++) {
         error.text[0] = '\0';
         r = runtime_open(config, ret_runtime, &pid, &error);
         if (r != -EBUSY || config->is_inspect)
             break;
-        asked = i % ASK_EVERY == 0 ? ask_holder(dir, ret_client, &is_going) : 0;
-        if (asked > 0 || *ret_client)
-            return asked;
+        if (i % ASK_EVERY == 0) {
+            asked = ask_holder(dir, ret_client, &showing_pid);
+            if (asked > 0 || *ret_client)
+                return asked;
+            /* Whoever goes on asking it would keep us out. */
+            if (i > 0 && showing_pid > 0)
+                kill(showing_pid, SIGTERM);
+        }
         nanosleep(&pause, NULL);
     }
     if (r == 0)

@@ -422,13 +422,34 @@ class Trust(Base):
         self.assertEqual(blocking(fake.path, _contents.load(NAME, "you", True), False), 7)
 
     def test_not_in_lists_either(self) -> None:
-        line = json.dumps({"task": "0", "artifacts": [
+        line = json.dumps({"task": "0", "attempt": 0, "artifacts": [
             {"encoding": "pickle", "data_base64": "gAVLBy4="}]}).encode()
         entry = _contents.read_entry(line)
         fake = self.fake({"/v1/runs/42": run()})
         with self.assertRaises(Untrusted):
             blocking(fake.path, entry.load(NAME, "you", False), False)
         self.assertEqual(blocking(fake.path, entry.load(NAME, "me", False), False), 7)
+
+
+class Values(Base):
+    def test_a_list_goes_on_where_it_broke(self) -> None:
+        path = "/v1/runs/42/artifacts?step=fit&name=x"
+
+        def lines(first: int, n: int) -> bytes:
+            return "".join(json.dumps({"task": str(i), "attempt": 1, "artifacts": [
+                {"encoding": "json", "value": i}]}) + "\n" for i in range(first, first + n)
+            ).encode()
+
+        def answers() -> Dict[str, Any]:
+            return {
+                f"{path}&limit=9&inline=65536": chunked(lines(0, 4), b'{"ta', is_whole=False),
+                f"{path}&after=fit%2F3%2F1&limit=5&inline=65536": chunked(lines(4, 5))}
+
+        self.both(answers, lambda: _contents.each_entry("42", "fit", "x", limit=9),
+                  lambda got, _: self.assertEqual([e.value for e in got], list(range(9))),
+                  emits=True)
+        self.both_raise(NoNode, lambda: {"/v1/runs/42/artifacts": chunked(is_whole=False)},
+                        lambda: _contents.each_entry("42", "fit", "x"), emits=True)
 
 
 class Folders(unittest.TestCase):

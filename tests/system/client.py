@@ -250,6 +250,7 @@ class AStore(Base):
         report = mesh.Run("1")["join"].data.report
         self.assertEqual(list(report), ["hello.txt", "sub/go", "sub/link"])
         self.assertEqual(report["hello.txt"].text(), "hello\n")
+        self.assertEqual([len(r) for r in mesh.Run("1")["join"].values("report")], [3])
         self.assertTrue(report["sub/go"].is_executable and report["sub/link"].is_link)
         self.assertEqual(report["hello.txt"].open().read(2), b"he")
         saved = Path(report.save(self.folder / "report"))
@@ -349,6 +350,17 @@ class AStore(Base):
             mesh.resume("77")
         with self.assertRaises(mesh.NotFound):
             mesh.resume("2", "nothing")
+
+    def test_ctrl_c_cancels_what_is_run(self) -> None:
+        code = f"import mesh; mesh.run({self.path('gated.mf')!r}, gate='nothing')"
+        child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+        running = until("it runs", lambda: [
+            run for run in mesh.runs(flow="Gated", state="running") if run.counts.running == 2])
+        child.send_signal(signal.SIGINT)
+        _, told = child.communicate(timeout=PATIENCE)
+        self.assertEqual(child.returncode, -signal.SIGINT)
+        self.assertIn(b"KeyboardInterrupt", told)
+        self.assertEqual(running[0].refresh().outcome, "cancelled")
 
     def test_the_program_is_found_or_told(self) -> None:
         kept, path = os.environ.pop("MESH_BINARY"), os.environ["PATH"]

@@ -98,7 +98,7 @@ class Artifact:
         """The value. `trust` allows to unpickle what another user made."""
         value = self._session.run(
             _contents.load(self._name, self.task.run.client.user, trust))
-        return Folder(self._session, value, str(self._name)) if isinstance(value, Tree) else value
+        return shown(self._session, self._name, value)
 
     def bytes(self) -> bytes:
         """The bytes as they are kept; of a folder its manifest."""
@@ -246,6 +246,11 @@ class Folder(Mapping[str, FolderFile]):
     def __repr__(self) -> str:
         n = len(self)
         return f"<Folder {self._name}: {n} file{'s' * (n != 1)}, {size_text(self._tree.size)}>"
+
+
+def shown(session: Session, name: Name, value: Any) -> Any:
+    """A value as it is given to users."""
+    return Folder(session, value, str(name)) if isinstance(value, Tree) else value
 
 
 class Data:

@@ -7,11 +7,11 @@ import base64
 import io
 import json
 import os
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from . import _codec, _http
 from ._http import Reply
-from ._plan import Ask, Peer, Plan, about_run, ask, ask_all, each_line, error_of, relay
+from ._plan import Ask, Lost, Peer, Plan, about_run, ask, ask_all, each_line, error_of, relay
 from .errors import MeshError, NotFound, Untrusted
 
 INLINE_BYTES = 64 << 10  # of a value that comes with its list
@@ -136,6 +136,7 @@ class Entry(NamedTuple):
     """One of many: its task, and its value or bytes if they were short."""
 
     task: str
+    attempt: int
     encoding: str
     value: Any = ABSENT
     data: Optional[bytes] = None
@@ -152,17 +153,34 @@ class Entry(NamedTuple):
 
 def each_entry(run: str, step: str, name: str, after: Optional[str] = None,
                limit: Optional[int] = None, inline: int = INLINE_BYTES) -> Plan[None]:
-    """Emits an Entry for each task of a step that made `name`, in split order."""
-    request = _http.get("runs", run, "artifacts", step=step, name=name, after=after,
-                        limit=limit, inline=inline)
-    yield from relay(each_line(request), lambda line: [read_entry(line)])
+    """Emits an Entry for each task of a step that made `name`, in split order. A stream
+    that breaks goes on behind the last one that came."""
+    told = 0
+    last = after
+
+    def note(line: bytes) -> List[Entry]:
+        nonlocal told, last
+        entry = read_entry(line)
+        told, last = told + 1, f"{step}/{entry.task}/{entry.attempt}"
+        return [entry]
+
+    while True:
+        told_before = told
+        request = _http.get("runs", run, "artifacts", step=step, name=name, after=last,
+                            limit=None if limit is None else limit - told, inline=inline)
+        try:
+            yield from relay(each_line(request), note)
+            return
+        except Lost:
+            if told == told_before:
+                raise
 
 
 def read_entry(line: bytes) -> Entry:
     item = json.loads(line)
     artifact: Dict[str, Any] = item["artifacts"][0]
     data = artifact.get("data_base64")
-    return Entry(item["task"], artifact["encoding"], artifact.get("value", ABSENT),
+    return Entry(item["task"], item["attempt"], artifact["encoding"], artifact.get("value", ABSENT),
                  None if data is None else base64.b64decode(data))
 
 

@@ -9,7 +9,7 @@ from typing import (TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTupl
                     Sequence, Tuple, Union, overload)
 
 from . import _contents, _follow, _http, _plan
-from ._artifact import Data, Folder
+from ._artifact import Data, Folder, shown
 from ._contents import Tree
 from ._facts import RunFacts, count, typed
 from ._follow import LogFilter, LogLine
@@ -295,7 +295,7 @@ class Step:
         session, user = self.run._session, self.run.client.user
         for entry in session.each(_contents.each_entry(self.run._name, self.name, name)):
             key = _contents.Name(self.run._name, self.name, entry.task, name)
-            yield entry.task, session.run(entry.load(key, user, trust))
+            yield entry.task, shown(session, key, session.run(entry.load(key, user, trust)))
 
     def logs(self, **only: Any) -> Iterator[LogLine]:
         return self.run.logs(step=self.name, **only)

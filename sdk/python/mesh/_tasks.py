@@ -9,7 +9,7 @@ from typing import (TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
                     overload)
 
 from . import _contents, _plan
-from ._artifact import Artifact, Artifacts, Data
+from ._artifact import Artifact, Artifacts, Data, shown
 from ._facts import Attempt, span_text
 from ._follow import LogLine
 from .errors import MeshError, NotFound
@@ -158,7 +158,8 @@ class Task:
         entry = self._page.entry(self, name) if self._page else None
         if entry:
             key = _contents.Name(self.run._name, self.step_name, self.id, name)
-            return self.run._session.run(entry.load(key, self.run.client.user, False))
+            value = self.run._session.run(entry.load(key, self.run.client.user, False))
+            return shown(self.run._session, key, value)
         return self.artifact(name).data
 
     # ---- what it wrote ----

@@ -187,7 +187,8 @@ class Run(RunFacts):
         """The artifact `name` of each task of the step that made it, in split order."""
         async for entry in self._session.each(_contents.each_entry(self._name, step, name)):
             key = _contents.Name(self._name, step, entry.task, name)
-            yield await self._session.run(entry.load(key, self.client.user, trust))
+            value = await self._session.run(entry.load(key, self.client.user, trust))
+            yield shown(self._session, key, value)
 
     # ---- what happens ----
 
@@ -334,10 +335,7 @@ class Artifact:
         """The value; of a folder a Folder. `trust` allows to unpickle what another user
         made."""
         plan = _contents.load(self._name, self.task.run.client.user, trust)
-        value = await self._session.run(plan)
-        if isinstance(value, _contents.Tree):
-            return Folder(self._session, value, str(self._name))
-        return value
+        return shown(self._session, self._name, await self._session.run(plan))
 
     async def bytes(self) -> bytes:
         return await self._session.run(_contents.fetch(self._name))
@@ -368,6 +366,11 @@ class Folder:
 
     def __repr__(self) -> str:
         return f"<Folder {self._name}: {len(self.files)} files>"
+
+
+def shown(session: AsyncSession, name: _contents.Name, value: Any) -> Any:
+    """A value as it is given to users."""
+    return Folder(session, value, str(name)) if isinstance(value, _contents.Tree) else value
 
 
 class Data:
