@@ -9,6 +9,7 @@
  * The compiler hands fn the variable's address. */
 #pragma once
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
@@ -34,6 +35,8 @@ static inline void freep(void *p)
         taken_;                     \
     })
 
+#define CONTAINER_OF(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define MUST_CHECK __attribute__((warn_unused_result))

@@ -30,6 +30,7 @@ MESH = BUILD / "mesh"
 LIMIT = BUILD / "bench-limit"
 LOAD = BUILD / "bench-load"
 STAMP = BUILD / "bench-stamp"
+RECORDS = BUILD / "bench-records"
 # Debian's own, by its path: what is first in PATH may be a script that looks for one.
 PYTHON = Path(os.environ.get("MESH_BENCH_PYTHON", "/usr/bin/python3"))
 PYTHON_PATH = f"{PYTHON.parent}:/usr/bin:/bin"
@@ -477,6 +478,47 @@ def followed(n: int, followers: int, rate: int, rounds: int) -> Row:
     return row
 
 
+def client_reads(n: int, rounds: int) -> list[Row]:
+    """The Python client on a store that many runs have gone through."""
+    sys.path.insert(0, str(BUILD / "python"))
+    import mesh  # what was built
+
+    with Place() as place:
+        store = place.path / "store"
+        subprocess.run([RECORDS, store, str(n), "10", str(n)], check=True)
+        node = subprocess.Popen([MESH, "node", "--dev", "--data", store],
+                                stdout=subprocess.DEVNULL)
+        client = mesh.Client(data=store)
+        while not (store / "mesh.sock").exists() or client.node()["pid"] != node.pid:
+            time.sleep(0.05)
+
+        def row(name: str, target: float, wanted: int, read: Callable[[], list[object]]) -> Row:
+            values, cpu = [], []
+            for _ in range(rounds):
+                started, began = time.monotonic(), time.process_time()
+                got = read()
+                values.append(time.monotonic() - started)
+                cpu.append(time.process_time() - began)
+                assert len(got) == wanted, len(got)
+            return value_row(f"client: {name}", "s", target, values,
+                             f"{statistics.median(cpu):.3f} s of CPU in the client")
+
+        step = client.get(n)["work"]
+        lists = [
+            row(f"list {n:,} runs", 0.2 * n / 10000, n,
+                lambda: [(run.number, run.outcome) for run in client.runs()]),
+            row(f"100 of one flow of {n:,} runs", 0.05, 100,
+                lambda: [run.number for run in client.runs(flow="Flow3", limit=100)]),
+            row(f"{n:,} small artifacts at once", 2 * n / 10000, n,
+                lambda: list(step.values("x"))),
+            row(f"{n:,} small artifacts task by task", 2 * n / 10000, n,
+                lambda: [task.data.x for task in step.tasks]),
+        ]
+        node.terminate()
+        node.wait(timeout=30)
+        return lists
+
+
 def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
     n = 2000 if quick else 10000
     some: list[Callable[[], Row | list[Row]]] = [
@@ -496,6 +538,7 @@ def rows(quick: bool, rounds: int) -> list[Callable[[], Row | list[Row]]]:
         lambda: first_python(rounds * 2),
         lambda: followed(n, 200, 1000, rounds),
         lambda: live_view(n, rounds),
+        lambda: client_reads(n, rounds),
     ]
     if not quick:
         some.insert(1, lambda: lean(100000, 3))

@@ -89,7 +89,9 @@ void read_priority(struct check *c, const struct value *v, void *field); /* uint
 void read_count(struct check *c, const struct value *v, void *field);    /* uint32_t */
 void read_duration(struct check *c, const struct value *v, void *field); /* time_us */
 void read_size(struct check *c, const struct value *v, void *field);     /* uint64_t */
-void read_tags(struct check *c, const struct value *v, void *field);     /* char ** */
+void read_milli(struct check *c, const struct value *v,
+                void *field); /* uint64_t, thousandths */
+void read_tags(struct check *c, const struct value *v, void *field); /* char ** */
 void read_value(struct check *c, const struct value *v,
                 void *field); /* struct value * */
 

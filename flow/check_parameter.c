@@ -12,9 +12,10 @@
 /* `mesh run FLOW --NAME VALUE`: a parameter of one of these names could not be given.
  */
 static const char *const options[] = {
-    "data",   "socket", "json",        "plain",      "help",    "quiet",
-    "follow", "tag",    "max-workers", "set",        "run",     "timestamps",
-    "from",   "index",  "code",        "on-failure", "version", "workers",
+    "data",   "socket",      "json",     "plain",   "help",       "quiet", "follow",
+    "tag",    "max-workers", "set",      "run",     "timestamps", "from",  "index",
+    "code",   "on-failure",  "version",  "workers", "as",         "cpu",   "gpus",
+    "memory", "quota",       "resource", "share",   "slots",      "tags",
 };
 
 static const char *const type_words[] = {

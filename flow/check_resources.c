@@ -17,8 +17,8 @@ enum {
 
 static const double units_max = 1e6;
 
-/* Thousandths, rounded up: a tenth of a GPU must not become none. */
-static void read_milli(struct check *c, const struct value *v, void *field)
+/* Rounded up: a tenth of a GPU must not become none. */
+void read_milli(struct check *c, const struct value *v, void *field)
 {
     struct hint name;
     double number;

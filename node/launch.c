@@ -12,7 +12,10 @@
 
 #include "flow/parameters.h"
 #include "node/python.h"
+#include "scheduler/gpus.h"
 
+/* Programs that use GPUs see these and no others. */
+static const char gpus_variable[] = "CUDA_VISIBLE_DEVICES";
 static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
 
 static void free_list(char **list)
@@ -141,6 +144,7 @@ int run_context_new(const struct launch_config *config, const struct run_record 
     c->id = record->run;
     c->number = record->number;
     c->package = record->package;
+    c->has_gpus = config->has_gpus;
     c->flow = flow_ref(flow);
     c->values = take_values;
     run_id_text(&c->id, c->id_text);
@@ -276,6 +280,8 @@ static int prepare_step(struct run_context *c, const struct step *step,
                < 0)
         return -ENOMEM;
     r = set_pairs(c, step->environment, step->n_environment, &s->env);
+    if (c->has_gpus)
+        variables_unset(&s->env, gpus_variable);
     if (r == 0)
         r = variables_printf(&s->env, "MESH_STEP=%s", step->name);
     if (r == 0 && step->action == STEP_PYTHON)
@@ -441,6 +447,13 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
     put(scratch, &n, "MESH_TEMPDIR=%s", slot->tmp.path);
     put(scratch, &n, "MESH_IN=%s", slot->in_path);
     put(scratch, &n, "MESH_TOKEN=%s", slot->token);
+    if (c->has_gpus) {
+        char gpus[GPUS_TEXT_SIZE];
+
+        gpus_text(slot->gpus, gpus);
+        put(scratch, &n, "MESH_GPUS=%s", gpus);
+        put(scratch, &n, "%s=%s", gpus_variable, gpus);
+    }
     put(scratch, &n, "MESH_IDEMPOTENCY_KEY=%s/%s/%s", c->id_text,
         c->flow->steps[t->step].name, task);
     r = t->depth ? put_items(scratch, &n, slot, items, artifacts) : 0;

@@ -37,6 +37,7 @@ struct run_context {
     char **values;   /* of the parameters */
     char *code_path; /* the package, laid out */
     bool is_laid_out;
+    bool has_gpus;  /* the node: tasks are told which are theirs */
     size_t n_files; /* of the package */
     struct digest package;
     char *user;
@@ -49,6 +50,7 @@ struct run_context {
 
 struct launch_config {
     const char *data_dir, *task_socket, *program_dir; /* of mesh itself, for PATH */
+    bool has_gpus;
     const char
         *code_path; /* where the package is laid out; NULL: the run's own place */
 };

@@ -20,10 +20,13 @@ struct node *node_new(const struct node_config *config)
     if (!n)
         return NULL;
     n->config = *config;
-    n->config.custom_names = NULL; /* placement keeps its own */
+    n->config.custom_names = NULL; /* placement keeps its own of both */
+    n->config.sharing = NULL;
     n->slots = calloc((size_t)config->slots_max + 1, sizeof(n->slots[0]));
     if (!n->slots || bitmap_init(&n->free_slots, config->slots_max) < 0
-        || placement_init(&n->placement, &config->capacity, config->custom_names) < 0) {
+        || placement_init(&n->placement, &config->capacity, config->custom_names,
+                          config->sharing)
+               < 0) {
         node_free(n);
         return NULL;
     }
@@ -114,7 +117,7 @@ static int start(struct node *n, uint32_t slot, struct run *r, struct span *span
     s->why = 0;
     s->is_ended = false;
     bitmap_clear(&n->free_slots, slot);
-    placement_take(&n->placement, r->steps[span->step].queue->class);
+    s->gpus = placement_take(r->steps[span->step].queue);
     r->n_running++;
     r->steps[span->step].n_running++;
     error = step->timeout_us
@@ -133,40 +136,12 @@ static void release_slot(struct node *n, uint32_t slot)
 
     timers_cancel(&n->timers, &s->timer);
     bitmap_set(&n->free_slots, slot);
-    placement_give(&n->placement, step->queue->class);
+    placement_give(step->queue, &s->gpus);
     step->n_running--;
     r->n_running--;
     s->run = NULL;
     run_sync_step(r, s->span->step);
     run_sync_queues(r);
-}
-
-static int describe_unfit(const struct node *n, const struct class *c,
-                          char **ret_message)
-{
-    static const struct {
-        const char *name;
-        double unit;
-    } entries[] = { [DEMAND_CPU] = { "cpu", 1e3 },
-                    [DEMAND_MEMORY] = { "MiB of memory", 1 << 20 },
-                    [DEMAND_DISK] = { "MiB of disk", 1 << 20 },
-                    [DEMAND_GPU] = { "gpu", 1e3 } };
-    const struct placement *p = &n->placement;
-    uint32_t i = demand_lacks(&c->demand, &p->capacity);
-    double unit = i < DEMAND_CUSTOM ? entries[i].unit : 1e3;
-    int written;
-
-    if (i == DEMAND_ENTRIES)
-        written =
-            asprintf(ret_message, "fits no node: it asks for a resource that this "
-                                  "node does not have");
-    else
-        written =
-            asprintf(ret_message, "fits no node: it asks for %g %s, this node has %g",
-                     (double)c->demand.amount[i] / unit,
-                     i < DEMAND_CUSTOM ? entries[i].name : p->names[i - DEMAND_CUSTOM],
-                     (double)p->capacity.amount[i] / unit);
-    return written < 0 ? -ENOMEM : 0;
 }
 
 static int refuse(struct node *n, struct run *r, struct span *span, uint64_t index)
@@ -175,7 +150,7 @@ static int refuse(struct node *n, struct run *r, struct span *span, uint64_t ind
     struct attempt_record record = { .reason = REASON_START,
                                      .started_wall = n->wall,
                                      .ended_wall = n->wall };
-    int error = describe_unfit(n, r->steps[span->step].queue->class, &record.message);
+    int error = node_describe_unfit(n, r->steps[span->step].queue, &record.message);
 
     return error ? error : node_conclude(n, r, span, index, NODE_SLOT_NONE, &record);
 }
@@ -188,16 +163,16 @@ static int schedule(struct node *n)
 
     while (error == 0 && bitmap_first(&n->free_slots, &slot)
            && (q = placement_pick(&n->placement))) {
-        struct run *r = CONTAINER_OF(q->turn, struct run, turn);
+        struct run *r = CONTAINER_OF(q->run, struct run, share);
         uint32_t step = queue_first(q);
         struct span *span;
         uint64_t index;
+        bool fits = queue_fits_ever(q);
 
         if (!run_take_ready(r, step, &span, &index))
             break;
-        error = q->class->fits_ever ? start(n, slot, r, span, index)
-                                    : refuse(n, r, span, index);
-        n_unfit += !q->class->fits_ever;
+        error = fits ? start(n, slot, r, span, index) : refuse(n, r, span, index);
+        n_unfit += !fits;
         run_sync_step(r, step);
         run_sync_queues(r);
         if (n_unfit == UNFIT_PER_STEP_MAX) {
@@ -289,6 +264,7 @@ int node_conclude(struct node *n, struct run *r, struct span *s, uint64_t index,
 
     record->run = r->id;
     record->task = run_task_id(r, s, index);
+    record->gpus = slot == NODE_SLOT_NONE ? 0 : n->slots[slot].gpus.indexes;
     attempts_next(s, index, &record->task.iteration, &record->attempt);
     error = write_down(n, r, s, index, is_ended, record, &j, &ticket);
     if (error < 0)
@@ -462,7 +438,7 @@ int node_step(struct node *n, const struct event *event, struct outbox *out)
 {
     int error;
 
-    n->now = event->now;
+    n->now = n->placement.now = event->now;
     n->wall = event->wall;
     n->out = out;
     outbox_begin(out);

@@ -20,15 +20,17 @@
 #include "base/time.h"
 #include "flow/flow.h"
 #include "proto/record.h"
+#include "scheduler/sharing.h"
 
 struct node;
 
 struct node_config {
     struct resources capacity; /* custom names: see custom_names */
     char *const *custom_names; /* of capacity.custom[].name; NULL-terminated or NULL */
-    uint32_t slots_max;        /* attempts at once, whatever they ask */
-    time_us grace_us;          /* between SIGTERM and SIGKILL; 30 s */
-    bool is_paused;            /* start nothing: a node that only shows a store */
+    const struct sharing *sharing; /* what users may; copied; NULL: all alike */
+    uint32_t slots_max;            /* attempts at once, whatever they ask */
+    time_us grace_us;              /* between SIGTERM and SIGKILL; 30 s */
+    bool is_paused;                /* start nothing: a node that only shows a store */
 };
 
 enum event_type {
@@ -62,7 +64,7 @@ struct event {
         } submit; /* EVENT_SUBMIT, EVENT_RESTORE_RUN */
         struct {
             uint32_t slot;
-            /* All but run, task, attempt and verdict, which the node fills in. */
+            /* All but run, task, attempt, verdict and gpus, which the node fills in. */
             struct attempt_record *record;
         } ended;
         const struct attempt_record *attempt; /* EVENT_RESTORE_ATTEMPT, EVENT_ADOPT */
@@ -95,7 +97,10 @@ struct action {
     struct task_id task;
     uint32_t attempt, slot;
     union {
-        struct flow *flow; /* ACTION_START: borrowed, lives as long as the run */
+        struct {
+            struct flow *flow; /* borrowed, lives as long as the run */
+            uint64_t gpus;     /* which are its own, a bit for each */
+        } start;               /* ACTION_START */
         struct {
             int signal;
             enum reason
@@ -167,6 +172,14 @@ struct step_view {
     uint64_t n_known, n_done, n_running, n_failed, n_ready, n_skipped;
 };
 
+/* Who has active runs. */
+struct user_view {
+    const char *name;                 /* borrowed until the next node_step() */
+    const struct user_limits *limits; /* likewise; a weight of 0 is 1 */
+    uint32_t n_runs, n_running;
+    uint64_t cpu_milli, memory_bytes, gpu_milli; /* of what runs */
+};
+
 size_t node_runs(const struct node *n); /* active runs */
 bool node_run_at(const struct node *n, size_t i, struct run_view *ret); /* by age */
 bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret);
@@ -175,13 +188,18 @@ bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
 /* The attempt in a slot; false if the slot is free. */
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt);
+/* Which GPUs the attempt in a slot has, a bit for each. */
+uint64_t node_slot_gpus(const struct node *n, uint32_t slot);
+/* By age. */
+bool node_user_at(const struct node *n, size_t i, struct user_view *ret);
 /* What running attempts hold of the slots and of the capacity. */
 struct claims {
     uint64_t n_slots, cpu_milli, memory_bytes;
 };
 struct claims node_claims(const struct node *n);
 /* Why a task of a run waits, as a word and a sentence, for status; false if it does
- * not: "resources", "concurrency", "max_workers", "retry", "upstream", "suspended". */
+ * not: "resources", "other users' share", "user cap", "concurrency", "max_workers",
+ * "retry", "upstream", "suspended". */
 bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t step,
                       struct buffer *ret_sentence);
 /* A digest of all state that decides, equal for equal histories. */

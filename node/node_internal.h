@@ -6,7 +6,8 @@
  *     node_end.c      stopping and ending a run: failure, cancel, timeout, hook
  *     node_suspend.c  stopping for a while
  *     node_restore.c  reading back and adopting
- *     node_view.c     questions */
+ *     node_view.c     questions
+ *     node_why.c      why a task does not run */
 #pragma once
 
 #include "node/node.h"
@@ -15,9 +16,6 @@
 #include "scheduler/readiness.h"
 #include "scheduler/run.h"
 #include "scheduler/timers.h"
-
-#define CONTAINER_OF(pointer, type, member) \
-    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* A running attempt. */
 struct slot {
@@ -30,6 +28,7 @@ struct slot {
     int signal;         /* the last one sent; 0: none */
     enum reason why;
     bool is_ended; /* by its run: no retry, no catch */
+    struct gpu_grant gpus;
 };
 
 struct lost_task {
@@ -85,9 +84,15 @@ int node_add_run(struct node *n, const struct event *event, enum run_phase phase
 /* Look whether it is over, at the end of the step. */
 int node_mark(struct node *n, struct run *r);
 /* An attempt of a task ended: write it down and go on from there. The record's run,
- * task, attempt and verdict are filled in. */
+ * task, attempt, verdict and gpus are filled in. */
 int node_conclude(struct node *n, struct run *r, struct span *s, uint64_t index,
                   uint32_t slot, struct attempt_record *record);
+
+/* ---- node_why.c ---- */
+
+/* Why the tasks of a queue that fits never must fail. -ENOMEM. */
+int node_describe_unfit(const struct node *n, const struct queue *q,
+                        char **ret_message);
 
 /* ---- node_end.c ---- */
 

@@ -72,8 +72,10 @@ static int add_slot(struct node *n, uint32_t slot, const struct action *action)
 int node_emit_start(struct node *n, uint32_t slot)
 {
     return add_slot(n, slot,
-                    &(struct action){ .type = ACTION_START,
-                                      .u.flow = n->slots[slot].run->flow });
+                    &(struct action){
+                        .type = ACTION_START,
+                        .u.start = { .flow = n->slots[slot].run->flow,
+                                     .gpus = n->slots[slot].gpus.indexes } });
 }
 
 int node_emit_kill(struct node *n, uint32_t slot)

@@ -112,81 +112,29 @@ struct claims node_claims(const struct node *n)
     return c;
 }
 
-/* ---- why a step waits ---- */
-
-static bool is_resolved(const struct run_step *s)
+uint64_t node_slot_gpus(const struct node *n, uint32_t slot)
 {
-    return s->n_known && s->n_done + s->n_skipped >= s->n_known;
+    return slot < n->config.slots_max && n->slots[slot].run
+               ? n->slots[slot].gpus.indexes
+               : 0;
 }
 
-static void lacks(const struct node *n, const struct class *c, struct buffer *out)
+bool node_user_at(const struct node *n, size_t i, struct user_view *ret)
 {
-    static const char *const names[] = { [DEMAND_CPU] = "cpu",
-                                         [DEMAND_MEMORY] = "memory",
-                                         [DEMAND_DISK] = "disk",
-                                         [DEMAND_GPU] = "gpu" };
-    uint32_t slot, i = demand_lacks(&c->demand, &n->placement.free);
+    const struct user *u;
 
-    if (!bitmap_first(&n->free_slots, &slot))
-        buffer_printf(out, "resources: all %u slots are taken", n->config.slots_max);
-    else if (i == DEMAND_ENTRIES)
-        buffer_puts(out, "resources: other tasks come first");
-    else
-        buffer_printf(out, "resources: not enough %s is free",
-                      i < DEMAND_CUSTOM ? names[i]
-                                        : n->placement.names[i - DEMAND_CUSTOM]);
-}
-
-static void why_ready(const struct node *n, const struct run *r,
-                      const struct run_step *s, struct buffer *out)
-{
-    uint32_t concurrency = s->step->concurrency;
-
-    if (r->is_stopping && !s->step->is_hook)
-        buffer_puts(out, "stopping: the run starts nothing more");
-    else if (r->is_suspended)
-        buffer_puts(out, "suspended: the run starts nothing until it is unsuspended");
-    else if (concurrency && s->n_running >= concurrency)
-        buffer_printf(out, "concurrency: %u run, which is its limit", concurrency);
-    else if (r->max_workers && r->n_running >= r->max_workers)
-        buffer_printf(out, "max_workers: %u tasks of the run run, which is its limit",
-                      r->max_workers);
-    else
-        lacks(n, s->queue->class, out);
-}
-
-static void why_upstream(const struct run *r, const struct run_step *s,
-                         struct buffer *out)
-{
-    for (uint32_t i = 0; i < s->n_before; i++) {
-        const struct run_step *before = &r->steps[s->before[i].step];
-
-        if (is_resolved(before))
-            continue;
-        buffer_printf(out, "upstream: it waits for '%s'", before->step->name);
-        return;
+    DL_FOREACH(n->placement.oldest, u)
+    if (i-- == 0) {
+        *ret = (struct user_view){ .name = u->name,
+                                   .limits = &u->limits,
+                                   .n_runs = u->n_runs,
+                                   .n_running = u->n_running,
+                                   .cpu_milli = u->used.amount[DEMAND_CPU],
+                                   .memory_bytes = u->used.amount[DEMAND_MEMORY],
+                                   .gpu_milli = u->used.amount[DEMAND_GPU] };
+        return true;
     }
-    buffer_puts(out, "upstream: it waits for steps before it");
-}
-
-bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t step,
-                      struct buffer *ret_sentence)
-{
-    const struct run *r = node_find_run(n, id);
-    const struct run_step *s;
-
-    if (!r || step >= r->flow->n_steps)
-        return false;
-    s = &r->steps[step];
-    if (s->n_ready)
-        why_ready(n, r, s, ret_sentence);
-    else if (s->n_retrying)
-        buffer_puts(ret_sentence, "retry: it waits for its next attempt");
-    else if (!is_resolved(s) && !s->n_running && !s->n_failed)
-        why_upstream(r, s, ret_sentence);
-    else
-        return false;
-    return true;
+    return false;
 }
 
 /* ---- the digest ----

@@ -37,14 +37,19 @@ char *python_find(const char *path)
 
 char *python_folder(const char *program_dir)
 {
-    char *path;
+    CLEANUP(freep) char *beside = NULL;
+    CLEANUP(freep) char *installed = NULL;
 
-    if (asprintf(&path, "%s/python", program_dir) < 0)
+    if (asprintf(&beside, "%s/python", program_dir) < 0) {
+        beside = NULL;
         return NULL;
-    if (access(path, X_OK) == 0)
-        return path;
-    free(path);
-    return asprintf(&path, "%s/../lib/mesh/python", program_dir) < 0 ? NULL : path;
+    }
+    if (asprintf(&installed, "%s/../lib/mesh/python", program_dir) < 0) {
+        installed = NULL;
+        return NULL;
+    }
+    return access(beside, X_OK) < 0 && access(installed, X_OK) == 0 ? TAKE(installed)
+                                                                    : TAKE(beside);
 }
 
 enum { ARGUMENTS = 3 };

@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,9 +11,10 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "node/machine.h"
 
 enum { GRACE_DEFAULT_S = 30, FILES_OF_A_SLOT = 10, FILES_BESIDE_SLOTS = 512 };
 
@@ -95,42 +94,36 @@ struct run_context *runtime_context(struct runtime *rt, const struct run_id *run
     return c;
 }
 
-/* ---- what the machine has ---- */
+/* ---- what the node gives away ---- */
 
-static uint64_t count_cpus_milli(void)
+static void add_custom(struct runtime *rt)
 {
-    cpu_set_t set;
+    const struct conf *c = rt->config.conf;
 
-    if (sched_getaffinity(0, sizeof(set), &set) == 0)
-        return (uint64_t)CPU_COUNT(&set) * 1000;
-    return (uint64_t)get_nprocs() * 1000;
-}
-
-static uint64_t count_gpus_milli(void)
-{
-    glob_t found;
-    uint64_t n = 0;
-
-    if (glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0)
-        n = found.gl_pathc;
-    globfree(&found);
-    return n * 1000;
+    for (uint32_t i = 0; c && i < c->n_custom; i++) {
+        rt->custom_names[i] = c->custom[i].name;
+        rt->capacity.custom[i].name = i;
+        rt->capacity.custom[i].milli = c->custom[i].milli;
+        rt->capacity.n_custom++;
+    }
 }
 
 static void measure_machine(struct runtime *rt)
 {
-    struct sysinfo info;
+    const struct conf *c = rt->config.conf;
     struct statvfs disk;
 
     rt->capacity = (struct resources){ .cpu_milli = rt->config.cpu_milli,
-                                       .memory_bytes = rt->config.memory_bytes,
-                                       .gpu_milli = count_gpus_milli() };
+                                       .memory_bytes = rt->config.memory_bytes };
     if (!rt->capacity.cpu_milli)
-        rt->capacity.cpu_milli = count_cpus_milli();
-    if (!rt->capacity.memory_bytes && sysinfo(&info) == 0)
-        rt->capacity.memory_bytes = (uint64_t)info.totalram * info.mem_unit;
+        rt->capacity.cpu_milli = machine_cpu_milli();
+    if (!rt->capacity.memory_bytes)
+        rt->capacity.memory_bytes = machine_memory_bytes();
+    rt->config.n_gpus = c && c->has_gpus ? c->n_gpus : machine_gpus();
+    rt->capacity.gpu_milli = UINT64_C(1000) * rt->config.n_gpus;
     if (statvfs(rt->dir, &disk) == 0)
         rt->capacity.disk_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    add_custom(rt);
     rt->config.cpu_milli = rt->capacity.cpu_milli;
     rt->config.memory_bytes = rt->capacity.memory_bytes;
     rt->config.slots_max = rt->n_slots;
@@ -467,6 +460,9 @@ static time_us grace(void)
 static int open_node(struct runtime *rt)
 {
     struct node_config config = { .capacity = rt->capacity,
+                                  .custom_names = rt->custom_names,
+                                  .sharing = rt->config.conf ? &rt->config.conf->sharing
+                                                             : NULL,
                                   .slots_max = rt->n_slots,
                                   .grace_us = grace(),
                                   .is_paused = rt->config.is_inspect };
@@ -545,6 +541,9 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
     if (!rt)
         return -ENOMEM;
     rt->config = *config;
+    rt->pid = getpid();
+    if (config->conf)
+        conf_ref(rt->config.conf);
     rt->user_fd = rt->task_fd = rt->tcp_fd = rt->tasks_epoll = rt->null_fd = -1;
     rt->children_fd = -1;
     rt->deadline_set = TIME_NEVER;
@@ -601,6 +600,7 @@ void runtime_close(struct runtime *rt)
     runtime_tasks_kill(rt);
     if (rt->has_loop) {
         uv_walk(&rt->loop, close_handle, rt);
+        runtime_sockets_release(rt);
         if (rt->durable_async.data)
             uv_unref((uv_handle_t *)&rt->durable_async);
         uv_run(&rt->loop, UV_RUN_DEFAULT);
@@ -625,6 +625,7 @@ void runtime_close(struct runtime *rt)
     free(rt->program_dir);
     free(rt->user_socket);
     free(rt->task_socket);
+    conf_unref(rt->config.conf);
     free(rt);
 }
 

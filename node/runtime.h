@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "flow/diagnostic.h"
 #include "node/artifacts.h"
+#include "node/conf.h"
 #include "node/counters.h"
 #include "node/feed.h"
 #include "node/node.h"
@@ -25,7 +26,10 @@ struct runtime_config {
     const char *listen;               /* also here: HOST:PORT on loopback; NULL: no */
     uint32_t slots_max;               /* 0: a bound from the machine */
     uint64_t cpu_milli, memory_bytes; /* 0: the machine's */
+    uint32_t n_gpus;                  /* set when the runtime is open */
     uint64_t quota_bytes;             /* of the store; 0: none */
+    struct conf
+        *conf;       /* GPUs, custom resources, users; a reference is taken; or NULL */
     bool is_inspect; /* serve a store, run nothing, end when nobody asks */
     bool is_quiet;   /* no log lines on stderr */
 };
@@ -52,6 +56,7 @@ struct submission {
     const char *user;
     uint32_t max_workers;   /* 0: as the flow says */
     const char *on_failure; /* NULL: as the flow says */
+    uint32_t share;         /* its weight among its user's runs; 0: 1 */
     bool clamp;             /* cpu and memory to what this node has; told by `notes` */
     const struct run_id *origin; /* resume this run */
     const char *origin_step;     /* from this step on; NULL: the first that failed */

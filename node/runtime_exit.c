@@ -153,6 +153,17 @@ static void set_reason(struct slot *s, const siginfo_t *info)
         r->reason = info->si_code == CLD_EXITED ? REASON_EXIT : REASON_SIGNAL;
 }
 
+/* A child that shares our memory until it execs inherits the size of it as its own peak
+ * (exec_mmap() in Linux), so what is not above ours says nothing of the task. */
+static uint64_t own_peak(const struct rusage *used)
+{
+    struct rusage ours;
+
+    if (getrusage(RUSAGE_SELF, &ours) == 0 && used->ru_maxrss <= ours.ru_maxrss)
+        return 0;
+    return (uint64_t)used->ru_maxrss * 1024;
+}
+
 /* Reaps the leader. The rest of its session is killed first, while its number cannot
  * belong to anybody else. */
 static void reap(struct runtime *rt, struct slot *s)
@@ -169,7 +180,7 @@ static void reap(struct runtime *rt, struct slot *s)
         reap_orphans(rt);
     drain_both(rt, s);
     set_reason(s, &info);
-    s->record.max_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
+    s->record.max_rss_bytes = own_peak(&used);
     s->record.cpu_us = (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000
                        + (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }

@@ -45,6 +45,8 @@ struct runtime {
     struct runtime_config config;
     char *dir, *user_socket, *task_socket, *program_dir;
     struct resources capacity;
+    pid_t pid; /* ours */
+    char *custom_names[RESOURCES_CUSTOM_MAX + 1];
 
     uv_loop_t loop;
     bool has_loop, is_stopping, is_running;
@@ -232,4 +234,8 @@ int runtime_fill_globs(struct runtime *rt, struct flow *flow,
 /* Compares in a time that does not tell how much was right. */
 bool runtime_is_token(const char *a, const char *b);
 int runtime_sockets_open(struct runtime *rt, struct error *ret_error);
+/* Nobody comes in any more. */
 void runtime_sockets_close(struct runtime *rt);
+/* After the loop let go of the descriptors: it takes what it polls out of its set by
+ * number, and a number that was closed may be a file of another thread by then. */
+void runtime_sockets_release(struct runtime *rt);

@@ -319,7 +319,7 @@ static bool keep(struct runtime *rt, struct slot *s)
                                .threads = HASH_THREADS };
     bool want =
         s->record.reason == REASON_OK
-        && (job.step->n_outputs || !slot_dir_is_clean(&s->out, s->started_wall));
+        && (job.step->n_outputs || !slot_dir_is_left_clean(&s->out, s->started_wall));
 
     if (want || s->log.fd >= 0)
         blobs_hold_begin(rt->blobs, &s->hold);

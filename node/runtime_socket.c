@@ -25,7 +25,8 @@ enum {
 
 static const char module_name[] = "mesh-http.so";
 
-static int listen_on(const char *path, int *ret_fd, struct error *ret_error)
+static int listen_on(const char *path, mode_t mode, int *ret_fd,
+                     struct error *ret_error)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     mode_t before;
@@ -42,7 +43,7 @@ static int listen_on(const char *path, int *ret_fd, struct error *ret_error)
     if (fd < 0)
         return fail(ret_error, -errno, "cannot make a socket: %s", strerror(errno));
     unlink(path); /* the store's lock says that nobody else uses it */
-    before = umask(0177);
+    before = umask(0777 & ~mode);
     r = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(before);
     if (r < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
@@ -154,16 +155,49 @@ static void poll_socket(struct runtime *rt, uv_poll_t *poll, int fd)
     uv_poll_start(poll, UV_READABLE, on_first_client);
 }
 
+/* A folder that others cannot pass through hides the socket in it. */
+static void warn_of_closed(const struct runtime *rt)
+{
+    CLEANUP(freep) char *path = strdup(rt->user_socket);
+    struct stat st;
+
+    for (char *slash; path && (slash = strrchr(path, '/')) && slash != path;) {
+        *slash = '\0';
+        if (stat(path, &st) == 0 && !(st.st_mode & S_IXOTH))
+            runtime_log(rt, "socket.hidden",
+                        "path=%s: other users cannot pass through it; give --socket",
+                        path);
+    }
+}
+
+/* Others come as far as the socket: the folder can be passed through, and what else is
+ * in it is the owner's alone by its own mode. */
+static int let_others_in(const struct runtime *rt, struct error *ret_error)
+{
+    struct stat st;
+
+    if (!rt->config.conf || !rt->config.conf->is_shared)
+        return 0;
+    if (stat(rt->dir, &st) < 0 || chmod(rt->dir, (st.st_mode & 07777) | 0011) < 0)
+        return fail(ret_error, -errno, "cannot let others pass through %s: %s", rt->dir,
+                    strerror(errno));
+    warn_of_closed(rt);
+    return 0;
+}
+
 static int open_all(struct runtime *rt, struct error *ret_error)
 {
+    bool is_shared = rt->config.conf && rt->config.conf->is_shared;
     int r = rt->config.listen ? listen_tcp(rt, ret_error) : 0;
 
+    if (r == 0)
+        r = let_others_in(rt, ret_error);
+    if (r == 0)
+        r = listen_on(rt->user_socket, is_shared ? 0666 : 0600, &rt->user_fd,
+                      ret_error);
     if (r < 0)
         return r;
-    r = listen_on(rt->user_socket, &rt->user_fd, ret_error);
-    if (r < 0)
-        return r;
-    r = listen_on(rt->task_socket, &rt->task_fd, ret_error);
+    r = listen_on(rt->task_socket, 0600, &rt->task_fd, ret_error);
     if (r < 0) {
         unlink(rt->user_socket);
         close(rt->user_fd);
@@ -200,14 +234,16 @@ void runtime_sockets_close(struct runtime *rt)
     rt->api = NULL;
     if (!rt->is_listening)
         return;
-    uv_poll_stop(&rt->user_poll);
-    uv_poll_stop(&rt->task_poll);
-    if (rt->tcp_fd >= 0) {
-        uv_poll_stop(&rt->tcp_poll);
-        close(rt->tcp_fd);
-    }
     unlink(rt->user_socket);
     unlink(rt->task_socket);
+}
+
+void runtime_sockets_release(struct runtime *rt)
+{
+    if (!rt->is_listening)
+        return;
+    if (rt->tcp_fd >= 0)
+        close(rt->tcp_fd);
     close(rt->user_fd);
     close(rt->task_fd);
 }
@@ -313,15 +349,13 @@ int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
  * us among its ancestors, however it forked or changed its session. */
 bool runtime_is_task_process(struct runtime *rt, pid_t pid)
 {
-    pid_t self = getpid();
     struct process p;
 
-    (void)rt;
-    if (pid == self)
+    if (pid == rt->pid)
         return false;
     for (int depth = 0; pid > 1 && depth < 4096; depth++) {
         pid = process_read(pid, &p) < 0 ? 0 : p.parent;
-        if (pid == self)
+        if (pid == rt->pid)
             return true;
     }
     return false;

@@ -9,6 +9,7 @@
 
 #include "flow/parameters.h"
 #include "flow/read.h"
+#include "node/fit.h"
 #include "node/runtime_internal.h"
 #include "store/tree.h"
 
@@ -104,7 +105,8 @@ int runtime_add_context(struct runtime *rt, const struct run_record *record,
 {
     struct launch_config config = { .data_dir = rt->dir,
                                     .task_socket = rt->task_socket,
-                                    .program_dir = rt->program_dir };
+                                    .program_dir = rt->program_dir,
+                                    .has_gpus = rt->capacity.gpu_milli > 0 };
     struct run_context *c;
     int r = run_context_new(&config, record, flow, take_values, &c);
 
@@ -156,46 +158,15 @@ static void note_empty_globs(const struct flow *flow, struct diagnostics *d)
     }
 }
 
-/* On one node a step that asks for more than there is would wait for ever. */
-static void clamp_or_refuse(const struct runtime *rt, struct flow *flow, bool clamp,
-                            struct diagnostics *d)
+static void fit(const struct runtime *rt, const struct submission *s, struct flow *flow,
+                struct diagnostics *d)
 {
-    for (uint32_t i = 0; i < flow->n_all_steps; i++) {
-        struct step *s = &flow->steps[i];
-        const struct resources *has = &rt->capacity;
+    static const struct user_limits none = { .weight = 1 };
+    const struct conf *c = rt->config.conf;
 
-        if (clamp && s->resources.cpu_milli > has->cpu_milli) {
-            diagnostics_add(
-                d, SEVERITY_NOTE, s->line, s->column, 0, NULL,
-                "step '%s' asks for %g cpus, this node has %g: it gets these", s->name,
-                (double)s->resources.cpu_milli / 1000, (double)has->cpu_milli / 1000);
-            s->resources.cpu_milli = has->cpu_milli;
-        }
-        if (clamp && s->resources.memory_bytes > has->memory_bytes) {
-            diagnostics_add(d, SEVERITY_NOTE, s->line, s->column, 0, NULL,
-                            "step '%s' asks for %" PRIu64
-                            " MiB of memory, this node has %" PRIu64 ": it gets these",
-                            s->name, s->resources.memory_bytes >> 20,
-                            has->memory_bytes >> 20);
-            s->resources.memory_bytes = has->memory_bytes;
-        }
-        if (clamp && s->resources.disk_bytes > has->disk_bytes)
-            diagnostics_add(d, SEVERITY_ERROR, s->line, s->column, 0, NULL,
-                            "step '%s' asks for %" PRIu64
-                            " MiB of disk, this node has %" PRIu64,
-                            s->name, s->resources.disk_bytes >> 20,
-                            has->disk_bytes >> 20);
-        if (clamp && s->resources.gpu_milli > has->gpu_milli)
-            diagnostics_add(d, SEVERITY_ERROR, s->line, s->column, 0, NULL,
-                            "step '%s' asks for gpu: %g, and this node has %g of them",
-                            s->name, (double)s->resources.gpu_milli / 1000,
-                            (double)has->gpu_milli / 1000);
-        for (uint32_t k = 0; clamp && k < s->resources.n_custom; k++)
-            diagnostics_add(d, SEVERITY_ERROR, s->line, s->column, 0, NULL,
-                            "step '%s' asks for the custom resource '%s', and this "
-                            "node has none",
-                            s->name, flow->custom_names[s->resources.custom[k].name]);
-    }
+    if (s->clamp)
+        fit_flow(flow, &rt->capacity, rt->custom_names,
+                 c ? sharing_of(&c->sharing, s->user ? s->user : "") : &none, d);
 }
 
 static int keep_parameter(struct runtime *rt, const struct parameter *p,
@@ -295,6 +266,7 @@ static int fill_record(struct runtime *rt, const struct submission *s,
     record->user = copy_or_empty(s->user);
     record->max_workers = s->max_workers;
     record->on_failure = s->on_failure ? strdup(s->on_failure) : NULL;
+    record->share = s->share;
     record->has_origin = s->origin != NULL;
     if (s->origin)
         record->origin = *s->origin;
@@ -496,7 +468,7 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     flow = s->flow ? flow_ref(s->flow) : NULL;
     r = flow ? 0 : flow_read(s->flow_text, s->flow_text_len, &flow, ret_diagnostics);
     if (r == 0)
-        clamp_or_refuse(rt, flow, s->clamp, ret_diagnostics);
+        fit(rt, s, flow, ret_diagnostics);
     if (r == 0 && diagnostics_errors(ret_diagnostics))
         r = -EINVAL;
     if (r == 0)

@@ -59,9 +59,10 @@ static void begin(struct runtime *rt, struct slot *s, const struct action *a,
 {
     slot_reset(s);
     s->run = c;
-    s->flow = flow_ref(a->u.flow);
+    s->flow = flow_ref(a->u.start.flow);
     s->task = a->task;
     s->attempt = a->attempt;
+    s->gpus = a->u.start.gpus;
     s->started = runtime_now(rt);
     s->started_wall = runtime_wall();
     s->log.bytes_max = s->flow->max_log_bytes;
@@ -87,6 +88,7 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
                           : 0;
     bool by_cgroup = cgroup_slot_limit(&rt->cgroups, &s->cgroup, memory);
     struct spawn spawn = {
+        .self = rt->pid,
         .path = l->path,
         .argv = l->argv,
         .envp = envp,
@@ -252,9 +254,9 @@ void runtime_free_slot(struct runtime *rt, struct slot *s)
         blobs_hold_end(rt->blobs, &s->hold);
     if (s->run && s->flow->steps[s->task.step].n_inputs)
         check_cleaned(rt, s->in_path, inputs_remove(&rt->artifacts, s));
-    if (!slot_dir_is_clean(&s->out, wall))
+    if (!slot_dir_is_left_clean(&s->out, wall))
         check_cleaned(rt, s->out.path, slot_dir_clean(&s->out, wall));
-    if (!slot_dir_is_clean(&s->tmp, wall))
+    if (!slot_dir_is_left_clean(&s->tmp, wall))
         check_cleaned(rt, s->tmp.path, slot_dir_clean(&s->tmp, wall));
     /* Without a group nothing proves that no survivor holds the pipes. */
     if (s->cgroup.v2_events < 0 && s->pid) {

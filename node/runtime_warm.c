@@ -11,57 +11,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "flow/names.h"
-#include "flow/text.h"
 #include "node/process.h"
 #include "node/runtime_internal.h"
 
 enum {
-    FILES_BYTES_MAX = 120 << 10, /* of MESH_WARM */
-    LOST_MAX = 3,                /* servers of a group; then its tasks are plain */
-    LOOK_EVERY = 64,             /* answers: how large the server is by now */
-    GROWN_BYTES = 64 << 20,      /* and twice what it was: it leaks */
+    LOST_MAX = 3,           /* servers of a group; then its tasks are plain */
+    LOOK_EVERY = 64,        /* answers: how large the server is by now */
+    GROWN_BYTES = 64 << 20, /* and twice what it was: it leaks */
     LOG_READ_SIZE = 512,
     LOG_BYTES_MAX = 64 << 10, /* of a server's output in the node's log */
 };
 
 /* ---- groups ---- */
-
-static bool is_warm(const struct step *s)
-{
-    return s->action == STEP_PYTHON && s->is_warm;
-}
-
-/* Nothing but the steps' own variables can differ within a run. */
-static bool is_same_environment(const struct step *a, const struct step *b)
-{
-    if (a->n_environment != b->n_environment)
-        return false;
-    for (size_t i = 0; i < a->n_environment; i++)
-        if (strcmp(a->environment[i].name, b->environment[i].name) != 0
-            || strcmp(a->environment[i].value, b->environment[i].value) != 0)
-            return false;
-    return true;
-}
-
-static bool is_served(const struct warm_group *g, const struct step *s)
-{
-    return is_warm(s) && is_same_environment(&g->run->flow->steps[g->step], s);
-}
-
-/* A server is worth its start when it will fork more than one task. */
-static bool has_prospect(const struct run_context *c, const struct step *first)
-{
-    unsigned n = 0;
-
-    for (uint32_t i = 0; n < 2 && i < c->flow->n_all_steps; i++) {
-        const struct step *s = &c->flow->steps[i];
-
-        if (is_warm(s) && is_same_environment(first, s))
-            n += c->flow->scopes[s->scope].depth > 0 ? 2 : 1;
-    }
-    return n >= 2;
-}
 
 static struct warm_group *new_group(struct runtime *rt, struct run_context *c,
                                     uint32_t step)
@@ -77,31 +38,20 @@ static struct warm_group *new_group(struct runtime *rt, struct run_context *c,
             n_of_run++;
     }
     if (index == WARM_GROUPS_MAX || n_of_run == WARM_GROUPS_OF_RUN_MAX
-        || !has_prospect(c, &c->flow->steps[step]))
+        || !warm_is_worth(c->flow, &c->flow->steps[step]))
         return NULL;
-    g = calloc(1, sizeof(*g));
-    if (g)
-        g->waiting = calloc(rt->n_slots, sizeof(*g->waiting));
-    if (!g || !g->waiting) {
-        free(g);
+    g = warm_group_new(c, step, rt->n_slots);
+    if (!g)
         return NULL;
-    }
-    g->run = c;
     g->index = index;
-    g->step = step;
-    g->state = WARM_COLD;
-    g->server = WARM_SERVER_NONE;
-    g->beside = WARM_NO_SLOT;
     rt->warm[index] = g;
     return g;
 }
 
 static void free_group(struct runtime *rt, struct warm_group *g)
 {
-    cgroup_slot_close(&g->server.cgroup);
     rt->warm[g->index] = NULL;
-    free(g->waiting);
-    free(g);
+    warm_group_free(g);
 }
 
 /* The group of a step is looked for once. NULL: it is always plain. */
@@ -113,12 +63,12 @@ static struct warm_group *group_of(struct runtime *rt, struct run_context *c,
     if (l->warm)
         return l->warm == WARM_NEVER ? NULL : rt->warm[l->warm - 1];
     l->warm = WARM_NEVER;
-    if (!is_warm(&c->flow->steps[step]))
+    if (!warm_step(&c->flow->steps[step]))
         return NULL;
     for (uint32_t i = 0; i < WARM_GROUPS_MAX; i++) {
         struct warm_group *g = rt->warm[i];
 
-        if (g && g->run == c && is_served(g, &c->flow->steps[step]))
+        if (g && g->run == c && warm_group_serves(g, &c->flow->steps[step]))
             l->warm = i + 1;
     }
     if (l->warm == WARM_NEVER) {
@@ -130,45 +80,6 @@ static struct warm_group *group_of(struct runtime *rt, struct run_context *c,
 }
 
 /* ---- the server's start ---- */
-
-static int list_files(const struct warm_group *g, struct buffer *out)
-{
-    const struct flow *f = g->run->flow;
-    CLEANUP(names_release) struct names names = { NULL };
-    const char *comma = "";
-
-    buffer_puts(out, "MESH_WARM=[");
-    for (uint32_t i = 0; i < f->n_all_steps; i++) {
-        const char *file = f->steps[i].python_file;
-
-        if (!is_served(g, &f->steps[i]) || names_add(&names, file, i) < 0)
-            continue;
-        buffer_puts(out, comma);
-        text_write_json(file, strlen(file), out);
-        comma = ",";
-    }
-    buffer_putc(out, ']');
-    if (buffer_failed(out))
-        return buffer_failed(out);
-    return out->len > FILES_BYTES_MAX ? -E2BIG : 0;
-}
-
-/* The step's variables, without what differs from step to step. */
-static int server_variables(const struct warm_group *g, const struct step_launch *l,
-                            struct variables *ret)
-{
-    CLEANUP(buffer_release) struct buffer files = BUFFER_INIT;
-    int r = list_files(g, &files);
-
-    if (r == 0)
-        r = variables_copy(&l->env, ret);
-    if (r < 0)
-        return r;
-    variables_unset(ret, "MESH_STEP");
-    variables_unset(ret, "MESH_PYTHON");
-    r = variables_set(ret, buffer_take(&files));
-    return r < 0 ? r : variables_printf(ret, "MESH_TOKEN=%s", g->server.token);
-}
 
 static int watch_server(struct runtime *rt, struct warm_group *g)
 {
@@ -192,7 +103,7 @@ static int start_server(struct runtime *rt, struct warm_group *g,
     int r;
 
     runtime_token(rt, g->server.token);
-    r = server_variables(g, l, &env);
+    r = warm_group_variables(g, l, &env);
     if (r < 0)
         return fail(why, r, "its variables: %s", strerror(-r));
     if (g->server.cgroup.v2_dir < 0)
@@ -227,22 +138,6 @@ static void start(struct runtime *rt, struct warm_group *g, const struct step_la
 
 /* ---- those who wait ---- */
 
-static uint32_t *place(struct runtime *rt, struct warm_group *g, uint32_t i)
-{
-    return &g->waiting[(g->head + i) % rt->n_slots];
-}
-
-static struct slot *take_first(struct runtime *rt, struct warm_group *g)
-{
-    struct slot *s = rt->slots[*place(rt, g, 0)];
-
-    g->head = (g->head + 1) % rt->n_slots;
-    g->n--;
-    if (g->n_sent)
-        g->n_sent--;
-    return s;
-}
-
 /* 0, or why it cannot be sent: -EAGAIN is not now, anything else not at all. */
 static int send_request(struct runtime *rt, struct warm_group *g, struct slot *s)
 {
@@ -261,19 +156,12 @@ static int send_request(struct runtime *rt, struct warm_group *g, struct slot *s
                : warm_send(&g->server, &rt->request, fds, 3 + (s->cgroup.v2_dir >= 0));
 }
 
-static void remove_waiting(struct runtime *rt, struct warm_group *g, uint32_t i)
-{
-    for (; i + 1 < g->n; i++)
-        *place(rt, g, i) = *place(rt, g, i + 1);
-    g->n--;
-}
-
 /* Asks for all that wait, as far as the socket takes it. */
 static void ask(struct runtime *rt, struct warm_group *g)
 {
     while (g->state == WARM_READY && g->server.pidfd >= 0 && !g->has_grown
            && g->n_sent < g->n) {
-        struct slot *s = rt->slots[*place(rt, g, g->n_sent)];
+        struct slot *s = rt->slots[warm_group_at(g, g->n_sent)];
         int r = send_request(rt, g, s);
 
         if (r == 0) {
@@ -282,7 +170,7 @@ static void ask(struct runtime *rt, struct warm_group *g)
         }
         if ((r == -EAGAIN && g->n_sent) || r == -EPIPE)
             return; /* an answer, or its end, wakes us */
-        remove_waiting(rt, g, g->n_sent);
+        warm_group_remove(g, g->n_sent);
         runtime_start_plain(rt, s);
     }
 }
@@ -308,7 +196,7 @@ bool runtime_warm_take(struct runtime *rt, struct slot *s)
     cgroup_slot_limit(&rt->cgroups, &s->cgroup,
                       step->has_limits ? step->resources.memory_bytes : 0);
     s->state = SLOT_STARTING;
-    *place(rt, g, g->n++) = s->index;
+    warm_group_add(g, s->index);
     ask(rt, g);
     return true;
 }
@@ -389,7 +277,7 @@ static void note_loss(struct runtime *rt, struct warm_group *g)
 static void start_waiting(struct runtime *rt, struct warm_group *g)
 {
     while (g->n) {
-        struct slot *s = take_first(rt, g);
+        struct slot *s = rt->slots[warm_group_take(g)];
 
         if (s->kill_reason)
             runtime_fail_task(rt, s, s->kill_reason, "");
@@ -444,7 +332,7 @@ static void on_answer(struct runtime *rt, struct warm_group *g, int32_t answer)
         warm_kill(&g->server); /* nobody asked */
         return;
     }
-    s = take_first(rt, g);
+    s = rt->slots[warm_group_take(g)];
     if (answer <= 0 || adopt(rt, s, answer) < 0) {
         runtime_start_plain(rt, s);
     } else if (runtime_task_begins(rt, s, &why) < 0) {
@@ -529,10 +417,10 @@ void runtime_warm_kill(struct runtime *rt, struct slot *s, int signal)
     struct warm_group *g = group_of(rt, s->run, s->task.step);
     uint32_t i = 0;
 
-    while (*place(rt, g, i) != s->index)
+    while (warm_group_at(g, i) != s->index)
         i++;
     if (i >= g->n_sent) {
-        remove_waiting(rt, g, i);
+        warm_group_remove(g, i);
         runtime_fail_task(rt, s, s->kill_reason, "");
         return;
     }

@@ -15,8 +15,7 @@
  */
 #pragma once
 
-#include "node/launch.h"
-#include "node/warm.h"
+#include "node/warm_group.h"
 
 struct runtime;
 
@@ -24,34 +23,6 @@ enum {
     WARM_GROUPS_MAX = 64, /* of a node */
     WARM_GROUPS_OF_RUN_MAX = 4,
 };
-
-enum warm_state {
-    WARM_COLD = 1, /* no server */
-    WARM_STARTING,
-    WARM_READY,
-    WARM_OFF,
-    WARM_ENDING, /* its run has ended */
-};
-
-struct warm_group {
-    struct run_context *run; /* borrowed; NULL when ending */
-    uint32_t index;          /* in the runtime's list */
-    uint32_t step;           /* the first of those it serves */
-    enum warm_state state;
-    struct warm_server server;
-    int exit_code;  /* of a server that was reaped, while its socket is open yet */
-    bool has_ended; /* its socket, while the process is there yet */
-    unsigned n_lost;
-    uint32_t beside;   /* the slot of the task that runs while it starts, or
-                          WARM_NO_SLOT */
-    uint32_t *waiting; /* slots, a ring as large as the runtime has */
-    uint32_t head, n, n_sent;
-    uint64_t resident, n_answers;
-    bool has_grown;
-    size_t log_bytes;
-};
-
-enum { WARM_NO_SLOT = UINT32_MAX };
 
 /* Whether the slot's task waits for its server now; else it is to be started plain. */
 bool runtime_warm_take(struct runtime *rt, struct slot *s);

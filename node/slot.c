@@ -70,6 +70,13 @@ bool slot_dir_is_clean(struct slot_dir *d, time_us wall)
     return true;
 }
 
+bool slot_dir_is_left_clean(struct slot_dir *d, time_us wall)
+{
+    if (!d->is_looked_at)
+        d->is_looked_at = slot_dir_is_clean(d, wall);
+    return d->is_looked_at;
+}
+
 /* What cannot be removed, such as files of another user or a mount, must not be seen by
  * the next task. The next start of a node tries again. */
 static int put_aside(const char *path)
@@ -215,6 +222,7 @@ void slot_reset(struct slot *s)
     s->use = (struct slot_use){ .at = 0 };
     s->run = NULL;
     s->kill_reason = 0;
+    s->out.is_looked_at = s->tmp.is_looked_at = false;
     s->has_cache_key = false;
     s->kill_signal = 0;
     s->has_start_told = false;

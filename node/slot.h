@@ -59,6 +59,7 @@ struct slot_dir {
     char *path;
     struct timespec ctime; /* when we last saw it empty */
     bool is_settled;       /* it was old enough then to show any later change */
+    bool is_looked_at;     /* it was clean when nobody was left to write to it */
 };
 
 struct slot_log {
@@ -91,6 +92,7 @@ struct slot {
     struct flow *flow;       /* a reference while not idle */
     struct task_id task;
     uint32_t attempt;
+    uint64_t gpus; /* which it has, a bit for each */
     time_us started, started_wall;
     enum reason kill_reason; /* why we sent a signal; 0: we did not */
     int kill_signal;         /* to be sent when a starting task begins */
@@ -123,6 +125,8 @@ void slot_reset(struct slot *s);
 /* Whether nothing was put into the folder since it was last empty. Costs one stat when
  * the folder is settled, one listing else. */
 bool slot_dir_is_clean(struct slot_dir *d, time_us wall);
+/* The same at the end of an attempt, when its process tree is gone: looked at once. */
+bool slot_dir_is_left_clean(struct slot_dir *d, time_us wall);
 /* Empties a path that the next task needs: 0; 1 when what was there could not be
  * removed and was put aside, beside it; or a negative errno. */
 int slot_clear_path(const char *path);

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 struct spawn {
+    pid_t self;       /* getpid(), asked once by whoever starts thousands */
     const char *path; /* no search */
     char *const *argv, *const *envp;
     const char *cwd;

@@ -54,6 +54,7 @@ static int spawn(struct warm_server *w, const struct warm_config *config,
 {
     char **argv = python_server_argv(config->program);
     struct spawn s = {
+        .self = getpid(),
         .path = config->program,
         .argv = argv,
         .envp = config->env->all,

@@ -273,6 +273,8 @@ int attempt_record_encode(const struct attempt_record *r, struct buffer *out)
         m.choice = text_of(&texts, r->choice);
     m.has_origin = r->has_origin;
     m.origin = bytes_of(r->origin.bytes, RUN_ID_SIZE);
+    m.has_gpus = r->gpus != 0;
+    m.gpus = r->gpus;
     error = texts.error ? texts.error : begin(out, &m);
     for (size_t i = 0; error == 0 && i < r->n_outputs; i++)
         error = append_artifact(out, &r->outputs[i]);
@@ -352,6 +354,8 @@ int run_record_encode(const struct run_record *r, struct buffer *out)
     m.max_workers = r->max_workers;
     m.has_origin = r->has_origin;
     m.origin = bytes_of(r->origin.bytes, RUN_ID_SIZE);
+    m.has_share = r->share != 0;
+    m.share = r->share;
     error = texts.error ? texts.error : begin(out, &m);
     for (size_t i = 0; error == 0 && i < r->n_parameters; i++)
         error = append_parameter(out, &r->parameters[i]);

@@ -115,7 +115,8 @@ struct attempt_record {
     char *message;         /* NULL: none */
     time_us started_wall, ended_wall;
     uint32_t pid;
-    uint64_t max_rss_bytes, cpu_us;
+    uint64_t max_rss_bytes; /* of its largest process; 0: no more than the node had */
+    uint64_t cpu_us;
     /* Of all its processes together, as seen now and then while it ran; 0: it ended
      * before anybody looked. */
     uint64_t memory_peak_bytes, cpu_peak_milli;
@@ -127,6 +128,7 @@ struct attempt_record {
     struct log_ref log;
     struct run_id origin; /* VERDICT_ADOPTED: the run it was made in */
     bool has_origin;
+    uint64_t gpus; /* which it had, a bit for each */
 };
 
 struct record_parameter {
@@ -151,6 +153,7 @@ struct run_record {
     struct run_id origin; /* of a resumed run */
     bool has_origin;
     char *on_failure; /* override: "stop", "finish", "kill"; NULL: the flow's */
+    uint32_t share;   /* its weight among its user's runs; 0: 1 */
 };
 
 enum run_outcome { RUN_OK = 1, RUN_FAILED, RUN_CANCELLED };

@@ -271,6 +271,7 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     r->choice = copy_text(&error, m->has_choice, m->choice);
     r->has_origin =
         get_fixed(&error, m->has_origin, m->origin, r->origin.bytes, RUN_ID_SIZE);
+    r->gpus = m->gpus;
     get_outputs(&error, m, r);
     return error;
 }
@@ -387,6 +388,7 @@ static int get_run(const Mesh__Record__Run *m, struct run_record *r)
     r->has_origin =
         get_fixed(&error, m->has_origin, m->origin, r->origin.bytes, RUN_ID_SIZE);
     r->on_failure = copy_text(&error, m->has_on_failure, m->on_failure);
+    r->share = m->share;
     get_parameters(&error, m, r);
     r->tags = get_tags(&error, m->tag, m->n_tag, &r->n_tags);
     return error;

@@ -3,29 +3,59 @@
 #include "scheduler/placement.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+#include "scheduler/placement_order.h"
+
 enum { CPU_DEFAULT_MILLI = 1000 };
 
+static int copy_limits(struct sharing *to, const struct sharing *from)
+{
+    to->otherwise = from->otherwise;
+    to->users = calloc(from->n_users + 1, sizeof(to->users[0]));
+    if (!to->users)
+        return -ENOMEM;
+    for (; to->n_users < from->n_users; to->n_users++) {
+        struct user_limits *u = &to->users[to->n_users];
+
+        *u = from->users[to->n_users];
+        u->name = strdup(u->name);
+        if (!u->name)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int copy_names(struct placement *p, const struct resources *capacity,
+                      char *const *custom_names)
+{
+    for (uint32_t i = 0; i < capacity->n_custom; i++) {
+        p->capacity.amount[DEMAND_CUSTOM + i] = capacity->custom[i].milli;
+        p->names[i] = strdup(custom_names[capacity->custom[i].name]);
+        if (!p->names[i])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 int placement_init(struct placement *p, const struct resources *capacity,
-                   char *const *custom_names)
+                   char *const *custom_names, const struct sharing *sharing)
 {
     struct demand *c = &p->capacity;
 
     *p = (struct placement){ .classes = NULL };
+    p->gpus.n = (uint32_t)min_size(capacity->gpu_milli / GPU_MILLI, GPUS_MAX);
     c->amount[DEMAND_CPU] = capacity->cpu_milli;
     c->amount[DEMAND_MEMORY] = capacity->memory_bytes;
     c->amount[DEMAND_DISK] = capacity->disk_bytes;
-    c->amount[DEMAND_GPU] = capacity->gpu_milli;
-    for (uint32_t i = 0; i < capacity->n_custom; i++) {
-        c->amount[DEMAND_CUSTOM + i] = capacity->custom[i].milli;
-        p->names[i] = strdup(custom_names[capacity->custom[i].name]);
-        if (!p->names[i]) {
-            placement_release(p);
-            return -ENOMEM;
-        }
+    c->amount[DEMAND_GPU] = (uint64_t)p->gpus.n * GPU_MILLI;
+    if (copy_names(p, capacity, custom_names) < 0
+        || (sharing && copy_limits(&p->sharing, sharing) < 0)) {
+        placement_release(p);
+        return -ENOMEM;
     }
     p->free = p->capacity;
     return 0;
@@ -33,7 +63,7 @@ int placement_init(struct placement *p, const struct resources *capacity,
 
 static void class_free(struct class *c)
 {
-    bitmap_release(&c->listed);
+    heap_release(&c->groups);
     free(c);
 }
 
@@ -47,8 +77,13 @@ void placement_release(struct placement *p)
     }
     for (size_t i = 0; i < RESOURCES_CUSTOM_MAX; i++)
         free(p->names[i]);
+    for (size_t i = 0; i < p->sharing.n_users; i++)
+        free((char *)p->sharing.users[i].name);
+    free(p->sharing.users);
     *p = (struct placement){ .classes = NULL };
 }
+
+/* ---- demands ---- */
 
 static void add_custom(const struct placement *p, const char *name, uint64_t milli,
                        struct demand *d)
@@ -85,6 +120,24 @@ uint32_t demand_lacks(const struct demand *demand, const struct demand *of)
     return i;
 }
 
+bool placement_fits(const struct placement *p, const struct class *c)
+{
+    return demand_lacks(&c->demand, &p->free) == DEMAND_ENTRIES
+           && gpus_fit(&p->gpus, c->demand.amount[DEMAND_GPU]);
+}
+
+/* The largest of its parts of what the node has. */
+static uint64_t cost_of(const struct placement *p, const struct demand *d)
+{
+    double cost = 1;
+
+    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+        if (d->amount[i])
+            cost = fmax(cost, (double)d->amount[i] * SHARE_NODE
+                                  / (double)p->capacity.amount[i]);
+    return (uint64_t)cost;
+}
+
 uint8_t placement_level(uint32_t run_priority, uint32_t step_priority)
 {
     uint32_t run = run_priority < PRIORITY_MAX ? PRIORITY_MAX - run_priority : 0;
@@ -93,6 +146,8 @@ uint8_t placement_level(uint32_t run_priority, uint32_t step_priority)
     return (uint8_t)((PRIORITY_MAX + 1) * run + step);
 }
 
+/* ---- classes ---- */
+
 static struct class *add_class(struct placement *p, const struct demand *demand)
 {
     struct class *c = calloc(1, sizeof(*c));
@@ -100,13 +155,10 @@ static struct class *add_class(struct placement *p, const struct demand *demand)
     if (!c)
         return NULL;
     c->demand = *demand;
-    c->active = &p->active;
+    c->placement = p;
     c->fits_ever =
         !demand->unknown && demand_lacks(demand, &p->capacity) == DEMAND_ENTRIES;
-    if (bitmap_init(&c->listed, LEVELS) < 0) {
-        free(c);
-        return NULL;
-    }
+    c->cost = c->fits_ever ? cost_of(p, demand) : 1;
     HASH_ADD(hh, p->classes, demand, sizeof(*demand), c);
     if (!c->hh.tbl) {
         class_free(c);
@@ -127,129 +179,117 @@ struct class *placement_hold(struct placement *p, const struct demand *demand)
     return c;
 }
 
-void placement_turn_init(struct placement *p, struct turn *turn)
+void class_drop(struct class *c, uint32_t n)
 {
-    /* A new run does not get ahead of those that wait for their turn. */
-    *turn = (struct turn){ .served = p->clock, .age = p->n_runs++ };
-}
-
-int queue_init(struct queue *q, struct class *class, struct turn *turn, uint32_t n)
-{
-    *q = (struct queue){ .class = class, .turn = turn, .n = n, .listed = -1 };
-    q->steps = calloc(n, sizeof(q->steps[0]));
-    q->ranks = calloc(n, sizeof(q->ranks[0]));
-    q->levels = calloc(n, sizeof(q->levels[0]));
-    if (!q->steps || !q->ranks || !q->levels)
-        return -ENOMEM;
-    return bitmap_init(&q->ready, n);
-}
-
-static void unlist(struct queue *q)
-{
-    struct class *c = q->class;
-
-    if (q->listed < 0)
+    c->n_held -= n;
+    if (c->n_held)
         return;
-    DL_DELETE(c->lists[q->listed], q);
-    if (!c->lists[q->listed])
-        bitmap_clear(&c->listed, (uint32_t)q->listed);
-    q->listed = -1;
-    if (--c->n_listed == 0)
-        DL_DELETE(*c->active, c);
+    HASH_DELETE(hh, c->placement->classes, c);
+    class_free(c);
 }
 
-static void list(struct queue *q, int level)
-{
-    struct class *c = q->class;
+/* ---- which is next ---- */
 
-    DL_APPEND(c->lists[level], q);
-    bitmap_set(&c->listed, (uint32_t)level);
-    q->listed = level;
-    if (c->n_listed++ == 0)
-        DL_APPEND(*c->active, c);
-}
-
-void queue_release(struct placement *p, struct queue *q)
-{
-    if (!q->class)
-        return;
-    unlist(q);
-    q->class->n_held -= q->n;
-    if (!q->class->n_held) {
-        HASH_DELETE(hh, p->classes, q->class);
-        class_free(q->class);
-    }
-    bitmap_release(&q->ready);
-    free(q->steps);
-    free(q->ranks);
-    free(q->levels);
-    *q = (struct queue){ .listed = -1 };
-}
-
-void queue_sync(struct queue *q)
-{
-    uint32_t first;
-    int level = -1;
-
-    if (q->is_open && bitmap_first(&q->ready, &first))
-        level = q->levels[first];
-    if (level == q->listed)
-        return;
-    unlist(q);
-    if (level >= 0)
-        list(q, level);
-}
-
+/* Of two that are the first of their classes. */
 static bool is_better(const struct queue *a, const struct queue *b)
 {
     uint32_t i = 0, j = 0;
 
-    if (!b || a->listed != b->listed)
-        return !b || a->listed < b->listed;
-    if (a->turn->served != b->turn->served)
-        return a->turn->served < b->turn->served;
-    if (a->turn != b->turn)
-        return a->turn->age < b->turn->age;
+    if (!b)
+        return true;
+    if (a->group->user != b->group->user)
+        return share_is_before(&a->group->user->share, &b->group->user->share);
+    if (a->listed != b->listed)
+        return a->listed < b->listed;
+    if (a->run != b->run)
+        return share_is_before(a->run, b->run);
     bitmap_first(&a->ready, &i);
     bitmap_first(&b->ready, &j);
     return a->ranks[i] < b->ranks[j];
 }
 
-struct queue *placement_pick(struct placement *p)
+static struct queue *find_best(const struct placement *p)
 {
     struct queue *best = NULL;
     struct class *c;
 
     DL_FOREACH(p->active, c)
     {
-        uint32_t level = 0;
+        struct queue *q = class_first(c);
 
-        if (c->fits_ever && demand_lacks(&c->demand, &p->free) != DEMAND_ENTRIES)
-            continue;
-        bitmap_first(&c->listed, &level);
-        if (is_better(c->lists[level], best))
-            best = c->lists[level];
-    }
-    if (!best)
-        return NULL;
-    best->turn->served = ++p->clock;
-    if (best->next) {
-        int level = best->listed;
-
-        unlist(best);
-        list(best, level);
+        if ((placement_fits(p, c) || !queue_fits_ever(q)) && is_better(q, best))
+            best = q;
     }
     return best;
 }
 
-void placement_take(struct placement *p, const struct class *class)
+/* Keys are brought up to now only where they decide. */
+static bool renew(const struct placement *p, struct queue *q)
 {
-    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
-        p->free.amount[i] -= class->demand.amount[i];
+    struct user *u = q->group->user;
+
+    if (p->contest.n_waiting > 1 && share_renew(&u->share, p->now)) {
+        order_move_user(u);
+        return true;
+    }
+    if (u->runs.n_waiting > 1 && share_renew(q->run, p->now)) {
+        order_move_run(q);
+        return true;
+    }
+    return false;
 }
 
-void placement_give(struct placement *p, const struct class *class)
+struct queue *placement_pick(struct placement *p)
+{
+    struct queue *best;
+
+    do
+        best = find_best(p);
+    while (best && renew(p, best));
+    return best;
+}
+
+static void add(struct demand *to, const struct demand *d)
 {
     for (size_t i = 0; i < DEMAND_ENTRIES; i++)
-        p->free.amount[i] += class->demand.amount[i];
+        to->amount[i] += d->amount[i];
+}
+
+static void subtract(struct demand *from, const struct demand *d)
+{
+    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+        from->amount[i] -= d->amount[i];
+}
+
+struct gpu_grant placement_take(struct queue *q)
+{
+    struct class *c = q->class;
+    struct placement *p = c->placement;
+    struct user *u = q->group->user;
+
+    subtract(&p->free, &c->demand);
+    add(&u->used, &c->demand);
+    u->n_running++;
+    p->clock++;
+    share_take(&u->share, c->cost, p->clock, p->now);
+    share_take(q->run, c->cost, p->clock, p->now);
+    order_move_run(q);
+    order_move_user(u);
+    return gpus_take(&p->gpus, c->demand.amount[DEMAND_GPU]);
+}
+
+void placement_give(struct queue *q, const struct gpu_grant *grant)
+{
+    struct class *c = q->class;
+    struct placement *p = c->placement;
+    struct user *u = q->group->user;
+
+    add(&p->free, &c->demand);
+    subtract(&u->used, &c->demand);
+    u->n_running--;
+    gpus_give(&p->gpus, grant);
+    share_give(&u->share, c->cost, p->now);
+    share_give(q->run, c->cost, p->now);
+    order_move_run(q);
+    order_move_user(u);
 }

@@ -2,15 +2,21 @@
 /* placement - which ready task is next, given what is free.
  *
  * Steps with equal demands are a class. A queue holds the steps of one run and one
- * class that have ready tasks, best first; a class lists its queues by the priority of
- * their best step. So the next task is found by a look at each class that has some:
+ * class that have ready tasks, best first; a group holds the queues of one user and one
+ * class; a class has the groups in which somebody waits. Both are in order, so the next
+ * task is found by a look at the head of each class:
  *
- *     class {cpu 1}         level 55: queue of run 7, queue of run 9   level 59: ...
- *     class {cpu 1, gpu 1}  level 50: queue of run 7   ...
+ *     class {cpu 1}          group of ann: queue of run 7, queue of run 9    group of
+ * ben: ... class {cpu 1, gpu 1}   group of ann: queue of run 7   ...
  *
- * Order: the higher priority of the run, then of the step, which together are a level,
- * 0 the best; then the run served longest ago; then the better rank within the run. A
- * task that does not fit now is passed over: smaller ones go on. */
+ * Order: the user who has had least for its weight (share.h); of that user's runs the
+ * one of the higher priority, whose step has the higher priority, which together are a
+ * level, 0 the best; then the run that has had least for its weight; then the better
+ * rank within the run. So a priority puts a user's own work in order and gets nobody
+ * ahead of others. A task that does not fit now is passed over: smaller ones go on.
+ *
+ * A user who is at a cap waits for nothing: its groups are out of the order until one
+ * of its tasks ends. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,6 +25,10 @@
 
 #include "flow/flow.h"
 #include "scheduler/bitmap.h"
+#include "scheduler/gpus.h"
+#include "scheduler/heap.h"
+#include "scheduler/share.h"
+#include "scheduler/sharing.h"
 
 enum {
     DEMAND_CPU,
@@ -36,53 +46,77 @@ struct demand {
     uint64_t unknown; /* 1: asks for a resource that this node has none of */
 };
 
-struct queue;
+struct placement;
+struct group;
 
 struct class
 {
     struct demand demand; /* the key */
+    struct placement *placement;
     bool fits_ever;
+    uint64_t cost;         /* of a task, as share.h counts */
     uint32_t n_held;       /* steps of runs that are in it */
+    struct heap groups;    /* in which somebody waits */
+    uint32_t n_groups;     /* all that there are */
     struct queue *planned; /* of the run whose queues are being made */
     uint32_t n_planned;
-    struct bitmap listed; /* levels whose list is not empty */
-    uint32_t n_listed;
-    struct class **active; /* placement's list of the classes that have queues listed */
-    struct class *prev, *next;
-    struct queue *lists[LEVELS];
+    struct class *prev, *next; /* of the classes with groups in their heap */
     UT_hash_handle hh;
 };
 
-/* One for each run. */
-struct turn {
-    uint64_t served; /* when the run was last given a task, by placement's count */
-    uint64_t age;    /* order of submission; breaks ties */
+struct user {
+    char *name; /* the key */
+    struct user_limits limits;
+    struct share share;  /* among the users */
+    struct contest runs; /* among its runs */
+    struct demand used, cap;
+    uint32_t n_running, n_runs;
+    struct group *groups;     /* hash by class */
+    struct user *prev, *next; /* by age */
+    UT_hash_handle hh;
+};
+
+struct group {
+    struct class *class; /* the key */
+    struct user *user;
+    struct heap_item item; /* in the class's heap */
+    struct heap queues;    /* of runs that wait */
+    uint32_t n_queues;     /* all that there are */
+    UT_hash_handle hh;
 };
 
 struct queue {
     struct class *class;
-    struct turn *turn;
+    struct group *group;
+    struct share *run;   /* of the run, among its user's */
     struct bitmap ready; /* positions that may start a task */
     uint32_t *steps;     /* by position */
     uint32_t *ranks;     /* ascending */
     uint8_t *levels;
     uint32_t n, n_filled;
-    bool is_open; /* the run may start tasks */
-    int listed;   /* the level it is listed under, or -1 */
-    struct queue *prev, *next;
+    bool is_open;              /* the run may start tasks */
+    int listed;                /* the level it is listed under, or -1 */
+    struct heap_item item;     /* in the group's heap */
+    struct queue *next_of_run; /* a ring of all queues of the run */
 };
 
 struct placement {
     struct demand capacity, free;
+    struct gpus gpus;
     char *names[RESOURCES_CUSTOM_MAX]; /* of the custom entries; NULL: no such */
-    struct class *classes;             /* hash by demand */
-    struct class *active;              /* list */
+    struct sharing sharing;
+    struct class *classes;  /* hash by demand */
+    struct class *active;   /* list */
+    struct user *users;     /* hash by name */
+    struct user *oldest;    /* list by age */
+    struct contest contest; /* of the users */
     uint64_t clock, n_runs;
+    time_us now;
 };
 
-/* Names are copied. -ENOMEM. */
+/* Names and limits are copied; sharing may be NULL. -ENOMEM. */
 int placement_init(struct placement *p, const struct resources *capacity,
-                   char *const *custom_names);
+                   char *const *custom_names, const struct sharing *sharing);
 void placement_release(struct placement *p);
 
 /* A step's demand on this node: cpu is 1 when it is not asked, all else 0. */
@@ -95,12 +129,19 @@ uint8_t placement_level(uint32_t run_priority, uint32_t step_priority);
 /* The class of this demand, made if needed, and held once more. NULL without memory. */
 struct class *placement_hold(struct placement *p, const struct demand *demand);
 
-void placement_turn_init(struct placement *p, struct turn *turn);
+/* The user of this name, made if needed, with one run more. NULL without memory. */
+struct user *placement_enter(struct placement *p, const char *name);
+/* One run less; the queues of it were released. NULL is fine. */
+void placement_leave(struct placement *p, struct user *u);
+/* A run among its user's. */
+void placement_run_init(struct placement *p, struct user *u, uint32_t weight,
+                        struct share *run);
 
 /* For n steps, each of which holds the class; the caller fills the arrays. -ENOMEM, and
  * it is to be released nevertheless. */
-int queue_init(struct queue *q, struct class *class, struct turn *turn, uint32_t n);
-void queue_release(struct placement *p, struct queue *q);
+int queue_init(struct queue *q, struct class *class, struct user *u, struct share *run,
+               uint32_t n);
+void queue_release(struct queue *q);
 /* After a change of q->ready or q->is_open. */
 void queue_sync(struct queue *q);
 
@@ -113,12 +154,22 @@ static inline uint32_t queue_first(const struct queue *q)
     return q->steps[position];
 }
 
-/* The queue whose first ready position is next; NULL if nothing that is ready fits. The
- * run's turn is over. A class that never fits is picked too: its tasks must fail. */
+/* The queue whose first ready position is next; NULL if nothing that is ready fits. One
+ * that never fits is picked too: its tasks must fail. */
 struct queue *placement_pick(struct placement *p);
+/* Whether its tasks can ever be started, by what the node has and what the user may. */
+bool queue_fits_ever(const struct queue *q);
 
-void placement_take(struct placement *p, const struct class *class);
-void placement_give(struct placement *p, const struct class *class);
+/* A task of the queue starts, or ended. */
+struct gpu_grant placement_take(struct queue *q);
+void placement_give(struct queue *q, const struct gpu_grant *grant);
 
 /* The first entry of the demand that `of` lacks; DEMAND_ENTRIES if it fits. */
 uint32_t demand_lacks(const struct demand *demand, const struct demand *of);
+/* Whether the class fits into what is free now. */
+bool placement_fits(const struct placement *p, const struct class *c);
+/* Whether a task of this class must wait for the user's tasks that run. */
+bool user_is_capped(const struct user *u, const struct class *c);
+/* The first entry of the class's demand that the user's caps leave no room for now;
+ * DEMAND_ENTRIES if they leave it. */
+uint32_t user_lacks(const struct user *u, const struct class *c);

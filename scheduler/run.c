@@ -391,8 +391,11 @@ struct run *run_new(struct placement *placement, struct timers *timers,
     r->phase = phase;
     r->timer.type = TIMER_RUN;
     r->flow = flow_ref(flow);
-    placement_turn_init(placement, &r->turn);
-    if (copy_record(record, &r->record) < 0 || run_plan(r) < 0 || add_root(r) < 0) {
+    r->user = placement_enter(placement, record->user ? record->user : "");
+    if (r->user)
+        placement_run_init(placement, r->user, record->share, &r->share);
+    if (!r->user || copy_record(record, &r->record) < 0 || run_plan(r) < 0
+        || add_root(r) < 0) {
         run_free(r);
         return NULL;
     }
@@ -410,6 +413,7 @@ void run_free(struct run *r)
         run_drop_instance(r, r->root);
     assert(!r->instances);
     run_plan_release(r);
+    placement_leave(r->placement, r->user);
     free(r->changes);
     free(r->doomed);
     free(r->message);

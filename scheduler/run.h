@@ -133,7 +133,8 @@ struct run {
     struct edge *edges;
     struct queue *queues;
     uint32_t n_queues;
-    struct turn turn;
+    struct user *user;
+    struct share share;    /* among its user's runs */
     uint32_t *scope_spans; /* by scope: the spans of an instance */
 
     struct instance *root, *instances; /* hash by key */

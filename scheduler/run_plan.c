@@ -177,9 +177,11 @@ static int make_queues(struct run *r, const struct ranked *ranked)
         if (c->planned)
             continue;
         c->planned = &r->queues[n++];
-        if (queue_init(c->planned, c, &r->turn, c->n_planned) < 0)
+        if (queue_init(c->planned, c, r->user, &r->share, c->n_planned) < 0)
             return -ENOMEM;
     }
+    for (uint32_t i = 0; i < n; i++)
+        r->queues[i].next_of_run = &r->queues[(i + 1) % n];
     return 0;
 }
 
@@ -234,7 +236,7 @@ int run_plan(struct run *r)
 void run_plan_release(struct run *r)
 {
     for (uint32_t i = 0; r->queues && i < r->n_queues; i++)
-        queue_release(r->placement, &r->queues[i]);
+        queue_release(&r->queues[i]);
     free(r->queues);
     free(r->scope_spans);
     free(r->edges);

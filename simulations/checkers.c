@@ -69,6 +69,7 @@ struct ledger_run *checker_submit(struct checker *c, const struct run_record *re
     r->number = record->number;
     r->flow = flow_ref(flow);
     r->on_failure = on_failure_of(record, flow);
+    (void)snprintf(r->user, sizeof(r->user), "%s", record->user);
     r->max_workers = record->max_workers ? record->max_workers : flow->max_workers;
     r->is_known = true;
     r->is_held = is_held;
@@ -213,6 +214,67 @@ static void check_hook(struct checker *c, const struct ledger_run *r,
         checker_violation(c, "hook", "%s starts and the run is ok", name);
 }
 
+/* Caps of users are checked apart from those of the node. */
+static void check_caps(struct checker *c, const struct ledger_run *r, const char *name)
+{
+    const struct sharing *sharing = c->config->sharing;
+    const struct user_limits *may = sharing ? sharing_of(sharing, r->user) : NULL;
+    uint64_t cpu = 0, tasks = 0, asks;
+
+    for (size_t i = 0; may && i < CHECKER_SLOTS_MAX; i++) {
+        const struct checker_slot *s = &c->slots[i];
+
+        if (!s->run || strcmp(s->run->user, r->user) != 0)
+            continue;
+        tasks++;
+        asks = s->run->flow->steps[s->task->id.step].resources.cpu_milli;
+        cpu += asks ? asks : 1000;
+    }
+    if (may && may->max_tasks && tasks > may->max_tasks)
+        checker_violation(c, "user-cap", "%s starts beyond max_tasks", name);
+    if (may && may->max_cpu_milli && cpu > may->max_cpu_milli)
+        checker_violation(c, "user-cap", "%s starts beyond max_cpu", name);
+}
+
+static uint64_t gpu_used(const struct checker *c, uint32_t gpu)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < CHECKER_SLOTS_MAX; i++) {
+        const struct checker_slot *s = &c->slots[i];
+        uint64_t milli =
+            s->run ? s->run->flow->steps[s->task->id.step].resources.gpu_milli : 0;
+
+        if (s->run && s->gpus >> gpu & 1)
+            sum += milli % 1000 && gpu == s->gpu_shared ? milli % 1000 : 1000;
+    }
+    return sum;
+}
+
+/* A part is of a GPU that others have parts of, or else of the lowest of its own. */
+static void check_gpus(struct checker *c, struct checker_slot *s, const char *name)
+{
+    uint64_t milli = s->run->flow->steps[s->task->id.step].resources.gpu_milli;
+    uint32_t wanted = (uint32_t)((milli + 999) / 1000), n = 0;
+    uint64_t gpus = s->gpus;
+
+    s->gpus = 0;
+    s->gpu_shared = gpus ? (uint32_t)__builtin_ctzll(gpus) : 0;
+    for (uint32_t i = 0; i < 64; i++) {
+        n += gpus >> i & 1;
+        if (gpus >> i & 1 && gpu_used(c, i))
+            s->gpu_shared = i;
+    }
+    s->gpus = gpus;
+    if (n != wanted)
+        checker_violation(c, "gpus", "%s is given %u, not %u", name, n, wanted);
+    for (uint32_t i = 0; i < 64; i++)
+        if (gpus >> i & 1
+            && (gpu_used(c, i) > 1000 || i >= c->config->capacity.gpu_milli / 1000))
+            checker_violation(c, "gpus", "%s is given number %u, which is not free",
+                              name, i);
+}
+
 struct usage {
     uint64_t cpu, memory, disk, gpu, slots, step, run;
     uint64_t custom[RESOURCES_CUSTOM_MAX];
@@ -324,12 +386,16 @@ void checker_start(struct checker *c, const struct action *a)
         check_hook(c, r, &a->task, name);
     else
         check_upstream(c, r, &a->task, name);
-    c->slots[a->slot] = (struct checker_slot){
-        .run = r, .task = t, .attempt = a->attempt, .since = c->now
-    };
+    c->slots[a->slot] = (struct checker_slot){ .run = r,
+                                               .task = t,
+                                               .attempt = a->attempt,
+                                               .since = c->now,
+                                               .gpus = a->u.start.gpus };
     t->is_running = true;
     r->n_running++;
     check_usage(c, r, a->task.step, name);
+    check_caps(c, r, name);
+    check_gpus(c, &c->slots[a->slot], name);
 }
 
 /* ---- kills and timers ---- */
@@ -426,6 +492,10 @@ static void check_step_views(struct checker *c, const struct node *n,
                               r->flow->steps[step].name, view.n_running, n_running);
         if (node_why_waiting(n, &r->id, step, &why) && !why.len)
             checker_violation(c, "view", "step %s waits and nothing says why",
+                              r->flow->steps[step].name);
+        /* What fits is started in the same step as what made room for it. */
+        if (strstr(buffer_text(&why), "come first"))
+            checker_violation(c, "idle", "step %s waits and fits",
                               r->flow->steps[step].name);
     }
 }

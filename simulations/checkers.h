@@ -19,6 +19,8 @@ struct checker_slot {
     struct ledger_task *task;
     uint32_t attempt;
     time_us since, termed, killed; /* 0: not yet */
+    uint64_t gpus;                 /* a bit for each that it was given */
+    uint32_t gpu_shared;           /* the one of these that it has a part of */
     enum reason why;
 };
 

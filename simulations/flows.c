@@ -289,13 +289,14 @@ static void write_retry(struct sketch *k, struct buffer *out)
 static void write_resources(struct sketch *k, struct buffer *out)
 {
     static const char *const cpus[] = { "0.5", "1", "2" };
+    static const char *const gpus[] = { "0.5", "1", "1.5" };
 
     buffer_printf(out, ", resources: {cpu: %s", cpus[prng_below(k->prng, 3)]);
     if (chance(k, 2))
         buffer_printf(out, ", memory: %u",
                       100 * (1 + (unsigned)prng_below(k->prng, 4)));
     if (chance(k, 4))
-        buffer_puts(out, ", gpu: 1");
+        buffer_printf(out, ", gpu: %s", gpus[prng_below(k->prng, 3)]);
     if (chance(k, 4))
         buffer_printf(out, ", custom: {licence: %u}",
                       1 + (unsigned)prng_below(k->prng, 2));

@@ -46,6 +46,7 @@ struct ledger_run {
     struct flow *flow;          /* a reference */
     enum on_failure on_failure; /* the flow's, or what the submission says */
     uint32_t max_workers;       /* likewise */
+    char user[16];
     struct ledger_task *tasks;
     bool is_accepted, is_ended; /* told; these survive a crash */
     bool is_known;              /* the node has it in this life */

@@ -50,6 +50,8 @@ enum mutant {
     MUTANT_IGNORE_UNSUSPEND, /* that it may go on does not */
     MUTANT_WAKE_SUSPENDED,   /* a restart forgets that a run was suspended */
     MUTANT_INVENT_LOSS,      /* a restart tells of a loss that was none */
+    MUTANT_LOOSE_CAPS,       /* the node does not know what users may */
+    MUTANT_SAME_GPU,         /* every task that asks for a GPU is given the first */
     MUTANTS_END,
 };
 const char *mutant_name(enum mutant m);

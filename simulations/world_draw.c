@@ -37,6 +37,8 @@ static const char *const mutant_names[] = {
     [MUTANT_IGNORE_UNSUSPEND] = "ignore-unsuspend",
     [MUTANT_WAKE_SUSPENDED] = "wake-suspended",
     [MUTANT_INVENT_LOSS] = "invent-loss",
+    [MUTANT_LOOSE_CAPS] = "loose-caps",
+    [MUTANT_SAME_GPU] = "same-gpu",
 };
 
 const char *mutant_name(enum mutant m)
@@ -109,6 +111,22 @@ static void draw_faults(struct world *w)
     w->checker.slack = w->faults & FAULT_LATE ? TIME_MS(200) : 0;
 }
 
+/* What the owner of the node grants; often nothing in particular. */
+static void draw_sharing(struct world *w)
+{
+    static const char *const names[WORLD_NAMES] = { "ann", "ben" };
+
+    for (uint32_t i = 0; i < WORLD_NAMES; i++)
+        w->limits[i] = (struct user_limits){
+            .name = names[i],
+            .weight = 1 + (uint32_t)world_draw(w, 4),
+            .max_tasks = world_draw(w, 3) ? 0 : 1 + (uint32_t)world_draw(w, 3),
+            .max_cpu_milli = world_draw(w, 4) ? 0 : 1000 + 500 * world_draw(w, 4),
+        };
+    w->sharing = (struct sharing){ .users = w->limits, .n_users = WORLD_NAMES };
+    w->true_config.sharing = &w->sharing;
+}
+
 static void draw_node(struct world *w)
 {
     static char licence[] = "licence";
@@ -126,7 +144,10 @@ static void draw_node(struct world *w)
         .slots_max = 1 + (uint32_t)world_draw(w, 8),
         .grace_us = TIME_S(1 + world_draw(w, 30)),
     };
+    draw_sharing(w);
     w->node_config = w->true_config;
+    if (w->config->mutant == MUTANT_LOOSE_CAPS)
+        w->node_config.sharing = NULL;
     if (w->config->mutant == MUTANT_LOOSE_CAPACITY)
         w->node_config.capacity.cpu_milli *= 2;
     if (w->config->mutant == MUTANT_LOOSE_SLOTS)
@@ -142,6 +163,8 @@ static void draw_overrides(struct world *w, struct user *u)
 
     if (world_draw(w, 6) == 0)
         u->on_failure = modes[world_draw(w, 3)];
+    u->name = w->limits[world_draw(w, WORLD_NAMES)].name;
+    u->share = (uint32_t)world_draw(w, 4);
     if (world_draw(w, 6) == 0)
         u->max_workers = 1 + (uint32_t)world_draw(w, 3);
 }

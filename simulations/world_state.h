@@ -17,6 +17,7 @@
 
 enum {
     WORLD_RUNS_MAX = 3,
+    WORLD_NAMES = 2, /* of users: some have several runs */
     WORLD_STALE_MAX = 4,
     WORLD_LOST_MAX = CHECKER_SLOTS_MAX + WORLD_STALE_MAX,
     WORLD_START_S = 1000, /* virtual time at the beginning */
@@ -59,7 +60,8 @@ struct user {
     bool is_waiting; /* for the answer to a submission */
     unsigned n_cancels;
     bool is_cancelled, is_suspended; /* as the runtime keeps it over a restart */
-    uint32_t max_workers;            /* overrides, as in struct run_record */
+    const char *name;
+    uint32_t max_workers, share; /* overrides, as in struct run_record */
     const char *on_failure;
 };
 
@@ -100,6 +102,8 @@ struct world {
     size_t n_heap, cap_heap;
 
     struct node_config node_config, true_config;
+    struct sharing sharing;
+    struct user_limits limits[WORLD_NAMES];
     struct node *node; /* NULL while it is down */
     struct outbox outbox;
     uint64_t life, tick_serial;

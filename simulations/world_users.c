@@ -21,7 +21,8 @@ static void submit_as(struct world *w, struct user *u, const struct run_id *orig
                                  .flow_path = (char[]){ "flow.mf" },
                                  .flow_text = u->text.data,
                                  .flow_text_len = u->text.len,
-                                 .user = (char[]){ "somebody" },
+                                 .user = (char *)u->name,
+                                 .share = u->share,
                                  .max_workers = u->max_workers,
                                  .on_failure = (char *)u->on_failure };
 

@@ -119,6 +119,7 @@ def main() -> int:
     options = parser.parse_args()
     options.folder.mkdir(parents=True)
     environment = dict(os.environ, MESH_HOME=str(options.folder / ".mesh"), NO_COLOR="1")
+    environment["PYTHONPATH"] = str(options.mesh.resolve().parent / "python")
     environment["PATH"] = f"{options.mesh.resolve().parent}:{environment['PATH']}"
     n_commands = n_wrong = 0
     for part in read(options.tutorial.read_text(encoding="utf-8")):

@@ -19,6 +19,50 @@ static void emit_store(struct emit *e, const struct blobs_usage *usage)
     emit_close(e, '}');
 }
 
+/* A cap that there is none of is null. */
+static void emit_cap(struct emit *e, const char *key, uint64_t cap)
+{
+    if (cap)
+        emit_u64(e, key, cap);
+    else
+        emit_null(e, key);
+}
+
+static void emit_user(struct emit *e, const struct user_view *u)
+{
+    emit_open(e, NULL, '{');
+    emit_text(e, "name", u->name);
+    emit_u64(e, "weight", u->limits->weight ? u->limits->weight : 1);
+    emit_u64(e, "n_runs", u->n_runs);
+    emit_u64(e, "n_running", u->n_running);
+    emit_u64(e, "cpu_milli", u->cpu_milli);
+    emit_u64(e, "memory_bytes", u->memory_bytes);
+    emit_u64(e, "gpu_milli", u->gpu_milli);
+    emit_cap(e, "max_tasks", u->limits->max_tasks);
+    emit_cap(e, "max_cpu_milli", u->limits->max_cpu_milli);
+    emit_cap(e, "max_memory_bytes", u->limits->max_memory_bytes);
+    emit_cap(e, "max_gpu_milli", u->limits->max_gpu_milli);
+    emit_close(e, '}');
+}
+
+static void emit_sharing(struct emit *e, const struct runtime_config *config,
+                         const struct node *node)
+{
+    const struct conf *c = config->conf;
+    struct user_view user;
+
+    emit_u64(e, "gpus", config->n_gpus);
+    emit_open(e, "resources", '{');
+    for (uint32_t i = 0; c && i < c->n_custom; i++)
+        emit_u64(e, c->custom[i].name, c->custom[i].milli);
+    emit_close(e, '}');
+    emit_bool(e, "is_shared", c && c->is_shared);
+    emit_open(e, "users", '[');
+    for (size_t i = 0; node_user_at(node, i, &user); i++)
+        emit_user(e, &user);
+    emit_close(e, ']');
+}
+
 /* By number; the oldest, should there be more than anybody can look at. */
 static void emit_active(struct emit *e, const struct node *node)
 {
@@ -49,6 +93,7 @@ int about_get(struct request *r)
     emit_u64(&e, "slots", config->slots_max);
     emit_u64(&e, "cpu_milli", config->cpu_milli);
     emit_u64(&e, "memory_bytes", config->memory_bytes);
+    emit_sharing(&e, config, node);
     emit_u64(&e, "n_running", source_count_running(node));
     emit_u64(&e, "n_runs", node_runs(node));
     emit_active(&e, node);

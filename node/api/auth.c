@@ -3,34 +3,63 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "node/api/connection.h"
 #include "node/api/host.h"
 #include "node/api/server.h"
 #include "node/api/tokens.h"
 
 static const char scheme[] = "Bearer ";
 
-enum peer auth_peer(struct runtime *rt, int fd)
+static bool is_shared(const struct runtime *rt)
+{
+    const struct conf *c = runtime_configuration(rt)->conf;
+
+    return c && c->is_shared;
+}
+
+enum peer auth_peer(struct runtime *rt, int fd, uid_t *ret_uid)
 {
     struct ucred who;
     socklen_t len = sizeof(who);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
         return PEER_UNKNOWN;
-    if (who.uid != geteuid() && who.uid != 0)
+    *ret_uid = who.uid;
+    if (who.uid != geteuid() && who.uid != 0 && !is_shared(rt))
         return PEER_STRANGER;
-    return runtime_is_task_process(rt, who.pid) ? PEER_TASK : PEER_OWN;
+    if (runtime_is_task_process(rt, who.pid))
+        return PEER_TASK;
+    return who.uid == geteuid() || who.uid == 0 ? PEER_OWN : PEER_GUEST;
+}
+
+void auth_user_name(uid_t uid, char *ret_name, size_t size)
+{
+    struct passwd entry, *found = NULL;
+    char text[4096];
+
+    if (getpwuid_r(uid, &entry, text, sizeof(text), &found) == 0 && found)
+        snprintf(ret_name, size, "%s", entry.pw_name);
+    else
+        snprintf(ret_name, size, "%u", uid);
+}
+
+bool auth_root(const struct request *r)
+{
+    return r->listener->door == DOOR_USER && r->peer && r->peer->uid == 0;
 }
 
 static bool auth_user(struct request *r, enum peer peer)
 {
-    if (peer == PEER_OWN) {
-        r->role = ROLE_OPERATOR;
-        r->user = r->api->user;
+    if (peer == PEER_OWN || peer == PEER_GUEST) {
+        r->role = peer == PEER_OWN ? ROLE_OPERATOR : ROLE_SUBMITTER;
+        r->user = r->peer->user;
         return true;
     }
     if (peer == PEER_TASK)
@@ -38,7 +67,9 @@ static bool auth_user(struct request *r, enum peer peer)
                     "a task speaks through $MESH_CHANNEL: mesh artifact, inputs, next",
                     "a task may not use the user's socket");
     else
-        reply_error(r, MHD_HTTP_FORBIDDEN, NULL, "this node belongs to another user");
+        reply_error(r, MHD_HTTP_FORBIDDEN,
+                    "its owner lets others submit by `shared_uid: yes` in mesh.conf",
+                    "this node belongs to another user");
     return false;
 }
 
@@ -128,14 +159,20 @@ bool auth_request(struct request *r, enum peer peer)
     return auth_user(r, peer);
 }
 
+/* What names who asks. */
+static const char *kind_of(const struct request *r)
+{
+    return r->listener->door == DOOR_TCP ? "token" : "user";
+}
+
 bool auth_role(struct request *r)
 {
     enum role needed = route_role(r->route);
 
     if (r->is_task || r->role >= needed)
         return true;
-    reply_error(r, MHD_HTTP_FORBIDDEN, NULL, "this takes the role %s; token '%s' is %s",
-                role_name(needed), r->user, role_name(r->role));
+    reply_error(r, MHD_HTTP_FORBIDDEN, NULL, "this takes the role %s; %s '%s' is %s",
+                role_name(needed), kind_of(r), r->user, role_name(r->role));
     return false;
 }
 
@@ -144,7 +181,7 @@ bool auth_owner(struct request *r, const char *user, const char *what)
     if (r->role >= ROLE_OPERATOR || (user && strcmp(user, r->user) == 0))
         return true;
     reply_error(r, MHD_HTTP_FORBIDDEN, NULL,
-                "%s belongs to '%.64s'; token '%s' may change only its own", what,
-                user ? user : "", r->user);
+                "%s belongs to '%.64s'; %s '%s' may change only its own", what,
+                user ? user : "", kind_of(r), r->user);
     return false;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "node/api/router.h"
+#include "scheduler/share.h"
 #include "node/api/token_list.h"
 
 /* How one field is read into the struct; `at` is the field's place in it. */
@@ -44,6 +45,18 @@ static int read_u32(const json_t *value, const char *name, void *at,
     if (n < 0 || n > UINT32_MAX || n != (double)(uint32_t)n)
         return fail(error, -EINVAL, "field '%s' must be a number from 0 to %u", name,
                     UINT32_MAX);
+    *(uint32_t *)at = (uint32_t)n;
+    return 0;
+}
+
+static int read_share(const json_t *value, const char *name, void *at,
+                      struct error *error)
+{
+    json_int_t n = json_is_integer(value) ? json_integer_value(value) : -1;
+
+    if (n < 1 || n > SHARE_WEIGHT_MAX)
+        return fail(error, -EINVAL, "field '%s' must be a number from 1 to %d", name,
+                    SHARE_WEIGHT_MAX);
     *(uint32_t *)at = (uint32_t)n;
     return 0;
 }
@@ -193,6 +206,8 @@ static const struct field submission_fields[] = {
     { "parameters", read_parameters, 0, false },
     { "tags", read_texts, AT(tags), false },
     { "max_workers", read_u32, AT(max_workers), false },
+    { "share", read_share, AT(share), false },
+    { "user", read_text, AT(user), false },
     { "on_failure", read_on_failure, AT(on_failure), false },
     { "clamp", read_bool, AT(clamp), false },
     { "origin", read_text, AT(origin), false },

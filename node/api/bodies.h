@@ -21,13 +21,13 @@ struct json_t;
 
 struct submission_body {
     struct json_t *json;
-    const char *flow, *path, *on_failure, *origin, *step;
+    const char *flow, *path, *on_failure, *origin, *step, *user;
     bool has_package;
     struct digest package;
     struct record_parameter *parameters; /* the array is ours, the texts are json's */
     size_t n_parameters;
     char **tags; /* likewise; NULL-terminated */
-    uint32_t max_workers;
+    uint32_t max_workers, share;
     bool clamp;
 };
 int submission_body_read(const char *data, size_t len, struct submission_body *ret,

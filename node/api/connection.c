@@ -32,6 +32,20 @@ static void on_sweep(uv_timer_t *timer)
             shutdown(c->fd, SHUT_RDWR);
 }
 
+/* The owner's name is at hand; that of another user is looked up once a connection. */
+static void name_peer(struct connection *c, const struct listener *l)
+{
+    c->user = c->name;
+    c->uid = (uid_t)-1;
+    if (l->door == DOOR_TCP)
+        return;
+    c->peer = auth_peer(l->api->rt, c->fd, &c->uid);
+    if (c->uid == geteuid())
+        c->user = l->api->user;
+    else
+        auth_user_name(c->uid, c->name, sizeof(c->name));
+}
+
 struct connection *connection_open(struct listener *l, int fd)
 {
     struct connection *c = calloc(1, sizeof(*c));
@@ -40,7 +54,7 @@ struct connection *connection_open(struct listener *l, int fd)
         return NULL;
     c->listener = l;
     c->fd = fd;
-    c->peer = l->door == DOOR_TCP ? PEER_UNKNOWN : auth_peer(l->api->rt, fd);
+    name_peer(c, l);
     c->next = l->connections;
     c->link = &l->connections;
     if (c->next)

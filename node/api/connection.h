@@ -23,6 +23,9 @@ struct listener;
 struct connection {
     struct listener *listener;
     enum peer peer;
+    uid_t uid;        /* of the process at the other end of a socket */
+    const char *user; /* its name; "" over TCP */
+    char name[64];    /* what `user` may point to */
     int fd;
     time_us since; /* the head, or the body, is waited for; 0: we work or answer */
     uint64_t body_bytes;

@@ -167,6 +167,7 @@ void encode_run(struct emit *e, const struct run_about *run)
     emit_time(e, "started", run->started);
     emit_time(e, "ended", end ? end->ended_wall : 0);
     emit_text(e, "user", r->user);
+    emit_u64(e, "share", r->share ? r->share : 1);
     emit_bool(e, "suspended", run->is_suspended);
     encode_tags(e, r, run->changed);
     encode_parameters(e, r);
@@ -188,6 +189,15 @@ void encode_run(struct emit *e, const struct run_about *run)
 }
 
 /* ---- attempts ---- */
+
+void encode_gpus(struct emit *e, uint64_t indexes)
+{
+    emit_open(e, "gpus", '[');
+    for (uint32_t i = 0; i < 64; i++)
+        if (indexes >> i & 1)
+            emit_u64(e, NULL, i);
+    emit_close(e, ']');
+}
 
 void encode_artifact_about(struct emit *e, const struct artifact *a)
 {
@@ -240,6 +250,7 @@ void encode_attempt(struct emit *e, const char *step, const struct attempt_recor
     else
         emit_null(e, "width");
     emit_text(e, "choice", a->choice);
+    encode_gpus(e, a->gpus);
     emit_open(e, "artifacts", '[');
     for (size_t i = 0; i < a->n_outputs; i++)
         encode_artifact(e, NULL, &a->outputs[i]);

@@ -63,6 +63,8 @@ struct run_about {
 };
 
 void encode_run(struct emit *e, const struct run_about *run);
+/* As `gpus`: a list of the indexes, from a bit for each. */
+void encode_gpus(struct emit *e, uint64_t indexes);
 /* The field `tags`: those of the run, or those that took their place. */
 void encode_tags(struct emit *e, const struct run_record *r,
                  const struct run_state_record *changed);

@@ -356,6 +356,34 @@ static int say_not_started(struct request *r, struct buffer *out)
     return 0;
 }
 
+/* What the node says is true of the step's next task. Of this one it is known which
+ * task before it, in the same scopes, is not done. */
+static int find_upstream(struct request *r, const struct explanation *x,
+                         struct buffer *out)
+{
+    for (uint32_t i = 0; i < x->step->n_before; i++) {
+        CLEANUP(attempt_record_release) struct attempt_record a = { .attempt = 0 };
+        struct task_id before = { .step = x->step->before[i] };
+        char text[TASK_TEXT_SIZE];
+        int error;
+
+        if (flow_edge_kind(r->flow, before.step, x->task.step) == EDGE_CLOSE)
+            continue;
+        before.depth = source_depth(r->flow, before.step);
+        memcpy(before.path, x->task.path, before.depth * sizeof(before.path[0]));
+        error = artifacts_attempt(runtime_artifacts(r->rt), &r->run, &before, &a);
+        if (error == 0)
+            continue;
+        if (error != -ENOENT)
+            return error;
+        task_id_text(&before, text);
+        buffer_clear(out);
+        return buffer_printf(out, "upstream: it waits for '%s', task %s",
+                             r->flow->steps[before.step].name, text);
+    }
+    return 0;
+}
+
 static int emit_waits(struct request *r, struct explanation *x, const char *state,
                       struct emit *e)
 {
@@ -365,7 +393,9 @@ static int emit_waits(struct request *r, struct explanation *x, const char *stat
         error = say_not_started(r, &x->waits);
     else if (strcmp(state, "waiting") != 0)
         buffer_clear(&x->waits);
-    else if (x->waits.len == 0)
+    else if (x->n == 0)
+        error = find_upstream(r, x, &x->waits);
+    if (strcmp(state, "waiting") == 0 && x->waits.len == 0)
         buffer_puts(&x->waits, "upstream: it is not known yet whether it will run");
     emit_text(e, "waits", x->waits.len ? buffer_text(&x->waits) : NULL);
     return error;

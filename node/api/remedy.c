@@ -94,11 +94,14 @@ static void explain_kill(struct remedy *r)
 {
     CLEANUP(buffer_release) struct buffer used = BUFFER_INIT;
 
-    measure_bytes_for_people(memory_used(r->attempt), &used);
+    if (memory_used(r->attempt)) {
+        buffer_puts(&used, "; it was seen with ");
+        measure_bytes_for_people(memory_used(r->attempt), &used);
+    }
     advise(
         r,
         "mesh did not send it: a person did, or the kernel for want of memory (dmesg "
-        "says so); it used %s",
+        "says so)%s",
         buffer_text(&used));
     if (!r->step->has_limits)
         advise(r, "say what memory it needs, so that fewer run at once: mesh advise");

@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "node/api/auth.h"
 #include "node/api/events.h"
 #include "node/api/exchange.h"
 #include "node/api/tokens.h"
@@ -163,11 +163,12 @@ static void api_stop(struct api *api)
     for (size_t i = 0; i < api->n_listeners; i++) {
         struct listener *l = &api->listeners[i];
 
-        uv_poll_stop(&l->poll); /* before MHD closes what it polls */
+        /* Before MHD closes what it polls: the loop takes that out of its set by
+         * number, and a number that was closed may be another thread's file. */
+        uv_close((uv_handle_t *)&l->poll, on_closed);
         uv_timer_stop(&l->timer);
         uv_timer_stop(&l->sweep);
         MHD_stop_daemon(l->daemon);
-        uv_close((uv_handle_t *)&l->poll, on_closed);
         uv_close((uv_handle_t *)&l->timer, on_closed);
         uv_close((uv_handle_t *)&l->sweep, on_closed);
     }
@@ -204,17 +205,6 @@ static size_t api_clients(const struct api *api)
     for (size_t i = 0; i < api->n_listeners; i++)
         n += listener_connections(&api->listeners[i]);
     return n;
-}
-
-static void name_user(char name[64])
-{
-    struct passwd entry, *found = NULL;
-    char text[4096];
-
-    if (getpwuid_r(geteuid(), &entry, text, sizeof(text), &found) == 0 && found)
-        snprintf(name, 64, "%s", entry.pw_name);
-    else
-        snprintf(name, 64, "%u", geteuid());
 }
 
 static struct api *api_new(struct runtime *rt)
@@ -258,7 +248,7 @@ static int api_start(struct runtime *rt, const struct api_sockets *sockets,
     if (r == 0)
         r = tokens_open(runtime_configuration(rt)->dir, &api->tokens, &why);
     if (r == 0) {
-        name_user(api->user);
+        auth_user_name(geteuid(), api->user, sizeof(api->user));
         body_clean_spool(api->spool_dir);
         r = start_listeners(api, sockets);
     }

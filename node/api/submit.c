@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "flow/read.h"
+#include "node/api/auth.h"
 #include "node/api/bodies.h"
 #include "node/api/encode.h"
 #include "node/api/nouns.h"
@@ -123,7 +124,8 @@ static int submit(struct request *r, struct submitting *s)
         .parameters = b->parameters,
         .n_parameters = b->n_parameters,
         .tags = b->tags,
-        .user = r->user,
+        .user = b->user ? b->user : r->user,
+        .share = b->share,
         .max_workers = b->max_workers,
         .on_failure = b->on_failure,
         .clamp = b->clamp,
@@ -139,6 +141,9 @@ static int submit(struct request *r, struct submitting *s)
     if (writer_is_full(runtime_writer(r->rt)))
         return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "try again in a moment",
                            "the disk does not keep up");
+    if (b->user && !auth_root(r))
+        return reply_error(r, MHD_HTTP_FORBIDDEN, NULL,
+                           "only root may submit for another user");
     if (b->origin) {
         if (!request_find_run(r, b->origin))
             return 0;

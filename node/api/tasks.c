@@ -84,6 +84,7 @@ static bool list_slot(struct request *r, struct task_page *page, uint32_t slot)
     emit_u64(&page->e, "attempt", a.attempt);
     emit_text(&page->e, "verdict", "running");
     emit_u64(&page->e, "slot", slot);
+    encode_gpus(&page->e, node_slot_gpus(runtime_node(r->rt), slot));
     emit_use(&page->e, r->rt, slot);
     emit_close(&page->e, '}');
     page->n++;

@@ -39,6 +39,7 @@ const struct command *const commands[] = {
     &command_gc,
     &command_token,
     &command_doctor,
+    &command_config,
     &command_node,
     &command_submit,
     &command_inputs,
@@ -185,8 +186,7 @@ static int check_operands(const struct command *c, const struct options *o)
     for (const char *line = c->synopsis ? c->synopsis : ""; line;) {
         cli_hint("mesh %s %.*s", c->name, (int)strcspn(line, "\n"), line);
         line = strchr(line, '\n');
-        if (line)
-            line++;
+        line = line ? line + 1 : NULL;
     }
     cli_hint("all about it: mesh %s --help", c->name);
     return -EINVAL;

@@ -261,13 +261,18 @@ static int poll_both(struct exchange *x, struct pollfd p[2], int timeout)
 {
     struct timespec t = { .tv_sec = timeout / 1000,
                           .tv_nsec = timeout % 1000 * 1000000L };
-    sigset_t none;
+    sigset_t none, before;
+    int n;
 
     if (!x->q->signals)
         return poll(p, 2, timeout);
     /* Who waits for signals blocks them elsewhere: none is missed. */
     sigemptyset(&none);
-    return ppoll(p, 2, timeout < 0 ? NULL : &t, &none);
+    n = ppoll(p, 2, timeout < 0 ? NULL : &t, &none);
+    /* It takes none when something is ready, which may be so each time. */
+    if (n > 0 && sigprocmask(SIG_SETMASK, &none, &before) == 0)
+        sigprocmask(SIG_SETMASK, &before, NULL);
+    return n;
 }
 
 static bool is_signalled(struct exchange *x)

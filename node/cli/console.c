@@ -566,6 +566,8 @@ static void say_failure(struct console *c, const struct feed_event *e)
         else
             buffer_printf(out, "  All it printed:    mesh logs %" PRIu64 "/%s\n",
                           e->number, c->failure);
+        buffer_printf(out, "  What to do:        mesh explain %" PRIu64 "/%s\n",
+                      e->number, c->failure);
     } else {
         say_message(c, e);
     }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "node/conf.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/time.h"
@@ -55,6 +56,8 @@ struct facts {
     uint64_t n_blobs, store_bytes, quota_bytes;
     pid_t leftovers[LEFTOVERS_LISTED];
     size_t n_leftovers;
+
+    struct conf *conf; /* NULL: it is wrong, which was said */
 
     char *python;                      /* the program; NULL: none in PATH */
     char python_version[VERSION_SIZE]; /* "": it could not be asked */

@@ -168,6 +168,11 @@ static void judge_clock(const struct facts *f, struct finding *ret)
 
 /* ---- the data folder ---- */
 
+static bool is_shared(const struct facts *f)
+{
+    return f->conf && f->conf->is_shared;
+}
+
 static void judge_folder(const struct facts *f, struct finding *ret)
 {
     if (!f->dir) {
@@ -186,8 +191,9 @@ static void judge_folder(const struct facts *f, struct finding *ret)
     if (f->has_dir && f->owner != f->uid)
         advise(ret, HEALTH_FAIL, "it belongs to user %u: use one of your own",
                (unsigned)f->owner);
-    if (f->has_dir && f->mode & 077)
-        advise(ret, HEALTH_FAIL, "others may look into it: chmod 700 %s", f->dir);
+    if (f->has_dir && f->mode & (is_shared(f) ? 066 : 077))
+        advise(ret, HEALTH_FAIL, "others may look into it: chmod %s %s",
+               is_shared(f) ? "711" : "700", f->dir);
 }
 
 static void judge_file_system(const struct facts *f, struct finding *ret)
@@ -336,18 +342,32 @@ static void judge_programs(const struct facts *f, struct finding *ret)
 
 /* ---- who ---- */
 
+static void judge_conf(const struct facts *f, struct finding *ret)
+{
+    if (!f->conf) {
+        say(ret, "mesh.conf is wrong");
+        advise(ret, HEALTH_FAIL, "no node starts with it: mesh config tells why");
+    } else if (f->conf->path) {
+        say(ret, "%s; mesh config prints it", f->conf->path);
+    } else {
+        say(ret, "no mesh.conf: a node gives all that the machine has");
+    }
+}
+
 static void judge_trust(const struct facts *f, struct finding *ret)
 {
     if (f->uid == 0) {
-        say(ret, "a node of root's runs tasks as root");
+        say(ret, "a node of root's runs tasks as root%s",
+            is_shared(f) ? ", those of all users of this machine" : "");
         advise(ret, HEALTH_WARN,
                "who may submit here may do anything: run the node as another user");
         return;
     }
     say(ret,
         "a node without root: all who may submit are one trust domain, that of %s; the "
-        "socket is for this user and root",
-        f->user);
+        "socket is for %s",
+        f->user,
+        is_shared(f) ? "all users of this machine (shared_uid)" : "this user and root");
 }
 
 static void judge_secrets(const struct facts *f, struct finding *ret)
@@ -375,6 +395,7 @@ const struct doctor_check doctor_checks[] = {
     { "leftovers", judge_leftovers },
     { "programs", judge_programs },
     { "python", judge_python },
+    { "mesh.conf", judge_conf },
     { "trust", judge_trust },
     { "umask", judge_secrets },
     { NULL, NULL },

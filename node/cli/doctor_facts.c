@@ -17,6 +17,7 @@
 
 #include "node/cgroup.h"
 #include "node/cli/client.h"
+#include "node/cli/conf_file.h"
 #include "node/cli/doctor.h"
 #include "node/cli/order.h"
 #include "node/process.h"
@@ -32,6 +33,7 @@ void facts_release(struct facts *f)
     free(f->dir);
     free(f->probed);
     free(f->python);
+    conf_unref(f->conf);
     *f = (struct facts){ .dir = NULL };
 }
 
@@ -240,6 +242,14 @@ static void look_at_dir(struct facts *f, const struct options *o)
     facts_probe_folder(f);
 }
 
+/* ---- the configuration ---- */
+
+static void look_at_conf(struct facts *f, const struct options *o)
+{
+    if (conf_file_open(o, f->dir ? f->dir : "", &f->conf) != 0)
+        f->conf = NULL;
+}
+
 int facts_gather(const struct options *o, struct facts *ret)
 {
     *ret = (struct facts){ .version = MESH_VERSION, .uid = getuid() };
@@ -251,6 +261,7 @@ int facts_gather(const struct options *o, struct facts *ret)
     look_at_limits(ret);
     look_at_clock(ret);
     look_at_dir(ret, o);
+    look_at_conf(ret, o);
     look_at_store(ret);
     look_for_leftovers(ret);
     facts_probe_programs(ret);

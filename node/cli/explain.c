@@ -151,6 +151,15 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* 0: it was too small to be told from the node's own. */
+static void add_memory(struct table *t, uint64_t bytes)
+{
+    if (bytes)
+        words_bytes(t, bytes);
+    else
+        table_add(t, COLOUR_DIM, "-");
+}
+
 static void print_attempts(const json_t *attempts)
 {
     static const char *const head[] = { "ATTEMPT", "ENDED", "REASON", "STARTED",
@@ -178,8 +187,8 @@ static void print_attempts(const json_t *attempts)
         words_time(&t, json_text(a, "started"));
         words_span(&t, json_text(a, "started"), json_text(a, "ended"));
         table_add(&t, NULL, buffer_text(&cpu));
-        words_bytes(&t, larger(json_number(a, "max_rss_bytes"),
-                               json_number(a, "memory_peak_bytes")));
+        add_memory(&t, larger(json_number(a, "max_rss_bytes"),
+                              json_number(a, "memory_peak_bytes")));
     }
     heading("Attempts");
     table_print(&t);

@@ -103,6 +103,8 @@ static int say_unreachable(const char *path, int r)
         cli_hint("or run without one:   mesh run FLOW.mf");
     } else {
         cli_say("the node at %s cannot be reached: %s", path, strerror(-r));
+        if (r == -EACCES)
+            cli_hint("its owner lets others submit by `shared_uid: yes` in mesh.conf");
     }
     return CLI_NO_NODE;
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/cli/conf_file.h"
 #include "node/cli/local.h"
 #include "node/cli/order.h"
 #include "store/tree.h"
@@ -21,24 +22,34 @@ enum {
 
 /* ---- opening ---- */
 
-static int node_config(const struct options *o, struct runtime_config *config)
+static int node_config(const struct options *o, const char *dir,
+                       struct runtime_config *config)
 {
     const char *listen = options_text(o, "listen");
     struct error error = { .text = "" };
     struct address address;
-    uint64_t slots;
+    bool is_inspect = options_has(o, "inspect");
+    struct conf *c = is_inspect ? conf_new() : NULL;
+    int r = is_inspect ? 0 : conf_file_open(o, dir, &c);
 
-    if (options_number(o, "slots", 1024, &slots, &error) < 0
-        || options_milli(o, "cpu", &config->cpu_milli, &error) < 0
-        || options_bytes(o, "memory", &config->memory_bytes, &error) < 0
-        || options_bytes(o, "quota", &config->quota_bytes, &error) < 0
-        || (listen && address_parse(listen, &address, &error) < 0))
+    if (r)
+        return r;
+    if (!c)
+        return cli_failed(-ENOMEM, NULL);
+    if (listen && address_parse(listen, &address, &error) < 0) {
+        conf_unref(c);
         return cli_usage("%s", error.text);
-    config->slots_max = (uint32_t)slots;
-    config->socket = options_text(o, "socket");
-    config->listen = listen;
-    config->is_inspect = options_has(o, "inspect");
-    config->is_quiet = !options_has(o, "dev");
+    }
+    *config = (struct runtime_config){ .dir = dir,
+                                       .socket = options_text(o, "socket"),
+                                       .listen = listen,
+                                       .slots_max = c->slots,
+                                       .cpu_milli = c->cpu_milli,
+                                       .memory_bytes = c->memory_bytes,
+                                       .quota_bytes = c->quota_bytes,
+                                       .conf = c,
+                                       .is_inspect = is_inspect,
+                                       .is_quiet = !options_has(o, "dev") };
     return 0;
 }
 
@@ -66,21 +77,18 @@ static int ask_holder(const char *dir, struct client **ret, bool *ret_is_going)
     return 0;
 }
 
-int local_open(const struct options *o, const char *dir, struct runtime **ret_runtime,
-               struct client **ret_client)
+static int open_runtime(const struct runtime_config *config, const char *dir,
+                        struct runtime **ret_runtime, struct client **ret_client)
 {
-    struct runtime_config config = { .dir = dir };
     struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
     struct error error = { .text = "" };
     bool is_going = false;
-    int pid = 0, asked, r = node_config(o, &config);
+    int pid = 0, asked, r = 0;
 
-    if (r)
-        return r;
     for (int i = 0; i < RETRIES_MAX; i++) {
         error.text[0] = '\0';
-        r = runtime_open(&config, ret_runtime, &pid, &error);
-        if (r != -EBUSY || config.is_inspect)
+        r = runtime_open(config, ret_runtime, &pid, &error);
+        if (r != -EBUSY || config->is_inspect)
             break;
         asked = i % ASK_EVERY == 0 ? ask_holder(dir, ret_client, &is_going) : 0;
         if (asked > 0 || *ret_client)
@@ -91,10 +99,23 @@ int local_open(const struct options *o, const char *dir, struct runtime **ret_ru
         return 0;
     if (r == -EBUSY)
         cli_say("process %d holds the store in %s%s", pid, dir,
-                config.is_inspect ? "" : " and does not answer");
+                config->is_inspect ? "" : " and does not answer");
     else
         cli_failed(r, &error);
     return CLI_NO_NODE;
+}
+
+int local_open(const struct options *o, const char *dir, struct runtime **ret_runtime,
+               struct client **ret_client)
+{
+    struct runtime_config config;
+    int r = node_config(o, dir, &config);
+
+    if (r)
+        return r;
+    r = open_runtime(&config, dir, ret_runtime, ret_client);
+    conf_unref(config.conf);
+    return r;
 }
 
 /* ---- submitting ---- */
@@ -135,7 +156,8 @@ static int submit(struct local *l, struct order *order)
         .parameters = s->parameters,
         .n_parameters = s->n_parameters,
         .tags = order->tags,
-        .user = order_user(),
+        .user = order->user ? order->user : order_user(),
+        .share = order->share,
         .max_workers = order->max_workers,
         .on_failure = order->on_failure,
         .clamp = order->clamp,

@@ -18,7 +18,10 @@ static const struct option_spec node_options[] = {
     OPTION_SLOTS,
     OPTION_CPU,
     OPTION_MEMORY,
+    OPTION_GPUS,
+    OPTION_RESOURCE,
     OPTION_QUOTA,
+    OPTION_CONFIG,
     OPTION_HELP,
     OPTION_END,
 };

@@ -84,6 +84,13 @@ static int take_parameter(struct parse *p, const char *name, size_t len,
     return pair->name && pair->value ? 0 : -ENOMEM;
 }
 
+static bool is_many(const struct option_spec *spec)
+{
+    const char *dots = spec->argument ? strstr(spec->argument, "...") : NULL;
+
+    return dots && !dots[3];
+}
+
 static int set_value(struct parse *p, size_t i, const char *value)
 {
     const struct option_spec *spec = &p->o->specs[i];
@@ -95,7 +102,9 @@ static int set_value(struct parse *p, size_t i, const char *value)
     if (spec->argument && !value)
         return fail(p->error, -EINVAL, "--%s needs a value: --%s %s", spec->name,
                     spec->name, spec->argument);
-    if (p->o->values[i] && spec->argument)
+    if (is_many(spec))
+        p->o->more[p->o->n_more++] = (struct option_value){ i, value };
+    else if (p->o->values[i] && spec->argument)
         return fail(p->error, -EINVAL, "--%s is given twice", spec->name);
     p->o->values[i] = spec->argument ? value : "";
     return 0;
@@ -166,7 +175,8 @@ int options_parse(const struct option_spec *specs, bool takes_parameters, size_t
 
     o.operands = calloc(n_args + 1, sizeof(*o.operands));
     o.parameters = calloc(n_args + 1, sizeof(*o.parameters));
-    r = o.operands && o.parameters ? parse_all(&p) : -ENOMEM;
+    o.more = calloc(n_args + 1, sizeof(*o.more));
+    r = o.operands && o.parameters && o.more ? parse_all(&p) : -ENOMEM;
     if (r < 0) {
         options_release(&o);
         return r;
@@ -182,6 +192,7 @@ void options_release(struct options *o)
         free(o->parameters[i].value);
     }
     free(o->parameters);
+    free(o->more);
     free(o->operands);
     *o = (struct options){ .specs = NULL };
 }
@@ -191,6 +202,19 @@ const char *options_text(const struct options *o, const char *name)
     size_t i = find_long(o->specs, name, strlen(name));
 
     return o->specs[i].name ? o->values[i] : NULL;
+}
+
+const char *options_next(const struct options *o, const char *name, size_t *at)
+{
+    size_t spec = find_long(o->specs, name, strlen(name));
+
+    while (*at < o->n_more) {
+        const struct option_value *v = &o->more[(*at)++];
+
+        if (v->spec == spec)
+            return v->value;
+    }
+    return NULL;
 }
 
 bool options_has(const struct options *o, const char *name)

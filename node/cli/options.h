@@ -17,18 +17,24 @@
 #include "base/error.h"
 #include "flow/flow.h"
 
-enum { OPTIONS_MAX = 24 };
+enum { OPTIONS_MAX = 48 };
 
 struct option_spec {
     const char *name;     /* without the dashes; NULL ends a table */
     char letter;          /* 0: none */
-    const char *argument; /* what the help calls it; NULL: a flag */
+    const char *argument; /* what the help calls it; NULL: a flag; with ... behind it
+                             the option may be given again */
     const char *help;
 };
 
 struct options {
     const struct option_spec *specs;
     const char *values[OPTIONS_MAX]; /* as in specs; NULL: not given; "": a flag */
+    struct option_value {
+        size_t spec; /* whose */
+        const char *value;
+    } * more; /* of those that may be given again: all of their values */
+    size_t n_more;
     const char **operands;
     size_t n_operands;
     struct pair *parameters; /* name and value, as given */
@@ -44,6 +50,10 @@ void options_release(struct options *o);
 /* NULL: not given, or the verb does not take it. */
 const char *options_text(const struct options *o, const char *name);
 bool options_has(const struct options *o, const char *name);
+/* The values of one that may be given again, in order: *at is 0 at first. NULL: no
+ * more.
+ */
+const char *options_next(const struct options *o, const char *name, size_t *at);
 
 /* Values of options, with the unit they may carry. -EINVAL with the sentence.
  * Not given: *ret is 0. */

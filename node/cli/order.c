@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "node/cli/terminal.h"
+#include "scheduler/share.h"
 
 void order_release(struct order *order)
 {
@@ -39,14 +40,21 @@ int order_options(struct order *order, const struct options *o)
 {
     const char *how = options_text(o, "on-failure"), *tags = options_text(o, "tags");
     struct error error = { .text = "" };
-    uint64_t max_workers;
+    uint64_t max_workers, share;
 
-    if (options_number(o, "max-workers", UINT32_MAX, &max_workers, &error) < 0)
+    if (options_number(o, "max-workers", UINT32_MAX, &max_workers, &error) < 0
+        || options_number(o, "share", SHARE_WEIGHT_MAX, &share, &error) < 0)
         return cli_usage("%s", error.text);
+    if (options_has(o, "share") && !share)
+        return cli_usage("--share must be at least 1");
+    if (options_has(o, "as") && geteuid() != 0)
+        return cli_usage("--as is for root alone: a run is of whoever asks for it");
     if (how && strcmp(how, "stop") != 0 && strcmp(how, "finish") != 0
         && strcmp(how, "kill") != 0)
         return cli_usage("--on-failure must be stop, finish or kill, not '%.80s'", how);
     order->max_workers = (uint32_t)max_workers;
+    order->share = (uint32_t)share;
+    order->user = options_text(o, "as");
     order->on_failure = how;
     return tags ? split_tags(order, tags) : 0;
 }
@@ -82,12 +90,12 @@ static const char *name_in_passwd(void)
 const char *order_user(void)
 {
     static char number[16];
-    const char *name = getenv("USER");
+    const char *name = name_in_passwd();
 
     if (!name || !*name)
-        name = getenv("LOGNAME");
+        name = getenv("USER");
     if (!name || !*name)
-        name = name_in_passwd();
+        name = getenv("LOGNAME");
     if (name && *name)
         return name;
     snprintf(number, sizeof(number), "%u", (unsigned)getuid());

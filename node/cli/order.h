@@ -17,9 +17,10 @@ struct order {
     struct run_id origin;
     const char *origin_step; /* NULL: from the first that failed */
     bool clamp;
-    uint32_t max_workers;
+    uint32_t max_workers, share;
     const char *on_failure;
-    char **tags; /* NULL-terminated */
+    const char *user; /* NULL: whoever asks */
+    char **tags;      /* NULL-terminated */
     char *tags_text;
 };
 
@@ -33,7 +34,8 @@ struct going_on {
 /* Does all of it, by the options of mesh resume; the exit code. */
 int order_go_on(const struct options *o, const struct going_on *how);
 
-/* --max-workers, --on-failure and --tags; says what is wrong; the exit code, or 0. */
+/* --max-workers, --on-failure, --share, --as and --tags; says what is wrong; the exit
+ * code, or 0. */
 int order_options(struct order *order, const struct options *o);
 void order_release(struct order *order);
 /* Says how many tasks of the run before a resumed one takes over; is_over: it has ended
@@ -80,6 +82,26 @@ struct console_config console_config_of(const struct options *o);
 #define OPTION_CPU                                                    \
     {                                                                 \
         "cpu", 0, "N", "processors to give away (else the machine's)" \
+    }
+#define OPTION_GPUS                                             \
+    {                                                           \
+        "gpus", 0, "N", "GPUs to give away (else /dev/nvidia*)" \
+    }
+#define OPTION_RESOURCE                                                 \
+    {                                                                   \
+        "resource", 0, "NAME=N...", "so much of a resource of your own" \
+    }
+#define OPTION_CONFIG                                                              \
+    {                                                                              \
+        "config", 0, "FILE", "read this (else DIR/mesh.conf, /etc/mesh/mesh.conf)" \
+    }
+#define OPTION_SHARE                                                  \
+    {                                                                 \
+        "share", 0, "N", "its weight beside your other runs (else 1)" \
+    }
+#define OPTION_AS                                                       \
+    {                                                                   \
+        "as", 0, "NAME", "the run is this user's; only root may say so" \
     }
 #define OPTION_MEMORY                                                   \
     {                                                                   \

@@ -9,6 +9,8 @@ static const struct option_spec retry_options[] = {
       "with --code now: the flow file, when it is not where it was" },
     OPTION_QUIET,
     OPTION_TIMESTAMPS,
+    OPTION_PLAIN,
+    OPTION_COLOUR,
     OPTION_JSON_LINES,
     OPTION_MAX_WORKERS,
     OPTION_ON_FAILURE,

@@ -5,7 +5,8 @@ static const struct option_spec run_options[] = {
     OPTION_DATA,   OPTION_QUIET,      OPTION_TIMESTAMPS,  OPTION_PLAIN,
     OPTION_COLOUR, OPTION_JSON_LINES, OPTION_MAX_WORKERS, OPTION_ON_FAILURE,
     OPTION_TAGS,   OPTION_SLOTS,      OPTION_CPU,         OPTION_MEMORY,
-    OPTION_QUOTA,  OPTION_HELP,       OPTION_END,
+    OPTION_GPUS,   OPTION_RESOURCE,   OPTION_QUOTA,       OPTION_SHARE,
+    OPTION_AS,     OPTION_HELP,       OPTION_END,
 };
 
 static int run(const struct options *o)

@@ -173,6 +173,60 @@ static int status_of_run(struct client *c, const struct options *o)
 
 /* ---- the node ---- */
 
+/* GPUs, and what the node's owner named. */
+static void add_resources(const json_t *node, struct buffer *text)
+{
+    uint64_t gpus = json_number(node, "gpus");
+    const char *name;
+    const json_t *milli;
+
+    if (gpus)
+        buffer_printf(text, ", %" PRIu64 " gpu%s", gpus, gpus == 1 ? "" : "s");
+    json_object_foreach(json_object_get(node, "resources"), name, milli)
+        buffer_printf(text, ", %g %s", (double)json_integer_value(milli) / 1000, name);
+}
+
+static void add_cap(struct table *t, const json_t *user, const char *key, bool is_milli)
+{
+    const json_t *cap = json_object_get(user, key);
+    double value = (double)json_integer_value(cap);
+
+    if (json_is_integer(cap))
+        table_printf(t, NULL, "%g", is_milli ? value / 1000 : value);
+    else
+        table_add(t, COLOUR_DIM, "-");
+}
+
+/* Who has runs here. */
+static void print_users(const json_t *users)
+{
+    static const char *const head[] = { "USER",      "WEIGHT",   "RUNS",   "RUNNING",
+                                        "MAX TASKS", "USES CPU", "MAX CPU" };
+    CLEANUP(table_release)
+    struct table t = { .n_columns = ARRAY_SIZE(head), .elastic = 0 };
+    const json_t *user;
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(head); i++) {
+        t.is_right[i] = i > 0;
+        table_add(&t, COLOUR_DIM, head[i]);
+    }
+    json_array_foreach(users, i, user)
+    {
+        table_add(&t, COLOUR_BOLD, json_text(user, "name"));
+        table_printf(&t, NULL, "%" PRIu64, json_number(user, "weight"));
+        table_printf(&t, NULL, "%" PRIu64, json_number(user, "n_runs"));
+        table_printf(&t, NULL, "%" PRIu64, json_number(user, "n_running"));
+        add_cap(&t, user, "max_tasks", false);
+        table_printf(&t, NULL, "%g", (double)json_number(user, "cpu_milli") / 1000);
+        add_cap(&t, user, "max_cpu_milli", true);
+    }
+    if (json_array_size(users)) {
+        putchar('\n');
+        table_print(&t);
+    }
+}
+
 static void print_node(const json_t *node)
 {
     const json_t *store = json_object_get(node, "store");
@@ -187,6 +241,7 @@ static void print_node(const json_t *node)
                   (double)json_number(node, "cpu_milli") / 1000);
     terminal_bytes(json_number(node, "memory_bytes"), &text);
     buffer_puts(&text, " of memory");
+    add_resources(node, &text);
     print_line("gives", buffer_text(&text));
     buffer_clear(&text);
     terminal_bytes(json_number(store, "bytes"), &text);
@@ -254,6 +309,7 @@ static int status_of_node(struct client *c, const struct options *o)
     if (options_has(o, "json"))
         return json_print(node);
     print_node(node);
+    print_users(json_object_get(node, "users"));
     print_active(json_object_get(runs, "runs"));
     return CLI_OK;
 }

@@ -13,6 +13,8 @@ static const struct option_spec submit_options[] = {
     OPTION_MAX_WORKERS,
     OPTION_ON_FAILURE,
     OPTION_TAGS,
+    OPTION_SHARE,
+    OPTION_AS,
     { "json", 0, NULL, "print JSON; with --follow each event as a line" },
     OPTION_SOCKET,
     OPTION_DATA,

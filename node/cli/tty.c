@@ -210,15 +210,17 @@ int tty_keys_fd(const struct tty *t)
 
 int tty_read(struct tty *t, char *keys, size_t size)
 {
-    ssize_t n;
+    pid_t foreground = tcgetpgrp(t->out);
+    ssize_t n = -1;
 
     /* In the background reading would stop the process. */
-    if (!t->is_raw || !tty_is_ours(t))
+    if (!t->is_raw || (foreground >= 0 && foreground != getpgrp()))
         return 0;
-    n = read(t->in, keys, size);
+    if (foreground >= 0)
+        n = read(t->in, keys, size);
     if (n > 0)
         return (int)n;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && foreground >= 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     t->is_gone = true;
     return -EIO;

@@ -230,6 +230,10 @@ static json_t *order_json(const struct order *order)
     }
     if (order->max_workers)
         json_object_set_new(json, "max_workers", json_integer(order->max_workers));
+    if (order->share)
+        json_object_set_new(json, "share", json_integer(order->share));
+    if (order->user)
+        json_object_set_new(json, "user", json_string(order->user));
     if (order->on_failure)
         json_object_set_new(json, "on_failure", json_string(order->on_failure));
     if (order->tags && order->tags[0]) {

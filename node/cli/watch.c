@@ -16,9 +16,10 @@
 
 enum {
     PLAIN_MS = 10, /* a write for each line of ten thousand tasks would cost too much */
-    IDLE_MS = 100, /* between two frames when only the time goes on */
-    NOTICE_S = 3,  /* how long a sentence stands */
-    BLOCK_MIN = 8, /* lines that the block may take of a small terminal */
+    FIRST_MS = 100, /* until the first block: a run may be over by then */
+    IDLE_MS = 100,  /* between two frames when only the time goes on */
+    NOTICE_S = 3,   /* how long a sentence stands */
+    BLOCK_MIN = 8,  /* lines that the block may take of a small terminal */
 };
 
 /* Lines that wait for the next frame; of a flood only the newest. */
@@ -32,6 +33,7 @@ struct watch {
     struct watch_source source;
     struct progress progress;
     bool is_quiet;
+    time_us began;   /* the first frame */
     time_us written; /* the last frame, or the last writing of lines */
 
     bool is_live;
@@ -206,14 +208,19 @@ time_us watch_due(const struct watch *w)
     return w->written + TIME_MS(watch_has_lines(w) ? WATCH_FRAME_MS : IDLE_MS);
 }
 
+static void look(struct watch *w, time_us now)
+{
+    if (w->source.count)
+        w->source.count(w->source.arg, &w->progress);
+    progress_sample(&w->progress, now);
+}
+
 static void render(struct watch *w, time_us now)
 {
     size_t most = w->view.height * 2 / 3;
 
     buffer_clear(&w->block);
-    if (w->source.count)
-        w->source.count(w->source.arg, &w->progress);
-    progress_sample(&w->progress, now);
+    look(w, now);
     if (now >= w->notice_until)
         w->view.notice = NULL;
     w->view.height = min_size(w->view.height, most > BLOCK_MIN ? most : BLOCK_MIN);
@@ -226,7 +233,8 @@ static void paint(struct watch *w, time_us now)
 {
     struct scroll *s = &w->scroll;
     size_t width = 80;
-    bool is_ours = tty_is_ours(&w->tty), has_lines;
+    bool is_ours = tty_is_ours(&w->tty) && now >= w->began + TIME_MS(FIRST_MS);
+    bool has_lines;
 
     if (!tty_size(&w->tty, &width, &w->view.height))
         is_ours = false;
@@ -259,6 +267,7 @@ static void paint(struct watch *w, time_us now)
 
 void watch_frame(struct watch *w, time_us now)
 {
+    w->began = w->began ? w->began : now;
     w->written = now;
     w->has_keys = false;
     console_flush(w->console);
@@ -428,6 +437,9 @@ enum watch_asks watch_keys(struct watch *w, time_us now)
     int n = tty_read(&w->tty, bytes, sizeof(bytes));
     enum watch_asks asks = WATCH_NOTHING;
 
+    /* Somebody may be faster than the first frame. */
+    if (n > 0 && !w->progress.sampled)
+        look(w, now);
     for (size_t at = 0, len; n > 0 && at < (size_t)n && !asks; at += len)
         asks = on_key(w, key_read(bytes + at, (size_t)n - at, &len), now);
     w->has_keys = w->has_keys || n > 0;

@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import unittest
@@ -13,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sdk" / "python"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from fake_node import FakeNode, Table, as_json, chunked, reply  # noqa: E402
-from mesh import _contents, _follow, _plan  # noqa: E402
+from mesh import _contents, _follow, _plan, _where  # noqa: E402
 from mesh._async_session import AsyncSession  # noqa: E402
 from mesh._follow import LogFilter  # noqa: E402
-from mesh._http import get  # noqa: E402
+from mesh._http import get, post  # noqa: E402
 from mesh._plan import Plan  # noqa: E402
 from mesh._session import Session  # noqa: E402
 from mesh._where import Place  # noqa: E402
@@ -125,6 +126,12 @@ class Asking(Base):
         self.assertEqual(session.ask(get("a")).json(), 1)
         self.assertEqual(session.ask(get("b")).json(), 2)
         self.assertEqual(fake.n_connections, 2)
+
+    def test_a_node_that_was_just_ending(self) -> None:
+        self.both(lambda: {"/v1/a": [None, None, as_json(1)]}, lambda: _plan.ask(get("a")),
+                  lambda reply, fake: self.assertEqual(reply.json(), 1))
+        self.both_raise(NoNode, lambda: {"/v1/a": [None, as_json(1)]},
+                        lambda: _plan.ask(post({}, "a")))  # it may have been done
 
     def test_a_node_that_hangs_up(self) -> None:
         for error in self.both_raise(NoNode, lambda: {"/v1/a": None},
@@ -277,7 +284,7 @@ class Following(Base):
             }
 
         self.both(answers, lambda: _follow.each_event("42", None),
-                  lambda got, _: self.assertEqual(names(got), ["log", "run_ended"]),
+                  lambda got, _: self.assertEqual(names(got), ["log", "gap", "run_ended"]),
                   emits=True)
 
     def test_the_end_is_told_behind_a_gap(self) -> None:
@@ -399,6 +406,16 @@ class Trust(Base):
             self.load("me", run(origin="7"), run(user="you"))
         with self.assertRaises(Untrusted):
             self.load("me", run(origin="8"))  # which is gone
+
+    def test_a_node_of_others_is_not_believed(self) -> None:
+        kept = _where.peer_of
+        try:
+            for peer in (os.geteuid() + 1, None):
+                _where.peer_of = lambda _, peer=peer: peer  # type: ignore[misc]
+                with self.assertRaises(Untrusted):
+                    self.load("me", run())
+        finally:
+            _where.peer_of = kept
 
     def test_trust_is_asked_for_each(self) -> None:
         fake = self.fake({MODEL: reply(b"\x80\x05K\x07.", Mesh_Encoding="pickle")})

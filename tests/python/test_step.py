@@ -219,6 +219,19 @@ def step(self):
         self.assertEqual(ended.code, 1)
         self.assertIn("artifact 'model' is given twice", ended.err)
 
+    def test_very_many(self) -> None:
+        ended = self.task("""
+def step(self):
+    for i in range(1000):
+        setattr(self, f"x{i}", b"x" * 60000)
+    self.last = 1
+""")
+        self.assertEqual(ended.code, 0)
+        self.assertLess((ended.folder / ".mesh").stat().st_size, 40 << 20)
+        entries = ended.entries()
+        self.assertEqual(len(entries), 1001)
+        self.assertEqual({len(data) for _, data in entries.values()}, {60000, 1})
+
     def test_set_too_late(self) -> None:
         ended = self.task("""
 import threading
@@ -658,6 +671,17 @@ def step(self):
         self.assertEqual(lines[2], f"{os.getpid()} {self.is_warm}")
         self.assertEqual(lines[3:], ["True 0 1", "[True, True]", "True set()", "True"])
 
+    def test_the_thread_has_its_own_id(self) -> None:
+        """The C library keeps one of each thread, and the kernel has another."""
+        ended = self.task("""
+import os, threading, time
+def step(self):
+    clock = time.pthread_getcpuclockid(threading.get_ident())
+    self.ids = [~(clock >> 3), threading.get_native_id()]
+    self.pid = os.getpid()
+""")
+        self.assertEqual(ended.value("ids"), [ended.value("pid")] * 2)
+
     def test_environment(self) -> None:
         self.environ = {"GIVEN": "run", "EMPTY": "", "ODD": "a=b\udcff"}
         ended = self.task("""
@@ -704,6 +728,16 @@ def work():
         self.assertEqual(ended.code, 0)
         self.assertEqual(ended.out, "returned\nthread\nat exit\n")
         self.assertEqual((self.code / "unclosed").read_text(), "import step")
+
+    def test_what_c_code_has_to_write(self) -> None:
+        ended = self.task("""
+import ctypes, sys
+def step(self):
+    libc = ctypes.CDLL(None)
+    libc.printf(b"in a buffer of C\\n")
+    sys.exit(5)
+""")
+        self.assertEqual((ended.code, ended.out), (5, "in a buffer of C\n"))
 
     def test_an_exit_function_that_fails(self) -> None:
         ended = self.task(

@@ -152,25 +152,30 @@ def step(self):
 
     def test_no_other_task_s_token(self) -> None:
         server = self.serve("""
+import os
+
 def step(self):
-    before = b"%032d" % (int(__import__("os").environ["MESH_TASK"]) - 1)
-    found = []
+    wanted = os.environ["REVERSED"][::-1].encode()
+    found = 0
     with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb") as memory:
         for line in maps:
             begin, end = (int(n, 16) for n in line.split()[0].split("-"))
             if line.split()[1].startswith("rw") and "[v" not in line:
                 memory.seek(begin)
-                found += [begin] * memory.read(end - begin).count(before)
-    self.n = len(found)
+                found += memory.read(end - begin).count(wanted)
+    self.n = found
 """)
-        self.environ = {"MESH_TASK": "77"}
+
+        def times_seen(token: str) -> int:
+            self.environ = {"REVERSED": token[::-1]}
+            n: int = self.fork(server).value("n")
+            return n
+
+        # A long request, so that the next does not lie over its end.
+        self.environ = {"LONG": "x" * 50_000, "REVERSED": "nothing"}
         self.fork(server)
-        # What it looks for is in its own memory once or twice, made when it looks.
-        baseline = self.fork(server).value("n")
-        self.environ = {}
-        self.n_tasks = 500
-        self.fork(server)
-        self.assertLessEqual(self.fork(server).value("n"), baseline)
+        seen = times_seen(f"{self.n_tasks:032}")
+        self.assertEqual(seen, times_seen("7" * 31 + "8"), "as one that never was")
 
     def test_random_numbers(self) -> None:
         server = self.serve(
@@ -240,7 +245,12 @@ def step(self):
 
     def test_they_die_with_the_node(self) -> None:
         """A node of its own, that is killed."""
-        self.write("a.py", "import time\ndef step(self):\n    time.sleep(1000)\n")
+        began = self.work / "began"
+        self.write(
+            "a.py",
+            "import time\ndef step(self):\n"
+            f"    open('{began}', 'w').close()\n    time.sleep(1000)\n",
+        )
         ready, told = os.pipe()
         node = os.fork()
         if node == 0:
@@ -254,12 +264,17 @@ def step(self):
         pids = [int(pid) for pid in os.read(ready, 100).split()]
         os.close(ready)
         os.close(told)
+        deadline = time.monotonic() + kit.PATIENCE_S
+        while not began.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
         os.kill(node, signal.SIGKILL)
         os.waitpid(node, 0)
-        deadline = time.monotonic() + kit.PATIENCE_S
         while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.assertEqual([is_alive(pid) for pid in pids], [False, False])
+        survivors = [pid for pid in pids if is_alive(pid)]
+        for pid in survivors:
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual(survivors, [])
 
 
 def is_alive(pid: int) -> bool:

@@ -399,9 +399,17 @@ class ANode(Base):
     def start(cls) -> None:
         log = open(cls.folder / "node.log", "ab")
         with log:
-            cls.node = subprocess.Popen([BINARY, "node", "--dev"], stdout=log, stderr=log)
-        until("a node listens", (cls.home / "mesh.sock").exists)
-        until("it answers", lambda: mesh.node()["pid"] == cls.node.pid)
+            cls.node = subprocess.Popen([BINARY, "node", "--dev", "--listen", "127.0.0.1:0"],
+                                        stdout=log, stderr=log)
+        until("the node answers", cls.answers)
+
+    @classmethod
+    def answers(cls) -> bool:
+        """By its socket: by the folder a node that shows it would be started."""
+        with contextlib.suppress(mesh.NoNode):
+            about = mesh.Client(socket=cls.home / "mesh.sock").node()
+            return bool(about["pid"] == cls.node.pid)
+        return False
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -460,6 +468,47 @@ class ANode(Base):
             run.cancel()
         self.assertEqual(caught.exception.status, 409)
 
+    def test_a_run_is_suspended_tagged_and_deleted(self) -> None:
+        run = self.submit()
+        self.running(run)
+        run.suspend()
+        self.assertEqual(run.state, "suspended")
+        self.assertEqual(run.tag(add=["x", "y"], remove=["t"]).tags, ("x", "y"))
+        self.assertEqual([r.number for r in mesh.runs(tag="y", state="suspended")],
+                         [run.number])
+        self.assertNotIn(run, list(mesh.runs(tag="t")))
+        with self.assertRaises(mesh.Refused):
+            run.delete()
+        run.unsuspend()
+        self.gate().touch()
+        self.assertEqual(run.wait(PATIENCE).outcome, "ok")
+        run.delete()
+        with self.assertRaises(mesh.NotFound):
+            run.refresh()
+
+    def test_over_tcp_with_a_token(self) -> None:
+        token = self.folder / "token"
+        token.write_bytes(subprocess.check_output(
+            [BINARY, "token", "create", "ann", "--role", "submitter"],
+            stderr=subprocess.DEVNULL))
+        address = "http://" + mesh.node()["listen"]
+        with self.assertRaises(mesh.Refused) as caught:
+            mesh.Client(address=address).node()
+        self.assertEqual(caught.exception.status, 401)
+        os.environ["MESH_TOKEN_FILE"] = str(token)
+        try:
+            client = mesh.Client(address=address)
+            token.chmod(0o640)
+            with self.assertRaisesRegex(mesh.NoNode, "chmod 600"):
+                client.node()
+            token.chmod(0o600)
+            self.gate().touch()
+            run = client.submit(self.folder / "gated.mf", gate=str(self.gate()))
+            self.assertEqual(run.wait(PATIENCE, check=True).user, "ann")
+            self.assertEqual(len(self.lines(run.logs())), 6)
+        finally:
+            del os.environ["MESH_TOKEN_FILE"]
+
     def test_running_ones_are_found(self) -> None:
         run = self.submit()
         self.assertIn(run, list(mesh.runs(state="running")))
@@ -469,6 +518,8 @@ class ANode(Base):
         self.assertNotIn(run, list(mesh.runs(state="running")))
 
     def test_awaited(self) -> None:
+        self.assertIs(mesh.aio, aio)
+
         async def main() -> List[str]:
             run = await aio.submit(self.path("gated.mf"), gate=str(self.gate()))
             lines: List[str] = []
@@ -526,6 +577,8 @@ class ANodeThatDies(ANode):
     test_a_run_is_followed_to_its_end = None  # type: ignore[assignment]
     test_logs_while_they_are_written = None  # type: ignore[assignment]
     test_a_run_is_cancelled = None  # type: ignore[assignment]
+    test_a_run_is_suspended_tagged_and_deleted = None  # type: ignore[assignment]
+    test_over_tcp_with_a_token = None  # type: ignore[assignment]
     test_running_ones_are_found = None  # type: ignore[assignment]
     test_awaited = None  # type: ignore[assignment]
     test_many_wait_at_once = None  # type: ignore[assignment]
@@ -539,9 +592,9 @@ class ANodeThatDies(ANode):
 
     def test_it_is_followed_on(self) -> None:
         run = self.submit()
-        events = run.events()
-        self.running(run)
+        events = run.events(since=0)
         names = [next(events).name]
+        self.running(run)
         self.restart()
         self.gate().touch()
         names += [event.name for event in events]

@@ -130,6 +130,24 @@ like "$out" "^  an equal task of run $cached was done, " 'because an equal one w
 run 0 'the run' "$MESH" explain "$(last_run)"
 like "$out" '^start +- +1 +- +an equal task was done' 'says so'
 
+# ---- a step in Python ----
+
+mkdir "$work/python" && cd "$work/python" || exit 1
+printf 'mesh: 1\nflow: Snake\nsteps:\n  start:\n    python: snake.py:start\n' >snake.mf
+printf 'def start(self):\n    raise ValueError("no such colour")\n' >snake.py
+echo '# beside' >beside.py
+run 1 'a step in Python fails' "$MESH" run snake.mf
+snake=$(last_run)
+run 0 'it is explained' "$MESH" explain "$snake/start"
+like "$out" '^    ValueError: no such colour$' 'with the last line of its traceback'
+printf 'def start(self):\n    self.y = 1\n' >snake.py
+echo '# changed' >beside.py
+run 0 'mended, it goes on' "$MESH" resume "$snake"
+run 0 'it is explained' "$MESH" explain "$(last_run)/start"
+like "$out" '^  code +snake\.py: changed, and the step names it$' 'by its file'
+like "$out" '^  code +1 file that the step does not name' 'and not by others'
+cd "$work/code" || exit 1
+
 # ---- each way to fail ----
 
 # failing NAME 'keys of the step' 'script': a flow of one step that fails.
@@ -143,7 +161,7 @@ failing()
 }
 
 failing Late 'timeout: 1s' 'exec sleep 60'
-like "$out" 'it was ended at its timeout, after 1\.' 'a timeout'
+like "$out" 'it was ended at its timeout, after [0-9]' 'a timeout'
 like "$out" '^  In the flow file, at step start:  timeout: 30s$' 'with a longer one'
 failing Crash '' 'kill -SEGV $$'
 like "$out" 'signal 11 \(SIGSEGV\) ended it \(reason: signal\)' 'a crash'
@@ -211,6 +229,9 @@ run 0 'the join' "$MESH" explain "$waiting/all"
 like "$out" "^$waiting/all/0 waits: upstream: it waits for 'one'\.$" 'waits for both'
 run 0 'the whole run' "$MESH" explain "$waiting"
 like "$out" '^all .*upstream: ' 'says the same'
+run 0 'it is suspended' "$MESH" suspend "$waiting"
+run 0 'the second task' "$MESH" explain "$waiting/one/1"
+like "$out" "^$waiting/one/1 waits: suspended: " 'waits for that then'
 run 0 'it is cancelled' "$MESH" cancel "$waiting"
 stop "$pid"
 finish

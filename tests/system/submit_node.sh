@@ -29,7 +29,7 @@ like "$out" '\] from the package$' 'its files came along'
 like "$out" '\] sum 42$' 'and its parameters'
 like "$out" '^Workflow ended: OK' 'and its end is told'
 ok 'its attempts are told' http GET /v1/runs/1/tasks
-like ok.out '"max_rss_bytes": ?[1-9]' 'with what they used'
+like ok.out '"cpu_us": ?[1-9]' 'with what they used'
 run 2 'a bad flow is refused' "$MESH" submit part.txt
 run 2 'a bad parameter too' "$MESH" submit sum.mf --c 1
 
@@ -89,4 +89,14 @@ printf 'mesh: 1\nflow: Fit\nsteps:\n  a: {run: "true", resources: {cpu: 9999}}\n
 run 1 'a step that fits no node' "$MESH" submit fit.mf --follow
 like "$out" 'The reason: .*fits no node: it asks for 9999 cpu' 'is told why it was not started'
 stop "$pid"
+
+start looking "$MESH" node --inspect --data "$MESH_HOME"
+looking=$pid
+wait_for 'somebody looks' http GET /v1/node
+printf '{"flow": "mesh: 1\\nflow: F\\nsteps:\\n  a: {run: \\"true\\"}\\n"}' >order.json
+is "$(http POST /v1/runs --data @order.json -o refused -w '%{http_code}' 2>/dev/null)" 503 \
+    'who only shows the store takes no run'
+like refused 'only shows the store' 'and says so'
+run 4 'to submit it is no node' "$MESH" submit sum.mf
+ended "$looking" 0 'and it ends by itself'
 finish

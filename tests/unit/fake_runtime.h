@@ -273,6 +273,24 @@ bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t st
     return step == 1 && buffer_puts(ret_sentence, "it waits") == 0;
 }
 
+uint64_t node_slot_gpus(const struct node *n, uint32_t slot)
+{
+    (void)n;
+    return slot == 1 ? 5 : 0;
+}
+
+bool node_user_at(const struct node *n, size_t i, struct user_view *ret)
+{
+    static const struct user_limits limits = { .name = "ann", .max_tasks = 4 };
+
+    if (i > 0 || !node_runs(n))
+        return false;
+    *ret = (struct user_view){
+        .name = "ann", .limits = &limits, .n_runs = 1, .n_running = 2, .cpu_milli = 1500
+    };
+    return true;
+}
+
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt)
 {

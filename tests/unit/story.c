@@ -178,7 +178,10 @@ static void on_start(struct story *s, const struct action *a)
     name_of(s, &a->run, &a->task, a->attempt, t->name);
     t->behaviour = behaviour_of(s, t->name);
     t->ends = s->now + t->behaviour.takes;
-    say(s, "start %s slot %u", t->name, a->slot);
+    if (a->u.start.gpus)
+        say(s, "start %s slot %u gpus %" PRIx64, t->name, a->slot, a->u.start.gpus);
+    else
+        say(s, "start %s slot %u", t->name, a->slot);
 }
 
 static void on_kill(struct story *s, const struct action *a)
@@ -216,8 +219,10 @@ static void on_persist(struct story *s, const struct action *a)
 
     assert(a->ticket == s->last_ticket + 1);
     s->last_ticket = a->ticket;
-    assert(!find_written(s, a)); /* nothing is written twice */
-    s->written = realloc(s->written, (s->n_written + 1) * sizeof(s->written[0]));
+    assert(!find_written(s, a));                  /* nothing is written twice */
+    if ((s->n_written & (s->n_written - 1)) == 0) /* twice the room, when it is full */
+        s->written =
+            realloc(s->written, (2 * s->n_written + 1) * sizeof(s->written[0]));
     assert(s->written);
     w = &s->written[s->n_written++];
     w->key.len = a->u.persist.key_len;
@@ -386,7 +391,8 @@ void story_run_until(struct story *s, uint64_t ms)
 
 /* ---- runs ---- */
 
-static unsigned submit(struct story *s, const char *sketch, bool is_held)
+static unsigned submit(struct story *s, const char *sketch, const char *user,
+                       uint32_t share, bool is_held)
 {
     uint8_t random[10] = { (uint8_t)(s->n_runs >> 8), (uint8_t)s->n_runs };
     struct event event = { .type = EVENT_SUBMIT };
@@ -401,7 +407,8 @@ static unsigned submit(struct story *s, const char *sketch, bool is_held)
     record.run = event.run = s->runs[s->n_runs];
     record.flow_name = record.flow_path = s->flows[s->n_runs]->name;
     record.flow_text = (char[]){ "" };
-    record.user = (char[]){ "me" };
+    record.user = (char *)user;
+    record.share = share;
     event.u.submit.record = &record;
     event.u.submit.flow = s->flows[s->n_runs++];
     event.u.submit.is_held = is_held;
@@ -411,12 +418,18 @@ static unsigned submit(struct story *s, const char *sketch, bool is_held)
 
 unsigned story_submit(struct story *s, const char *sketch)
 {
-    return submit(s, sketch, false);
+    return submit(s, sketch, "me", 0, false);
+}
+
+unsigned story_submit_as(struct story *s, const char *user, uint32_t share,
+                         const char *sketch)
+{
+    return submit(s, sketch, user, share, false);
 }
 
 unsigned story_submit_held(struct story *s, const char *sketch)
 {
-    return submit(s, sketch, true);
+    return submit(s, sketch, "me", 0, true);
 }
 
 static struct task_id task_of(const struct flow *f, const char *name)
@@ -626,7 +639,9 @@ struct story *story_new(const struct story_config *config)
     c.grace_us = c.grace_us ? c.grace_us : TIME_S(1);
     s->config = c;
     s->node_config = (struct node_config){
+        .sharing = c.sharing,
         .capacity = { .cpu_milli = c.cpu_milli,
+                      .gpu_milli = c.gpu_milli,
                       .memory_bytes = c.memory_bytes,
                       .custom = { { .name = 0, .milli = c.licence_milli } },
                       .n_custom = 1 },

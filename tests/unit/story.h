@@ -16,7 +16,7 @@
  *     switch=A,B              cases named by their targets; default=A, max=N
  *     retry=N delay=MS backoff=N codes=1,2 when=LETTERS (e, t, l, o) lost=N
  *     timeout=MS catch concurrency=N priority=N cpu=MILLI memory=N licence=MILLI
- *     hook=success | hook=error
+ * gpu=MILLI hook=success | hook=error
  *
  * A first line that begins with `flow` has words for the flow: max_workers=N
  * on_failure=WORD timeout=MS priority=N.
@@ -31,6 +31,8 @@ struct story;
 struct story_config {
     uint32_t slots;                                  /* 2 */
     uint64_t cpu_milli, memory_bytes, licence_milli; /* plenty; 0 licences */
+    uint64_t gpu_milli;                              /* 0 */
+    const struct sharing *sharing;                   /* NULL: all alike */
     time_us grace_us;                                /* 1 s */
     bool is_quiet; /* no lines for ends that are done and for run starts */
 };
@@ -40,6 +42,9 @@ void story_free(struct story *s);
 
 /* Returns the run's number, from 1. */
 unsigned story_submit(struct story *s, const char *sketch);
+/* Of this user, by this weight among its runs; 0: 1. */
+unsigned story_submit_as(struct story *s, const char *user, uint32_t share,
+                         const char *sketch);
 /* The same, but held until story_release(). */
 unsigned story_submit_held(struct story *s, const char *sketch);
 void story_adopt(struct story *s, unsigned run, const char *task, uint64_t width);

@@ -116,6 +116,8 @@ static bool resource_word(struct resources *r, const char *word, const char *val
         r->cpu_milli = number(value);
     else if (strcmp(word, "memory") == 0)
         r->memory_bytes = number(value);
+    else if (strcmp(word, "gpu") == 0)
+        r->gpu_milli = number(value);
     else if (strcmp(word, "licence") == 0)
         r->custom[r->n_custom++].milli = number(value);
     else

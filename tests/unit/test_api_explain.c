@@ -53,7 +53,7 @@ static void put_task(uint64_t number, struct task_id task, enum verdict verdict,
                                 .task = task,
                                 .verdict = verdict,
                                 .reason = reason,
-                                .exit_code = reason == REASON_EXIT ? 3 : 0,
+                                .exit_code = reason == REASON_OK ? 0 : 3,
                                 .started_wall = 1000000,
                                 .ended_wall = 3000000,
                                 .cpu_us = 1000000,
@@ -158,6 +158,10 @@ static void what_runs_and_what_waits(void **state)
     make_task();
     ask("GET /v1/runs/1/explain/fit/1");
     expect_text("\"state\":\"running\",\"waits\":null");
+    ask("GET /v1/runs/1/explain/fit/2");
+    expect_text(
+        "\"state\":\"waiting\",\"waits\":\"upstream: it waits for 'start', task 0\"");
+    put_task(1, start, VERDICT_DONE, REASON_OK, "s");
     ask("GET /v1/runs/1/explain/fit/2");
     expect_text("\"state\":\"waiting\",\"waits\":\"it waits\"");
     ask("GET /v1/runs/1/explain/end/0");

@@ -11,6 +11,9 @@ static void the_node_tells_about_itself(void **state)
     ask("GET /v1/node");
     expect_status(200);
     expect_text("\"n_running\":2,\"n_runs\":1");
+    expect_text("\"users\":[{\"name\":\"ann\",\"weight\":1,\"n_runs\":1,"
+                "\"n_running\":2,\"cpu_milli\":1500,\"memory_bytes\":0,"
+                "\"gpu_milli\":0,\"max_tasks\":4,\"max_cpu_milli\":null,");
     ask("HEAD /v1/node");
     expect_status(200);
     assert_string_equal(body_of_answer(), "");
@@ -320,7 +323,7 @@ static void attempts_come_in_pages(void **state)
     make_task();
     ask("GET /v1/runs/1/tasks?state=running");
     expect_text("[{\"step\":\"fit\",\"task\":\"1\",\"attempt\":0,"
-                "\"verdict\":\"running\",\"slot\":1,\"pid\":4711,");
+                "\"verdict\":\"running\",\"slot\":1,\"gpus\":[0,2],\"pid\":4711,");
     expect_text("\"memory_bytes\":1048576,\"memory_peak_bytes\":2097152,");
 }
 

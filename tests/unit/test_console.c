@@ -191,6 +191,7 @@ static void a_failure_is_summed_up(void **state)
                   "    working\n"
                   "    no such file\n"
                   "  All it printed:    mesh logs 40/fit/3\n"
+                  "  What to do:        mesh explain 40/fit/3\n"
                   "  To go on from here: mesh resume 40\n");
 }
 
@@ -267,6 +268,7 @@ static void the_past_is_bounded(void **state)
               "last:\n"
               "    of late\n"
               "  All it printed:    mesh logs 40/fit/3\n"
+              "  What to do:        mesh explain 40/fit/3\n"
               "  To go on from here: mesh resume 40\n");
 }
 

@@ -8,7 +8,10 @@
 /* A machine on which nothing is wrong. */
 static struct facts good(void)
 {
+    static struct conf nothing;
+
     return (struct facts){ .version = "1.2.3",
+                           .conf = &nothing,
                            .kernel = "6.1.0",
                            .kernel_major = 6,
                            .kernel_minor = 1,
@@ -165,6 +168,7 @@ static void the_store_and_its_node_are_looked_at(void **state)
 
 static void programs_and_trust_are_told(void **state)
 {
+    struct conf conf = { .path = NULL };
     struct facts f = good();
 
     (void)state;
@@ -187,6 +191,16 @@ static void programs_and_trust_are_told(void **state)
     f.python_version[0] = '\0';
     assert_int_equal(judge("python", &f, "does it work"), HEALTH_WARN);
     assert_int_equal(judge("trust", &f, "one trust domain, that of ann"), HEALTH_OK);
+    f.conf = NULL;
+    assert_int_equal(judge("mesh.conf", &f, "mesh.conf is wrong"), HEALTH_FAIL);
+    f.conf = &conf;
+    assert_int_equal(judge("mesh.conf", &f, "all that the machine"), HEALTH_OK);
+    assert_int_equal(judge("trust", &f, "this user and root"), HEALTH_OK);
+    f.mode = 0711;
+    assert_int_equal(judge("data folder", &f, "chmod 700"), HEALTH_FAIL);
+    conf.is_shared = true;
+    assert_int_equal(judge("data folder", &f, NULL), HEALTH_OK);
+    assert_int_equal(judge("trust", &f, "all users of this machine"), HEALTH_OK);
     f.uid = 0;
     assert_int_equal(judge("trust", &f, "as root"), HEALTH_WARN);
 }

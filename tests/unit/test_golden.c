@@ -87,6 +87,19 @@ static void attempt_use(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+static void attempt_gpus(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .gpus = 1 | 1 << 9,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
 static void attempt_log(struct buffer *out)
 {
     struct attempt_record r = {
@@ -159,6 +172,21 @@ static void run_record(struct buffer *out)
         .origin = run,
         .has_origin = true,
         .on_failure = (char *)"stop",
+    };
+
+    run_record_encode(&r, out);
+}
+
+static void run_share(struct buffer *out)
+{
+    struct run_record r = {
+        .run = run,
+        .number = 300,
+        .flow_name = (char *)"train",
+        .package = digest,
+        .user = (char *)"ada",
+        .submitted_wall = 1795253705123456,
+        .share = 3,
     };
 
     run_record_encode(&r, out);
@@ -268,7 +296,9 @@ static void test_records(void **state UNUSED)
     assert_golden("attempt_use", attempt_use);
     assert_golden("attempt_full", attempt_full);
     assert_golden("attempt_python", attempt_python);
+    assert_golden("attempt_gpus", attempt_gpus);
     assert_golden("run", run_record);
+    assert_golden("run_share", run_share);
     assert_golden("run_end", run_end);
     assert_golden("run_state", run_state);
     assert_golden("run_state_untouched", run_state_untouched);

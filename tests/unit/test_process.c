@@ -28,7 +28,8 @@ static void leave_daemon(char *const *envp, int pipe_fds[2])
 {
     char *const argv[] = { "/bin/sh", "-c", "setsid sh -c 'echo; sleep 1000' & wait $!",
                            NULL };
-    struct spawn s = { .path = argv[0],
+    struct spawn s = { .self = getpid(),
+                       .path = argv[0],
                        .argv = argv,
                        .envp = envp,
                        .cwd = "/",
@@ -82,7 +83,8 @@ static void test_leaders_are_left_alone(void **state)
 {
     char *const argv[] = { "/bin/sh", "-c", "echo; read x", NULL };
     char *const envp[] = { "PATH=/usr/bin:/bin", "MESH_TOKEN=abc", NULL };
-    struct spawn s = { .path = argv[0],
+    struct spawn s = { .self = getpid(),
+                       .path = argv[0],
                        .argv = argv,
                        .envp = envp,
                        .cwd = "/",

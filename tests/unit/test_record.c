@@ -57,6 +57,7 @@ static struct attempt_record full_attempt(void)
         .cpu_us = 1,
         .memory_peak_bytes = 1,
         .cpu_peak_milli = 1,
+        .gpus = UINT64_MAX,
         .width = 0,
         .has_width = true,
         .choice = (char *)"",
@@ -98,6 +99,7 @@ static struct run_record full_run(void)
         .origin = { { 3 } },
         .has_origin = true,
         .on_failure = (char *)"finish",
+        .share = 3,
     };
 }
 
@@ -151,6 +153,7 @@ static void assert_attempt_equal(const struct attempt_record *a,
     assert_int_equal(a->cpu_us, b->cpu_us);
     assert_int_equal(a->memory_peak_bytes, b->memory_peak_bytes);
     assert_int_equal(a->cpu_peak_milli, b->cpu_peak_milli);
+    assert_true(a->gpus == b->gpus);
     assert_int_equal(a->width, b->width);
     assert_int_equal(a->has_width, b->has_width);
     assert_text_equal(a->choice, b->choice);
@@ -242,6 +245,7 @@ static struct attempt_record draw_attempt(struct prng *p, struct artifact *outpu
         .cpu_us = draw_number(p),
         .memory_peak_bytes = draw_number(p),
         .cpu_peak_milli = draw_number(p),
+        .gpus = draw_number(p),
         .choice = prng_below(p, 2) ? draw_text(p) : NULL,
         .outputs = outputs,
         .n_outputs = prng_below(p, 6),
@@ -310,6 +314,7 @@ static void test_runs_come_back(void **state UNUSED)
     assert_true(back.has_origin);
     assert_true(run_id_equal(&r.origin, &back.origin));
     assert_string_equal(back.on_failure, "finish");
+    assert_int_equal(back.share, 3);
 }
 
 static void test_what_a_run_leaves_out(void **state UNUSED)

@@ -209,17 +209,18 @@ static void runs_take_turns(void **state)
                     "f\n");
     story_run(s);
     told(s, "[    0] start a/0#0 slot 0\n"
-            "[   10] start 1:b/0#0 slot 0\n"
-            "[   20] start 2:d/0#0 slot 0\n"
-            "[   30] start 1:c/0#0 slot 0\n"
-            "[   40] start 2:e/0#0 slot 0\n"
-            "[   40] run 1 ok\n"
+            "[   10] start 2:d/0#0 slot 0\n"
+            "[   20] start 1:b/0#0 slot 0\n"
+            "[   30] start 2:e/0#0 slot 0\n"
+            "[   40] start 1:c/0#0 slot 0\n"
             "[   50] start 2:f/0#0 slot 0\n"
+            "[   50] run 1 ok\n"
             "[   60] run 2 ok\n");
     story_free(s);
 }
 
-static void a_new_run_does_not_get_ahead(void **state)
+/* It has had nothing yet, the other one half of c since: x is next, and no more. */
+static void a_new_run_has_no_credit(void **state)
 {
     struct story *s = story_new(&(struct story_config){ .slots = 1, .is_quiet = true });
 
@@ -236,12 +237,12 @@ static void a_new_run_does_not_get_ahead(void **state)
     told(s, "[    0] start a/0#0 slot 0\n"
             "[   10] start b/0#0 slot 0\n"
             "[   20] start c/0#0 slot 0\n"
-            "[   30] start 1:d/0#0 slot 0\n"
-            "[   40] start 2:x/0#0 slot 0\n"
-            "[   50] start 1:e/0#0 slot 0\n"
-            "[   60] start 2:y/0#0 slot 0\n"
-            "[   60] run 1 ok\n"
-            "[   70] run 2 ok\n");
+            "[   30] start 2:x/0#0 slot 0\n"
+            "[   40] start 1:d/0#0 slot 0\n"
+            "[   50] start 2:y/0#0 slot 0\n"
+            "[   60] start 1:e/0#0 slot 0\n"
+            "[   60] run 2 ok\n"
+            "[   70] run 1 ok\n");
     story_free(s);
 }
 
@@ -259,8 +260,8 @@ static void full_runs_leave_room(void **state)
     story_run(s);
     told(s, "[    0] start a/0#0 slot 0\n"
             "[    0] start 2:c/0#0 slot 1\n"
-            "[   10] start 2:d/0#0 slot 0\n"
-            "[   10] start 1:b/0#0 slot 1\n"
+            "[   10] start 1:b/0#0 slot 0\n"
+            "[   10] start 2:d/0#0 slot 1\n"
             "[   20] start 2:e/0#0 slot 0\n"
             "[   20] run 1 ok\n"
             "[   30] run 2 ok\n");
@@ -280,7 +281,7 @@ int main(void)
         cmocka_unit_test(higher_priority_first),
         cmocka_unit_test(priority_of_the_run_comes_first),
         cmocka_unit_test(runs_take_turns),
-        cmocka_unit_test(a_new_run_does_not_get_ahead),
+        cmocka_unit_test(a_new_run_has_no_credit),
         cmocka_unit_test(full_runs_leave_room),
     };
 

@@ -309,6 +309,8 @@ static const struct {
     { MUTANT_IGNORE_UNSUSPEND, "liveness: " },
     { MUTANT_WAKE_SUSPENDED, "suspended: " },
     { MUTANT_INVENT_LOSS, "written: " },
+    { MUTANT_LOOSE_CAPS, "user-cap: " },
+    { MUTANT_SAME_GPU, "gpus: " },
 };
 
 enum { MUTANT_SEEDS = 300 };

@@ -18,6 +18,7 @@ static struct spawn program(const char *path, char *const *argv)
     return (struct spawn){ .path = path,
                            .argv = argv,
                            .envp = environ,
+                           .self = getpid(),
                            .cwd = "/",
                            .stdio = { null_fd, null_fd, null_fd },
                            .cgroup_dir = -1,
@@ -125,6 +126,39 @@ static void test_address_space_is_limited(void **state)
     assert_int_equal(wait_for(pidfd).si_status, 0);
 }
 
+/* Also where ours reach far beyond what it takes along, and one of them would be
+ * inherited. */
+static void test_child_has_the_three_descriptors(void **state)
+{
+    static const char script[] = "fd=3; while [ $fd -lt 1000 ]; do\n"
+                                 "[ ! -e /proc/$$/fd/$fd ] || exit 1\n"
+                                 "fd=$((fd + 1)); done; echo said";
+    char *argv[] = { "sh", "-c", (char *)script, NULL };
+    struct spawn s = program("/bin/sh", argv);
+    int far = fcntl(null_fd, F_DUPFD, 900), ends[2], pidfd;
+    const char *failed_in;
+    char said[16] = "";
+    pid_t pid;
+
+    (void)state;
+    assert_true(far >= 900);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    s.stdio[1] = fcntl(ends[1], F_DUPFD_CLOEXEC, 800);
+    assert_int_equal(spawn_task(&s, &pid, &pidfd, &failed_in), 0);
+    close(ends[1]);
+    close(s.stdio[1]);
+    /* To its end: nobody of us holds the pipe open. */
+    assert_int_equal(read(ends[0], said, sizeof(said)), 5);
+    assert_string_equal(said, "said\n");
+    assert_int_equal(read(ends[0], said, sizeof(said)), 0);
+    assert_int_equal(wait_for(pidfd).si_status, 0);
+    /* And ours are as they were. */
+    assert_int_equal(fcntl(far, F_GETFD), 0);
+    assert_true(fcntl(0, F_GETFD) >= 0);
+    close(far);
+    close(ends[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +167,7 @@ int main(void)
         cmocka_unit_test(test_failed_chdir_is_told),
         cmocka_unit_test(test_child_starts_clean),
         cmocka_unit_test(test_address_space_is_limited),
+        cmocka_unit_test(test_child_has_the_three_descriptors),
     };
 
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);

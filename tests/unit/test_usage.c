@@ -137,7 +137,8 @@ static void memory_gets_a_quarter_more_than_the_largest(void **state)
     struct step step = { .resources = { .cpu_milli = 1000 } };
 
     (void)state;
-    add(&u, used(200 * MIB, 990, TIME_S(2)));
+    for (int i = 0; i < 60; i++)
+        add(&u, used(200 * MIB, 990, TIME_S(2)));
     add(&u, used(400 * MIB, 990, TIME_S(2)));
     assert_int_equal(usage_advise(&u, &step).memory_bytes, 512 * MIB);
     step.resources.memory_bytes = 8 * GIB;

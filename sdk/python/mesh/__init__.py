@@ -11,6 +11,8 @@ __future__ takes a fiftieth of the time of a small step.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mesh import aio as aio, current as current
+    from mesh.client import *
     from types import ModuleType
     from typing import Any, List
 

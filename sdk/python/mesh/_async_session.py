@@ -9,7 +9,7 @@ from typing import Any, AsyncIterator, List, Optional, Sequence, Tuple, TypeVar
 
 from . import _http, _where
 from ._http import BadReply, Head, Reader, Reply, Request
-from ._plan import (Ask, AskAll, Command, Emit, Lost, Open, Plan, Probe, Read, Receive, Send,
+from ._plan import (Ask, AskAll, Command, Emit, Lost, Open, Peer, Plan, Probe, Read, Receive, Send,
                     Sleep, advance)
 from ._session import IDLE_SECONDS, PIPELINE, RECEIVE_BYTES, SILENCE_SECONDS, TRIES_MAX
 
@@ -99,6 +99,7 @@ class AsyncSession:
         self.place = place
         self._idle: List[Connection] = []
         self._closer: Optional[asyncio.Task[None]] = None
+        self.peer: Optional[int] = None
 
     def close(self) -> None:
         while self._idle:
@@ -108,6 +109,7 @@ class AsyncSession:
         loop = asyncio.get_running_loop()
         s = await loop.run_in_executor(None, _where.connect, self.place)
         s.setblocking(False)
+        self.peer = _where.peer_of(s)
         if self.place.address:
             reader, writer = await asyncio.open_connection(sock=s, limit=RECEIVE_BYTES)
         else:
@@ -237,6 +239,8 @@ class _Worker:
         if isinstance(command, Read):
             assert self._stream
             return await self._stream.body(command.seconds)
+        if isinstance(command, Peer):
+            return self._session.peer
         if isinstance(command, Probe):
             return _where.is_listening(self._session.place)
         assert isinstance(command, Sleep)

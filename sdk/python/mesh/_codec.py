@@ -21,6 +21,8 @@ class UnserializableArtifact(Exception):
 
 INLINE_BYTES_MAX = 64 << 10  # longer ones are files of their own
 
+_TYPE_BYTES_MAX = 255  # that the node takes
+
 _LEAVES = {str, bool, type(None), int, float}
 _IMMUTABLE = _LEAVES | {bytes}
 
@@ -31,8 +33,13 @@ class Sink:
 
     closed = False  # asked for by whoever wants a file
 
-    def __init__(self, far: "Callable[[], Callable[[bytes], Any]]") -> None:
+    def __init__(
+        self,
+        far: "Callable[[], Callable[[bytes], Any]]",
+        near_bytes_max: int = INLINE_BYTES_MAX,
+    ) -> None:
         self.size = 0
+        self._near_bytes_max = near_bytes_max
         self.chunks: "Optional[list[bytes]]" = []
         self._far = far
         self._put: "Callable[[bytes], Any]" = len
@@ -45,7 +52,7 @@ class Sink:
         self.size += n
         if self.chunks is None:
             self._put(data)
-        elif self.size <= INLINE_BYTES_MAX:
+        elif self.size <= self._near_bytes_max:
             self.chunks.append(bytes(data))
         else:
             self._put = self._far()
@@ -117,7 +124,8 @@ def type_name(value: object) -> str:
     kind = type(value)
     if kind.__module__ == "builtins":
         return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return name[: _TYPE_BYTES_MAX if name.isascii() else _TYPE_BYTES_MAX // 4]
 
 
 def _is_array(value: "Any") -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Dict, NamedTuple, Optional
 
 from . import _codec, _http
 from ._http import Reply
-from ._plan import Ask, Plan, about_run, ask, ask_all, each_line, error_of, relay
+from ._plan import Ask, Peer, Plan, about_run, ask, ask_all, each_line, error_of, relay
 from .errors import MeshError, NotFound, Untrusted
 
 INLINE_BYTES = 64 << 10  # of a value that comes with its list
@@ -106,7 +106,8 @@ def decode(name: Name, encoding: str, data: bytes) -> Any:
 
 
 def check_trust(name: Name, me: str) -> Plan[None]:
-    """What a run holds was made in it or in one that it goes back to."""
+    """What a run holds was made in it or in one that it goes back to. Whose they are is
+    to be believed of one's own node, or of root's."""
     run: Optional[str] = name.run
     while run:
         try:
@@ -116,6 +117,9 @@ def check_trust(name: Name, me: str) -> Plan[None]:
         if about["user"] != me:
             raise _untrusted(name, f"run {about['number']} is of {about['user'] or 'nobody'}")
         run = about["origin"]
+    peer: Optional[int] = yield Peer()
+    if peer not in (os.geteuid(), 0):
+        raise _untrusted(name, "the node that tells whose it is is not yours")
 
 
 def _untrusted(name: Name, why: str) -> Untrusted:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 INTERRUPTED = -2
 
 
-def end(code: int) -> "NoReturn":
+def end(code: int, is_forked: bool = False) -> "NoReturn":
     """With an exit code, or INTERRUPTED."""
     _python_ends()
     _flush_files()
@@ -25,12 +25,19 @@ def end(code: int) -> "NoReturn":
         code = 120
     if code == INTERRUPTED:
         _end_by_interrupt()
-    # Code that is not the interpreter's own may have output and exit functions as well.
+    # Code that is not the interpreter's own may have output and exit functions as well. To
+    # load it took so long that a plain process can as well end in the usual way.
+    if is_forked:
+        _c_ends(code)
     if "ctypes" in sys.modules or _has_foreign_code():
-        import ctypes
-
-        ctypes.PyDLL(None).exit(code)
+        raise SystemExit(code)
     os._exit(code)
+
+
+def _c_ends(code: int) -> None:
+    import ctypes  # which the fork server has
+
+    ctypes.PyDLL(None).exit(code)
 
 
 def _python_ends() -> None:

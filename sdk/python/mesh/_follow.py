@@ -47,13 +47,13 @@ class Follower:
 
     def open(self) -> Plan[None]:
         node = yield from ask_json(_http.get("node"))
+        if self._pid not in (None, node["pid"]):
+            self._since = node["seq"]
+            self._waiting.append(Message(GAP, None, {"next": node["seq"] + 1}))
         if self._run and (yield from self._check_end()):
             return
         if node["is_inspect"]:
             raise self._interrupted(node["dir"])
-        if self._pid not in (None, node["pid"]):
-            self._since = node["seq"]
-            self._waiting.append(Message(GAP, None, {"next": node["seq"] + 1}))
         if self._since is None:
             self._since = node["seq"]  # what comes while the stream is opened, too
         self._pid = node["pid"]

@@ -31,9 +31,13 @@ def get(*parts: object, **query: object) -> Request:
 
 
 def post(value: Optional[Mapping[str, Any]], *parts: object) -> Request:
+    return send("POST", value, *parts)
+
+
+def send(method: str, value: Optional[Mapping[str, Any]], *parts: object) -> Request:
     body = b"" if value is None else json.dumps(value).encode()
     headers = {"Content-Type": "application/json"} if body else {}
-    return Request("POST", target(parts, {}), headers, body)
+    return Request(method, target(parts, {}), headers, body)
 
 
 def target(parts: Any, query: Mapping[str, object]) -> str:

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from mesh._task import Loaded, Task
 
 
+# What the node takes of .mesh is bounded: many artifacts are files although each is short.
+_ALL_INLINE_BYTES_MAX = 32 << 20
+
+
 class Outputs:
     def __init__(self, task: "Task") -> None:
         self._task = task
         self._parts: "list[bytes]" = []
+        self._n_bytes = 0
         self._file: "Optional[IO[bytes]]" = None
         self._name = ""
 
@@ -27,7 +32,8 @@ class Outputs:
 
     def _sink(self, name: str) -> "_codec.Sink":
         self._name = name
-        return _codec.Sink(self._open_file)
+        room = _codec.INLINE_BYTES_MAX if self._n_bytes < _ALL_INLINE_BYTES_MAX else 0
+        return _codec.Sink(self._open_file, room)
 
     def _open_file(self) -> "Callable[[bytes], Any]":
         path = os.path.join(self._task.out_dir, self._name)
@@ -53,6 +59,7 @@ class Outputs:
             self._file.close()
             self._line({**entry, "file": True})
             return
+        self._n_bytes += sink.size
         self._line({**entry, "size": sink.size})
         self._parts += sink.chunks
         self._parts.append(b"\n")

@@ -64,6 +64,10 @@ class Probe(NamedTuple):
     """-> whether somebody listens, without starting a node that shows the store."""
 
 
+class Peer(NamedTuple):
+    """-> the id of the user whose node was asked last; None where it cannot be known."""
+
+
 class Emit(NamedTuple):
     item: Any
 
@@ -72,7 +76,7 @@ class Lost(NoNode):
     """The connection broke; thrown into the plan at Read."""
 
 
-Command = Union[Ask, AskAll, Send, Receive, Open, Read, Sleep, Probe, Emit]
+Command = Union[Ask, AskAll, Send, Receive, Open, Read, Sleep, Probe, Peer, Emit]
 Plan = Generator[Command, Any, T]
 
 
@@ -147,6 +151,19 @@ def relay(plan: Plan[None], make: Callable[[Any], Iterable[Any]]) -> Plan[None]:
 def about_run(run: str) -> Plan[Dict[str, Any]]:
     result: Dict[str, Any] = yield from ask_json(_http.get("runs", run))
     return result
+
+
+def change(run: str, verb: str) -> Plan[None]:
+    yield from ask(_http.post(None, "runs", run, verb))
+
+
+def change_tags(run: str, add: Sequence[str], remove: Sequence[str]) -> Plan[None]:
+    value = {"add": list(add), "remove": list(remove)}
+    yield from ask(_http.send("PATCH", value, "runs", run, "tags"))
+
+
+def delete(run: str) -> Plan[None]:
+    yield from ask(_http.send("DELETE", None, "runs", run))
 
 
 def is_over(about: Dict[str, Any]) -> bool:

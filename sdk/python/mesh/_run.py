@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from itertools import islice
 from typing import (TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional,
-                    Tuple, Union, overload)
+                    Sequence, Tuple, Union, overload)
 
 from . import _contents, _follow, _http, _plan
 from ._artifact import Data, Folder
@@ -171,7 +171,7 @@ class Run(RunFacts):
     def events(self, since: Optional[int] = None) -> Iterator[Event]:
         """What happens from now on (`since=0`: what the node still knows, too), until
         the run has ended, also over a lost connection or a node that is started anew."""
-        return map(Event._of, self._session.each(_follow.each_event(self._name, since)))
+        return self.client._events(self._name, since)
 
     def logs(self, step: Optional[str] = None, task: Optional[TaskName] = None,
              attempt: Optional[int] = None, stream: Optional[str] = None,
@@ -198,7 +198,23 @@ class Run(RunFacts):
 
     def cancel(self) -> None:
         """End it; a second time, at once."""
-        self._session.run(_plan.ask(_http.post(None, "runs", self._name, "cancel")))
+        self._session.run(_plan.change(self._name, "cancel"))
+
+    def suspend(self) -> None:
+        """Start no more of its tasks; what runs goes on."""
+        self._session.run(_plan.change(self._name, "suspend"))
+
+    def unsuspend(self) -> None:
+        self._session.run(_plan.change(self._name, "unsuspend"))
+
+    def tag(self, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Run:
+        """Change its tags; the run, as it is then."""
+        self._session.run(_plan.change_tags(self._name, add, remove))
+        return self.refresh()
+
+    def delete(self) -> None:
+        """Forget it; not while it is active."""
+        self._session.run(_plan.delete(self._name))
 
     def resume(self, step: Optional[str] = None, **options: Any) -> Run:
         """See mesh.resume()."""
@@ -293,7 +309,9 @@ class Step:
 class Event(NamedTuple):
     """Something that happened. `data` is all that the node says of it."""
 
-    name: str  # run_started, task_started, log, task_ended, run_ended, gap
+    # run_started, run_suspended, run_unsuspended, task_started, log, task_ended, run_ended,
+    # and gap: some are gone
+    name: str
     seq: Optional[int]
     data: Dict[str, Any]
 

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Typ
 
 from . import _http, _where
 from ._http import BadReply, Head, Reader, Reply, Request
-from ._plan import (Ask, AskAll, Command, Emit, Lost, Open, Plan, Probe, Read, Receive, Send,
+from ._plan import (Ask, AskAll, Command, Emit, Lost, Open, Peer, Plan, Probe, Read, Receive, Send,
                     Sleep, advance)
 
 T = TypeVar("T")
@@ -104,6 +104,7 @@ class Session:
         self._idle: List[Connection] = []
         self._pid = os.getpid()
         self._has_closer = False
+        self.peer: Optional[int] = None
 
     # ---- connections ----
 
@@ -116,7 +117,9 @@ class Session:
         return self._connect()
 
     def _connect(self) -> Connection:
-        return Connection(_where.connect(self.place), self.place)
+        s = _where.connect(self.place)
+        self.peer = _where.peer_of(s)
+        return Connection(s, self.place)
 
     def _keep(self, connection: Connection) -> None:
         connection.idle_since = time.monotonic()
@@ -250,6 +253,8 @@ class _Worker:
             return self._open(command.request)
         if isinstance(command, Read):
             return self._read(command.seconds)
+        if isinstance(command, Peer):
+            return self._session.peer
         if isinstance(command, Probe):
             return _where.is_listening(self._session.place)
         assert isinstance(command, Sleep)

@@ -340,4 +340,4 @@ def main() -> None:
     cloner.show_token(request.environ.get(b"MESH_TOKEN", b""))
     _become(request, streams, before)
     randomness.renew()
-    _end.end(_step.run())
+    _end.end(_step.run(), is_forked=True)

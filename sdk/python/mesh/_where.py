@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import socket
+import struct
 import time
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple, Union
@@ -51,9 +52,13 @@ class Place(NamedTuple):
         if not path:
             return None
         try:
-            return Path(path).read_text(encoding="ascii").strip()
+            mode = os.stat(path).st_mode
+            text = Path(path).read_text(encoding="ascii")
         except (OSError, ValueError) as e:
             raise NoNode(f"the token in {path} cannot be read: {e}") from e
+        if mode & 0o077:
+            raise NoNode(f"others can read the token in {path}", f"chmod 600 {path}")
+        return text.strip()
 
 
 def find_place(
@@ -124,6 +129,8 @@ def connect(place: Place) -> socket.socket:
                 "start one: mesh node --dev" if place.socket else None,
             ) from e
         return _look(place)
+    except NoNode:
+        raise
     except OSError as e:
         raise NoNode(f"the node at {place} cannot be reached: {e.strerror or e}") from e
 
@@ -134,6 +141,14 @@ def is_listening(place: Place) -> bool:
     except OSError:
         return False
     return True
+
+
+def peer_of(s: socket.socket) -> Optional[int]:
+    """Whose process listens at the other end; None over TCP, where nobody can tell."""
+    if s.family != socket.AF_UNIX:
+        return None
+    credentials = s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
 
 
 def _connect_once(place: Place) -> socket.socket:

@@ -212,7 +212,20 @@ class Run(RunFacts):
         return self
 
     async def cancel(self) -> None:
-        await self._session.run(_plan.ask(_http.post(None, "runs", self._name, "cancel")))
+        await self._session.run(_plan.change(self._name, "cancel"))
+
+    async def suspend(self) -> None:
+        await self._session.run(_plan.change(self._name, "suspend"))
+
+    async def unsuspend(self) -> None:
+        await self._session.run(_plan.change(self._name, "unsuspend"))
+
+    async def tag(self, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Run:
+        await self._session.run(_plan.change_tags(self._name, add, remove))
+        return await self.refresh()
+
+    async def delete(self) -> None:
+        await self._session.run(_plan.delete(self._name))
 
     async def resume(self, step: Optional[str] = None, **options: Any) -> Run:
         return await self.client.resume(self, step, **options)

@@ -69,7 +69,12 @@ class Client:
 
     def events(self, since: Optional[int] = None) -> Iterator[Event]:
         """What happens to all runs, without an end."""
-        return map(Event._of, self._session.each(_follow.each_event(None, since)))
+        return self._events(None, since)
+
+    def _events(self, run: Optional[str], since: Optional[int]) -> Iterator[Event]:
+        if since is None:  # from this call on, not from the first event that is read
+            since = int(self.node()["seq"])
+        return map(Event._of, self._session.each(_follow.each_event(run, since)))
 
     # ---- what is to be done ----
 
@@ -175,6 +180,15 @@ def resume(run: Union[str, int, Run], step: Optional[str] = None, **options: Any
 def check(flow: StrPath) -> List[Dict[str, Any]]:
     """All that is wrong with a flow file, and what is worth a note; no node is asked."""
     return _launch.check(flow)
+
+
+def __getattr__(name: str) -> Any:
+    """`mesh.aio`, without asyncio for those who do not want it."""
+    if name == "aio":
+        from importlib import import_module
+
+        return import_module("mesh.aio")
+    raise AttributeError(f"module 'mesh.client' has no attribute '{name}'")
 
 
 for _function in (runs, node, events, submit, run, resume):

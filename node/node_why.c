@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why a task does not run: it waits, or it never will. */
+#include <errno.h>
+#include <stdio.h>
+#include <utlist.h>
+
+#include "node/node_internal.h"
+
+static bool is_resolved(const struct run_step *s)
+{
+    return s->n_known && s->n_done + s->n_skipped >= s->n_known;
+}
+
+/* A name of what a demand asks for, and what one of it is. */
+static const char *entry_name(const struct placement *p, uint32_t entry)
+{
+    static const char *const names[] = { [DEMAND_CPU] = "cpu",
+                                         [DEMAND_MEMORY] = "MiB of memory",
+                                         [DEMAND_DISK] = "MiB of disk",
+                                         [DEMAND_GPU] = "gpu" };
+
+    return entry < DEMAND_CUSTOM ? names[entry] : p->names[entry - DEMAND_CUSTOM];
+}
+
+static double entry_unit(uint32_t entry)
+{
+    return entry == DEMAND_MEMORY || entry == DEMAND_DISK ? 1 << 20 : 1e3;
+}
+
+int node_describe_unfit(const struct node *n, const struct queue *q, char **ret_message)
+{
+    const struct placement *p = &n->placement;
+    const struct user *u = q->group->user;
+    const struct demand *wants = &q->class->demand;
+    uint32_t i = demand_lacks(wants, &p->capacity);
+    int written;
+
+    if (i < DEMAND_ENTRIES)
+        written =
+            asprintf(ret_message, "fits no node: it asks for %g %s, this node has %g",
+                     (double)wants->amount[i] / entry_unit(i), entry_name(p, i),
+                     (double)p->capacity.amount[i] / entry_unit(i));
+    else if (wants->unknown)
+        written =
+            asprintf(ret_message, "fits no node: it asks for a resource that this "
+                                  "node does not have");
+    else {
+        i = demand_lacks(wants, &u->cap);
+        written =
+            asprintf(ret_message, "fits no node: it asks for %g %s, and %s may have %g",
+                     (double)wants->amount[i] / entry_unit(i), entry_name(p, i),
+                     u->name, (double)u->cap.amount[i] / entry_unit(i));
+    }
+    return written < 0 ? -ENOMEM : 0;
+}
+
+/* ---- why a step waits ---- */
+
+static void why_cap(const struct node *n, const struct run *r, const struct class *c,
+                    struct buffer *out)
+{
+    const struct user *u = r->user;
+    uint32_t i = user_lacks(u, c);
+
+    if (u->limits.max_tasks && u->n_running >= u->limits.max_tasks)
+        buffer_printf(out, "user cap: %u tasks of %s run, which is its limit",
+                      u->n_running, u->name);
+    else
+        buffer_printf(out, "user cap: %s may have %g %s at once and has %g", u->name,
+                      (double)u->cap.amount[i] / entry_unit(i),
+                      entry_name(&n->placement, i),
+                      (double)u->used.amount[i] / entry_unit(i));
+}
+
+/* What is short, and who has it. */
+static void why_full(const struct node *n, const struct run *r, const struct class *c,
+                     struct buffer *out)
+{
+    const struct placement *p = &n->placement;
+    uint32_t slot, i = demand_lacks(&c->demand, &p->free), n_others = 0;
+    const struct user *u;
+
+    DL_FOREACH(p->oldest, u)
+    n_others += u == r->user ? 0 : u->n_running;
+    buffer_puts(out, n_others ? "other users' share: " : "resources: ");
+    if (i < DEMAND_ENTRIES)
+        buffer_printf(out, "not enough %s is free", entry_name(p, i));
+    else if (!placement_fits(p, c))
+        buffer_puts(out, "no gpu has so much free");
+    else if (!bitmap_first(&n->free_slots, &slot))
+        buffer_printf(out, "all %u slots are taken", n->config.slots_max);
+    else
+        buffer_puts(out, "other tasks come first");
+    if (n_others)
+        buffer_printf(out, "; %u task%s of other users run%s", n_others,
+                      n_others == 1 ? "" : "s", n_others == 1 ? "s" : "");
+}
+
+static void why_ready(const struct node *n, const struct run *r,
+                      const struct run_step *s, struct buffer *out)
+{
+    uint32_t concurrency = s->step->concurrency;
+
+    if (r->is_stopping && !s->step->is_hook)
+        buffer_puts(out, "stopping: the run starts nothing more");
+    else if (r->is_suspended)
+        buffer_puts(out, "suspended: the run starts nothing until it is unsuspended");
+    else if (concurrency && s->n_running >= concurrency)
+        buffer_printf(out, "concurrency: %u run, which is its limit", concurrency);
+    else if (r->max_workers && r->n_running >= r->max_workers)
+        buffer_printf(out, "max_workers: %u tasks of the run run, which is its limit",
+                      r->max_workers);
+    else if (user_is_capped(r->user, s->queue->class))
+        why_cap(n, r, s->queue->class, out);
+    else
+        why_full(n, r, s->queue->class, out);
+}
+
+static void why_upstream(const struct run *r, const struct run_step *s,
+                         struct buffer *out)
+{
+    for (uint32_t i = 0; i < s->n_before; i++) {
+        const struct run_step *before = &r->steps[s->before[i].step];
+
+        if (is_resolved(before))
+            continue;
+        buffer_printf(out, "upstream: it waits for '%s'", before->step->name);
+        return;
+    }
+    buffer_puts(out, "upstream: it waits for steps before it");
+}
+
+bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t step,
+                      struct buffer *ret_sentence)
+{
+    const struct run *r = node_find_run(n, id);
+    const struct run_step *s;
+
+    if (!r || step >= r->flow->n_steps)
+        return false;
+    s = &r->steps[step];
+    if (s->n_ready)
+        why_ready(n, r, s, ret_sentence);
+    else if (s->n_retrying)
+        buffer_puts(ret_sentence, "retry: it waits for its next attempt");
+    else if (!is_resolved(s) && !s->n_running && !s->n_failed)
+        why_upstream(r, s, ret_sentence);
+    else
+        return false;
+    return true;
+}
