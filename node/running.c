@@ -93,8 +93,10 @@ void running_kill_orphans(const char *data_dir)
         if (pid <= 1)
             continue;
         process_environment(pid, &environment);
+        /* Who looks into a task by mesh exec is a user and no orphan. */
         if (environment_has(&environment, buffer_text(&wanted), false)
-            && environment_has(&environment, "MESH_TOKEN=", true) && !is_above_us(pid))
+            && environment_has(&environment, "MESH_TOKEN=", true)
+            && !environment_has(&environment, "MESH_EXEC=", true) && !is_above_us(pid))
             kill(pid, SIGKILL);
     }
     closedir(proc);

@@ -74,6 +74,11 @@ static int make(struct client *c, const struct options *o, const struct task_nam
     return 0;
 }
 
+static bool is_python(const struct bench *b)
+{
+    return *json_text(json_object_get(b->json, "env"), "MESH_PYTHON") != '\0';
+}
+
 /* A node removes folders that nobody has locked. */
 static int lock(struct bench *b)
 {
@@ -313,6 +318,11 @@ static int exec(const struct options *o)
         r = make(c, o, &name, &b);
     if (r == 0)
         r = lock(&b);
+    /* A node that only shows the store goes when nobody is connected, and makes room
+     * for one that runs things. The verbs start another one when they need it; a
+     * function in Python cannot. */
+    if (r == 0 && !is_python(&b))
+        client_close(TAKE(c));
     return r ? r : work(o, &b);
 }
 

@@ -158,8 +158,22 @@ touch go
 ended "$shell" 0 'without that node'
 is "$(cat shell.out)" 5 'the channel answers all the same'
 
+# A shell does not keep the store from others, and its channel comes back by itself.
+rm is-there go
+touch gate # the run of before goes on with the next node
+start shell "$MESH" exec 2/fails -- sh -c "
+    touch '$work/is-there'
+    while [ ! -e '$work/go' ]; do sleep 0.01; done
+    mesh artifact get five"
+shell=$pid
+wait_for 'somebody is there' test -e is-there
+run 1 'another run beside the shell' "$MESH" run gate.mf --gate "$work/gate"
+like "$out" 'Workflow ended: FAILED' 'has the store for itself'
+touch go
+ended "$shell" 0 'the shell goes on'
+is "$(cat shell.out)" 5 'and so does its channel'
+
 # What somebody who was killed has left is removed later.
-touch gate
 start shell "$MESH" exec 1/start -- sh -c "touch '$work/is-there-too'; exec sleep 300"
 wait_for 'somebody is there' test -e is-there-too
 kill -KILL "$pid"
@@ -174,6 +188,6 @@ is "$(ls "$MESH_HOME/exec")" '' 'removes it'
 cd flow && mkdir sub && printf '#!/bin/sh\ntrue\n' >sub/work.sh && chmod +x sub/work.sh
 sed -i "s/run: 'no-such-program'/run: [no-such-program, x]/" flow.mf
 run 1 'a step cannot start' "$MESH" run flow.mf --key "@$work/secret"
-run 0 'told' sh -c 'echo pwd | "$1" exec 3/end' sh "$MESH"
+run 0 'told' sh -c 'echo pwd | "$1" exec 4/end' sh "$MESH"
 like "$err" 'its command cannot be run: .*no-such-program' 'why'
 finish

@@ -381,6 +381,61 @@ static void test_quota(void **state)
     free(data);
 }
 
+struct room {
+    struct blobs *blobs;
+    unsigned n_asked;
+    uint64_t bytes;
+    bool has_garbage;
+};
+
+static bool is_garbage(void *arg, const struct digest *id)
+{
+    (void)id;
+    return ((const struct room *)arg)->has_garbage;
+}
+
+static bool make_room(void *arg, uint64_t bytes)
+{
+    struct room *room = arg;
+    uint64_t freed = 0;
+
+    room->n_asked++;
+    room->bytes = bytes;
+    assert_int_equal(blobs_evict(room->blobs, 0, is_garbage, room, &freed), 0);
+    return freed > 0;
+}
+
+static void test_a_full_quota_asks_for_room(void **state)
+{
+    struct fixture *f = *state;
+    char *data = make_bytes(LARGE, 12), path[PLACE_PATH_MAX];
+    struct digest id = digest_memory(data, 1800);
+    struct room room = { .n_asked = 0 };
+
+    f->quota_bytes = 2000;
+    fixture_reopen(f);
+    room.blobs = f->blobs;
+    blobs_on_full(f->blobs, make_room, &room);
+    put(f, data, 1500);
+    assert_int_equal(room.n_asked, 0);
+    assert_int_equal(blobs_put(f->blobs, data, 501, &id), -ENOSPC);
+    assert_int_equal(room.n_asked, 1);
+    assert_int_equal(blobs_put(f->blobs, data, LARGE, &id), -ENOSPC);
+    assert_int_equal(room.n_asked, 1); /* it would never fit */
+    room.has_garbage = true;
+    put(f, data, 501);
+    assert_int_equal(room.n_asked, 2);
+    assert_int_equal(room.bytes, 501);
+    assert_usage(f, 1, 501);
+    path_in(f, "output", path);
+    write_file(path, data, 1800);
+    id = digest_memory(data, 1800);
+    assert_int_equal(blobs_adopt_file(f->blobs, path, 1800, &id), 0);
+    assert_int_equal(room.n_asked, 3);
+    assert_usage(f, 1, 1800);
+    free(data);
+}
+
 static void test_disk_full(void **state)
 {
     struct fixture *f = *state;
@@ -837,6 +892,7 @@ int main(void)
         TEST(test_temporary_is_cleaned),
         TEST(test_killed),
         TEST(test_quota),
+        TEST(test_a_full_quota_asks_for_room),
         TEST(test_disk_full),
         TEST(test_lay_out),
         TEST(test_links_come_and_go),
