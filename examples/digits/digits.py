@@ -34,7 +34,7 @@ def make_model(kind, setting, seed):
 def load(self):
     digits = load_digits()
     split = train_test_split(
-        digits.data, digits.target, test_size=self.share, random_state=self.seed
+        digits.data, digits.target, test_size=self.test_share, random_state=self.seed
     )
     # Arrays are kept as .npy: every language that reads it can have them.
     self.images, self.test_images, self.labels, self.test_labels = split
