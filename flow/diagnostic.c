@@ -248,3 +248,20 @@ int diagnostics_print(const struct diagnostics *d, const char *path, bool colour
     }
     return buffer_failed(out);
 }
+
+static int by_place(const void *a, const void *b)
+{
+    const struct diagnostic *x = a, *y = b;
+
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    if (x->column != y->column)
+        return x->column < y->column ? -1 : 1;
+    return 0;
+}
+
+void diagnostics_sort(struct diagnostics *d)
+{
+    if (d->n)
+        qsort(d->all, d->n, sizeof(d->all[0]), by_place);
+}

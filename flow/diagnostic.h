@@ -40,6 +40,8 @@ int diagnostics_add(struct diagnostics *d, enum severity severity, uint32_t line
                     const char *format, ...) PRINTF_LIKE(7, 8);
 /* As above; excerpts come from the text the diagnostics are about. */
 void diagnostics_excerpts(struct diagnostics *d, const char *text, size_t len);
+/* By their places in the file. */
+void diagnostics_sort(struct diagnostics *d);
 /* For a person; control characters are escaped; colours when wanted. */
 int diagnostics_print(const struct diagnostics *d, const char *path, bool colour,
                       struct buffer *out);

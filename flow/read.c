@@ -17,17 +17,6 @@ static struct flow *flow_new(void)
     return f->names ? TAKE(f) : NULL;
 }
 
-static int by_place(const void *a, const void *b)
-{
-    const struct diagnostic *x = a, *y = b;
-
-    if (x->line != y->line)
-        return x->line < y->line ? -1 : 1;
-    if (x->column != y->column)
-        return x->column < y->column ? -1 : 1;
-    return 0;
-}
-
 static int read_document(struct check *c, const char *text, size_t len)
 {
     int r = document_read(&c->doc, text, len, c->d);
@@ -65,8 +54,7 @@ int flow_read(const char *text, size_t len, struct flow **ret_flow,
     r = read_document(&c, text, len);
     if (r < 0)
         return r;
-    if (d->n)
-        qsort(d->all, d->n, sizeof(*d->all), by_place);
+    diagnostics_sort(d);
     if (diagnostics_errors(d) > errors)
         return -EINVAL;
     *ret_flow = TAKE(f);

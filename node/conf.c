@@ -220,6 +220,7 @@ static void read_users(struct check *check, const struct value *v, void *field)
     check->where = "users";
     if (!expect_mapping(check, v))
         return;
+    c->sharing.n_users = 0; /* the key may be there twice, which is an error */
     c->sharing.users = check_alloc(check, v->n, sizeof(c->sharing.users[0]));
     c->user_places = check_alloc(check, v->n, sizeof(c->user_places[0]));
     for (const struct value *child = v->u.first; child && !check->error;
@@ -321,6 +322,7 @@ int conf_read(struct conf *c, const char *text, size_t len, struct diagnostics *
     if (doc.root && doc.root->type != VALUE_NULL && expect_mapping(&check, doc.root))
         read_top(&check, doc.root, c);
     diagnostics_excerpts(d, text, len);
+    diagnostics_sort(d);
     if (check.error)
         return check.error;
     return diagnostics_errors(d) > errors ? -EINVAL : 0;

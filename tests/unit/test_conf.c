@@ -101,6 +101,9 @@ static void all_errors_at_once(void **state UNUSED)
               "4:15 default_user must be a mapping, not an integer\n"
               "5:13 'shared_uid' must be yes or no\n"
               "6:1 unknown key 'slotz' in the configuration; did you mean 'slots'?\n");
+    complains("users:\n  a: {weight: 2}\n  b: {weight: x}\nusers: {c: {weight: 3}}\n",
+              "3:15 'weight' in user 'b' must be an integer, not a text\n"
+              "4:1 the key 'users' is there twice; the first is on line 1\n");
     complains("[1, 2]", "1:1 the configuration must be a mapping, not a list\n");
     complains("resources: {a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1}",
               "1:49 more than 6 custom resources\n");
