@@ -269,7 +269,9 @@ static int write_rerun(struct workbench *b, const char *program)
         put_quoted(&text, *a);
     }
     buffer_putc(&text, '\n');
-    file = buffer_failed(&text) ? NULL : fopen(b->rerun, "we");
+    if (buffer_failed(&text))
+        return buffer_failed(&text);
+    file = fopen(b->rerun, "we");
     if (!file)
         return -errno;
     r = fwrite(text.data, 1, text.len, file) == text.len ? 0 : -EIO;
@@ -379,6 +381,8 @@ static bool is_in_use(const char *dir)
     struct stat st;
     bool is_used;
 
+    if (fd < 0 && (!path || errno != ENOENT))
+        return true; /* nothing is known of it */
     /* Being made: the session comes last. */
     if (fd < 0)
         return stat(dir, &st) == 0 && time(NULL) - st.st_mtime < UNLOCKED_MAX_S;
