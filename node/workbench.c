@@ -25,7 +25,6 @@ enum {
 };
 
 static const char exec_folder[] = "exec";
-static const char hex_digits[] = "0123456789abcdef";
 
 void workbench_release(struct workbench *b)
 {
@@ -116,7 +115,7 @@ int workbench_find(const char *data_dir, const char *token,
     CLEANUP(freep) char *dir = NULL;
 
     if (strlen(token) != SLOT_TOKEN_SIZE - 1
-        || strspn(token, hex_digits) != SLOT_TOKEN_SIZE - 1)
+        || strspn(token, "0123456789abcdef") != SLOT_TOKEN_SIZE - 1)
         return -EACCES;
     if (asprintf(&dir, "%s/%s/%.*s", data_dir, exec_folder, NAME_LEN, token) < 0) {
         dir = NULL;
@@ -133,11 +132,7 @@ static int make_token(char ret_token[SLOT_TOKEN_SIZE])
 
     if (getrandom(random, sizeof(random), 0) != sizeof(random))
         return -EIO;
-    for (size_t i = 0; i < sizeof(random); i++) {
-        ret_token[2 * i] = hex_digits[random[i] >> 4];
-        ret_token[2 * i + 1] = hex_digits[random[i] & 15];
-    }
-    ret_token[SLOT_TOKEN_SIZE - 1] = '\0';
+    hex_text(random, sizeof(random), ret_token);
     return 0;
 }
 

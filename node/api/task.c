@@ -26,7 +26,8 @@ enum {
     OWN_BYTES_MAX = 64 << 20, /* of a file that is not kept yet */
 };
 
-/* On the loop. While a body came the attempt may have ended, and its slot be another's. */
+/* On the loop. While a body came the attempt may have ended, and its slot be another's.
+ */
 static bool goes_on(struct request *r)
 {
     if (runtime_channel(r->rt, r->token, &r->attempt) == 0)

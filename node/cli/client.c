@@ -426,6 +426,11 @@ const char *json_text(const json_t *object, const char *key)
     return text ? text : "";
 }
 
+bool json_is(const json_t *object, const char *key, const char *text)
+{
+    return strcmp(json_text(object, key), text) == 0;
+}
+
 uint64_t json_number(const json_t *object, const char *key)
 {
     json_int_t value = json_integer_value(json_object_get(object, key));

@@ -99,6 +99,7 @@ int client_lost(int code, const struct error *e);
 
 /* "" and 0 for what is absent, null or of another type. */
 const char *json_text(const json_t *object, const char *key);
+bool json_is(const json_t *object, const char *key, const char *text);
 uint64_t json_number(const json_t *object, const char *key);
 /* Pretty, to standard output. */
 int json_print(const json_t *json);

@@ -166,9 +166,9 @@ static void say_where(const struct bench *b)
 
     fprintf(stderr, "%s, attempt %" PRIu64 ", which %s.\n", b->name,
             json_number(b->json, "attempt"),
-            strcmp(json_text(b->json, "verdict"), "failed") == 0 ? "failed"
-            : strcmp(json_text(b->json, "verdict"), "lost") == 0 ? "was lost"
-                                                                 : "was done");
+            json_is(b->json, "verdict", "failed") ? "failed"
+            : json_is(b->json, "verdict", "lost") ? "was lost"
+                                                  : "was done");
     fprintf(stderr, "  inputs in $MESH_IN; $MESH_OUT is kept nowhere; "
                     "mesh artifact get works\n");
     if (*problem)
@@ -205,6 +205,7 @@ static void be_child(const struct options *o, const struct bench *b)
 {
     CLEANUP(freep) char **argv = calloc(o->n_operands + 1, sizeof(*argv));
     const char *what = "/bin/sh";
+    int error;
 
     set_environment(b);
     if (chdir(json_text(b->json, "cwd")) < 0) {
@@ -220,8 +221,9 @@ static void be_child(const struct options *o, const struct bench *b)
     } else {
         exec_shell(b);
     }
-    cli_say("cannot run %s: %s", what, strerror(errno));
-    _exit(errno == ENOENT ? 127 : 126);
+    error = errno;
+    cli_say("cannot run %s: %s", what, strerror(error));
+    _exit(error == ENOENT ? 127 : 126);
 }
 
 static int wait_for(pid_t pid)

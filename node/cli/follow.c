@@ -296,6 +296,7 @@ static int ask_outcome(struct follow *f)
         return 0;
     cli_say("the node ended; run %" PRIu64 " goes on when one is started again",
             f->number);
+    cli_hint("here: mesh resume %" PRIu64, f->number);
     return -CLI_NO_NODE;
 }
 

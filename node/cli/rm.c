@@ -141,10 +141,12 @@ static int choose(struct rm *rm, const struct choice *c)
         runs = json_object_get(json, "runs");
         json_array_foreach(runs, i, run) if (is_chosen(c, run) && n_seen++ >= c->keep)
             json_array_append(rm->runs, (json_t *)run);
-        if (json_array_size(runs) < PAGE)
+        free(TAKE(before));
+        if (!*json_text(json, "before"))
             return 0;
-        free(before);
-        before = strdup(json_text(json_array_get(runs, PAGE - 1), "run"));
+        before = strdup(json_text(json, "before"));
+        if (!before)
+            return cli_failed(-ENOMEM, NULL);
     }
 }
 

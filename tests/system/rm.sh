@@ -105,7 +105,7 @@ node n
 "$MESH" submit gate.mf --gate "$work/gate" --trace "$work/trace" >/dev/null
 wait_for 'its task runs' test -s trace
 run 1 'an active run' "$MESH" rm 10
-like "$err" 'run .* is active' 'is refused'
+like "$err" 'run 10 is active' 'is refused'
 like "$err" 'cancel it' 'with a way out'
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
