@@ -381,7 +381,8 @@ static int read_origin(struct runtime *rt, const struct run_id *origin,
     int r;
 
     if (node_run(rt->node, origin, &view))
-        return fail(ret_error, -EBUSY, "the run to resume is still running");
+        return fail(ret_error, -EBUSY,
+                    "the run to resume has not ended: wait for it, or cancel it");
     r = runtime_read_run(rt, origin, &record, ret_flow);
     return r < 0 ? fail(ret_error, r, "the run to resume cannot be read: %s",
                         strerror(-r))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What users change of a run: cancel, suspend, unsuspend, tags; and its removal. */
 #include <errno.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <string.h>
 
@@ -88,6 +89,7 @@ struct removing {
 int runs_delete(struct request *r)
 {
     struct removing *removing = request_data(r, sizeof(*removing), NULL);
+    struct run_view view;
     int error;
 
     if (!removing)
@@ -95,10 +97,10 @@ int runs_delete(struct request *r)
     if (!find_own_run(r))
         return 0;
     error = runtime_remove(r->rt, &r->run, &removing->ticket);
-    if (error == -EBUSY)
+    if (error == -EBUSY && node_run(runtime_node(r->rt), &r->run, &view))
         return reply_error(r, MHD_HTTP_CONFLICT,
                            "wait until it has ended, or cancel it first",
-                           "run %.64s is active", r->params[0]);
+                           "run %" PRIu64 " is active", view.record->number);
     return error < 0 ? reply_errno(r, error, "the run") : REQUEST_NEXT;
 }
 

@@ -13,13 +13,16 @@ static const struct option_spec follow_options[] = {
 };
 
 /* There is nothing to wait for: how it ended is all there is to say. */
-static int say_ended(struct client *c, const struct options *o, const json_t *run)
+static int say_ended(struct client *c, const struct options *o, json_t *run)
 {
     const char *outcome = json_text(run, "outcome");
 
     if (options_has(o, "json")) {
-        CLEANUP(freep) char *text = json_dumps(run, JSON_COMPACT);
+        CLEANUP(freep) char *text = NULL;
 
+        json_object_set(run, "time",
+                        json_object_get(run, "ended")); /* as events have */
+        text = json_dumps(run, JSON_COMPACT);
         printf("{\"event\":\"run_ended\",\"data\":%s}\n", text ? text : "null");
     } else {
         status_print(c, run);
@@ -47,7 +50,8 @@ static int follow(const struct options *o)
     if (strcmp(state, "interrupted") == 0) {
         cli_say("run %" PRIu64 " was interrupted; it goes on when a node is started",
                 json_number(run, "number"));
-        cli_hint("start one: mesh node");
+        cli_hint("here: mesh resume %" PRIu64 "; or a node that stays: mesh node --dev",
+                 json_number(run, "number"));
         return CLI_NO_NODE;
     }
     return remote_follow(TAKE(c), o, json_text(run, "run"), json_number(run, "number"),

@@ -296,6 +296,7 @@ static int ask_outcome(struct follow *f)
         return 0;
     cli_say("the node ended; run %" PRIu64 " goes on when one is started again",
             f->number);
+    cli_hint("here: mesh resume %" PRIu64, f->number);
     return -CLI_NO_NODE;
 }
 
@@ -321,14 +322,20 @@ static int follow(struct follow *f)
     }
 }
 
-/* The feed may have told of the start before anybody listened. */
+/* The feed may have told of the start before anybody listened. Only programs are told
+ * the flow's name, so only they wait for it. */
 static void say_start(struct follow *f)
 {
+    CLEANUP(freep) char *path = client_path("/v1/runs/%s", f->run);
+    CLEANUP(json_decrefp) json_t *run = NULL;
     struct feed_event start = { .type = FEED_RUN_STARTED,
                                 .number = f->number,
                                 .wall = cli_now() };
 
     run_id_parse(f->run, &start.run);
+    if (options_has(f->o, "json") && path
+        && client_get_json(f->client, path, &run) == 0)
+        start.flow = json_text(run, "flow");
     watch_progress(f->watch)->number = f->number;
     watch_event(f->watch, &start);
     watch_frame(f->watch, cli_now());

@@ -202,6 +202,19 @@ static void say_restored(struct local *l)
     }
 }
 
+static int take_restored(struct local *l, const struct order *order)
+{
+    struct run_view view;
+
+    if (!node_run(runtime_node(l->rt), &order->origin, &view))
+        return cli_failed(-ENOENT, NULL);
+    l->run = view.id;
+    l->number = view.record->number;
+    if (view.is_suspended)
+        cli_hint("it is suspended; let it go on: mesh unsuspend %" PRIu64, l->number);
+    return 0;
+}
+
 static int exit_code(const struct local *l, int r)
 {
     if (!l->has_ended)
@@ -231,11 +244,12 @@ int local_run(struct runtime *take_runtime, struct order *order,
     say_restored(&l);
     /* Writing to a console that went away must not end the run. */
     signal(SIGPIPE, SIG_IGN);
-    r = submit(&l, order);
+    r = order->is_restored ? take_restored(&l, order) : submit(&l, order);
     if (r)
         return r;
     is_over = !node_run(runtime_node(rt), &l.run, &view);
-    order_say_adopted(order, is_over ? 0 : view.n_adopted, is_over);
+    if (!order->is_restored)
+        order_say_adopted(order, is_over ? 0 : view.n_adopted, is_over);
     if (local_watch(&l) < 0)
         return cli_failed(-ENOMEM, NULL);
     r = runtime_run(rt);

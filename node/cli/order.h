@@ -16,6 +16,7 @@ struct order {
     bool has_origin;
     struct run_id origin;
     const char *origin_step; /* NULL: from the first that failed */
+    bool is_restored; /* the origin itself goes on in this node: nothing is submitted */
     bool clamp;
     uint32_t max_workers, share;
     const char *on_failure;

@@ -282,9 +282,17 @@ static int open_code(struct before *b, struct order *order, const struct options
                      b->number);
         }
     }
-    if (r == 0)
+    if (r == 0 && !order->is_restored)
         r = fill_parameters(b, order->file, o);
     return r == 0 && !is_same ? flow_file_collect(order->file, dir) : r;
+}
+
+/* It was interrupted, and this node goes on with it: with its code, and as it is. */
+static bool is_active(const struct before *b)
+{
+    struct run_view view;
+
+    return node_run(runtime_node(b->rt), &b->id, &view);
 }
 
 static int prepare(struct before *b, struct order *order, const struct options *o,
@@ -300,8 +308,9 @@ static int prepare(struct before *b, struct order *order, const struct options *
                  b->number);
         return CLI_FAILED;
     }
+    order->is_restored = r == 0 && !how->step && b->rt && is_active(b);
     if (r == 0)
-        r = open_code(b, order, o, how->is_same_code, dir);
+        r = open_code(b, order, o, how->is_same_code || order->is_restored, dir);
     order->has_origin = true;
     order->origin = b->id;
     order->origin_step = how->step;
@@ -350,7 +359,11 @@ const struct command command_resume = {
              "is in\n"
              "the folder now. The parameters are those of RUN; secrets, which are not "
              "kept,\n"
-             "are given again.",
+             "are given again.\n"
+             "\n"
+             "A run that was interrupted, because its node was killed, has not ended: "
+             "without\n"
+             "STEP it goes on itself, with the code of then.",
     .options = resume_options,
     .examples = "mesh resume 42\n"
                 "mesh resume 42 fit               # from the step fit on\n"

@@ -127,6 +127,8 @@ static void print_what_to_do(const json_t *run, const char *state)
         printf("\nGo on from here: mesh resume %" PRIu64 "\n", number);
     else if (json_is_true(json_object_get(run, "suspended")))
         printf("\nIt is suspended. Let it go on: mesh unsuspend %" PRIu64 "\n", number);
+    else if (strcmp(json_text(run, "state"), "interrupted") == 0)
+        printf("\nIt was interrupted. Let it go on: mesh resume %" PRIu64 "\n", number);
 }
 
 void status_print(struct client *c, const json_t *run)

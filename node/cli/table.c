@@ -106,7 +106,14 @@ static void write_cell(const struct table *t, size_t i, size_t width, bool colou
         buffer_puts(out, COLOUR_OFF);
     if (!t->is_right[i % t->n_columns] && !is_last)
         buffer_printf(out, "%*s", pad, "");
-    buffer_puts(out, is_last ? "\n" : "  ");
+    buffer_puts(out, is_last ? "" : "  ");
+}
+
+static void end_row(struct buffer *out)
+{
+    while (out->len && out->data[out->len - 1] == ' ')
+        out->len--; /* the cells at the end are empty */
+    buffer_puts(out, "\n");
 }
 
 int table_write(const struct table *t, size_t width, bool colour, struct buffer *out)
@@ -116,7 +123,10 @@ int table_write(const struct table *t, size_t width, bool colour, struct buffer 
     if (t->error)
         return t->error;
     measure(t, width, widths);
-    for (size_t i = 0; i < t->n; i++)
+    for (size_t i = 0; i < t->n; i++) {
         write_cell(t, i, widths[i % t->n_columns], colour, out);
+        if (i % t->n_columns == t->n_columns - 1)
+            end_row(out);
+    }
     return buffer_failed(out);
 }

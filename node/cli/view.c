@@ -14,6 +14,7 @@ enum {
     BAR_MIN = 8,   /* columns of a bar */
     BAR_MAX = 32,
     BESIDE_BAR = 34, /* columns that what is behind a bar mostly takes */
+    FAILED_TOO = 11, /* more, when tasks run of a step of which some failed */
     TASKS_SHOWN = 3, /* below the selected step */
     NARROW = 40,     /* columns below which there are no bars */
 };
@@ -263,8 +264,8 @@ static struct grid measure(const struct view *v, const struct progress *p,
                            const struct shown *shown)
 {
     struct grid g = { .name = 4 };
+    size_t fixed, beside = BESIDE_BAR;
     char count[80];
-    size_t fixed;
 
     for (uint32_t i = 0; i < shown->n; i++) {
         const struct progress_step *s = &p->steps[shown->steps[i]];
@@ -276,9 +277,11 @@ static struct grid measure(const struct view *v, const struct progress *p,
         g.name = columns > g.name ? columns : g.name;
         columns = count_text(s, count);
         g.count = columns > g.count ? columns : g.count;
+        if (s->n.running && s->n.failed)
+            beside = BESIDE_BAR + FAILED_TOO;
     }
     g.name = min_size(g.name, v->width / 3 > 4 ? v->width / 3 : 4);
-    fixed = 3 + g.name + 2 + 2 + g.count + BESIDE_BAR;
+    fixed = 3 + g.name + 2 + 2 + g.count + beside;
     if (v->width >= NARROW)
         g.bar =
             v->width > fixed + BAR_MIN ? min_size(v->width - fixed, BAR_MAX) : BAR_MIN;

@@ -62,4 +62,36 @@ run 3 'a step that is not there' "$MESH" resume "$resumed" jion
 run 3 'a run that is not there' "$MESH" resume 4711
 run 0 'a run that is done, resumed' "$MESH" resume "$resumed"
 like "$err" '^mesh: nothing is left to do' 'says that nothing is left'
+
+# Its node was killed: it has not ended, and there is no other to take its place.
+cat >gate.mf <<'FLOW'
+mesh: 1
+flow: Gate
+parameters:
+  gate: {type: string}
+  trace: {type: string}
+steps:
+  start: {run: 'echo start >>"$MESH_PARAM_TRACE"', next: wait}
+  wait: {run: 'echo wait >>"$MESH_PARAM_TRACE"; while [ ! -e "$MESH_PARAM_GATE" ]; do sleep 0.01; done', next: end}
+  end: {run: 'echo end >>"$MESH_PARAM_TRACE"'}
+FLOW
+: >"$work/trace"
+start killed "$MESH" node --dev
+killed=$pid
+wait_for 'the node answers' http GET /v1/node
+"$MESH" submit gate.mf --gate "$work/gate" --trace "$work/trace" --json >submitted
+number=$(sed -n 's/.*"number": \([0-9]*\).*/\1/p' submitted)
+wait_for 'a task runs' grep -q wait "$work/trace"
+kill -KILL "$killed"
+wait "$killed" 2>/dev/null
+run 4 'one that was interrupted is followed' "$MESH" follow "$number"
+like "$err" "mesh resume $number" 'that tells how to go on'
+run 1 'it is not resumed from a step' "$MESH" resume "$number" end
+touch "$work/gate"
+: >"$work/trace"
+rm gate.mf
+run 0 'it goes on, also without its file' "$MESH" resume "$number"
+is "$(traced)" 'end,wait,' 'with what it had not done'
+run 0 'as the run that it was' "$MESH" follow "$number" --json
+like "$out" '"event":"run_ended".*"time":"20' 'which has ended'
 finish

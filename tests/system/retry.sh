@@ -81,7 +81,7 @@ FLOW
 node n
 number=$("$MESH" submit gate.mf --gate "$work/gate" --json | sed -n 's/.*"number": \([0-9]*\).*/\1/p')
 run 1 'a run that is active' "$MESH" retry "$number"
-like "$err" 'still running' 'is refused'
+like "$err" 'has not ended' 'is refused'
 like "$err" 'cancel it' 'with a way out'
 touch gate
 run 1 'by a node, one that failed' "$MESH" retry 5

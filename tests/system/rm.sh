@@ -105,7 +105,7 @@ node n
 "$MESH" submit gate.mf --gate "$work/gate" --trace "$work/trace" >/dev/null
 wait_for 'its task runs' test -s trace
 run 1 'an active run' "$MESH" rm 10
-like "$err" 'run .* is active' 'is refused'
+like "$err" 'run 10 is active' 'is refused'
 like "$err" 'cancel it' 'with a way out'
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
@@ -125,7 +125,12 @@ run 0 'a large run' "$MESH" submit make.mf --n 5000 --follow --quiet
 number=$(last_run)
 start removing "$MESH" rm "$number"
 removing=$pid
-wait_for 'it is gone for who looks' sh -c "! '$MESH' status $number"
+is_unknown()
+{
+    "$MESH" status "$number"
+    [ $? = 3 ]
+}
+wait_for 'it is gone for who looks' is_unknown
 kill -KILL "$second"
 wait "$second" 2>/dev/null
 wait "$removing"

@@ -85,6 +85,7 @@ is "$(run_number "$out")" 11 'from there'
 run 0 'submit and follow as JSON' "$MESH" submit sum.mf --a 20 --b 22 --follow --json
 is "$(sed -n '1s/^{"event":"\([a-z_]*\)".*/\1/p; $s/^{"event":"\([a-z_]*\)".*/\1/p' "$out" |
     tr '\n' ' ')" 'run_started run_ended ' 'is a line for each event'
+like "$out" '^{"event":"run_started".*"flow":"' 'and the first names the flow'
 printf 'mesh: 1\nflow: Fit\nsteps:\n  a: {run: "true", resources: {cpu: 9999}}\n' >fit.mf
 run 1 'a step that fits no node' "$MESH" submit fit.mf --follow
 like "$out" 'The reason: .*fits no node: it asks for 9999 cpu' 'is told why it was not started'

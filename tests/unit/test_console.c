@@ -285,16 +285,20 @@ static void tables_fit(void **state)
     table_add(&t, NULL, "7");
     table_add(&t, NULL, "gr\303\274n and much longer");
     table_add(&t, COLOUR_RED, "bad\n");
+    table_add(&t, NULL, "8");
+    table_add(&t, NULL, "short");
+    table_add(&t, NULL, "");
     assert_int_equal(table_write(&t, 0, false, &out), 0);
     assert_string_equal(buffer_text(&out),
                         "RUN  FLOW                  STATE\n"
-                        "  7  gr\303\274n and much longer  bad\\x0a\n");
+                        "  7  gr\303\274n and much longer  bad\\x0a\n"
+                        "  8  short\n");
     buffer_clear(&out);
     assert_int_equal(table_write(&t, 26, true, &out), 0);
-    assert_string_equal(
-        buffer_text(&out),
-        "RUN  FLOW          STATE\n"
-        "  7  gr\303\274n and mu\342\200\246  \033[31mbad\\x0a\033[0m\n");
+    assert_string_equal(buffer_text(&out),
+                        "RUN  FLOW          STATE\n"
+                        "  7  gr\303\274n and mu\342\200\246  \033[31mbad\\x0a\033[0m\n"
+                        "  8  short\n");
 }
 
 int main(void)

@@ -79,10 +79,10 @@ static void a_run_looks_like_this(void **state)
     begin_train(&s);
     shows(&s,
           "Train, run 42, for 1 min 00 s: 401 done, 4 running, 2 failed, 596 waiting\n"
-          " ✓ start  ━━━━━━━━━━━━━━━━━━━━━━━━━        1/1\n"
-          " ✗ fit    ━━━━━━━━━━━──────────────  400/1,000  4 running  2 failed\n"
-          "   join   ─────────────────────────        0/1  it waits for 'fit'\n"
-          "   end    ─────────────────────────        0/1\n"
+          " ✓ start  ━━━━━━━━━━━━━━        1/1\n"
+          " ✗ fit    ━━━━━╸━───────  400/1,000  4 running  2 failed\n"
+          "   join   ──────────────        0/1  it waits for 'fit'\n"
+          "   end    ──────────────        0/1\n"
           "?: keys\n");
     progress_release(&s.p);
 }
@@ -120,12 +120,12 @@ static void a_selected_step_shows_its_oldest_tasks(void **state)
     s.v.selected = 1;
     shows(&s,
           "Train, run 42, for 1 min 00 s: 401 done, 4 running, 2 failed, 596 waiting\n"
-          " ✓ start  ━━━━━━━━━━━━━━━━━━━━━━━━━        1/1\n"
-          "›✗ fit    ━━━━━━━━━━━──────────────  400/1,000  4 running  2 failed\n"
+          " ✓ start  ━━━━━━━━━━━━━━        1/1\n"
+          "›✗ fit    ━━━━━╸━───────  400/1,000  4 running  2 failed\n"
           "     fit/7 for 1 min 00 s (pid 4711)\n"
           "     fit/9 for 1.0 s (pid 4711)\n"
-          "   join   ─────────────────────────        0/1  it waits for 'fit'\n"
-          "   end    ─────────────────────────        0/1\n"
+          "   join   ──────────────        0/1  it waits for 'fit'\n"
+          "   end    ──────────────        0/1\n"
           "?: keys\n");
     s.v.followed = "fit/7";
     s.v.height = 3;
