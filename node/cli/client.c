@@ -116,6 +116,15 @@ static void disconnect(struct client *c)
     c->is_used = false;
 }
 
+bool client_is_own(const struct client *c)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    return c->fd >= 0 && getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0
+           && len == sizeof(peer) && peer.uid == geteuid();
+}
+
 void client_close(struct client *c)
 {
     if (!c)

@@ -36,6 +36,9 @@ int client_connect_tcp(const struct address *a, const char *token, struct client
 /* The task's own channel, with its token. Says why not and returns the exit code. */
 int client_open_channel(struct client **ret);
 void client_close(struct client *c);
+/* Whether the node behind the socket runs as this user. What it says to do may be done
+ * then: it could do so itself. */
+bool client_is_own(const struct client *c);
 CLEANUP_POINTER(struct client, client_close);
 
 typedef int client_body_fn(void *arg, const char *data, size_t len);

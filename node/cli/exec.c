@@ -58,6 +58,12 @@ static int make(struct client *c, const struct options *o, const struct task_nam
 
     if (options_number(o, "attempt", UINT32_MAX, &attempt, &error) < 0)
         return cli_usage("%s", error.text);
+    /* It names a folder to remove, and variables that a shell obeys. */
+    if (!client_is_own(c)) {
+        cli_say("the node runs as another user: its tasks are not run as you");
+        cli_hint("as that user: mesh exec");
+        return CLI_FAILED;
+    }
     if (name->task)
         json_object_set_new(body, "task", json_string(name->task));
     if (options_has(o, "attempt"))
