@@ -264,6 +264,20 @@ def items_bytes(name: str, value: object) -> bytes:
 # ---- from bytes ----
 
 
+def may_run_code(encoding: str) -> bool:
+    """Whether decode() may do what whoever wrote the bytes wants. A stream of Arrow may name
+    Python types, which pyarrow unpickled before 14.0.1 (CVE-2023-47248)."""
+    if encoding != "arrow":
+        return encoding == "pickle"
+    try:
+        import pyarrow
+    except ImportError:
+        return False
+    version = [int(part) for part in pyarrow.__version__.split(".")[:3] if part.isdigit()]
+    return version < [14, 0, 1]
+
+
+
 def decode(encoding: str, file: "Any") -> "Any":
     if encoding == "json":
         return _json.load(file.read().decode())

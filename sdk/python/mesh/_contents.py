@@ -88,7 +88,7 @@ def load(name: Name, me: str, trust: bool) -> Plan[Any]:
     """The value; of a folder its Tree."""
     reply = yield from ask(request_of(name))
     about = about_of(reply)
-    if about.encoding == "pickle" and not trust:
+    if _codec.may_run_code(about.encoding) and not trust:
         yield from check_trust(name, me)
     if about.encoding == "tree":
         return Tree.read(reply.body)
@@ -124,7 +124,7 @@ def check_trust(name: Name, me: str) -> Plan[None]:
 
 def _untrusted(name: Name, why: str) -> Untrusted:
     return Untrusted(
-        f"{name} is a pickle, and to read it is to run what is in it: {why}",
+        f"to read {name} is to run what is in it: {why}",
         "if you trust that: artifact.load(trust=True)",
     )
 
@@ -146,7 +146,7 @@ class Entry(NamedTuple):
             return self.value
         if self.data is None:
             return (yield from load(name, me, trust))
-        if self.encoding == "pickle" and not trust:
+        if _codec.may_run_code(self.encoding) and not trust:
             yield from check_trust(name, me)
         return decode(name, self.encoding, self.data)
 
