@@ -38,12 +38,3 @@ static inline void histogram_add(struct histogram *h,
     h->counts[i]++;
     h->sum_us += took;
 }
-
-static inline uint64_t histogram_count(const struct histogram *h)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; i <= HISTOGRAM_BOUNDS_MAX; i++)
-        n += h->counts[i];
-    return n;
-}

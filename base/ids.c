@@ -9,7 +9,7 @@
 
 enum { VARINT_LITERAL_MAX = 0xef, VARINT_MULTI = 0xf0 };
 
-static void to_hex(const uint8_t *bytes, size_t len, char *ret_text)
+void hex_text(const uint8_t *bytes, size_t len, char *ret_text)
 {
     static const char digits[] = "0123456789abcdef";
 
@@ -29,7 +29,7 @@ static int hex_value(char c)
     return -1;
 }
 
-static int from_hex(const char *text, size_t len, uint8_t *ret_bytes)
+int hex_parse(const char *text, size_t len, uint8_t *ret_bytes)
 {
     if (strlen(text) != 2 * len)
         return -EINVAL;
@@ -54,12 +54,12 @@ struct run_id run_id_make(uint64_t wall_ms, const uint8_t random[10])
 
 void run_id_text(const struct run_id *id, char ret_text[RUN_ID_TEXT_SIZE])
 {
-    to_hex(id->bytes, RUN_ID_SIZE, ret_text);
+    hex_text(id->bytes, RUN_ID_SIZE, ret_text);
 }
 
 int run_id_parse(const char *text, struct run_id *ret_id)
 {
-    return from_hex(text, RUN_ID_SIZE, ret_id->bytes);
+    return hex_parse(text, RUN_ID_SIZE, ret_id->bytes);
 }
 
 bool run_id_equal(const struct run_id *a, const struct run_id *b)
@@ -69,12 +69,12 @@ bool run_id_equal(const struct run_id *a, const struct run_id *b)
 
 void digest_text(const struct digest *d, char ret_text[DIGEST_TEXT_SIZE])
 {
-    to_hex(d->bytes, DIGEST_SIZE, ret_text);
+    hex_text(d->bytes, DIGEST_SIZE, ret_text);
 }
 
 int digest_parse(const char *text, struct digest *ret_digest)
 {
-    return from_hex(text, DIGEST_SIZE, ret_digest->bytes);
+    return hex_parse(text, DIGEST_SIZE, ret_digest->bytes);
 }
 
 bool digest_equal(const struct digest *a, const struct digest *b)

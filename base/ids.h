@@ -30,6 +30,11 @@ enum {
     TASK_TEXT_SIZE = SCOPE_DEPTH_MAX * 21 + 12,
 };
 
+/* Bytes as lower-case digits; ret_text has room for 2 * len and a NUL. Back: -EINVAL
+ * when the text is anything but 2 * len of them, and ret_bytes is as it was. */
+void hex_text(const uint8_t *bytes, size_t len, char *ret_text);
+int hex_parse(const char *text, size_t len, uint8_t *ret_bytes);
+
 /* 48-bit milliseconds since 1970, then 80 random bits: runs sort by age. */
 struct run_id {
     uint8_t bytes[RUN_ID_SIZE];

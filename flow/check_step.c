@@ -95,11 +95,10 @@ static void read_cache(struct check *c, const struct value *v, void *object)
     struct draft *draft = object;
 
     draft->step.cache_files = NULL;
-    draft->step.has_cache = v->type == VALUE_MAPPING || v->u.boolean;
     if (v->type == VALUE_MAPPING)
         READ_MAPPING(c, v, keys, &draft->step);
-    else
-        expect(c, v, VALUE_BOOL);
+    draft->step.has_cache =
+        v->type == VALUE_MAPPING || (expect(c, v, VALUE_BOOL) && v->u.boolean);
 }
 
 static void read_workdir(struct check *c, const struct value *v, void *field)

@@ -50,15 +50,10 @@ void runtime_random(struct runtime *rt, void *data, size_t len)
 
 void runtime_token(struct runtime *rt, char *ret)
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t token[(SLOT_TOKEN_SIZE - 1) / 2];
 
     runtime_random(rt, token, sizeof(token));
-    for (size_t i = 0; i < sizeof(token); i++) {
-        ret[2 * i] = digits[token[i] >> 4];
-        ret[2 * i + 1] = digits[token[i] & 15];
-    }
-    ret[SLOT_TOKEN_SIZE - 1] = '\0';
+    hex_text(token, sizeof(token), ret);
 }
 
 void runtime_log(const struct runtime *rt, const char *id, const char *format, ...)

@@ -118,7 +118,7 @@ struct channel_attempt {
     struct task_id task;
     uint32_t attempt;
     uint32_t slot;     /* NODE_SLOT_NONE: at a workbench, where nothing is kept */
-    struct flow *flow; /* borrowed */
+    struct flow *flow; /* borrowed, as the path: until the loop goes on */
     const char *out_dir;
 };
 int runtime_channel(struct runtime *rt, const char *token, struct channel_attempt *ret);

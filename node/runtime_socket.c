@@ -5,6 +5,7 @@
  * loaded when the first client knocks. A run that nobody watches never pays for it. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,8 @@ enum {
     IDLE_CHECK_MS = 250, /* of an inspecting node */
     IDLE_ROUNDS = 2,
     FIRST_CLIENT_ROUNDS = 40,
+    ANCESTORS_MAX = 4096,
+    LOOKS_MAX = 8, /* at who asks, while its ancestors come and go */
 };
 
 static const char module_name[] = "mesh-http.so";
@@ -346,17 +349,29 @@ int runtime_output_type(struct runtime *rt, uint32_t slot, const char *name,
 }
 
 /* We are the subreaper of all that a task starts, so whoever descends from a task has
- * us among its ancestors, however it forked or changed its session. */
-bool runtime_is_task_process(struct runtime *rt, pid_t pid)
+ * us among its ancestors, however it forked or changed its session. One that cannot be
+ * read and is there is another user's. -ESRCH: one has gone, and what it left has
+ * another parent now. */
+static int descends_from(pid_t ancestor, pid_t pid)
 {
     struct process p;
 
-    if (pid == rt->pid)
-        return false;
-    for (int depth = 0; pid > 1 && depth < 4096; depth++) {
-        pid = process_read(pid, &p) < 0 ? 0 : p.parent;
-        if (pid == rt->pid)
-            return true;
+    for (int depth = 0; pid > 1 && depth < ANCESTORS_MAX; depth++) {
+        if (process_read(pid, &p) < 0)
+            return kill(pid, 0) < 0 && errno == ESRCH ? -ESRCH : 0;
+        pid = p.parent;
+        if (pid == ancestor)
+            return 1;
     }
-    return false;
+    return pid > 1 ? -ESRCH : 0;
+}
+
+/* Who connected and went before anybody looked may have left the socket to a task. */
+bool runtime_is_task_process(struct runtime *rt, pid_t pid)
+{
+    int r = pid == rt->pid ? 0 : -ESRCH;
+
+    for (int i = 0; r < 0 && i < LOOKS_MAX; i++)
+        r = descends_from(rt->pid, pid);
+    return r != 0;
 }

@@ -274,16 +274,18 @@ static void note_loss(struct runtime *rt, struct warm_group *g)
 }
 
 /* Whoever was to be killed while it waited has not begun and does not. */
+static void start_unforked(struct runtime *rt, struct slot *s)
+{
+    if (s->kill_reason)
+        runtime_fail_task(rt, s, s->kill_reason, "");
+    else
+        runtime_start_plain(rt, s);
+}
+
 static void start_waiting(struct runtime *rt, struct warm_group *g)
 {
-    while (g->n) {
-        struct slot *s = rt->slots[warm_group_take(g)];
-
-        if (s->kill_reason)
-            runtime_fail_task(rt, s, s->kill_reason, "");
-        else
-            runtime_start_plain(rt, s);
-    }
+    while (g->n)
+        start_unforked(rt, rt->slots[warm_group_take(g)]);
 }
 
 /* The process has gone, and nobody is left who could answer for it. */
@@ -333,7 +335,7 @@ static void on_answer(struct runtime *rt, struct warm_group *g, int32_t answer)
     }
     s = rt->slots[warm_group_take(g)];
     if (answer <= 0 || adopt(rt, s, answer) < 0) {
-        runtime_start_plain(rt, s);
+        start_unforked(rt, s);
     } else if (runtime_task_begins(rt, s, &why) < 0) {
         runtime_fail_task(rt, s, REASON_START, why.text);
     } else if (s->kill_signal) {

@@ -25,7 +25,6 @@ enum {
 };
 
 static const char exec_folder[] = "exec";
-static const char hex_digits[] = "0123456789abcdef";
 
 void workbench_release(struct workbench *b)
 {
@@ -116,7 +115,7 @@ int workbench_find(const char *data_dir, const char *token,
     CLEANUP(freep) char *dir = NULL;
 
     if (strlen(token) != SLOT_TOKEN_SIZE - 1
-        || strspn(token, hex_digits) != SLOT_TOKEN_SIZE - 1)
+        || strspn(token, "0123456789abcdef") != SLOT_TOKEN_SIZE - 1)
         return -EACCES;
     if (asprintf(&dir, "%s/%s/%.*s", data_dir, exec_folder, NAME_LEN, token) < 0) {
         dir = NULL;
@@ -133,11 +132,7 @@ static int make_token(char ret_token[SLOT_TOKEN_SIZE])
 
     if (getrandom(random, sizeof(random), 0) != sizeof(random))
         return -EIO;
-    for (size_t i = 0; i < sizeof(random); i++) {
-        ret_token[2 * i] = hex_digits[random[i] >> 4];
-        ret_token[2 * i + 1] = hex_digits[random[i] & 15];
-    }
-    ret_token[SLOT_TOKEN_SIZE - 1] = '\0';
+    hex_text(random, sizeof(random), ret_token);
     return 0;
 }
 
@@ -269,7 +264,9 @@ static int write_rerun(struct workbench *b, const char *program)
         put_quoted(&text, *a);
     }
     buffer_putc(&text, '\n');
-    file = buffer_failed(&text) ? NULL : fopen(b->rerun, "we");
+    if (buffer_failed(&text))
+        return buffer_failed(&text);
+    file = fopen(b->rerun, "we");
     if (!file)
         return -errno;
     r = fwrite(text.data, 1, text.len, file) == text.len ? 0 : -EIO;
@@ -379,6 +376,8 @@ static bool is_in_use(const char *dir)
     struct stat st;
     bool is_used;
 
+    if (fd < 0 && (!path || errno != ENOENT))
+        return true; /* nothing is known of it */
     /* Being made: the session comes last. */
     if (fd < 0)
         return stat(dir, &st) == 0 && time(NULL) - st.st_mtime < UNLOCKED_MAX_S;

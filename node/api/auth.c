@@ -97,9 +97,11 @@ static bool auth_task(struct request *r)
 
     if (token && runtime_channel(r->rt, token, &r->attempt) == 0) {
         r->token = strdup(token);
+        r->out_dir = strdup(r->attempt.out_dir);
+        r->attempt.out_dir = r->out_dir;
         r->run = r->attempt.run;
         r->flow = flow_ref(r->attempt.flow);
-        return r->token != NULL;
+        return r->token && r->out_dir;
     }
     return refuse_token(r, "a token is $MESH_TOKEN of an attempt, and ends with it",
                         token ? "this token belongs to no attempt that runs" : NULL);

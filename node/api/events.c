@@ -343,7 +343,8 @@ static bool read_types(struct request *r, unsigned *ret_types)
 
         if (!type) {
             reply_error(r, MHD_HTTP_BAD_REQUEST,
-                        "run_started, task_started, log, task_ended, run_ended",
+                        "run_started, task_started, log, task_ended, run_ended, "
+                        "run_suspended, run_unsuspended",
                         "there is no type of event '%.64s'", word);
             return false;
         }

@@ -229,7 +229,7 @@ static int find_remade(struct request *r, const struct task_id *task,
     return found < 0 ? found : 0;
 }
 
-/* `cache`: done, and made elsewhere. */
+/* 0: it is not there any more. */
 static uint64_t number_of(struct request *r, const struct run_id *run)
 {
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
@@ -249,6 +249,7 @@ static int find_facts(struct request *r, const struct explanation *x,
                                  .remade = FLOW_NONE,
                                  .is_adopted =
                                      x->n && x->last.verdict == VERDICT_ADOPTED };
+    /* By `cache`: done, and made elsewhere. */
     ret->is_cached = x->last.verdict == VERDICT_DONE && x->last.has_origin;
     if (ret->is_cached)
         ret->equal = number_of(r, &x->last.origin);

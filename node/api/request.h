@@ -73,7 +73,7 @@ struct request {
     struct token token_used;        /* over TCP */
     time_us began;                  /* on the loop's clock */
     struct channel_attempt attempt; /* is_task */
-    char *token;
+    char *token, *out_dir;          /* the attempt's; a workbench is soon forgotten */
     struct body body;
     struct reply reply;
     void *data; /* the handler's own */

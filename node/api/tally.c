@@ -181,8 +181,9 @@ static int take(struct tally *t, struct attempt_record *take_attempt)
         end_step(t);
     count_use(t, a);
     t->n_attempts++;
-    if (!t->started_wall || a->started_wall < t->started_wall)
-        t->started_wall = a->started_wall;
+    if (a->verdict != VERDICT_ADOPTED
+        && (!t->started_wall || a->started_wall < t->started_wall))
+        t->started_wall = a->started_wall; /* the others ran in another run */
     attempt_record_release(&t->last);
     t->last = *a;
     *a = (struct attempt_record){ .attempt = 0 };

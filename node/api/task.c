@@ -26,6 +26,16 @@ enum {
     OWN_BYTES_MAX = 64 << 20, /* of a file that is not kept yet */
 };
 
+/* On the loop. While a body came the attempt may have ended, and its slot be another's.
+ */
+static bool goes_on(struct request *r)
+{
+    if (runtime_channel(r->rt, r->token, &r->attempt) == 0)
+        return true;
+    reply_error(r, MHD_HTTP_FORBIDDEN, NULL, "the attempt has ended");
+    return false;
+}
+
 /* A name becomes a file's name in $MESH_OUT. */
 static bool check_name(struct request *r, const char *name)
 {
@@ -235,14 +245,13 @@ static int move_to_out(const struct request *r)
     return error;
 }
 
-/* On the loop: the attempt may have ended while the bytes came. */
 int task_artifact_put_end(struct request *r)
 {
     const char *type = request_query(r, "type");
-    int error = runtime_channel(r->rt, r->token, &r->attempt);
+    int error;
 
-    if (error < 0)
-        return reply_error(r, MHD_HTTP_FORBIDDEN, NULL, "the attempt has ended");
+    if (!goes_on(r))
+        return 0;
     error = move_to_out(r);
     if (error == -EISDIR || error == -ENOTEMPTY || error == -EEXIST)
         return reply_error(r, MHD_HTTP_CONFLICT, NULL,
@@ -273,6 +282,8 @@ int task_next(struct request *r)
 
     if (!name)
         return reply_error(r, MHD_HTTP_BAD_REQUEST, NULL, "'case' is missing");
+    if (!goes_on(r))
+        return 0;
     error = runtime_choose(r->rt, &r->attempt, name);
     if (error == 0)
         return reply_empty(r, MHD_HTTP_NO_CONTENT);
@@ -358,8 +369,11 @@ int task_foreach_work(struct request *r)
 
 int task_parameter_get(struct request *r)
 {
-    int error = runtime_parameter(r->rt, r->attempt.slot, r->params[0], &r->reply.body);
+    int error;
 
+    if (!goes_on(r))
+        return 0;
+    error = runtime_parameter(r->rt, r->attempt.slot, r->params[0], &r->reply.body);
     if (error == -ENOENT)
         return reply_error(r, MHD_HTTP_NOT_FOUND, NULL,
                            "the flow has no parameter '%.100s' with a value",

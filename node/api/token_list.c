@@ -2,11 +2,11 @@
 #include "node/api/token_list.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "base/ids.h"
 #include "node/api/emit.h"
 
 void token_list_release(struct token_list *l)
@@ -29,34 +29,14 @@ bool token_is_expired(const struct token *t, time_us wall)
     return t->expires && wall >= t->expires;
 }
 
-static void hash_text(const struct token *t, char text[2 * TOKEN_HASH_SIZE + 1])
-{
-    for (size_t i = 0; i < TOKEN_HASH_SIZE; i++)
-        snprintf(text + 2 * i, 3, "%02x", t->hash[i]);
-}
-
 void token_set_hash(struct token *t, const uint8_t hash[TOKEN_HASH_SIZE])
 {
     char text[2 * TOKEN_HASH_SIZE + 1];
 
     memcpy(t->hash, hash, TOKEN_HASH_SIZE);
-    hash_text(t, text);
+    hex_text(t->hash, TOKEN_HASH_SIZE, text);
     memcpy(t->id, text, TOKEN_ID_SIZE - 1);
     t->id[TOKEN_ID_SIZE - 1] = '\0';
-}
-
-static bool hash_parse(const char *text, uint8_t ret[TOKEN_HASH_SIZE])
-{
-    if (strlen(text) != 2 * TOKEN_HASH_SIZE
-        || strspn(text, "0123456789abcdef") != 2 * TOKEN_HASH_SIZE)
-        return false;
-    for (size_t i = 0; i < TOKEN_HASH_SIZE; i++) {
-        unsigned byte = 0;
-
-        sscanf(text + 2 * i, "%2x", &byte);
-        ret[i] = (uint8_t)byte;
-    }
-    return true;
 }
 
 static bool hash_equal(const uint8_t *a, const uint8_t *b)
@@ -91,7 +71,8 @@ static int read_token(json_t *json, struct token *ret, struct error *ret_error)
         return fail(ret_error, -EINVAL, "a token lacks a field");
     if (!token_name_is_good(name))
         return fail(ret_error, -EINVAL, "a token has a bad name");
-    if (!role_parse(role) || created < 0 || expires < 0 || !hash_parse(hash, bytes))
+    if (!role_parse(role) || created < 0 || expires < 0
+        || hex_parse(hash, TOKEN_HASH_SIZE, bytes) < 0)
         return fail(ret_error, -EINVAL, "a field of token '%s' is bad", name);
     *ret = (struct token){ .role = role_parse(role),
                            .created = (time_us)created,
@@ -147,7 +128,7 @@ int token_list_write(const struct token_list *l, struct buffer *out)
     for (const struct token *t = l->all; t < l->all + l->n; t++) {
         char hash[2 * TOKEN_HASH_SIZE + 1];
 
-        hash_text(t, hash);
+        hex_text(t->hash, TOKEN_HASH_SIZE, hash);
         emit_open(&e, NULL, '{');
         emit_text(&e, "id", t->id);
         emit_text(&e, "name", t->name);

@@ -257,7 +257,8 @@ static void put_runs(struct line *l, struct board *b, time_us now)
         t.is_right[i] = i == 0 || i > 2;
         table_add(&t, COLOUR_DIM, head[i]);
     }
-    qsort_r(b->runs, b->n_runs, sizeof(*b->runs), compare, b);
+    if (b->n_runs)
+        qsort_r(b->runs, b->n_runs, sizeof(*b->runs), compare, b);
     for (size_t i = 0; i < b->n_runs; i++) {
         add_run(&t, &b->runs[i], now);
         if (b->has_steps)

@@ -116,6 +116,15 @@ static void disconnect(struct client *c)
     c->is_used = false;
 }
 
+bool client_is_own(const struct client *c)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    return c->fd >= 0 && getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0
+           && len == sizeof(peer) && peer.uid == geteuid();
+}
+
 void client_close(struct client *c)
 {
     if (!c)
@@ -424,6 +433,11 @@ const char *json_text(const json_t *object, const char *key)
     const char *text = json_string_value(json_object_get(object, key));
 
     return text ? text : "";
+}
+
+bool json_is(const json_t *object, const char *key, const char *text)
+{
+    return strcmp(json_text(object, key), text) == 0;
 }
 
 uint64_t json_number(const json_t *object, const char *key)

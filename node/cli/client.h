@@ -36,6 +36,9 @@ int client_connect_tcp(const struct address *a, const char *token, struct client
 /* The task's own channel, with its token. Says why not and returns the exit code. */
 int client_open_channel(struct client **ret);
 void client_close(struct client *c);
+/* Whether the node behind the socket runs as this user. What it says to do may be done
+ * then: it could do so itself. */
+bool client_is_own(const struct client *c);
 CLEANUP_POINTER(struct client, client_close);
 
 typedef int client_body_fn(void *arg, const char *data, size_t len);
@@ -99,6 +102,7 @@ int client_lost(int code, const struct error *e);
 
 /* "" and 0 for what is absent, null or of another type. */
 const char *json_text(const json_t *object, const char *key);
+bool json_is(const json_t *object, const char *key, const char *text);
 uint64_t json_number(const json_t *object, const char *key);
 /* Pretty, to standard output. */
 int json_print(const json_t *json);

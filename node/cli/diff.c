@@ -22,19 +22,6 @@ static const struct option_spec diff_options[] = {
     OPTION_END,
 };
 
-static void heading(const char *text)
-{
-    bool has_colour = terminal_has_colour(STDOUT_FILENO);
-
-    printf("\n%s%s%s\n", has_colour ? COLOUR_BOLD : "", text,
-           has_colour ? COLOUR_OFF : "");
-}
-
-static bool is_word(const json_t *object, const char *key, const char *word)
-{
-    return strcmp(json_text(object, key), word) == 0;
-}
-
 static void print_short(const char *value)
 {
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
@@ -80,10 +67,10 @@ static void print_parameters(const json_t *changes)
         const json_t *before = json_object_get(c, "before");
         const json_t *after = json_object_get(c, "after");
 
-        if (!is_word(c, "kind", "parameter"))
+        if (!json_is(c, "kind", "parameter"))
             continue;
         if (is_first)
-            heading("Parameters");
+            words_heading("Parameters");
         is_first = false;
         printf("  ");
         terminal_print(json_text(c, "name"));
@@ -103,12 +90,12 @@ static void print_files(const json_t *diff)
 
     json_array_foreach(json_object_get(diff, "changes"), i, c)
     {
-        bool is_flow = is_word(c, "kind", "flow");
+        bool is_flow = json_is(c, "kind", "flow");
 
-        if (!is_flow && !is_word(c, "kind", "code"))
+        if (!is_flow && !json_is(c, "kind", "code"))
             continue;
         if (is_first)
-            heading("Code");
+            words_heading("Code");
         is_first = false;
         printf("  %-8s  ", json_text(c, "change"));
         terminal_print(json_text(c, "name"));
@@ -187,7 +174,7 @@ static void print_steps(const json_t *steps)
         add_times(&t, step);
         add_what(&t, step);
     }
-    heading("Steps");
+    words_heading("Steps");
     table_print(&t);
 }
 
@@ -204,7 +191,7 @@ static void print_side(const json_t *side, bool has_values)
         return;
     }
     if (has_values && value) {
-        json = json_is_string(value) && !is_word(side, "encoding", "json")
+        json = json_is_string(value) && !json_is(side, "encoding", "json")
                    ? strdup(json_string_value(value))
                    : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
         if (json)
@@ -225,7 +212,7 @@ static void print_artifacts(const json_t *diff, bool has_values)
     uint64_t n_removed = json_number(counts, "removed");
     size_t i;
 
-    heading("Artifacts");
+    words_heading("Artifacts");
     json_array_foreach(list, i, a)
     {
         if (i == ARTIFACTS_SHOWN)
@@ -342,9 +329,9 @@ static int print_code(struct client *c, const json_t *diff)
     putchar('\n');
     json_array_foreach(json_object_get(diff, "changes"), i, change)
     {
-        if (r == 0 && is_word(change, "kind", "flow"))
+        if (r == 0 && json_is(change, "kind", "flow"))
             r = print_flow_diff(c, diff);
-        if (r == 0 && is_word(change, "kind", "code"))
+        if (r == 0 && json_is(change, "kind", "code"))
             r = print_file_diff(c, change, before, after);
     }
     return r;

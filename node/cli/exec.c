@@ -58,6 +58,12 @@ static int make(struct client *c, const struct options *o, const struct task_nam
 
     if (options_number(o, "attempt", UINT32_MAX, &attempt, &error) < 0)
         return cli_usage("%s", error.text);
+    /* It names a folder to remove, and variables that a shell obeys. */
+    if (!client_is_own(c)) {
+        cli_say("the node runs as another user: its tasks are not run as you");
+        cli_hint("as that user: mesh exec");
+        return CLI_FAILED;
+    }
     if (name->task)
         json_object_set_new(body, "task", json_string(name->task));
     if (options_has(o, "attempt"))
@@ -166,9 +172,9 @@ static void say_where(const struct bench *b)
 
     fprintf(stderr, "%s, attempt %" PRIu64 ", which %s.\n", b->name,
             json_number(b->json, "attempt"),
-            strcmp(json_text(b->json, "verdict"), "failed") == 0 ? "failed"
-            : strcmp(json_text(b->json, "verdict"), "lost") == 0 ? "was lost"
-                                                                 : "was done");
+            json_is(b->json, "verdict", "failed") ? "failed"
+            : json_is(b->json, "verdict", "lost") ? "was lost"
+                                                  : "was done");
     fprintf(stderr, "  inputs in $MESH_IN; $MESH_OUT is kept nowhere; "
                     "mesh artifact get works\n");
     if (*problem)
@@ -205,6 +211,7 @@ static void be_child(const struct options *o, const struct bench *b)
 {
     CLEANUP(freep) char **argv = calloc(o->n_operands + 1, sizeof(*argv));
     const char *what = "/bin/sh";
+    int error;
 
     set_environment(b);
     if (chdir(json_text(b->json, "cwd")) < 0) {
@@ -220,8 +227,9 @@ static void be_child(const struct options *o, const struct bench *b)
     } else {
         exec_shell(b);
     }
-    cli_say("cannot run %s: %s", what, strerror(errno));
-    _exit(errno == ENOENT ? 127 : 126);
+    error = errno;
+    cli_say("cannot run %s: %s", what, strerror(error));
+    _exit(error == ENOENT ? 127 : 126);
 }
 
 static int wait_for(pid_t pid)

@@ -19,19 +19,6 @@ static const struct option_spec explain_options[] = {
     OPTION_END,
 };
 
-static void heading(const char *text)
-{
-    bool has_colour = terminal_has_colour(STDOUT_FILENO);
-
-    printf("\n%s%s%s\n", has_colour ? COLOUR_BOLD : "", text,
-           has_colour ? COLOUR_OFF : "");
-}
-
-static bool is_word(const json_t *object, const char *key, const char *word)
-{
-    return strcmp(json_text(object, key), word) == 0;
-}
-
 /* ---- what changed ---- */
 
 static void print_value(const char *value)
@@ -88,12 +75,12 @@ static void print_changes(const json_t *explained, bool is_task)
     if (!from)
         return;
     snprintf(title, sizeof(title), "Changed since run %" PRIu64, from);
-    heading(title);
+    words_heading(title);
     if (n == 0)
         printf("  nothing that it is made of\n");
     json_array_foreach(json_object_get(explained, "changes"), i, change)
     {
-        bool is_other = is_task && is_word(change, "kind", "code")
+        bool is_other = is_task && json_is(change, "kind", "code")
                         && !json_is_true(json_object_get(change, "own"));
 
         n_other += is_other;
@@ -181,7 +168,7 @@ static void print_attempts(const json_t *attempts)
 
         terminal_duration(json_number(a, "cpu_us"), &cpu);
         table_printf(&t, NULL, "%" PRIu64, json_number(a, "attempt"));
-        table_add(&t, is_word(a, "verdict", "failed") ? COLOUR_RED : NULL,
+        table_add(&t, json_is(a, "verdict", "failed") ? COLOUR_RED : NULL,
                   json_text(a, "verdict"));
         table_add(&t, NULL, json_text(a, "reason"));
         words_time(&t, json_text(a, "started"));
@@ -190,7 +177,7 @@ static void print_attempts(const json_t *attempts)
         add_memory(&t, larger(json_number(a, "max_rss_bytes"),
                               json_number(a, "memory_peak_bytes")));
     }
-    heading("Attempts");
+    words_heading("Attempts");
     table_print(&t);
 }
 
@@ -203,7 +190,7 @@ static bool has_own_changes(const json_t *explained)
 
     json_array_foreach(json_object_get(explained, "changes"), i, change)
     {
-        if (!is_word(change, "kind", "code")
+        if (!json_is(change, "kind", "code")
             || json_is_true(json_object_get(change, "own")))
             return true;
     }
@@ -241,12 +228,12 @@ static void print_headline(const json_t *x)
 static int print_task(const json_t *x)
 {
     const json_t *why = json_object_get(x, "why");
-    bool is_adopted = is_word(why, "cause", "adopted");
-    bool is_taken_over = is_adopted || is_word(why, "cause", "cached");
+    bool is_adopted = json_is(why, "cause", "adopted");
+    bool is_taken_over = is_adopted || json_is(why, "cause", "cached");
 
     print_headline(x);
     if (why && !json_is_null(why)) {
-        heading(is_taken_over ? "Why it did not run" : "Why it ran");
+        words_heading(is_taken_over ? "Why it did not run" : "Why it ran");
         printf("  ");
         terminal_print(json_text(why, "sentence"));
         putchar('\n');
@@ -257,7 +244,7 @@ static int print_task(const json_t *x)
                " %s\n",
                json_number(x, "number"), json_text(x, "step"));
     if (!json_is_null(json_object_get(x, "failure"))) {
-        heading("Why it failed");
+        words_heading("Why it failed");
         print_failure(x);
     }
     print_attempts(json_object_get(x, "attempts"));
@@ -302,7 +289,7 @@ static void print_steps(const json_t *steps, const char *only)
     }
     json_array_foreach(steps, i, step)
     {
-        if (only && !is_word(step, "step", only))
+        if (only && !json_is(step, "step", only))
             continue;
         table_add(&t, NULL, json_text(step, "step"));
         add_number(&t, json_number(step, "ran"), NULL);
@@ -324,12 +311,12 @@ static void print_failures(const json_t *x, const char *only)
         uint64_t others = json_number(failure, "tasks") - 1;
         char title[256];
 
-        if (only && !is_word(failure, "step", only))
+        if (only && !json_is(failure, "step", only))
             continue;
         snprintf(title, sizeof(title), "%" PRIu64 "/%.100s/%.60s failed",
                  json_number(x, "number"), json_text(failure, "step"),
                  json_text(failure, "task"));
-        heading(title);
+        words_heading(title);
         if (others)
             printf("  and %" PRIu64 " more task%s of the step in the same way\n",
                    others, others == 1 ? "" : "s");
@@ -389,7 +376,7 @@ static int is_in_foreach(struct client *c, const struct task_name *n, bool *ret)
         const json_t *scope = json_array_get(json_object_get(graph, "scopes"),
                                              json_number(step, "scope"));
 
-        if (is_word(step, "name", n->step))
+        if (json_is(step, "name", n->step))
             *ret = json_number(scope, "depth") > 0;
     }
     return r;

@@ -19,7 +19,11 @@ static const struct option_spec retry_options[] = {
     OPTION_SLOTS,
     OPTION_CPU,
     OPTION_MEMORY,
+    OPTION_GPUS,
+    OPTION_RESOURCE,
     OPTION_QUOTA,
+    OPTION_SHARE,
+    OPTION_AS,
     OPTION_HELP,
     OPTION_END,
 };

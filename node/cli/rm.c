@@ -133,7 +133,6 @@ static int choose(struct rm *rm, const struct choice *c)
         CLEANUP(freep) char *path = runs_path(PAGE, c->flow, c->tag, before);
         CLEANUP(json_decrefp) json_t *json = NULL;
         const json_t *runs, *run;
-        const char *next;
         int r = client_get_json(rm->client, path, &json);
         size_t i;
 
@@ -142,11 +141,10 @@ static int choose(struct rm *rm, const struct choice *c)
         runs = json_object_get(json, "runs");
         json_array_foreach(runs, i, run) if (is_chosen(c, run) && n_seen++ >= c->keep)
             json_array_append(rm->runs, (json_t *)run);
-        next = json_text(json, "before"); /* a page may be short and not the last */
-        if (!*next)
+        free(TAKE(before));
+        if (!*json_text(json, "before"))
             return 0;
-        free(before);
-        before = strdup(next);
+        before = strdup(json_text(json, "before"));
         if (!before)
             return cli_failed(-ENOMEM, NULL);
     }

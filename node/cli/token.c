@@ -172,7 +172,7 @@ const struct command command_token = {
         "again. NAME is whose runs those are that are started with it.\n"
         "\n"
         "  viewer     looks at everything\n"
-        "  submitter  also starts runs, and cancels its own\n"
+        "  submitter  also starts runs; cancels, suspends, tags and removes its own\n"
         "  operator   does everything, also with tokens\n"
         "\n"
         "Whoever uses it puts it into a file that nobody else can read, names that\n"

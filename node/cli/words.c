@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/cli/words.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "node/cli/client.h"
+
+void words_heading(const char *text)
+{
+    bool has_colour = terminal_has_colour(STDOUT_FILENO);
+
+    printf("\n%s%s%s\n", has_colour ? COLOUR_BOLD : "", text,
+           has_colour ? COLOUR_OFF : "");
+}
 
 const char *words_state(const json_t *run, const char **ret_colour)
 {

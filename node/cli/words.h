@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* words - what the interface says, as cells of a table. */
+/* words - what the interface says, as cells of a table, and what stands above one. */
 #pragma once
 
 #include <jansson.h>
 
 #include "node/cli/terminal.h"
 
+/* A line of its own, behind an empty one. */
+void words_heading(const char *text);
 /* OK, FAILED, running ... and its colour. */
 const char *words_state(const json_t *run, const char **ret_colour);
 /* Its tags, with commas between. */

@@ -13,6 +13,20 @@ steps:
   end:
     run: 'true'
 FLOW
+# Whoever connected has gone before the node looks; the socket stays with its parent.
+cat >gone.py <<'PYTHON'
+import os, socket, sys
+for _ in range(30):
+    s = socket.socket(socket.AF_UNIX)
+    if os.fork() == 0:
+        s.connect(sys.argv[1])
+        os._exit(0)
+    os.wait()
+    s.sendall(b"GET /v1/runs HTTP/1.1\r\nHost: mesh\r\nConnection: close\r\n\r\n")
+    if b" 200 " in s.recv(4096).partition(b"\r\n")[0]:
+        sys.exit(0)
+sys.exit("never answered")
+PYTHON
 cat >inside.mf <<'FLOW'
 mesh: 1
 flow: Inside
@@ -34,6 +48,7 @@ steps:
       try other mesh artifact get 1/start secret_of_another
       try gc mesh gc --data "$STORE"
       try socket curl -sS --fail -m 10 --unix-socket "$STORE/mesh.sock" http://mesh/v1/runs
+      try gone python3 gone.py "$STORE/mesh.sock"
       try daemon setsid sh -c 'curl -sS --fail -m 10 --unix-socket "$STORE/mesh.sock" http://mesh/v1/runs'
       try notoken curl -sS --fail -m 10 --unix-socket "$MESH_CHANNEL" http://mesh/v1/task/inputs
       try badtoken curl -sS --fail -m 10 -H 'Authorization: Bearer 00000000000000000000000000000000' --unix-socket "$MESH_CHANNEL" http://mesh/v1/task/inputs
@@ -49,7 +64,7 @@ steps:
 FLOW
 run 0 'another run makes an artifact' "$MESH" run other.mf
 run 0 'a task tries everything' "$MESH" run inside.mf --flow "$work/other.mf" --home "$MESH_HOME"
-for what in submit run cancel runs other gc socket daemon notoken badtoken climb runs_here; do
+for what in submit run cancel runs other gc socket gone daemon notoken badtoken climb runs_here; do
     like "$out" "\\] $what refused" "$what is refused"
 done
 like "$out" '\] told 1 time$' 'which is said once, and not tried again'

@@ -66,7 +66,8 @@ offers 'the last of a list of tags' 'red,warm' submit fit.mf --tags red,w
 offers 'artifacts of a step' 'model' artifact get 1/train ''
 offers 'the node of --socket' '1 2' status --socket "$MESH_HOME/mesh.sock" ''
 
-# Asked while somebody types: the median of nine, with a node.
+# Asked while somebody types: the median of nine, with a node. Told and not asserted: how
+# long it takes is the machine's as well.
 i=0
 while [ $i -lt 9 ]; do
     i=$((i + 1))
@@ -75,11 +76,6 @@ while [ $i -lt 9 ]; do
     echo $((($(date +%s%N) - before) / 1000000))
 done | sort -n | sed -n 5p >took
 note "a completion took $(cat took) ms"
-if [ -n "${MESH_SLOW:-}" ]; then
-    skip 1 'sanitizers make it slow'
-else
-    ok 'it takes 30 ms at most' test "$(cat took)" -le 30
-fi
 
 PATH=$(dirname "$MESH"):$PATH
 export PATH

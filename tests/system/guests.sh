@@ -117,5 +117,7 @@ is "$(as $guest curl -s -m 30 -o /dev/null -w '%{http_code}' -d @body \
 run 0 'root can' "$MESH" submit --socket "$socket" guest/gate.mf --gate x --as ann
 run 0 'and it is theirs' "$MESH" status 5 --socket "$socket" --json
 like "$out" '"user": "ann"' 'by name'
+run 1 'a shell of the node of another is not opened' "$MESH" exec 4/start --socket "$socket" -- true
+like "$err" 'runs as another user' 'because it would run as us'
 stop "$node"
 finish

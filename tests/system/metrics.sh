@@ -56,13 +56,10 @@ has mesh_task_starts_total 5 'a failed start, its retry and three tasks were sta
 has mesh_task_retries_total 1 'one was retried'
 has 'mesh_task_ends_total{verdict="failed",reason="exit"}' 1 'its failure is counted'
 has mesh_event_followers 1 'the follower is counted'
-if [ -x "$promtool" ]; then
-    run 0 'promtool reads it and has no advice' sh -c '"$1" check metrics <figures' sh \
-        "$promtool"
-    is "$(cat "$out" "$err")" '' 'not a word'
-else
-    skip 2 'there is no promtool: ./dev test gets it'
-fi
+ok 'there is a promtool: ./dev test gets it' test -x "$promtool"
+run 0 'promtool reads it and has no advice' sh -c '"$1" check metrics <figures' sh \
+    "$promtool"
+is "$(cat "$out" "$err")" '' 'not a word'
 touch gate
 ended "$follower" 0 'the run ends'
 figures

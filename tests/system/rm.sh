@@ -125,7 +125,12 @@ run 0 'a large run' "$MESH" submit make.mf --n 5000 --follow --quiet
 number=$(last_run)
 start removing "$MESH" rm "$number"
 removing=$pid
-wait_for 'it is gone for who looks' sh -c "! '$MESH' status $number"
+is_unknown()
+{
+    "$MESH" status "$number"
+    [ $? = 3 ]
+}
+wait_for 'it is gone for who looks' is_unknown
 kill -KILL "$second"
 wait "$second" 2>/dev/null
 wait "$removing"

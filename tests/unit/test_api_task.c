@@ -90,12 +90,47 @@ static void a_task_chooses_its_branch(void **state)
     expect_status(400);
 }
 
+/* The head is believed, and then the token is nobody's any more. */
+static void end_in_the_middle(const char *line)
+{
+    CLEANUP(buffer_release) struct buffer head = BUFFER_INIT;
+    int fd = dial(task_path);
+
+    make_task();
+    buffer_printf(&head,
+                  "%s HTTP/1.1\r\nHost: mesh\r\nConnection: close\r\n"
+                  "Authorization: Bearer sesame\r\nExpect: 100-continue\r\n"
+                  "Transfer-Encoding: chunked\r\n\r\n",
+                  line);
+    send_text(fd, buffer_text(&head));
+    buffer_clear(&answer);
+    receive(fd, "100 Continue", &answer);
+    strcpy(fake.token, "another");
+    send_text(fd, "0\r\n\r\n");
+    buffer_clear(&answer);
+    receive(fd, NULL, &answer);
+    close(fd);
+}
+
+static void a_request_does_not_outlive_its_attempt(void **state)
+{
+    (void)state;
+    end_in_the_middle("PUT /v1/task/next?case=good");
+    expect_status(403);
+    assert_string_equal(fake.chosen, "");
+    end_in_the_middle("GET /v1/task/parameters/alpha");
+    expect_status(403);
+    end_in_the_middle("PUT /v1/task/artifacts/late");
+    expect_status(403);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_task_reads_what_was_before_it),
         CASE(a_task_puts_what_it_makes),
         CASE(a_task_chooses_its_branch),
+        CASE(a_request_does_not_outlive_its_attempt),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

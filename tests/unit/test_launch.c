@@ -346,9 +346,11 @@ static void test_a_function_is_started_by_the_package(void **state)
     assert_string_equal(l->argv[0], l->path);
     assert_string_equal(l->argv[1], "-c");
     assert_string_equal(l->argv[2], "from mesh._step import main; main()");
-    assert_string_equal(value(l->env.all, "PYTHONPATH"), "/opt/mesh/python");
+    assert_string_equal(value(l->env.all, "PYTHONPATH"),
+                        "/opt/mesh/../lib/mesh/python");
     assert_string_equal(value(l->env.all, "PYTHONUNBUFFERED"), "1");
-    assert_string_equal(value(each->env.all, "PYTHONPATH"), "/opt/mesh/python:/mine");
+    assert_string_equal(value(each->env.all, "PYTHONPATH"),
+                        "/opt/mesh/../lib/mesh/python:/mine");
     assert_string_equal(value(each->env.all, "PYTHONUNBUFFERED"), "");
 }
 

@@ -135,9 +135,11 @@ static void what_was_adopted_took_no_time(void **state)
     a.task.path[0] = 1;
     a.verdict = VERDICT_DONE;
     a.has_origin = false;
+    a.started_wall = TIME_S(2000);
     a.ended_wall = a.started_wall + TIME_S(2);
     keep(f, &a);
     assert_int_equal(tally_run(f->writer, &run, 1, NULL, &t), 0);
+    assert_int_equal(t.started_wall, TIME_S(2000));
     assert_int_equal(t.tasks.adopted, 1);
     assert_int_equal(t.steps[0].done, 2);
     assert_int_equal(t.steps[0].max_us, TIME_S(2));

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES_MAX = 64 << 10
 _WHOLE_BYTES_MAX = 1 << 20  # longer bodies are read as they are wanted
-_KEPT_OPEN = b"/-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_KEPT_OPEN = b"-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class ChannelError(OSError):
@@ -27,7 +27,7 @@ class ChannelError(OSError):
 def quote(text: str) -> str:
     """For a part of a path or the value of a query."""
     data = text.encode("utf-8", "surrogateescape")
-    return "".join(chr(b) if b in _KEPT_OPEN[1:] else f"%{b:02X}" for b in data)
+    return "".join(chr(b) if b in _KEPT_OPEN else f"%{b:02X}" for b in data)
 
 
 class _Body(RawIOBase):
