@@ -135,6 +135,8 @@ static int take_options(const struct options *o, struct conf *c, struct error *e
         || options_bytes(o, "memory", &memory, error) < 0
         || options_bytes(o, "quota", &quota, error) < 0)
         return -EINVAL;
+    if (options_has(o, "slots") && !slots)
+        return fail(error, -EINVAL, "--slots must be at least 1");
     set_number(&c->cpu_milli, &c->place.cpu, cpu, "--cpu");
     set_number(&c->memory_bytes, &c->place.memory, memory, "--memory");
     set_number(&c->quota_bytes, &c->place.quota, quota, "--quota");

@@ -80,7 +80,8 @@ static int ask_holder(const char *dir, struct client **ret, int *ret_showing_pid
 }
 
 static int open_runtime(const struct runtime_config *config, const char *dir,
-                        struct runtime **ret_runtime, struct client **ret_client)
+                        struct runtime **ret_runtime, struct client **ret_client,
+                        struct error *ret_why)
 {
     struct timespec pause = { .tv_nsec = RETRY_PAUSE_NS };
     struct error error = { .text = "" };
@@ -103,6 +104,8 @@ static int open_runtime(const struct runtime_config *config, const char *dir,
     }
     if (r == 0)
         return 0;
+    if (r != -EBUSY && ret_why)
+        fail(ret_why, r, "%s", error.text[0] ? error.text : strerror(-r));
     if (r == -EBUSY)
         cli_say("process %d holds the store in %s%s", pid, dir,
                 config->is_inspect ? "" : " and does not answer");
@@ -112,14 +115,14 @@ static int open_runtime(const struct runtime_config *config, const char *dir,
 }
 
 int local_open(const struct options *o, const char *dir, struct runtime **ret_runtime,
-               struct client **ret_client)
+               struct client **ret_client, struct error *ret_why)
 {
     struct runtime_config config;
     int r = node_config(o, dir, &config);
 
     if (r)
         return r;
-    r = open_runtime(&config, dir, ret_runtime, ret_client);
+    r = open_runtime(&config, dir, ret_runtime, ret_client, ret_why);
     conf_unref(config.conf);
     return r;
 }

@@ -35,6 +35,18 @@ static void tell_ready(int fd, const char *text)
     close(fd);
 }
 
+/* Who waits tries again when it is only busy. */
+static void tell_failure(int fd, int r, const struct error *why)
+{
+    char text[ERROR_TEXT_MAX + 1];
+
+    snprintf(text, sizeof(text), "%s\n",
+             why->text[0]       ? why->text
+             : r == CLI_NO_NODE ? "busy the store cannot be opened"
+                                : "the options are wrong");
+    tell_ready(fd, text);
+}
+
 static void say_where(const struct options *o, const char *dir,
                       const struct runtime *rt)
 {
@@ -96,10 +108,9 @@ static int node(const struct options *o)
     ready_fd = options_has(o, "ready-fd") ? (int)fd : -1;
     if (ready_fd >= 0)
         fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
-    r = local_open(o, dir, &rt, &c);
+    r = local_open(o, dir, &rt, &c, &error);
     if (r) {
-        tell_ready(ready_fd, r == CLI_NO_NODE ? "busy the store cannot be opened\n"
-                                              : "the options are wrong\n");
+        tell_failure(ready_fd, r, &error);
         return r;
     }
     if (!rt)

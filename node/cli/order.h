@@ -117,9 +117,10 @@ struct console_config console_config_of(const struct options *o);
 
 /* Opens a node on the data folder. When another process has the store: *ret_client is
  * the node there, or it was said that there is none. 0 with one of both, or the exit
- * code. A node that only shows the store is waited for. */
+ * code. A node that only shows the store is waited for. ret_why, where it is not NULL,
+ * is written when the store cannot be opened by anybody, which was said too. */
 int local_open(const struct options *o, const char *dir, struct runtime **ret_runtime,
-               struct client **ret_client);
+               struct client **ret_client, struct error *ret_why);
 /* Submits, follows until the node's last run ended, and closes the node. */
 int local_run(struct runtime *take_runtime, struct order *order,
               const struct options *o);

@@ -5,7 +5,7 @@
 #include "node/cli/client.h"
 #include "node/cli/words.h"
 
-enum { RUNS_LIMIT = 100, RUNS_LIMIT_MAX = 500 };
+enum { RUNS_LIMIT = 100, RUNS_LIMIT_MAX = 10000 };
 
 static const struct option_spec runs_options[] = {
     { "flow", 'f', "NAME", "only runs of this flow" },

@@ -37,6 +37,8 @@ run 0 'options win' "$MESH" config --cpu 1 --gpus 0 --resource licence=5 --resou
 is "$(setting cpu "$out")" '1|--cpu' 'over the file'
 is "$(setting licence "$out")" '5|--resource' 'one by one'
 is "$(setting tape "$out")" '1|--resource' 'and more of them can be given'
+run 2 'no slots at all' "$MESH" config --slots 0
+like "$err" '^mesh: --slots must be at least 1' 'are refused'
 run 0 'as JSON' "$MESH" config --json
 ok 'it can be read' python3 - "$out" <<'PYTHON'
 import json, sys

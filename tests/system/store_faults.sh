@@ -44,6 +44,8 @@ ok 'the records are in a file' test -n "$data"
 dd if=/dev/urandom of="$data" bs=4096 count=2 conv=notrunc 2>/dev/null
 run 4 'a destroyed store is refused' "$MESH" run --data "$work/damaged" make.mf
 like "$err" 'damaged|not a|store' 'and named'
+run 4 'nor can it be looked at' timeout 5 "$MESH" runs --data "$work/damaged"
+like "$err" '^mesh: .*/damaged/store is damaged$' 'which says why, at once'
 
 mkdir -p "$work/file"
 echo 'a file' >"$work/file/home"
