@@ -12,7 +12,11 @@
 #include "store/digest.h"
 #include "store/tree.h"
 
-enum { IDS_AT_ONCE = 2048, THREADS = 2 };
+enum {
+    IDS_AT_ONCE = 2048,
+    THREADS = 2,
+    TRIES = 3, /* of a folder in which a file changes meanwhile */
+};
 
 struct upload {
     struct client *client;
@@ -78,6 +82,16 @@ static int describe(struct upload *u)
     return 0;
 }
 
+/* Whether it is no longer what was described: somebody writes to it. */
+static bool has_changed(struct upload *u, const struct tree_entry *e)
+{
+    struct tree_entry now;
+
+    return e->mode && describe_file(u, e->path, &now) == 0
+           && !digest_equal(&now.id, &e->id);
+}
+
+/* -ESTALE: the file is another meanwhile, and nothing was said. */
 static int put_blob(struct upload *u, const struct tree_entry *e, const char *id)
 {
     CLEANUP(freep) char *path = client_path("/v1/blobs/%s", id);
@@ -101,6 +115,8 @@ static int put_blob(struct upload *u, const struct tree_entry *e, const char *id
         r = client_request(u->client, &q, &a, &error);
     if (q.has_body_fd && q.body_fd >= 0)
         close(q.body_fd);
+    if ((r < 0 || a.status >= 300) && has_changed(u, e))
+        return -ESTALE;
     if (r < 0)
         return client_lost(r, &error);
     return a.status >= 300 ? client_refused(&a) : 0;
@@ -118,7 +134,7 @@ static const struct tree_entry *find_entry(const struct upload *u, const char *i
     return NULL;
 }
 
-/* Some of the entries: what the node has not is sent. */
+/* Some of the entries: what the node has not is sent. As put_blob(). */
 static int put_missing(struct upload *u, size_t from, size_t to)
 {
     CLEANUP(json_decrefp) json_t *body = json_pack("{s:[]}", "ids");
@@ -177,18 +193,27 @@ static int upload_package(struct client *c, const struct flow_file *file,
                           struct digest *ret_id)
 {
     struct upload u = { .client = c, .file = file };
-    int r;
+    int r = -ESTALE;
 
     u.dir_fd = open(file->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (u.dir_fd < 0)
         return cli_failed(-errno, NULL);
-    r = describe(&u);
-    for (size_t at = 0; r == 0 && at < u.tree.n; at += IDS_AT_ONCE)
-        r = put_missing(&u, at, min_size(at + IDS_AT_ONCE, u.tree.n));
+    for (int i = 0; r == -ESTALE && i < TRIES; i++) {
+        tree_release(&u.tree);
+        r = describe(&u);
+        for (size_t at = 0; r == 0 && at < u.tree.n; at += IDS_AT_ONCE)
+            r = put_missing(&u, at, min_size(at + IDS_AT_ONCE, u.tree.n));
+    }
     if (r == 0)
         r = put_manifest(&u, ret_id);
     tree_release(&u.tree);
     close(u.dir_fd);
+    if (r == -ESTALE) {
+        cli_say("the code in %s cannot be packed: a file of it is being written",
+                file->dir);
+        cli_hint("leave it out by .meshignore, or write it elsewhere");
+        r = CLI_FAILED;
+    }
     return r;
 }
 

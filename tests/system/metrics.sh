@@ -4,7 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 
 promtool=$(command -v promtool || echo "${XDG_CACHE_HOME:-$HOME/.cache}/mesh/promtool")
-cat >counts.mf <<'FLOW'
+mkdir flow
+cat >flow/counts.mf <<'FLOW'
 mesh: 1
 flow: Counts
 parameters:
@@ -39,7 +40,7 @@ node n --cpu 4 --memory 1G
 figures
 has mesh_slots_used 0 'nothing runs at first'
 has 'mesh_runs{state="running"}' 0 'no run is active'
-start follower "$MESH" submit counts.mf --follow --gate "$work/gate"
+start follower "$MESH" submit flow/counts.mf --follow --gate "$work/gate"
 follower=$pid
 all_hold()
 {

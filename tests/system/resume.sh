@@ -79,11 +79,14 @@ FLOW
 start killed "$MESH" node --dev
 killed=$pid
 wait_for 'the node answers' http GET /v1/node
-"$MESH" submit gate.mf --gate "$work/gate" --trace "$work/trace" --json >submitted
-number=$(sed -n 's/.*"number": \([0-9]*\).*/\1/p' submitted)
+start told "$MESH" submit gate.mf --gate "$work/gate" --trace "$work/trace" --follow
+told=$pid
+wait_for 'what is done is durable' grep -q 'start/0.*finished' told.out
+number=$(run_number told.out)
 wait_for 'a task runs' grep -q wait "$work/trace"
 kill -KILL "$killed"
 wait "$killed" 2>/dev/null
+ended "$told" 4 'who followed it is told'
 run 4 'one that was interrupted is followed' "$MESH" follow "$number"
 like "$err" "mesh resume $number" 'that tells how to go on'
 run 1 'it is not resumed from a step' "$MESH" resume "$number" end
