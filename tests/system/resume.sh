@@ -64,7 +64,8 @@ run 0 'a run that is done, resumed' "$MESH" resume "$resumed"
 like "$err" '^mesh: nothing is left to do' 'says that nothing is left'
 
 # Its node was killed: it has not ended, and there is no other to take its place.
-cat >gate.mf <<'FLOW'
+mkdir gated
+cat >gated/gate.mf <<'FLOW'
 mesh: 1
 flow: Gate
 parameters:
@@ -79,10 +80,10 @@ FLOW
 start killed "$MESH" node --dev
 killed=$pid
 wait_for 'the node answers' http GET /v1/node
-start told "$MESH" submit gate.mf --gate "$work/gate" --trace "$work/trace" --follow
+start told "$MESH" submit gated/gate.mf --gate "$work/gate" --trace "$work/trace" --follow
 told=$pid
-wait_for 'what is done is durable' grep -q 'start/0.*finished' told.out
-number=$(run_number told.out)
+wait_for 'what is done is durable' grep -q 'start/0.*finished' "$work/told.out"
+number=$(run_number "$work/told.out")
 wait_for 'a task runs' grep -q wait "$work/trace"
 kill -KILL "$killed"
 wait "$killed" 2>/dev/null
@@ -92,7 +93,7 @@ like "$err" "mesh resume $number" 'that tells how to go on'
 run 1 'it is not resumed from a step' "$MESH" resume "$number" end
 touch "$work/gate"
 : >"$work/trace"
-rm gate.mf
+rm -r gated
 run 0 'it goes on, also without its file' "$MESH" resume "$number"
 is "$(traced)" 'end,wait,' 'with what it had not done'
 run 0 'as the run that it was' "$MESH" follow "$number" --json
