@@ -113,6 +113,13 @@ struct console_config console_config_of(const struct options *o);
         "quota", 0, "SIZE", "how large the store may become" \
     }
 
+/* Of a run that goes on from another. */
+#define OPTIONS_OF_GOING_ON                                                            \
+    OPTION_QUIET, OPTION_TIMESTAMPS, OPTION_PLAIN, OPTION_COLOUR, OPTION_JSON_LINES,   \
+        OPTION_MAX_WORKERS, OPTION_ON_FAILURE, OPTION_TAGS, OPTION_DATA, OPTION_SLOTS, \
+        OPTION_CPU, OPTION_MEMORY, OPTION_GPUS, OPTION_RESOURCE, OPTION_QUOTA,         \
+        OPTION_SHARE, OPTION_AS, OPTION_HELP, OPTION_END
+
 /* ---- in this process ---- */
 
 /* Opens a node on the data folder. When another process has the store: *ret_client is

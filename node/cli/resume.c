@@ -10,25 +10,7 @@
 static const struct option_spec resume_options[] = {
     { "code", 0, "WHICH", "`now`: the files as they are; `same`: as they were then" },
     { "flow", 0, "FILE", "the flow file, when it is not where it was" },
-    OPTION_QUIET,
-    OPTION_TIMESTAMPS,
-    OPTION_PLAIN,
-    OPTION_COLOUR,
-    OPTION_JSON_LINES,
-    OPTION_MAX_WORKERS,
-    OPTION_ON_FAILURE,
-    OPTION_TAGS,
-    OPTION_DATA,
-    OPTION_SLOTS,
-    OPTION_CPU,
-    OPTION_MEMORY,
-    OPTION_GPUS,
-    OPTION_RESOURCE,
-    OPTION_QUOTA,
-    OPTION_SHARE,
-    OPTION_AS,
-    OPTION_HELP,
-    OPTION_END,
+    OPTIONS_OF_GOING_ON,
 };
 
 /* What is known of the run that is resumed, from the store or from its node. */
