@@ -193,6 +193,9 @@ void runtime_persist(struct runtime *rt, const struct action *a);
 /* A run that is cancelled and not active becomes so for a moment, in which it ends. */
 int runtime_end_interrupted(struct runtime *rt, const struct run_id *run);
 int runtime_restore(struct runtime *rt, struct error *ret_error);
+/* A run's record. The caller releases it. */
+int runtime_read_record(struct runtime *rt, const struct run_id *id,
+                        struct run_record *record);
 /* A run's record and the flow in it. The caller releases both, also on failure. */
 int runtime_read_run(struct runtime *rt, const struct run_id *id,
                      struct run_record *record, struct flow **ret_flow);

@@ -143,10 +143,9 @@ static void conclude(struct runtime *rt, struct slot *s)
 static char *tell_origin(struct runtime *rt, const struct run_id *run)
 {
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
-    CLEANUP(flow_unrefp) struct flow *flow = NULL;
     char *text = NULL;
 
-    if (runtime_read_run(rt, run, &record, &flow) < 0
+    if (runtime_read_record(rt, run, &record) < 0
         || asprintf(&text, "taken over from run %" PRIu64, record.number) < 0)
         return NULL;
     return text;

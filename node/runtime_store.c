@@ -297,17 +297,23 @@ static int restore_attempt(void *arg, struct span key, struct span value)
     return r;
 }
 
-int runtime_read_run(struct runtime *rt, const struct run_id *id,
-                     struct run_record *record, struct flow **ret_flow)
+int runtime_read_record(struct runtime *rt, const struct run_id *id,
+                        struct run_record *record)
 {
     struct record_key key = run_key(id);
     CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
-    CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
     int r = writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
                        &value);
 
-    if (r == 0)
-        r = run_record_decode(value.data, value.len, record);
+    return r < 0 ? r : run_record_decode(value.data, value.len, record);
+}
+
+int runtime_read_run(struct runtime *rt, const struct run_id *id,
+                     struct run_record *record, struct flow **ret_flow)
+{
+    CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
+    int r = runtime_read_record(rt, id, record);
+
     return r < 0 ? r
                  : flow_read(record->flow_text, record->flow_text_len, ret_flow, &d);
 }
