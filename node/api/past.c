@@ -38,9 +38,7 @@ static struct step_about *describe_steps(const struct flow *flow, const struct t
     return steps;
 }
 
-/* One that cannot be read changes nothing of what is shown. */
-static int read_state(struct writer *w, const struct run_id *run,
-                      struct run_state_record *ret)
+int past_state(struct writer *w, const struct run_id *run, struct run_state_record *ret)
 {
     CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
     struct record_key key = run_state_key(run);
@@ -72,7 +70,8 @@ int past_encode(struct writer *w, const struct run_record *record,
     about.started = tally.started_wall;
     about.tasks = tally.tasks;
     about.summary = &tally.summary;
-    if (read_state(w, &record->run, &state) == 0) {
+    /* One that cannot be read changes nothing of what is shown. */
+    if (past_state(w, &record->run, &state) == 0) {
         about.changed = &state;
         about.is_suspended = state.is_suspended;
     }

@@ -17,3 +17,7 @@ int past_encode(struct writer *w, const struct run_record *record,
 
 /* What the end's record alone tells of a run. */
 void past_fill_end(struct run_about *about, const struct run_end_record *end);
+
+/* What users changed of it. -ENOENT: nothing; else as run_state_record_decode(). */
+int past_state(struct writer *w, const struct run_id *run,
+               struct run_state_record *ret);

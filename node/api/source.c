@@ -8,6 +8,7 @@
 #include "flow/read.h"
 #include "node/attempt_reader.h"
 #include "node/api/number.h"
+#include "node/api/past.h"
 
 static int get(struct request *r, const struct record_key *key, struct buffer *ret)
 {
@@ -38,12 +39,7 @@ int source_end(struct request *r, const struct run_id *run,
 int source_state(struct request *r, const struct run_id *run,
                  struct run_state_record *ret_state)
 {
-    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
-    struct record_key key = run_state_key(run);
-    int error = get(r, &key, &value);
-
-    return error < 0 ? error
-                     : run_state_record_decode(value.data, value.len, ret_state);
+    return past_state(runtime_writer(r->rt), run, ret_state);
 }
 
 int source_begin(struct request *r)
