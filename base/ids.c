@@ -67,6 +67,33 @@ bool run_id_equal(const struct run_id *a, const struct run_id *b)
     return memcmp(a->bytes, b->bytes, RUN_ID_SIZE) == 0;
 }
 
+void node_id_text(const struct node_id *id, char ret_text[NODE_ID_TEXT_SIZE])
+{
+    hex_text(id->bytes, NODE_ID_SIZE, ret_text);
+}
+
+int node_id_parse(const char *text, struct node_id *ret_id)
+{
+    return hex_parse(text, NODE_ID_SIZE, ret_id->bytes);
+}
+
+int node_id_compare(const struct node_id *a, const struct node_id *b)
+{
+    return memcmp(a->bytes, b->bytes, NODE_ID_SIZE);
+}
+
+bool node_id_equal(const struct node_id *a, const struct node_id *b)
+{
+    return node_id_compare(a, b) == 0;
+}
+
+bool node_id_is_none(const struct node_id *id)
+{
+    static const struct node_id none;
+
+    return node_id_equal(id, &none);
+}
+
 void digest_text(const struct digest *d, char ret_text[DIGEST_TEXT_SIZE])
 {
     hex_text(d->bytes, DIGEST_SIZE, ret_text);

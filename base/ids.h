@@ -20,6 +20,8 @@
 #include <stdint.h>
 
 enum {
+    NODE_ID_SIZE = 16,
+    NODE_ID_TEXT_SIZE = 2 * NODE_ID_SIZE + 1,
     RUN_ID_SIZE = 16,
     RUN_ID_TEXT_SIZE = 2 * RUN_ID_SIZE + 1, /* with the NUL */
     DIGEST_SIZE = 32,
@@ -40,6 +42,11 @@ struct run_id {
     uint8_t bytes[RUN_ID_SIZE];
 };
 
+/* The first bytes of the BLAKE2b-256 of a node's Ed25519 public key. All zero: none. */
+struct node_id {
+    uint8_t bytes[NODE_ID_SIZE];
+};
+
 /* SHA-256, or the tree id over leaf digests; see store/digest.h. */
 struct digest {
     uint8_t bytes[DIGEST_SIZE];
@@ -57,6 +64,13 @@ void run_id_text(const struct run_id *id, char ret_text[RUN_ID_TEXT_SIZE]);
 /* -EINVAL unless text is exactly 32 lower-case hexadecimal digits. */
 int run_id_parse(const char *text, struct run_id *ret_id);
 bool run_id_equal(const struct run_id *a, const struct run_id *b);
+
+void node_id_text(const struct node_id *id, char ret_text[NODE_ID_TEXT_SIZE]);
+/* -EINVAL unless text is exactly 32 lower-case hexadecimal digits. */
+int node_id_parse(const char *text, struct node_id *ret_id);
+bool node_id_equal(const struct node_id *a, const struct node_id *b);
+int node_id_compare(const struct node_id *a, const struct node_id *b); /* memcmp */
+bool node_id_is_none(const struct node_id *id);
 
 void digest_text(const struct digest *d, char ret_text[DIGEST_TEXT_SIZE]);
 int digest_parse(const char *text, struct digest *ret_digest);
