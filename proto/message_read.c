@@ -291,11 +291,12 @@ static int read_numbers(const struct item *item, uint64_t *values, size_t *n)
         return -EBADMSG;
     c = (struct cursor){ .at = item->bytes, .end = item->bytes + item->len };
     while (c.at < c.end) {
-        int r = read_varint(&c, &values[*n]);
+        uint64_t value;
+        int r = read_varint(&c, &value);
 
         if (r < 0)
             return r;
-        *n += 1;
+        values[(*n)++] = value;
     }
     return 0;
 }
