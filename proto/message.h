@@ -4,14 +4,13 @@
  *     0    1    2       3      4       6          8
  *     | 'M' '1' | major | type | flags | reserved | protobuf (proto/message.proto)
  *
- * A frame of another magic or major is refused; an unknown type is told apart, so that
- * it can be counted and dropped; unknown fields are skipped. A feature is used towards
- * a peer only when its hello has the bit.
+ * A frame of another magic or major is refused; an unknown type is told apart, so that it
+ * can be counted and dropped; unknown fields are skipped. A feature is used towards a
+ * peer only when its hello has the bit.
  *
- * Limits hold before anything is unpacked: MESSAGE_BYTES_MAX for a frame,
- * MESSAGE_ITEMS_MAX for a list, MESSAGE_TEXT_MAX for a text, and a decoder takes no
- * more memory than MESSAGE_MEMORY_FACTOR times the frame and 64 KiB. Text is UTF-8
- * without NUL.
+ * Limits hold before anything is unpacked: MESSAGE_BYTES_MAX for a frame, MESSAGE_ITEMS_MAX
+ * for a list, MESSAGE_TEXT_MAX for a text, and a decoder takes no more memory than
+ * MESSAGE_MEMORY_FACTOR times the frame and 64 KiB. Text is UTF-8 without NUL.
  *
  * Who sent a frame is not in it: the transport knows it by the key of the connection.
  *
@@ -34,8 +33,8 @@ enum {
     MESSAGE_ITEMS_MAX = 4096,
     MESSAGE_TEXT_MAX = 4096,
     MESSAGE_KEY_MAX = 511, /* of a record */
-    BLOB_HAVE_MAX = 512,   /* bytes */
     MESSAGE_MEMORY_FACTOR = 16,
+    BLOB_HAVE_MAX = 512, /* bytes */
     MESSAGE_BATCH_BYTES = 60 << 10, /* who fills a list stops here */
     HOMES_MAX = 5,                  /* of a run: 1 or 3; of the mesh group: 1, 3 or 5 */
     MEMBER_ADDRESS_MAX = 64,        /* HOST:PORT */
@@ -64,9 +63,9 @@ enum message_type {
     MESSAGE_PROPOSE = 26, /* to the mesh group */
     MESSAGE_PROPOSED = 27,
 
-    MESSAGE_WANT = 30,   /* a worker to a leader: how much it would take */
-    MESSAGE_GRANT = 31,  /* leases */
-    MESSAGE_RECALL = 32, /* give these back, or end them */
+    MESSAGE_WANT = 30,      /* a worker to a leader: how much it would take */
+    MESSAGE_GRANT = 31,     /* leases */
+    MESSAGE_RECALL = 32,    /* give these back, or end them */
     MESSAGE_RECALLED = 33,
     MESSAGE_COMMIT = 34,    /* attempts that ended */
     MESSAGE_COMMITTED = 35, /* what became of them */
@@ -92,10 +91,10 @@ const char *message_name(enum message_type t); /* "ping", ...; "unknown" */
 /* In the order in which one replaces another of the same incarnation. */
 enum member_state { MEMBER_ALIVE = 1, MEMBER_SUSPECT, MEMBER_DEAD, MEMBER_LEFT };
 
-enum role { /* bits */
-            ROLE_WORKER = 1,
-            ROLE_HOME = 2,
-            ROLE_ISSUER = 4, /* may let others in */
+enum member_role { /* bits */
+    ROLE_WORKER = 1,
+    ROLE_HOME = 2,
+    ROLE_ISSUER = 4, /* may let others in */
 };
 
 enum feature { FEATURE_NONE = 0 }; /* bits; none yet */
@@ -111,12 +110,12 @@ struct member_card {
     char *address; /* HOST:PORT of the control port; the bulk port is `bulk_port` */
     uint32_t bulk_port;
     uint8_t curve_key[CURVE_KEY_SIZE];
-    char *zone;        /* which fails together; "" none */
-    uint32_t minor;    /* of the protocol */
+    char *zone;       /* which fails together; "" none */
+    uint32_t minor;   /* of the protocol */
     uint64_t features; /* enum feature */
-    char *version;     /* of the program */
-    uint32_t roles;    /* enum role */
-    bool is_draining;  /* takes no leases, and no new homes */
+    char *version;    /* of the program */
+    uint32_t roles;   /* enum member_role */
+    bool is_draining; /* takes no leases, and no new homes */
     uint32_t slots;
     uint64_t cpu_milli, memory_bytes, disk_bytes; /* disk: free, rounded */
     uint32_t n_gpus;
@@ -132,9 +131,8 @@ struct member_note {
     struct node_id id;
     uint64_t incarnation; /* boot counter << 32 | refutations */
     enum member_state state;
-    uint8_t
-        observers; /* MEMBER_SUSPECT: on which rings it was missed, a bit for each */
-    bool has_card; /* a suspicion goes without */
+    uint8_t observers; /* MEMBER_SUSPECT: on which rings it was missed, a bit for each */
+    bool has_card;     /* a suspicion goes without */
     struct member_card card;
 };
 
@@ -145,8 +143,8 @@ struct run_note {
     uint64_t generation, ballot; /* a greater pair replaces; then a greater seq */
     uint64_t seq;
     bool is_tentative, is_ended;
-    uint64_t n_ready; /* how much there is to take */
-    uint64_t number;  /* 0: none yet */
+    uint64_t n_ready;  /* how much there is to take */
+    uint64_t number;   /* 0: none yet */
     struct node_id homes[HOMES_MAX];
     uint32_t n_homes;
     char *user;
@@ -163,7 +161,7 @@ struct hello {
 
 struct ping { /* and pong */
     uint64_t seq, incarnation;
-    uint8_t health;          /* 0..7, of the sender */
+    uint8_t health;         /* 0..7, of the sender */
     uint8_t fingerprint[16]; /* of its view of the members */
 };
 
@@ -182,7 +180,7 @@ struct sync_entry {
 /* The sender's whole list, or the part [from, until) of it when it is long; who finds
  * that it knows more answers with gossip, who knows less with a sync of its own. */
 struct sync_message {
-    bool is_answer;             /* not to be answered by a sync once more */
+    bool is_answer; /* not to be answered by a sync once more */
     struct node_id from, until; /* until all zero: to the end */
     struct sync_entry *entries;
     size_t n_entries;
@@ -190,7 +188,7 @@ struct sync_message {
 
 struct join_message {
     uint8_t mesh[16];
-    uint8_t node_key[32]; /* Ed25519 */
+    uint8_t node_key[32];   /* Ed25519 */
     uint8_t curve_key[CURVE_KEY_SIZE];
     uint8_t *proof; /* of the token; node/identity.h */
     size_t proof_len;
@@ -234,12 +232,11 @@ struct vote_message {
 struct voted_message {
     struct group_id group;
     uint64_t generation;
-    struct ballot ballot; /* the one that was asked for */
+    struct ballot ballot;   /* the one that was asked for */
     bool is_trial, is_granted;
     struct ballot promised; /* when it was refused */
     uint64_t commit;
-    struct node_id
-        homes[HOMES_MAX]; /* when the asker's generation is over: the newer */
+    struct node_id homes[HOMES_MAX]; /* when the asker's generation is over: the newer */
     uint32_t n_homes;
     uint64_t homes_generation;
 };
@@ -266,12 +263,11 @@ struct append_message {
 struct appended_message {
     struct group_id group;
     uint64_t generation;
-    struct ballot
-        ballot;      /* of the append; or, refused, a higher one that was promised */
-    bool is_refused; /* by the ballot */
-    bool is_gap;     /* `before` is not in my log: go on from `last` */
-    uint64_t last;   /* up to which my log equals yours and is durable; with is_gap:
-                        a guess */
+    struct ballot ballot; /* of the append; or, refused, a higher one that was promised */
+    bool is_refused;      /* by the ballot */
+    bool is_gap;          /* `before` is not in my log: go on from `last` */
+    uint64_t last;        /* up to which my log equals yours and is durable; with is_gap:
+                             a guess */
 };
 
 struct install_message {
@@ -298,8 +294,7 @@ struct propose_message { /* a register of the mesh group */
     uint64_t request;
     enum propose_op op;
     char *key;
-    bool has_expected; /* PROPOSE_SWAP: only if the value is this; else if there is none
-                        */
+    bool has_expected; /* PROPOSE_SWAP: only if the value is this; else if there is none */
     uint8_t *expected, *value;
     size_t expected_len, value_len;
     int64_t add; /* PROPOSE_ADD: to a number; the answer has the sum */
@@ -314,8 +309,7 @@ struct proposed_message {
 
 /* ---- leases ---- */
 
-/* Whom a worker listens to: a greater rank; a sealed leader before any tentative one.
- */
+/* Whom a worker listens to: a greater rank; a sealed leader before any tentative one. */
 struct rank {
     bool is_sealed;
     uint64_t generation;
@@ -324,9 +318,9 @@ struct rank {
 int rank_compare(const struct rank *a, const struct rank *b);
 
 struct want_message {
-    uint32_t boot;          /* of the worker's incarnation */
-    uint64_t seq;           /* the newest replaces those before */
-    uint32_t slots;         /* leases at once, those that wait here too; 0: no more */
+    uint32_t boot;      /* of the worker's incarnation */
+    uint64_t seq;       /* the newest replaces those before */
+    uint32_t slots;     /* leases at once, those that wait here too; 0: no more */
     uint32_t ahead_percent; /* how much beyond what it has: 100 is none */
 };
 
@@ -341,8 +335,7 @@ struct lease {
     uint64_t id; /* the leader's, under this rank */
     struct run_id run;
     struct task_id task;
-    uint32_t
-        attempt; /* what the task is told; the record's is set when it is decided */
+    uint32_t attempt; /* what the task is told; the record's is set when it is decided */
     uint64_t gpus;
     uint64_t fence; /* effect: exclusive; 0: pure */
 };
@@ -449,6 +442,9 @@ struct request_message {
     uint8_t *body;
     size_t body_len;
     bool is_cancelled; /* nobody waits for the answer any more */
+    char *headers;     /* more of them: lines of NAME: VALUE */
+    uint64_t window;   /* parts of the answer that may be sent; with a number that was
+                          sent before and no method: more of them */
 };
 struct reply_message {
     uint64_t request;
@@ -458,6 +454,8 @@ struct reply_message {
     bool is_last;
     uint8_t *body;
     size_t body_len;
+    char *headers;   /* as above; in the first part */
+    bool is_cut_off; /* the last one, and the answer is not whole */
 };
 
 struct blob_find_message { /* and BLOB_KEEP, BLOB_KEPT */

@@ -31,6 +31,8 @@ static const struct field request_fields[] = {
     [6] = F_TEXT(request_message, content_type),
     [7] = F_BYTES(request_message, body, MESSAGE_BYTES_MAX),
     [8] = F_BOOL(request_message, is_cancelled),
+    [9] = F_TEXT(request_message, headers),
+    [10] = F_U64(request_message, window),
 };
 const struct schema schema_request =
     SCHEMA("Request", request_message, request_fields, .has_lists = false);
@@ -42,6 +44,8 @@ static const struct field reply_fields[] = {
     [4] = F_U64(reply_message, part),
     [5] = F_BOOL(reply_message, is_last),
     [6] = F_BYTES(reply_message, body, MESSAGE_BYTES_MAX),
+    [7] = F_TEXT(reply_message, headers),
+    [8] = F_BOOL(reply_message, is_cut_off),
 };
 const struct schema schema_reply =
     SCHEMA("Reply", reply_message, reply_fields, .has_lists = false);
