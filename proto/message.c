@@ -2,12 +2,11 @@
 #include "proto/message.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/message_schema.h"
 
-enum { MAGIC_0 = 'M', MAGIC_1 = '1', MEMORY_CONSTANT = 64 << 10 };
+enum { MAGIC_0 = 'M', MAGIC_1 = '1' };
 
 struct kind {
     const char *name;
@@ -114,48 +113,25 @@ static int check_header(const uint8_t *bytes, size_t len)
     return bytes[4] || bytes[5] ? -EBADMSG : 0;
 }
 
-static void free_blocks(void *block)
-{
-    while (block) {
-        void *next = *(void **)block;
-
-        free(block);
-        block = next;
-    }
-}
-
 int message_decode(const void *data, size_t len, struct message *ret)
 {
-    struct message_arena arena = {
-        .left = MESSAGE_MEMORY_FACTOR * len + MEMORY_CONSTANT,
-    };
     struct message m;
-    uint8_t *body;
     int r = check_header(data, len);
 
     if (r < 0)
         return r;
     memset(&m, 0, sizeof(m));
     m.type = message_peek(data, len);
-    len -= MESSAGE_HEADER_SIZE;
-    /* Small lists fit behind the body. */
-    r = message_arena_grow(&arena, 2 * len);
-    if (r < 0)
-        return r;
-    body = memcpy(arena.at, (const uint8_t *)data + MESSAGE_HEADER_SIZE, len);
-    arena.at += (len + 7) & ~(size_t)7;
-    r = message_read(message_schema(m.type), body, len, &arena, &m.u);
-    if (r < 0) {
-        free_blocks(arena.blocks);
-        return r;
-    }
-    m.arena = arena.blocks;
-    *ret = m;
-    return 0;
+    r = message_unpack(message_schema(m.type),
+                       (const uint8_t *)data + MESSAGE_HEADER_SIZE,
+                       len - MESSAGE_HEADER_SIZE, &m.u, &m.arena);
+    if (r == 0)
+        *ret = m;
+    return r;
 }
 
 void message_release(struct message *m)
 {
-    free_blocks(m->arena);
+    message_free_arena(m->arena);
     memset(m, 0, sizeof(*m));
 }

@@ -10,7 +10,13 @@
 #include "proto/text.h"
 
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
-enum { BLOCK_BYTES = 1024 };
+enum { BLOCK_BYTES = 1024, MEMORY_CONSTANT = 64 << 10 };
+
+struct arena {
+    void *blocks;      /* each begins with the address of the next */
+    uint8_t *at, *end; /* aligned for anything that a message has */
+    size_t left;       /* bytes that more blocks may take */
+};
 
 struct cursor {
     uint8_t *at, *end;
@@ -26,7 +32,7 @@ struct item {
 
 /* ---- memory ---- */
 
-int message_arena_grow(struct message_arena *a, size_t bytes)
+static int add_block(struct arena *a, size_t bytes)
 {
     size_t size = sizeof(void *) + (bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES);
     void **block;
@@ -45,12 +51,12 @@ int message_arena_grow(struct message_arena *a, size_t bytes)
 }
 
 /* n * size zero bytes; both are bounded by what is called for. */
-static int take(struct message_arena *a, size_t n, size_t size, void **ret)
+static int take(struct arena *a, size_t n, size_t size, void **ret)
 {
     size_t mask = alignof(uint64_t) - 1, bytes = (n * size + mask) & ~mask;
 
     if (bytes > (size_t)(a->end - a->at)) {
-        int r = message_arena_grow(a, bytes);
+        int r = add_block(a, bytes);
 
         if (r < 0)
             return r;
@@ -134,6 +140,9 @@ static bool is_list(const struct field *f)
 {
     return f->kind >= FIELD_MESSAGES;
 }
+
+static int read_message(const struct schema *s, uint8_t *bytes, size_t len,
+                        struct arena *arena, void *ret);
 
 /* ---- single fields ---- */
 
@@ -235,8 +244,8 @@ static size_t item_size(const struct field *f)
 }
 
 /* Counts what comes and takes the memory; then all counts are 0 again. */
-static int make_lists(const struct schema *s, struct cursor c,
-                      struct message_arena *arena, uint8_t *message)
+static int make_lists(const struct schema *s, struct cursor c, struct arena *arena,
+                      uint8_t *message)
 {
     struct item item;
     int r = 0;
@@ -302,7 +311,7 @@ static int read_numbers(const struct item *item, uint64_t *values, size_t *n)
 }
 
 static int read_listed(const struct field *f, const struct item *item,
-                       struct message_arena *arena, uint8_t *message)
+                       struct arena *arena, uint8_t *message)
 {
     size_t *n;
     uint8_t *items, *at;
@@ -317,7 +326,7 @@ static int read_listed(const struct field *f, const struct item *item,
         return -EBADMSG;
     at = items + (*n)++ * item_size(f);
     if (f->kind == FIELD_MESSAGES)
-        return message_read(f->schema, item->bytes, item->len, arena, at);
+        return read_message(f->schema, item->bytes, item->len, arena, at);
     if (item->len != f->max)
         return -EBADMSG;
     memcpy(at, item->bytes, item->len);
@@ -327,7 +336,7 @@ static int read_listed(const struct field *f, const struct item *item,
 /* ---- messages ---- */
 
 static int read_field(const struct field *f, const struct item *item,
-                      struct message_arena *arena, uint8_t *message)
+                      struct arena *arena, uint8_t *message)
 {
     void *at = message + f->at;
 
@@ -347,7 +356,7 @@ static int read_field(const struct field *f, const struct item *item,
     case FIELD_MESSAGE:
         if (f->is_needed && item->len == 0)
             return -EBADMSG;
-        return message_read(f->schema, item->bytes, item->len, arena, at);
+        return read_message(f->schema, item->bytes, item->len, arena, at);
     default:
         return read_number(f, item->value, at);
     }
@@ -371,8 +380,8 @@ static int fill_in(const struct schema *s, uint32_t seen, uint8_t *message)
     return 0;
 }
 
-int message_read(const struct schema *s, uint8_t *bytes, size_t len,
-                 struct message_arena *arena, void *ret)
+static int read_message(const struct schema *s, uint8_t *bytes, size_t len,
+                        struct arena *arena, void *ret)
 {
     struct cursor c = { .at = bytes, .end = bytes + len };
     uint32_t seen = 0;
@@ -399,4 +408,35 @@ int message_read(const struct schema *s, uint8_t *bytes, size_t len,
     if (r == 0)
         r = fill_in(s, seen, ret);
     return r == 0 && s->is_valid && !s->is_valid(ret) ? -EBADMSG : r;
+}
+
+void message_free_arena(void *arena)
+{
+    while (arena) {
+        void *next = *(void **)arena;
+
+        free(arena);
+        arena = next;
+    }
+}
+
+int message_unpack(const struct schema *s, const void *data, size_t len, void *ret,
+                   void **ret_arena)
+{
+    struct arena arena = { .left = MESSAGE_MEMORY_FACTOR * len + MEMORY_CONSTANT };
+    uint8_t *body;
+    int r = add_block(&arena, len + len / 2 + BLOCK_BYTES); /* small lists fit too */
+
+    if (r < 0)
+        return r;
+    body = arena.at;
+    if (len)
+        memcpy(body, data, len);
+    arena.at += (len + alignof(uint64_t) - 1) & ~(alignof(uint64_t) - 1);
+    r = read_message(s, body, len, &arena, ret);
+    if (r < 0)
+        message_free_arena(arena.blocks);
+    else
+        *ret_arena = arena.blocks;
+    return r;
 }

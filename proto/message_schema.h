@@ -177,6 +177,9 @@ extern const struct schema schema_records_get, schema_records, schema_request,
     schema_reply, schema_blob_find, schema_blob_holders, schema_blob_get,
     schema_blob_data;
 
+extern const struct schema schema_log_row, schema_kept_attempt, schema_peer_row,
+    schema_replica_state;
+
 /* That of a type's body; NULL for an unknown one. */
 const struct schema *message_schema(enum message_type t);
 
@@ -184,15 +187,9 @@ const struct schema *message_schema(enum message_type t);
  * is the caller's to cut off. */
 int message_write(const struct schema *s, const void *message, struct buffer *out);
 
-/* Read the fields into a struct that is all zero. The bytes are written to: texts get
- * their NUL there. What is read points into them and into the arena.
- * -EBADMSG, -ENOMEM */
-struct message_arena {
-    void *blocks;      /* each begins with the address of the next; free() them */
-    uint8_t *at, *end; /* aligned for anything that a message has */
-    size_t left;       /* bytes that more blocks may take */
-};
-/* Begin a block that has room for so many bytes. */
-int message_arena_grow(struct message_arena *a, size_t bytes);
-int message_read(const struct schema *s, uint8_t *bytes, size_t len,
-                 struct message_arena *arena, void *ret);
+/* Read the fields into a struct that is all zero. What it points to lies in the arena,
+ * with a copy of the bytes: texts get their NUL there. -EBADMSG or -ENOMEM: there is no
+ * arena, and the struct is of no use. */
+int message_unpack(const struct schema *s, const void *data, size_t len, void *ret,
+                   void **ret_arena);
+void message_free_arena(void *arena);
