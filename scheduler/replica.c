@@ -57,28 +57,6 @@ struct message *replica_send(struct replica_outbox *out, const struct node_id *t
 
 /* ---- the state ---- */
 
-void replica_state_release(struct replica_state *s)
-{
-    free(s->stretches);
-    *s = (struct replica_state){ .stretches = NULL };
-}
-
-int replica_state_copy(const struct replica_state *from, struct replica_state *ret)
-{
-    struct replica_state copy = *from;
-
-    copy.stretches = NULL;
-    if (from->n_stretches) {
-        copy.stretches = malloc(from->n_stretches * sizeof(*copy.stretches));
-        if (!copy.stretches)
-            return -ENOMEM;
-        memcpy(copy.stretches, from->stretches,
-               from->n_stretches * sizeof(*copy.stretches));
-    }
-    *ret = copy;
-    return 0;
-}
-
 static struct replica_timing timing_or_default(const struct replica_timing *t)
 {
     return (struct replica_timing){

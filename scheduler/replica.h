@@ -33,44 +33,17 @@
 #include "base/prng.h"
 #include "base/time.h"
 #include "proto/message.h"
+#include "proto/replica_state.h"
 
 enum {
-    REPLICA_ENTRIES_MAX = 1024,   /* of one REPLICA_SEND_ENTRIES */
-    REPLICA_STRETCHES_MAX = 4096, /* ballots in the part that is not decided */
+    REPLICA_ENTRIES_MAX = 1024, /* of one REPLICA_SEND_ENTRIES */
+    REPLICA_STRETCHES_MAX =
+        MESSAGE_ITEMS_MAX, /* ballots in the part that is not decided */
     REPLICA_ROWS_KEPT_MAX =
         65536, /* rows of the log behind which a home is installed */
 };
 
 struct replica;
-
-/* Where ballots change in the log: enough to compare logs. Ascending. */
-struct replica_stretch {
-    uint64_t first; /* index */
-    struct ballot ballot;
-};
-
-/* What must survive a crash; saved as a whole, it is small. */
-struct replica_state {
-    uint64_t generation; /* from 1; 0: of a group that nothing is known of */
-    struct node_id homes[HOMES_MAX];
-    uint32_t n_homes;
-    struct ballot promised;
-    struct log_position base; /* decided; ballots are known from here on. Where a
-                                 generation begins its ballot is zero: those of the one
-                                 before do not compare with this one's */
-    struct log_position last;
-    struct replica_stretch *stretches; /* behind base */
-    size_t n_stretches;
-    uint64_t commit;  /* a hint: at least this was decided */
-    uint64_t closing; /* index of the entry that names the next homes; 0: none */
-    struct node_id next_homes[HOMES_MAX];
-    uint32_t n_next_homes;
-    bool is_installing; /* takes no part until all parts are here. Also set by a caller
-                           who finds that rows of the log are damaged */
-};
-void replica_state_release(struct replica_state *s);
-/* -ENOMEM: *ret is unchanged. */
-int replica_state_copy(const struct replica_state *from, struct replica_state *ret);
 
 struct replica_timing { /* all zero: the defaults */
     time_us heartbeat, election_min, election_max;
