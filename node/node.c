@@ -413,8 +413,9 @@ static int dispatch(struct node *n, const struct event *event)
     case EVENT_SUSPEND:
     case EVENT_UNSUSPEND:
         return on_run_event(n, event);
+    default:
+        return 0;
     }
-    return 0;
 }
 
 /* Start what can start, end what is over; the end of a run may start its hook. */

@@ -19,6 +19,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "flow/flow.h"
+#include "proto/message.h"
 #include "proto/record.h"
 #include "scheduler/sharing.h"
 
@@ -50,6 +51,24 @@ enum event_type {
     EVENT_SUSPEND, /* start nothing of a run; what runs goes on. Also while a run is
                       read back: then after EVENT_RESTORE_END it starts nothing */
     EVENT_UNSUSPEND,
+
+    /* ---- with others: node/mesh.h tells these ---- */
+    EVENT_WORKER,         /* what a member would take; replaces what it said before */
+    EVENT_WORKER_GONE,    /* it died: what it had is lost, or ready again if it had not
+                             started */
+    EVENT_LEASE_STARTED,  /* its process runs there */
+    EVENT_LEASE_RETURNED, /* never started there: ready again, no record */
+    EVENT_LATE,  /* an attempt that ended and has no lease of ours; its inputs are those
+                    that count now */
+    EVENT_HELD,  /* a run that is read back: this task runs at a worker; before
+                    EVENT_RESTORE_END; answered by ACTION_LEASED */
+    EVENT_GUEST, /* a lease of another leader, prepared: start it when there is room */
+    EVENT_GUEST_END, /* give it back, or, if it runs, end it with this signal */
+    EVENT_KEEPING, /* so many more of the run's outputs are not where they must be; the
+                      run does not end well before it is 0 again */
+    EVENT_DROP,    /* forget a run that is led elsewhere now: its leases and tasks are
+                      nobody's; local ones become guests, see ACTION_TO_GUEST */
+    EVENT_DRAIN,   /* start nothing of anybody any more, or do again */
 };
 
 struct event {
@@ -69,14 +88,66 @@ struct event {
         } ended;
         const struct attempt_record *attempt; /* EVENT_RESTORE_ATTEMPT, EVENT_ADOPT */
         struct task_id task;                  /* EVENT_RESTORE_LOST */
+        struct {
+            uint32_t worker; /* 1 .. WORKERS_MAX: the caller's name for the member */
+            uint32_t slots;  /* leases at once that it would take; 0: none */
+            uint32_t ahead_percent;           /* how far its capacity is overbooked */
+            const struct resources *capacity; /* all it has; custom names as given... */
+            char *const *custom_names;        /* ...here, NULL-terminated or NULL */
+        } worker;                             /* EVENT_WORKER, EVENT_WORKER_GONE */
+        uint32_t lease;                       /* EVENT_LEASE_*: the slot */
+        struct attempt_record *late;          /* EVENT_LATE: as ended.record, with run
+                                                 and task */
+        struct {
+            uint32_t worker;
+            struct task_id task;
+            bool is_started;
+        } held; /* EVENT_HELD */
+        struct {
+            uint64_t guest;    /* the caller's name for it, not 0 */
+            struct flow *flow; /* a reference is taken */
+            struct task_id task;
+            uint32_t attempt;
+            int signal;      /* EVENT_GUEST_END: 0: only if it has not started */
+            enum reason why; /* with a signal */
+        } guest;             /* EVENT_GUEST, EVENT_GUEST_END */
+        int32_t keeping;     /* EVENT_KEEPING */
+        bool is_draining;    /* EVENT_DRAIN */
     } u;
 };
+
+enum { WORKERS_MAX = 16384 };
 
 enum action_type {
     ACTION_START = 1, /* run this attempt in this slot; answered by EVENT_TASK_ENDED */
     ACTION_KILL,      /* send the signal to the slot's process tree */
     ACTION_PERSIST,   /* write key and value */
     ACTION_TELL,      /* followers may know, once the ticket is durable */
+
+    /* ---- with others. A slot >= config.slots_max is a lease at a worker. ---- */
+    ACTION_LEASE,  /* grant it: as ACTION_START, at u.lease.worker */
+    ACTION_LEASED, /* EVENT_HELD was taken in: this is its slot */
+    ACTION_RECALL, /* u.kill: give it back, or, with a signal, end it; its slot is free
+                      when EVENT_TASK_ENDED or EVENT_LEASE_RETURNED says so, and at once
+                      when u.kill.why is REASON_LOST: another attempt counts */
+    ACTION_GUEST_STARTED,
+    ACTION_GUEST_ENDED,    /* its attempt's record, encoded; the slot is free when the
+                              caller has kept it */
+    ACTION_GUEST_RETURNED, /* it never started */
+
+    /* ---- of node/mesh.h alone ---- */
+    ACTION_SEND,    /* bytes to a peer, once the ticket is durable; 0: at once */
+    ACTION_CONNECT, /* dial a member; its address is on the card */
+    ACTION_DISCONNECT,
+    ACTION_PREPARE,   /* get all that a lease needs; answered by MESH_EVENT_PREPARED */
+    ACTION_UNPREPARE, /* nobody wants it any more */
+    ACTION_READ_ENTRIES, /* rows of a log and their records; MESH_EVENT_ENTRIES */
+    ACTION_READ_RECORDS, /* a run's records by range; MESH_EVENT_RECORDS */
+    ACTION_LOAD_RUN,     /* read a run back; MESH_EVENT_LOADED */
+    ACTION_FORGET_RUN,   /* it is led elsewhere, or over: its context may go */
+    ACTION_WITNESS,      /* what a task would consume now; MESH_EVENT_WITNESS */
+    ACTION_KEEP,         /* have copies of a record's blobs; MESH_EVENT_KEPT */
+    ACTION_MEMBER,       /* something about a member changed: people may look */
 };
 
 enum tell_type {
@@ -90,6 +161,20 @@ enum tell_type {
  */
 enum { NODE_SLOT_NONE = UINT32_MAX };
 
+/* What the actions of node/mesh.h carry. */
+struct mesh_action {
+    struct node_id peer; /* SEND, CONNECT, DISCONNECT, PREPARE: the leader, KEEP: who
+                            has them, MEMBER */
+    const void *bytes;   /* SEND: a frame; KEEP: a record; span like persist's */
+    size_t len;
+    const struct member_card *card; /* CONNECT; borrowed until the next mesh_step() */
+    uint64_t token;        /* to be given back with the answer; PREPARE: the guest */
+    struct group_id group; /* READ_* */
+    uint64_t lo, hi;       /* READ_ENTRIES */
+    const void *from;      /* READ_RECORDS: the key to go on behind; span */
+    size_t from_len;
+};
+
 struct action {
     enum action_type type;
     uint64_t ticket; /* ACTION_PERSIST: its own; ACTION_TELL: what must be durable */
@@ -100,6 +185,7 @@ struct action {
         struct {
             struct flow *flow; /* borrowed, lives as long as the run */
             uint64_t gpus;     /* which are its own, a bit for each */
+            uint64_t guest;    /* not 0: of another leader */
         } start;               /* ACTION_START */
         struct {
             int signal;
@@ -110,6 +196,9 @@ struct action {
             const void *key, *value; /* valid until the outbox is used again */
             size_t key_len, value_len;
             bool is_urgent; /* somebody waits: end the commit window */
+            bool is_delete; /* value is empty */
+            bool is_range;  /* with is_delete: every key with this prefix */
+            bool with_next; /* in one transaction with the ACTION_PERSIST behind it */
         } persist;
         struct {
             enum tell_type type;
@@ -119,6 +208,17 @@ struct action {
             time_us retry_in_us;
             enum run_outcome outcome; /* TELL_RUN_ENDED */
         } tell;
+        struct {
+            uint32_t worker;
+            struct flow *flow; /* as start */
+            uint64_t gpus;
+        } lease; /* ACTION_LEASE, ACTION_LEASED */
+        struct {
+            uint64_t guest;
+            const void *record; /* ACTION_GUEST_ENDED; span like persist's */
+            size_t record_len;
+        } guest; /* ACTION_GUEST_* */
+        struct mesh_action mesh;
     } u;
 };
 

@@ -257,6 +257,8 @@ static void carry_out(struct runtime *rt, const struct action *a)
         if (a->u.tell.type == TELL_RUN_ENDED)
             runtime_forget_run(rt, &a->run);
         break;
+    default: /* of a node with others */
+        break;
     }
 }
 
