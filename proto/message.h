@@ -439,6 +439,9 @@ struct request_message {
     uint8_t *body;
     size_t body_len;
     bool is_cancelled; /* nobody waits for the answer any more */
+    char *headers;     /* more of them: lines of NAME: VALUE */
+    uint64_t window;   /* parts of the answer that may be sent; with a number that was
+                          sent before and no method: more of them */
 };
 struct reply_message {
     uint64_t request;
@@ -448,6 +451,8 @@ struct reply_message {
     bool is_last;
     uint8_t *body;
     size_t body_len;
+    char *headers;   /* as above; in the first part */
+    bool is_cut_off; /* the last one, and the answer is not whole */
 };
 
 struct blob_find_message { /* and BLOB_KEEP, BLOB_KEPT */
