@@ -5,9 +5,10 @@
  *                   <--- on_reply, part by part --REPLY---'
  *     there: REQUEST -> on_request of its interface -> runtime_peer_answer() -> REPLY
  *
- * An answer comes in parts, and only as many as the asker has said it takes: a client that
- * does not read keeps no bytes in any node's memory. Parts of one request arrive in order;
- * when the connection breaks, or the peer dies, the asker is told and nothing is repeated.
+ * An answer comes in parts, and only as many as the asker has said it takes: a client
+ * that does not read keeps no bytes in any node's memory. Parts of one request arrive
+ * in order; when the connection breaks, or the peer dies, the asker is told and nothing
+ * is repeated.
  *
  * runtime_peer.c keeps who waits for what. Whoever carries messages calls the
  * runtime_peer_on_*() functions and gives runtime_peer_open() a way to send.
@@ -40,9 +41,9 @@ int runtime_leave_mesh(struct runtime *rt, bool is_forced);
 
 /* ---- asking ---- */
 
-/* A part of the answer, which is borrowed; `error` 0. Or the end of it without one: NULL
- * and -ECONNRESET (the peer is gone), -ETIMEDOUT (it said nothing at all in time). Not
- * called again after the last part or an error; the ask is gone then. */
+/* A part of the answer, which is borrowed; `error` 0. Or the end of it without one:
+ * NULL and -ECONNRESET (the peer is gone), -ETIMEDOUT (it said nothing at all in time).
+ * Not called again after the last part or an error; the ask is gone then. */
 typedef void peer_reply_fn(void *arg, const struct reply_message *part, int error);
 
 /* `request` is borrowed and its number set here. *ret_id is for the calls below.
@@ -60,7 +61,8 @@ void runtime_peer_cancel(struct runtime *rt, uint64_t id);
 /* ---- answering: the interface ---- */
 
 struct peer_server {
-    /* A request of a peer, borrowed; answered by runtime_peer_answer() with its number. */
+    /* A request of a peer, borrowed; answered by runtime_peer_answer() with its number.
+     */
     void (*on_request)(void *arg, const struct node_id *peer,
                        const struct request_message *request);
     /* It takes parts up to (without) this one. */
@@ -83,8 +85,8 @@ typedef int peer_send_fn(struct runtime *rt, const struct node_id *peer,
                          const struct message *m);
 int runtime_peer_open(struct runtime *rt, peer_send_fn *send);
 void runtime_peer_close(struct runtime *rt);
-/* REQUEST and REPLY, from a member whose key was proved. Loads the interface when nobody
- * asked it before. */
+/* REQUEST and REPLY, from a member whose key was proved. Loads the interface when
+ * nobody asked it before. */
 void runtime_peer_on_message(struct runtime *rt, const struct node_id *peer,
                              const struct message *m);
 /* The connection is gone, or the member is dead. */
