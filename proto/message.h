@@ -88,7 +88,7 @@ const char *message_name(enum message_type t); /* "ping", ...; "unknown" */
 /* In the order in which one replaces another of the same incarnation. */
 enum member_state { MEMBER_ALIVE = 1, MEMBER_SUSPECT, MEMBER_DEAD, MEMBER_LEFT };
 
-enum role { /* bits */
+enum member_role { /* bits */
     ROLE_WORKER = 1,
     ROLE_HOME = 2,
     ROLE_ISSUER = 4, /* may let others in */
@@ -111,7 +111,7 @@ struct member_card {
     uint32_t minor;   /* of the protocol */
     uint64_t features; /* enum feature */
     char *version;    /* of the program */
-    uint32_t roles;   /* enum role */
+    uint32_t roles;   /* enum member_role */
     bool is_draining; /* takes no leases, and no new homes */
     uint32_t slots;
     uint64_t cpu_milli, memory_bytes, disk_bytes; /* disk: free, rounded */
