@@ -158,16 +158,13 @@ static int config(const struct options *o)
     CLEANUP(freep) char *dir = cli_data_dir(o);
     CLEANUP(conf_unrefp) struct conf *conf = NULL;
     CLEANUP(listing_release)
-    struct listing l = { .settings = json_array(), .table = { .n_columns = 3 } };
+    struct listing l = { .settings = json_array() };
     int r = dir ? conf_file_open(o, dir, &conf) : CLI_NO_NODE;
 
     if (r)
         return r;
     l.conf = conf;
-    table_add(&l.table, COLOUR_DIM, "SETTING");
-    table_add(&l.table, COLOUR_DIM, "VALUE");
-    table_add(&l.table, COLOUR_DIM, "FROM");
-    l.table.elastic = 1;
+    table_head(&l.table, "SETTING|~VALUE|FROM");
     add_all(&l, conf);
     return print(&l, options_has(o, "json"));
 }
