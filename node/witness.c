@@ -195,16 +195,10 @@ void witness_add(struct digest *witness, const struct digest *part)
     *witness = hash(both, sizeof(both));
 }
 
-/* Of one need: the last attempt of a task that counts is known when the next task is
- * met. */
-struct part {
-    struct digest digest;
-    uint64_t n;
-    struct task_id task; /* whose digest `last` is */
-    struct digest last;
-    bool has_last;
-    struct buffer text;
-};
+void witness_sum_release(struct witness_sum *s)
+{
+    buffer_release(&s->text);
+}
 
 static bool counts(enum verdict v)
 {
@@ -224,34 +218,34 @@ static void put_text(struct buffer *b, const char *text)
     buffer_puts(b, text ? text : "");
 }
 
-static int hash_attempt(struct part *p, const struct attempt_record *a,
+static int hash_attempt(struct witness_sum *s, const struct attempt_record *a,
                         struct digest *ret)
 {
     uint8_t id[TASK_ID_SIZE_MAX];
 
-    buffer_clear(&p->text);
-    buffer_append(&p->text, id, task_id_encode(&a->task, id));
-    put_number(&p->text, a->has_width ? a->width + 1 : 0);
-    put_text(&p->text, a->choice);
-    put_number(&p->text, a->n_outputs);
+    buffer_clear(&s->text);
+    buffer_append(&s->text, id, task_id_encode(&a->task, id));
+    put_number(&s->text, a->has_width ? a->width + 1 : 0);
+    put_text(&s->text, a->choice);
+    put_number(&s->text, a->n_outputs);
     for (size_t i = 0; i < a->n_outputs; i++) {
-        put_text(&p->text, a->outputs[i].name);
-        put_number(&p->text, a->outputs[i].encoding);
-        buffer_append(&p->text, a->outputs[i].id.bytes, DIGEST_SIZE);
+        put_text(&s->text, a->outputs[i].name);
+        put_number(&s->text, a->outputs[i].encoding);
+        buffer_append(&s->text, a->outputs[i].id.bytes, DIGEST_SIZE);
     }
-    if (buffer_failed(&p->text))
-        return buffer_failed(&p->text);
-    *ret = hash(p->text.data, p->text.len);
+    if (buffer_failed(&s->text))
+        return buffer_failed(&s->text);
+    *ret = hash(s->text.data, s->text.len);
     return 0;
 }
 
-static void end_task(struct part *p)
+static void end_task(struct witness_sum *s)
 {
-    if (!p->has_last)
+    if (!s->has_last)
         return;
-    witness_add(&p->digest, &p->last);
-    p->n++;
-    p->has_last = false;
+    witness_add(&s->digest, &s->last);
+    s->n++;
+    s->has_last = false;
 }
 
 /* Another iteration of the task is the same place. */
@@ -261,10 +255,9 @@ static bool is_same_place(const struct task_id *a, const struct task_id *b)
            && memcmp(a->path, b->path, a->depth * sizeof(a->path[0])) == 0;
 }
 
-static int add_attempt(void *arg, const void *key, size_t key_len, const void *value,
-                       size_t value_len)
+int witness_sum_add(struct witness_sum *s, const void *key, size_t key_len,
+                    const void *value, size_t value_len)
 {
-    struct part *p = arg;
     struct attempt_record a;
     int r = attempt_record_decode(value, value_len, &a);
 
@@ -272,29 +265,38 @@ static int add_attempt(void *arg, const void *key, size_t key_len, const void *v
         return r;
     r = attempt_key_decode(key, key_len, &a.run, &a.task, &a.attempt);
     if (r == 0 && counts(a.verdict)) {
-        if (!is_same_place(&a.task, &p->task))
-            end_task(p);
-        p->task = a.task;
-        r = hash_attempt(p, &a, &p->last);
-        p->has_last = r == 0;
+        if (!is_same_place(&a.task, &s->task))
+            end_task(s);
+        s->task = a.task;
+        r = hash_attempt(s, &a, &s->last);
+        s->has_last = r == 0;
     }
     attempt_record_release(&a);
     return r;
 }
 
-int witness_part(const struct witness_reader *reader, const struct record_key *prefix,
-                 struct digest *ret, uint64_t *ret_n)
+void witness_sum_end(struct witness_sum *s, struct digest *ret, uint64_t *ret_n)
 {
-    struct part p = { .text = BUFFER_INIT };
-    int r = reader->scan(reader->arg, prefix, add_attempt, &p);
+    end_task(s);
+    *ret = s->digest;
+    *ret_n = s->n;
+}
 
-    buffer_release(&p.text);
-    if (r < 0)
-        return r;
-    end_task(&p);
-    *ret = p.digest;
-    *ret_n = p.n;
-    return 0;
+static int each_attempt(void *arg, const void *key, size_t key_len, const void *value,
+                        size_t value_len)
+{
+    return witness_sum_add(arg, key, key_len, value, value_len);
+}
+
+static int part_of(const struct witness_reader *reader, const struct record_key *prefix,
+                   struct digest *ret, uint64_t *ret_n)
+{
+    CLEANUP(witness_sum_release) struct witness_sum sum = { .n = 0 };
+    int r = reader->scan(reader->arg, prefix, each_attempt, &sum);
+
+    if (r == 0)
+        witness_sum_end(&sum, ret, ret_n);
+    return r;
 }
 
 int witness_of(const struct flow *flow, const struct run_id *run,
@@ -310,7 +312,7 @@ int witness_of(const struct flow *flow, const struct run_id *run,
         struct digest part;
         uint64_t n;
 
-        r = witness_part(reader, &needs.all[i].prefix, &part, &n);
+        r = part_of(reader, &needs.all[i].prefix, &part, &n);
         if (r == 0)
             witness_add(&witness, &part);
         waits = waits || needs.all[i].is_before;

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buffer.h"
 #include "flow/flow.h"
 #include "proto/record.h"
 
@@ -41,6 +42,22 @@ void needs_release(struct needs *n);
 int needs_of(const struct flow *flow, const struct run_id *run,
              const struct task_id *task, struct needs *ret);
 
+/* One part, of records that come one by one, in the order of their keys. */
+struct witness_sum {
+    struct digest digest;
+    uint64_t n;          /* tasks that are done, so far */
+    struct task_id task; /* whose digest `last` is: known when the next task is met */
+    struct digest last;
+    bool has_last;
+    struct buffer text;
+};
+void witness_sum_release(struct witness_sum *s);
+/* -EBADMSG, -EPROTONOSUPPORT: no attempt; -ENOMEM. */
+int witness_sum_add(struct witness_sum *s, const void *key, size_t key_len,
+                    const void *value, size_t value_len);
+/* No more of them. */
+void witness_sum_end(struct witness_sum *s, struct digest *ret, uint64_t *ret_n);
+
 /* Calls `each` for what is kept under the prefix in the order of keys; stops when it
  * returns non-zero, and returns that. */
 typedef int witness_each_fn(void *arg, const void *key, size_t key_len,
@@ -50,11 +67,6 @@ struct witness_reader {
                 void *each_arg);
     void *arg;
 };
-
-/* One part. *ret_n says how many tasks of it are done. -EBADMSG, -ENOMEM, or what the
- * reader returned. */
-int witness_part(const struct witness_reader *reader, const struct record_key *prefix,
-                 struct digest *ret, uint64_t *ret_n);
 
 /* For whoever has the parts: from all zero, each in the order of the needs. */
 void witness_add(struct digest *witness, const struct digest *part);
