@@ -157,6 +157,8 @@ int run_context_new(const struct launch_config *config, const struct run_record 
         r = -ENOMEM;
     else
         r = make_environment(c, config);
+    if (r == 0)
+        r = redact_init(&c->redact, flow, take_values);
     if (r < 0) {
         run_context_free(c);
         return r;
@@ -176,6 +178,7 @@ void run_context_free(struct run_context *c)
         variables_release(&c->steps[i].env);
     }
     free(c->steps);
+    redact_release(&c->redact);
     variables_release(&c->env);
     parameters_free(c->flow, c->values);
     flow_unref(c->flow);

@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "node/items.h"
+#include "node/redact.h"
 #include "node/slot.h"
 #include "node/variables.h"
 
@@ -42,6 +43,7 @@ struct run_context {
     struct digest package;
     char *user;
     char **tags;          /* NULL-terminated */
+    struct redact redact; /* what is not to stand in a log */
     char *python_dir;     /* where the package `mesh` lies */
     struct variables env; /* of every task */
     struct step_launch *steps;

@@ -139,7 +139,6 @@ struct group {
     struct replica *replica; /* NULL: one home, this one */
     struct entries entries;
     uint64_t applied; /* entries up to here are in the records */
-    uint64_t barrier; /* what is sent for the log must wait for this ticket */
     struct node_id leader;
     bool is_new; /* founded here, its first entry is the run itself */
     bool is_tentative, has_end, is_void, has_copy_round;
@@ -158,7 +157,9 @@ struct group {
     uint64_t note_seq, note_ready;
     time_us note_at;
     struct keeping *keepings; /* mesh_keep.c */
-    uint64_t n_late;          /* witnesses that are waited for */
+    struct cursor *cursors;   /* mesh_copy.c */
+    bool is_marked; /* to be looked at when the mesh is flushed */
+    struct group *marked_prev, *marked_next;
     UT_hash_handle hh;
 };
 
@@ -238,12 +239,10 @@ struct work { /* what this node holds of a run as a worker */
 
 /* ---- answers that are waited for ---- */
 
-enum wait_type { WAIT_SAVED = 1, WAIT_ENTRIES, WAIT_PART, WAIT_DROP };
-struct wait {
+struct wait { /* of a replica */
     uint64_t ticket;
     struct group_id group;
-    enum wait_type type;
-    uint64_t value;
+    uint64_t replica_ticket;
 };
 
 enum read_type { READ_ENTRIES = 1, READ_INSTALL, READ_WITNESS, READ_LOCAL_WITNESS,
@@ -278,6 +277,7 @@ struct mesh {
     struct peer *me;
 
     struct group *groups;
+    struct group *marked;
     time_us groups_due;
     struct lease_entry *leases;
     size_t n_leases, cap_leases;
@@ -340,10 +340,12 @@ int mesh_send(struct mesh *m, const struct node_id *peer, const struct message *
 
 /* ---- mesh_rows.c ---- */
 
+/* Of a log's rows, in one transaction with what follows. */
 int row_put_entry(struct mesh *m, const struct group *g, const struct entry *e,
-                  bool with_next, uint64_t *ret_ticket);
+                  uint64_t *ret_ticket);
 int row_delete_entry(struct mesh *m, const struct group *g, uint64_t index,
-                     bool with_next, uint64_t *ret_ticket);
+                     uint64_t *ret_ticket);
+int row_delete_log(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 int row_put_state(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 /* All rows of its log, then its state. */
 int row_delete_group(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
@@ -384,6 +386,8 @@ void entries_release(struct entries *es);
 struct entry *entries_at(struct entries *es, uint64_t index);
 /* At the end, without an index; owned by the list. */
 int entries_add(struct entries *es, struct entry *take_e, struct entry **ret_e);
+/* The first that has none gets an index; the list's first says where it begins. */
+void entries_number(struct entries *es, uint64_t index);
 int entries_add_tell(struct entry *e, const struct action *tell);
 /* Everything from `index` on goes, and what has no index. */
 void entries_cut(struct entries *es, uint64_t index);
@@ -404,8 +408,8 @@ int group_open(struct mesh *m, struct group *g, const struct replica_state *stat
                bool is_founder);
 int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
                   struct entry **ret_e);
-/* What was proposed goes into the log. */
-int group_append(struct mesh *m, struct group *g);
+void group_mark(struct mesh *m, struct group *g);
+bool entry_is_attempt(const struct log_entry *e);
 int group_on_message(struct mesh *m, const struct node_id *from,
                      const struct message *msg);
 int groups_on_tick(struct mesh *m);
@@ -416,8 +420,6 @@ int group_on_restored(struct mesh *m, const struct mesh_event *event);
 int group_on_restored_entry(struct mesh *m, const struct mesh_event *event);
 int group_move(struct mesh *m, struct group *g, const struct node_id *homes,
                uint32_t n);
-int group_wait(struct mesh *m, const struct group *g, uint64_t ticket,
-               enum wait_type type, uint64_t value);
 int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out);
 uint64_t group_decided(const struct group *g);
 bool group_is_settled(const struct group *g); /* all of its log is decided */
@@ -430,13 +432,15 @@ void group_touch(struct mesh *m, struct group *g);
 
 int copy_send_entries(struct mesh *m, struct group *g, const struct replica_action *a);
 int copy_send_install(struct mesh *m, struct group *g, const struct replica_action *a);
-int copy_keep_install(struct mesh *m, struct group *g, const struct message *msg);
+int copy_keep_install(struct mesh *m, struct group *g,
+                      const struct install_message *install);
 int copy_on_entries(struct mesh *m, const struct mesh_event *event);
 int copy_on_records(struct mesh *m, const struct mesh_event *event);
 struct read *read_add(struct mesh *m, enum read_type type, const struct group_id *group);
 struct read *read_find(const struct mesh *m, uint64_t token);
 void read_free(struct mesh *m, struct read *r);
 void reads_release(struct mesh *m);
+void copy_release(struct group *g);
 
 /* ---- mesh_lead.c ---- */
 

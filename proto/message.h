@@ -9,8 +9,8 @@
  * peer only when its hello has the bit.
  *
  * Limits hold before anything is unpacked: MESSAGE_BYTES_MAX for a frame, MESSAGE_ITEMS_MAX
- * for a list, MESSAGE_TEXT_MAX for a text, and a decoder takes no more memory than four
- * times the frame and 64 KiB. Text is UTF-8 without NUL.
+ * for a list, MESSAGE_TEXT_MAX for a text, and a decoder takes no more memory than
+ * MESSAGE_MEMORY_FACTOR times the frame and 64 KiB. Text is UTF-8 without NUL.
  *
  * Who sent a frame is not in it: the transport knows it by the key of the connection.
  *
@@ -32,6 +32,9 @@ enum {
     MESSAGE_BYTES_MAX = 1 << 20,
     MESSAGE_ITEMS_MAX = 4096,
     MESSAGE_TEXT_MAX = 4096,
+    MESSAGE_KEY_MAX = 511, /* of a record */
+    MESSAGE_MEMORY_FACTOR = 16,
+    BLOB_HAVE_MAX = 512, /* bytes */
     MESSAGE_BATCH_BYTES = 60 << 10, /* who fills a list stops here */
     HOMES_MAX = 5,                  /* of a run: 1 or 3; of the mesh group: 1, 3 or 5 */
     MEMBER_ADDRESS_MAX = 64,        /* HOST:PORT */
@@ -461,26 +464,39 @@ struct blob_find_message { /* and BLOB_KEEP, BLOB_KEPT */
     size_t n_ids;
     struct node_id from; /* BLOB_KEEP: who has them */
 };
+struct blob_holder {
+    struct digest id;
+    bool is_whole; /* all of it is here */
+    uint64_t size; /* of all of it; 0 when nothing of it is here */
+    uint8_t *have; /* not whole: a bit for each stretch of leaves; node/fetch.h */
+    size_t have_len;
+    struct node_id *others; /* who asked for it lately, so that they may have a part */
+    size_t n_others;
+};
 struct blob_holders_message {
     uint64_t request;
-    struct digest *ids; /* those of the question that I hold, whole */
-    size_t n_ids;
-    struct node_id *others; /* for each: who else, all zero: nobody known */
+    struct blob_holder *holders; /* those of the question of which anything is known */
+    size_t n_holders;
+};
+/* What is asked for; the names of parts are those of store/digest.h. */
+enum blob_part {
+    BLOB_FIRST = 1, /* the blob if it is one leaf, else its top; an answer says which */
+    BLOB_LEAF,      /* the leaf at `offset` */
+    BLOB_TOP,       /* digests which make the id: of the leaves, or of their groups */
+    BLOB_GROUP,     /* digests of the leaves of the group that begins at `offset` */
 };
 struct blob_get_message {
     uint64_t request;
     struct digest id;
-    uint64_t offset; /* a multiple of the leaf's size */
-    uint32_t len;
+    enum blob_part part;
+    uint64_t offset;
 };
 struct blob_data_message {
     uint64_t request;
     int32_t status; /* 0; -ENOENT; -EBUSY: ask somebody else for now */
     struct digest id;
+    enum blob_part part;
     uint64_t offset, size; /* of all of it */
-    uint8_t *leaves; /* in the answer to offset 0 of a blob of several leaves: their
-                        digests, which make its id */
-    size_t leaves_len;
     uint8_t *data;
     size_t data_len;
 };
@@ -522,14 +538,16 @@ struct message {
     void *arena; /* of a decoded one: all that it points to; message_release() */
 };
 
-/* Appends header and body. The message is only read, so lists may be borrowed.
- * -EINVAL  an enumerator or something that must be there is unset
+/* Appends header and body. The message is only read, so lists may be borrowed. A text
+ * that is NULL is "".
+ * -EINVAL  an enumerator or something that must be there is unset (message.proto says
+ *          what), or a text is no UTF-8
  * -E2BIG   a list, a text or the whole is too long
  * -ENOMEM
  * On failure nothing was appended. */
 int message_encode(const struct message *m, struct buffer *out);
 
-/* 0: all that *ret points to lives until message_release().
+/* 0: all that *ret points to lives until message_release(); no text is NULL.
  * -EBADMSG          no frame of ours, or one that breaks a rule above
  * -EPROTONOSUPPORT  another major
  * -ENOMSG           an unknown type: newer than we are

@@ -26,32 +26,9 @@
 #include "base/prng.h"
 #include "base/time.h"
 #include "proto/message.h"
+#include "proto/replica_state.h"
 
 struct replica;
-
-/* Where ballots change in the log: enough to compare logs. Ascending. */
-struct replica_stretch {
-    uint64_t first; /* index */
-    struct ballot ballot;
-};
-
-/* What must survive a crash; saved as a whole, it is small. */
-struct replica_state {
-    uint64_t generation;
-    struct node_id homes[HOMES_MAX];
-    uint32_t n_homes;
-    struct ballot promised;
-    struct log_position base; /* of what INSTALL brought: entries behind it are there */
-    struct log_position last;
-    struct replica_stretch *stretches;
-    size_t n_stretches;
-    uint64_t commit;   /* a hint: at least this was decided */
-    uint64_t closing;  /* index of the entry that names the next homes; 0: none */
-    struct node_id next_homes[HOMES_MAX];
-    uint32_t n_next_homes;
-    bool is_installing; /* takes no part until all parts are here */
-};
-void replica_state_release(struct replica_state *s);
 
 struct replica_timing { /* all zero: the defaults */
     time_us heartbeat, election_min, election_max, repair;
