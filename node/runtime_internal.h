@@ -108,7 +108,8 @@ struct runtime {
     void *module; /* dlopen() */
     const struct api_module *api_module;
     struct api *api;
-    uv_timer_t idle_check; /* of an inspecting node */
+    struct peer_desk *peer_desk; /* runtime_peer.c; NULL: a node alone */
+    uv_timer_t idle_check;       /* of an inspecting node */
     unsigned idle_rounds;
 };
 

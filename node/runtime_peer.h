@@ -19,25 +19,13 @@
 #include "node/runtime.h"
 #include "proto/message.h"
 
-struct mesh;
-
 enum {
-    PEER_ASKS_MAX = 1024,      /* that wait here for answers of others, at once */
+    PEER_ASKS_MAX = 2048,      /* that wait here for answers of others, at once */
     PEER_SERVED_MAX = 1024,    /* that others wait for here, at once */
     PEER_BODY_MAX = 768 << 10, /* of a request that is passed on */
     PEER_PART_BYTES = 32 << 10,
     PEER_WINDOW = 16, /* parts that may be on their way */
 };
-
-/* ---- the mesh behind the runtime: runtime_mesh.c ---- */
-
-/* Who is here and where runs are led: node/mesh.h. NULL: a node alone. */
-const struct mesh *runtime_mesh(const struct runtime *rt);
-/* Take no more work, or do again. -ENOTSUP: a node alone. */
-int runtime_drain_members(struct runtime *rt, bool is_on);
-/* Hand over what is here and go; the process ends when that is done. -ENOTSUP: alone;
- * -EBUSY: it is not drained, and `is_forced` was not said. */
-int runtime_leave_mesh(struct runtime *rt, bool is_forced);
 
 /* ---- asking ---- */
 
@@ -65,11 +53,12 @@ struct peer_server {
      */
     void (*on_request)(void *arg, const struct node_id *peer,
                        const struct request_message *request);
-    /* It takes parts up to (without) this one. */
+    /* It takes parts up to (without) `window`; or it does not wait any more. */
     void (*on_window)(void *arg, const struct node_id *peer, uint64_t request,
                       uint64_t window);
-    /* It does not wait any more, or is gone. */
     void (*on_cancel)(void *arg, const struct node_id *peer, uint64_t request);
+    /* It waits for nothing any more. */
+    void (*on_gone)(void *arg, const struct node_id *peer);
     void *arg;
 };
 /* Copied; NULL: the interface ends. */
@@ -84,6 +73,7 @@ int runtime_peer_answer(struct runtime *rt, const struct node_id *peer,
 typedef int peer_send_fn(struct runtime *rt, const struct node_id *peer,
                          const struct message *m);
 int runtime_peer_open(struct runtime *rt, peer_send_fn *send);
+/* Who still waits is told -ECONNRESET. The loop must turn once more. */
 void runtime_peer_close(struct runtime *rt);
 /* REQUEST and REPLY, from a member whose key was proved. Loads the interface when
  * nobody asked it before. */
@@ -91,3 +81,10 @@ void runtime_peer_on_message(struct runtime *rt, const struct node_id *peer,
                              const struct message *m);
 /* The connection is gone, or the member is dead. */
 void runtime_peer_on_gone(struct runtime *rt, const struct node_id *peer);
+
+/* ---- what runtime_peer.c needs of the runtime ---- */
+
+struct peer_desk;
+struct peer_desk **runtime_peer_desk(struct runtime *rt);
+/* Serve the sockets now, though nobody has knocked. */
+void runtime_load_interface(struct runtime *rt);

@@ -16,6 +16,7 @@
 #include "flow/parameters.h"
 #include "node/process.h"
 #include "node/runtime_internal.h"
+#include "node/runtime_peer.h"
 
 enum {
     LISTEN_BACKLOG = 1024,
@@ -119,13 +120,11 @@ static int load_module(struct runtime *rt, struct error *ret_error)
                                  &rt->api, ret_error);
 }
 
-static void on_first_client(uv_poll_t *poll, int status, int events)
+void runtime_load_interface(struct runtime *rt)
 {
-    struct runtime *rt = poll->data;
     struct error error = { .text = "" };
 
-    (void)status, (void)events;
-    if (rt->api)
+    if (rt->api || !rt->is_listening)
         return;
     uv_poll_stop(&rt->user_poll);
     uv_poll_stop(&rt->task_poll);
@@ -137,6 +136,17 @@ static void on_first_client(uv_poll_t *poll, int status, int events)
         if (rt->config.is_inspect)
             runtime_stop(rt);
     }
+}
+
+static void on_first_client(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events;
+    runtime_load_interface(poll->data);
+}
+
+struct peer_desk **runtime_peer_desk(struct runtime *rt)
+{
+    return &rt->peer_desk;
 }
 
 /* An inspecting node ends when nobody asks any more. */
