@@ -110,7 +110,7 @@ struct runtime {
     const struct api_module *api_module;
     struct api *api;
     struct peer_desk *peer_desk; /* runtime_peer.c; NULL: a node alone */
-    uv_timer_t idle_check; /* of an inspecting node */
+    uv_timer_t idle_check;       /* of an inspecting node */
     unsigned idle_rounds;
 };
 

@@ -19,6 +19,8 @@ bool runtime_member(const struct runtime *rt, const struct node_id *id,
 /* By name, by id, or by the front of an id that is no other's. -ENOENT, -ENOTUNIQ. */
 int runtime_find_member(const struct runtime *rt, const char *name,
                         struct member_view *ret);
+/* For how long a member is not alive, as far as is known here. */
+time_us runtime_silence(const struct runtime *rt, const struct member_view *m);
 /* False: alone. */
 bool runtime_where(const struct runtime *rt, const struct run_id *run,
                    struct run_where *ret);

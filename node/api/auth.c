@@ -12,6 +12,7 @@
 
 #include "node/api/connection.h"
 #include "node/api/host.h"
+#include "node/api/serve.h"
 #include "node/api/server.h"
 #include "node/api/tokens.h"
 
@@ -156,13 +157,15 @@ bool auth_request(struct request *r, enum peer peer)
         if (peer == PEER_OWN || peer == PEER_TASK)
             return auth_task(r);
         break;
+    case DOOR_PEER:
+        return serve_auth(r);
     case DOOR_USER:
         break;
     }
     return auth_user(r, peer);
 }
 
-/* What names who asks. */
+/* What names who asks. A peer says who asked it, and tells no token from a user. */
 static const char *kind_of(const struct request *r)
 {
     return r->listener->door == DOOR_TCP ? "token" : "user";
