@@ -35,7 +35,7 @@ BEGIN {
     lives("^lmdb[.]h$", "^store/lmdb[^/]*[.]c$")
     lives("[.]pb-c[.]h$|^protobuf-c/", "^proto/")
     lives("^microhttpd[.]h$", "^node/api/")
-    lives("^sodium", "^node/")
+    lives("^sodium", "^(node|gossip)/")
     lives("^curl/", "^cloud/")
     lives("^zmq[.]h$", "^node/peers/")
     lives("^yaml[.]h$", "^flow/")
