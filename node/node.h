@@ -107,7 +107,6 @@ struct event {
         struct {
             uint32_t worker;
             struct task_id task;
-            uint32_t attempt; /* what it was told there */
             bool is_started;
         } held; /* EVENT_HELD */
         struct {
