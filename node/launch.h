@@ -8,7 +8,9 @@
 
 #include <uthash.h>
 
+#include "node/account.h"
 #include "node/items.h"
+#include "node/redact.h"
 #include "node/slot.h"
 #include "node/variables.h"
 
@@ -42,6 +44,9 @@ struct run_context {
     struct digest package;
     char *user;
     char **tags;          /* NULL-terminated */
+    struct redact redact; /* what is not to stand in a log */
+    struct account account;
+    bool has_account;     /* its tasks have this one, not ours */
     char *python_dir;     /* where the package `mesh` lies */
     struct variables env; /* of every task */
     struct step_launch *steps;
@@ -51,6 +56,7 @@ struct run_context {
 struct launch_config {
     const char *data_dir, *task_socket, *program_dir; /* of mesh itself, for PATH */
     bool has_gpus;
+    const struct account *account; /* of its tasks; NULL: ours */
     const char
         *code_path; /* where the package is laid out; NULL: the run's own place */
 };

@@ -162,6 +162,8 @@ enum action_type {
     ACTION_WITNESS,      /* what a task would consume now; MESH_EVENT_WITNESS */
     ACTION_KEEP,         /* have copies of a record's blobs; MESH_EVENT_KEPT */
     ACTION_MEMBER,       /* something about a member changed: people may look */
+    ACTION_RECORDED, /* MESH_EVENT_RECORD's is decided; or not, its status tells why */
+    ACTION_FIND_END, /* has this run an end record? MESH_EVENT_END_FOUND */
 };
 
 enum tell_type {
@@ -187,6 +189,7 @@ struct mesh_action {
     uint64_t lo, hi;       /* READ_ENTRIES */
     const void *from;      /* READ_RECORDS: the key to go on behind; span */
     size_t from_len;
+    int status; /* RECORDED */
 };
 
 struct action {

@@ -87,8 +87,12 @@ int client_request(struct client *c, const struct request *request, struct answe
  * memory; the caller frees. */
 char *client_path(const char *format, ...);
 
-/* The path that lists runs; flow, tag and before may be NULL. Likewise. */
-char *runs_path(uint64_t limit, const char *flow, const char *tag, const char *before);
+/* The path that lists runs. Likewise. */
+struct runs_wanted {
+    uint64_t limit;
+    const char *flow, *tag, *user, *state, *before; /* NULL: any */
+};
+char *runs_path(const struct runs_wanted *w);
 
 /* Asks, says what is wrong if something is, and returns the exit code. *ret_json (may
  * be NULL) is the answer's. */

@@ -284,6 +284,10 @@ int client_open(const struct options *o, enum client_want want, struct client **
     dir = cli_data_dir(o);
     if (!dir)
         return CLI_NO_NODE;
+    if (want == CLIENT_LOOK && options_has(o, "data") && access(dir, F_OK) < 0) {
+        cli_say("there is no data folder %s", dir);
+        return CLI_NO_NODE;
+    }
     if (asprintf(&path, "%s/mesh.sock", dir) < 0) {
         path = NULL;
         return cli_failed(-ENOMEM, NULL);

@@ -85,16 +85,6 @@ static int create_token(const struct options *o, struct client *c)
     return ferror(stdout) ? CLI_FAILED : CLI_OK;
 }
 
-static void start_list(struct table *t)
-{
-    static const char *const head[] = { "ID", "NAME", "ROLE", "CREATED", "EXPIRES" };
-
-    t->n_columns = ARRAY_SIZE(head);
-    t->elastic = 1;
-    for (size_t i = 0; i < ARRAY_SIZE(head); i++)
-        table_add(t, COLOUR_DIM, head[i]);
-}
-
 static int list_tokens(const struct options *o, struct client *c)
 {
     CLEANUP(table_release) struct table t = { .n = 0 };
@@ -107,7 +97,7 @@ static int list_tokens(const struct options *o, struct client *c)
         return r;
     if (options_has(o, "json"))
         return json_print(json);
-    start_list(&t);
+    table_head(&t, "ID|~NAME|ROLE|CREATED|EXPIRES");
     json_array_foreach(json_object_get(json, "tokens"), i, token)
     {
         table_add(&t, COLOUR_BOLD, json_text(token, "id"));
