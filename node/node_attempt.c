@@ -15,7 +15,12 @@ int node_give_up_outputs(struct attempt_record *record)
                                    .reason = REASON_OUTPUT,
                                    .started_wall = record->started_wall,
                                    .ended_wall = record->ended_wall,
-                                   .pid = record->pid };
+                                   .pid = record->pid,
+                                   .node = record->node,
+                                   .boot = record->boot,
+                                   .counter = record->counter,
+                                   .witness = record->witness,
+                                   .has_witness = record->has_witness };
 
     bare.message = strdup("its outputs cannot be written down: too many, or one has no "
                           "name");

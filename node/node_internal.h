@@ -51,6 +51,7 @@ struct slot {
 /* What a member has of this node's leases. */
 struct worker {
     struct bin *bin;
+    struct node_id node;
     struct slot *waiting, *started; /* lists, oldest first */
     uint32_t n_waiting, n_started;
     struct heap_item item; /* among those that have more than they can run */

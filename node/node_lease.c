@@ -165,6 +165,7 @@ int node_on_worker(struct node *n, const struct event *event)
     w = node_make_worker(n, number);
     if (!w)
         return -ENOMEM;
+    w->node = event->u.worker.node;
     if (!n->placement.has_others)
         placement_set_others(&n->placement, true);
     if (placement_set_bin(&n->placement, number, event->u.worker.capacity,
@@ -181,7 +182,9 @@ int node_on_worker(struct node *n, const struct event *event)
 static int lose(struct node *n, struct slot *s, enum reason reason, const char *message)
 {
     CLEANUP(attempt_record_release)
-    struct attempt_record record = { .reason = reason, .ended_wall = n->wall };
+    struct attempt_record record = { .reason = reason,
+                                     .ended_wall = n->wall,
+                                     .node = s->worker->node };
 
     record.message = strdup(message);
     if (!record.message)
