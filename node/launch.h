@@ -8,6 +8,7 @@
 
 #include <uthash.h>
 
+#include "node/account.h"
 #include "node/items.h"
 #include "node/redact.h"
 #include "node/slot.h"
@@ -44,6 +45,8 @@ struct run_context {
     char *user;
     char **tags;          /* NULL-terminated */
     struct redact redact; /* what is not to stand in a log */
+    struct account account;
+    bool has_account;     /* its tasks have this one, not ours */
     char *python_dir;     /* where the package `mesh` lies */
     struct variables env; /* of every task */
     struct step_launch *steps;
@@ -53,6 +56,7 @@ struct run_context {
 struct launch_config {
     const char *data_dir, *task_socket, *program_dir; /* of mesh itself, for PATH */
     bool has_gpus;
+    const struct account *account; /* of its tasks; NULL: ours */
     const char
         *code_path; /* where the package is laid out; NULL: the run's own place */
 };

@@ -50,6 +50,7 @@ struct runtime {
 
     uv_loop_t loop;
     bool has_loop, is_stopping, is_running;
+    bool has_accounts;      /* tasks run under others than ours */
     atomic_bool is_closing; /* for threads that work for long */
     int result;             /* of runtime_run() */
     uv_timer_t deadline, leaving, looking;
@@ -108,7 +109,8 @@ struct runtime {
     void *module; /* dlopen() */
     const struct api_module *api_module;
     struct api *api;
-    uv_timer_t idle_check; /* of an inspecting node */
+    struct peer_desk *peer_desk; /* runtime_peer.c; NULL: a node alone */
+    uv_timer_t idle_check;       /* of an inspecting node */
     unsigned idle_rounds;
 };
 

@@ -16,6 +16,7 @@
 #include "flow/parameters.h"
 #include "node/process.h"
 #include "node/runtime_internal.h"
+#include "node/runtime_peer.h"
 
 enum {
     LISTEN_BACKLOG = 1024,
@@ -119,13 +120,11 @@ static int load_module(struct runtime *rt, struct error *ret_error)
                                  &rt->api, ret_error);
 }
 
-static void on_first_client(uv_poll_t *poll, int status, int events)
+void runtime_load_interface(struct runtime *rt)
 {
-    struct runtime *rt = poll->data;
     struct error error = { .text = "" };
 
-    (void)status, (void)events;
-    if (rt->api)
+    if (rt->api || !rt->is_listening)
         return;
     uv_poll_stop(&rt->user_poll);
     uv_poll_stop(&rt->task_poll);
@@ -137,6 +136,17 @@ static void on_first_client(uv_poll_t *poll, int status, int events)
         if (rt->config.is_inspect)
             runtime_stop(rt);
     }
+}
+
+static void on_first_client(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events;
+    runtime_load_interface(poll->data);
+}
+
+struct peer_desk **runtime_peer_desk(struct runtime *rt)
+{
+    return &rt->peer_desk;
 }
 
 /* An inspecting node ends when nobody asks any more. */
@@ -179,12 +189,15 @@ static int let_others_in(const struct runtime *rt, struct error *ret_error)
 {
     struct stat st;
 
-    if (!rt->config.conf || !rt->config.conf->is_shared)
+    bool is_shared = rt->config.conf && rt->config.conf->is_shared;
+
+    if (!is_shared && !rt->has_accounts)
         return 0;
     if (stat(rt->dir, &st) < 0 || chmod(rt->dir, (st.st_mode & 07777) | 0011) < 0)
         return fail(ret_error, -errno, "cannot let others pass through %s: %s", rt->dir,
                     strerror(errno));
-    warn_of_closed(rt);
+    if (is_shared)
+        warn_of_closed(rt);
     return 0;
 }
 
@@ -200,7 +213,8 @@ static int open_all(struct runtime *rt, struct error *ret_error)
                       ret_error);
     if (r < 0)
         return r;
-    r = listen_on(rt->task_socket, 0600, &rt->task_fd, ret_error);
+    r = listen_on(rt->task_socket, rt->has_accounts ? 0666 : 0600, &rt->task_fd,
+                  ret_error);
     if (r < 0) {
         unlink(rt->user_socket);
         close(rt->user_fd);

@@ -12,6 +12,7 @@
 
 #include "node/api/connection.h"
 #include "node/api/host.h"
+#include "node/api/serve.h"
 #include "node/api/server.h"
 #include "node/api/tokens.h"
 
@@ -32,11 +33,12 @@ enum peer auth_peer(struct runtime *rt, int fd, uid_t *ret_uid)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
         return PEER_UNKNOWN;
     *ret_uid = who.uid;
-    if (who.uid != geteuid() && who.uid != 0 && !is_shared(rt))
-        return PEER_STRANGER;
+    /* First of all: a task may have an account of its own, or that of a guest. */
     if (runtime_is_task_process(rt, who.pid))
         return PEER_TASK;
-    return who.uid == geteuid() || who.uid == 0 ? PEER_OWN : PEER_GUEST;
+    if (who.uid == geteuid() || who.uid == 0)
+        return PEER_OWN;
+    return is_shared(rt) ? PEER_GUEST : PEER_STRANGER;
 }
 
 void auth_user_name(uid_t uid, char *ret_name, size_t size)
@@ -155,13 +157,15 @@ bool auth_request(struct request *r, enum peer peer)
         if (peer == PEER_OWN || peer == PEER_TASK)
             return auth_task(r);
         break;
+    case DOOR_PEER:
+        return serve_auth(r);
     case DOOR_USER:
         break;
     }
     return auth_user(r, peer);
 }
 
-/* What names who asks. */
+/* What names who asks. A peer says who asked it, and tells no token from a user. */
 static const char *kind_of(const struct request *r)
 {
     return r->listener->door == DOOR_TCP ? "token" : "user";
