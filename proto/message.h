@@ -346,6 +346,10 @@ struct attempt_name {
     uint64_t counter;
 };
 
+/* A lease that a leader found at a worker has this bit and the worker's own counter as its
+ * id, so that both know it without another word. */
+#define LEASE_OF_WORKER (1ULL << 63)
+
 struct lease {
     uint64_t id; /* the leader's, under this rank */
     struct run_id run;
@@ -419,6 +423,7 @@ struct held_lease { /* what runs */
     uint64_t gpus;
     bool is_started;
     struct digest witness;
+    uint64_t lease; /* 0: none of this rank; see LEASE_OF_WORKER */
 };
 struct report_message {
     struct run_id run;
