@@ -38,6 +38,7 @@ struct run_context {
     char **values;   /* of the parameters */
     char *code_path; /* the package, laid out */
     bool is_laid_out;
+    bool is_leaving; /* it goes when nothing here needs it any more */
     bool has_gpus;  /* the node: tasks are told which are theirs */
     size_t n_files; /* of the package */
     struct digest package;
@@ -45,6 +46,7 @@ struct run_context {
     char **tags;          /* NULL-terminated */
     struct redact redact; /* what is not to stand in a log */
     char *python_dir;     /* where the package `mesh` lies */
+    char *node_name;      /* among others; NULL: the node is alone */
     struct variables env; /* of every task */
     struct step_launch *steps;
     UT_hash_handle hh;
@@ -53,6 +55,7 @@ struct run_context {
 struct launch_config {
     const char *data_dir, *task_socket, *program_dir; /* of mesh itself, for PATH */
     bool has_gpus;
+    const char *node_name; /* among others; NULL: it is alone */
     const char
         *code_path; /* where the package is laid out; NULL: the run's own place */
 };
