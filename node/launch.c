@@ -98,9 +98,26 @@ static int set_parameters(struct run_context *c)
     return 0;
 }
 
+static int set_account(struct run_context *c, const struct account *a)
+{
+    int r = 0;
+
+    if (!a)
+        return 0;
+    c->account = *a;
+    c->has_account = true;
+    r = variables_printf(&c->env, "HOME=%s", a->home);
+    if (r == 0)
+        r = variables_printf(&c->env, "USER=%s", a->name);
+    return r < 0 ? r : variables_printf(&c->env, "LOGNAME=%s", a->name);
+}
+
 static int make_environment(struct run_context *c, const struct launch_config *config)
 {
     int r = inherit(c);
+
+    if (r == 0)
+        r = set_account(c, config->account);
 
     if (r == 0)
         r = set_path(c, config->program_dir);

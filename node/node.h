@@ -95,8 +95,9 @@ struct event {
         struct task_id task;                  /* EVENT_RESTORE_LOST */
         struct {
             uint32_t worker; /* 1 .. WORKERS_MAX: the caller's name for the member */
-            uint32_t slots;  /* leases at once that it would take; 0: none */
-            uint32_t ahead_percent;           /* how far its capacity is overbooked */
+            struct node_id node;    /* its own, for records of what it lost */
+            uint32_t slots;         /* leases at once that it would take; 0: none */
+            uint32_t ahead_percent; /* how far its capacity is overbooked */
             const struct resources *capacity; /* all it has; custom names as given... */
             char *const *custom_names;        /* ...here, NULL-terminated or NULL */
         } worker;                             /* EVENT_WORKER, EVENT_WORKER_GONE */
@@ -107,7 +108,6 @@ struct event {
         struct {
             uint32_t worker;
             struct task_id task;
-            uint32_t attempt; /* what it was told there */
             bool is_started;
         } held; /* EVENT_HELD */
         struct {

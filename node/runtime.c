@@ -475,6 +475,8 @@ static int make_folders(struct runtime *rt, struct error *ret_error)
         if (!rt->config.is_inspect)
             remove_tree(path);
         r = make_folder(path, ret_error);
+        if (r == 0 && rt->has_accounts && chmod(path, 0711) < 0)
+            r = -errno;
         if (r < 0)
             return r;
     }
@@ -518,8 +520,11 @@ static int open_node(struct runtime *rt, struct error *ret_error)
 
 static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
 {
-    int r = find_paths(rt, ret_error);
+    int r = accounts_check(rt->config.conf, ret_error);
 
+    rt->has_accounts = accounts_are_used(rt->config.conf);
+    if (r == 0)
+        r = find_paths(rt, ret_error);
     if (r == 0)
         r = runtime_store_open(rt, ret_pid, ret_error);
     if (r == 0)

@@ -50,6 +50,7 @@ struct runtime {
 
     uv_loop_t loop;
     bool has_loop, is_stopping, is_running;
+    bool has_accounts;      /* tasks run under others than ours */
     atomic_bool is_closing; /* for threads that work for long */
     int result;             /* of runtime_run() */
     uv_timer_t deadline, leaving, looking;

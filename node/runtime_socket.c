@@ -189,12 +189,15 @@ static int let_others_in(const struct runtime *rt, struct error *ret_error)
 {
     struct stat st;
 
-    if (!rt->config.conf || !rt->config.conf->is_shared)
+    bool is_shared = rt->config.conf && rt->config.conf->is_shared;
+
+    if (!is_shared && !rt->has_accounts)
         return 0;
     if (stat(rt->dir, &st) < 0 || chmod(rt->dir, (st.st_mode & 07777) | 0011) < 0)
         return fail(ret_error, -errno, "cannot let others pass through %s: %s", rt->dir,
                     strerror(errno));
-    warn_of_closed(rt);
+    if (is_shared)
+        warn_of_closed(rt);
     return 0;
 }
 
@@ -210,7 +213,8 @@ static int open_all(struct runtime *rt, struct error *ret_error)
                       ret_error);
     if (r < 0)
         return r;
-    r = listen_on(rt->task_socket, 0600, &rt->task_fd, ret_error);
+    r = listen_on(rt->task_socket, rt->has_accounts ? 0666 : 0600, &rt->task_fd,
+                  ret_error);
     if (r < 0) {
         unlink(rt->user_socket);
         close(rt->user_fd);

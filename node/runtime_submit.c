@@ -108,9 +108,22 @@ int runtime_add_context(struct runtime *rt, const struct run_record *record,
                                     .program_dir = rt->program_dir,
                                     .has_gpus = rt->capacity.gpu_milli > 0,
                                     .node_name = runtime_node_name(rt) };
+    struct error why = { .text = "" };
+    struct account account;
     struct run_context *c;
-    int r = run_context_new(&config, record, flow, take_values, &c);
+    int r = 0;
 
+    if (rt->has_accounts) {
+        r = account_of(rt->config.conf, record->user ? record->user : "", &account,
+                       &why);
+        config.account = &account;
+    }
+    if (r < 0) {
+        runtime_log(rt, "run.account", "user=%s: %s", record->user, why.text);
+        parameters_free(flow, take_values);
+        return r;
+    }
+    r = run_context_new(&config, record, flow, take_values, &c);
     if (r == 0)
         HASH_ADD(hh, rt->runs, id, sizeof(c->id), c);
     return r;

@@ -46,6 +46,8 @@ static int lay_out_code(struct runtime *rt, struct run_context *c, struct error 
         remove_tree(c->code_path);
         r = tree_lay_out(rt->blobs, &t, c->code_path, false, why);
     }
+    if (r == 0 && c->has_account)
+        r = account_give(&c->account, c->code_path);
     if (r < 0)
         return fail(why, r, "the code package cannot be laid out: %s",
                     why->text[0] ? why->text : strerror(-r));
@@ -98,6 +100,7 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
         .envp = envp,
         .cwd = l->work_path,
         .stdio = { rt->null_fd, s->pipe_write[0], s->pipe_write[1] },
+        .as = s->run->has_account ? &s->run->account : NULL,
         .cgroup_dir = s->cgroup.v2_dir,
         .cgroup_procs = memory && by_cgroup ? s->cgroup.v1_procs : -1,
         .address_space_max = by_cgroup ? 0 : memory,
@@ -187,6 +190,8 @@ static int prepare(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     if (r == 0 && s->flow->steps[s->task.step].n_inputs) {
         *ret_reason = REASON_INPUT;
         r = inputs_lay_out(&rt->artifacts, s, true, why);
+        if (r == 0 && s->run->has_account)
+            r = account_give(&s->run->account, s->in_path);
     }
     return r;
 }
@@ -194,9 +199,12 @@ static int prepare(struct runtime *rt, struct slot *s, enum reason *ret_reason,
 void runtime_start_prepared(struct runtime *rt, struct slot *s)
 {
     struct error why = { .text = "" };
-    enum reason reason;
-    int r = prepare(rt, s, &reason, &why);
+    enum reason reason = REASON_START;
+    const struct run_context *c = s->run;
+    int r = c->has_account ? slot_give(s, c->account.uid, c->account.gid) : 0;
 
+    if (r == 0)
+        r = prepare(rt, s, &reason, &why);
     if (r < 0)
         runtime_fail_task(rt, s, reason, why.text[0] ? why.text : strerror(-r));
     else if (r == 0 && !runtime_warm_take(rt, s))

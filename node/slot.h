@@ -84,6 +84,7 @@ struct slot {
     enum slot_state state;
     char *dir;
     struct slot_dir out, tmp;
+    uid_t owner; /* of both, and of `in` while a task runs; 0: we, as root */
     char *in_path, *log_path;
     int pipe_read[2], pipe_write[2];
     struct cgroup_slot cgroup;
@@ -124,6 +125,9 @@ void slot_release(struct slot *s);
 
 /* New pipes, when a survivor may hold the old ones. */
 int slot_renew_pipes(struct slot *s);
+
+/* The next task's folders are this account's. */
+int slot_give(struct slot *s, uid_t uid, gid_t gid);
 
 /* Forgets the attempt; keeps what the next one can use. */
 void slot_reset(struct slot *s);

@@ -33,11 +33,12 @@ enum peer auth_peer(struct runtime *rt, int fd, uid_t *ret_uid)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
         return PEER_UNKNOWN;
     *ret_uid = who.uid;
-    if (who.uid != geteuid() && who.uid != 0 && !is_shared(rt))
-        return PEER_STRANGER;
+    /* First of all: a task may have an account of its own, or that of a guest. */
     if (runtime_is_task_process(rt, who.pid))
         return PEER_TASK;
-    return who.uid == geteuid() || who.uid == 0 ? PEER_OWN : PEER_GUEST;
+    if (who.uid == geteuid() || who.uid == 0)
+        return PEER_OWN;
+    return is_shared(rt) ? PEER_GUEST : PEER_STRANGER;
 }
 
 void auth_user_name(uid_t uid, char *ret_name, size_t size)
