@@ -79,16 +79,19 @@ static struct MHD_Daemon *start_daemon(struct listener *l, int listen_fd)
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME
                      | (is_listening ? 0u : (unsigned)MHD_USE_NO_LISTEN_SOCKET);
     int fd = is_listening ? fcntl(listen_fd, F_DUPFD_CLOEXEC, 0) : -1;
+    struct MHD_OptionItem socket[] = {
+        { is_listening ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, fd, NULL },
+        { MHD_OPTION_END, 0, NULL },
+    };
     struct MHD_Daemon *daemon;
 
     if (fd < 0 && is_listening)
         return NULL;
     daemon =
-        MHD_start_daemon(flags, 0, NULL, NULL, exchange_on_request, l,
-                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-                         (unsigned)CONNECTION_TIMEOUT_S,
+        MHD_start_daemon(flags, 0, NULL, NULL, exchange_on_request, l, MHD_OPTION_ARRAY,
+                         socket, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
                          MHD_OPTION_PER_IP_CONNECTION_LIMIT,
                          l->door == DOOR_TCP ? (unsigned)CONNECTIONS_OF_PEER_MAX : 0u,
                          MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, l,
