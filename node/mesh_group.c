@@ -333,9 +333,6 @@ static int apply_one(struct mesh *m, struct group *g, struct entry *e)
 
     if (log->key_len && !entry_is_attempt(log))
         error = write_record(m, g, log, log->is_delete, false, &e->ticket);
-    if (error == 0 && entry_is_attempt(log) && g->phase == LEAD_FULL)
-        error = keep_on_decided(m, g, log->key, log->key_len, log->value,
-                                log->value_len);
     if (error == 0)
         error = tell(m, g, e);
     if (log->key_len && log->key[0] == 'e' && !log->is_delete)
@@ -459,19 +456,8 @@ static int meet(struct mesh *m, const struct node_id *from, const struct message
     int error;
 
     memcpy(run.bytes, id->bytes, RUN_ID_SIZE);
-    if (msg->type == MESSAGE_VOTE) {
-        struct action ask = { .type = ACTION_FIND_END,
-                              .run = run,
-                              .ticket = m->last_ticket,
-                              .slot = NODE_SLOT_NONE };
-        struct read *r = read_add(m, READ_RECORD, id);
-
-        if (!r)
-            return 0;
-        r->peer = *from;
-        ask.u.mesh.token = r->token;
-        return mesh_emit(m, &ask);
-    }
+    if (msg->type == MESSAGE_VOTE)
+        return late_find_end(m, from, &run);
     if (msg->type != MESSAGE_APPEND && msg->type != MESSAGE_INSTALL)
         return 0;
     error = group_add(m, &run, ret_g);

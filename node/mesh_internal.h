@@ -40,6 +40,7 @@ enum {
 };
 
 static const time_us REPORT_EVERY = TIME_S(2);
+static const time_us TELL_AFTER = TIME_MS(200); /* that a task runs */
 static const time_us OFFER_EVERY = TIME_S(5);
 static const time_us LEASE_TTL = TIME_S(10);
 static const time_us HELD_WAIT = TIME_S(2);
@@ -91,6 +92,7 @@ struct peer {
     uint64_t want_seq;  /* of the last WANT that it sent, under want_boot */
     uint32_t want_boot;
     struct want_message told; /* the last WANT to it */
+    time_us told_at;
     uint32_t n_leading;       /* runs that it leads, as far as is known: mesh_want.c */
     struct post *posts;
     size_t n_posts, cap_posts;
@@ -141,8 +143,9 @@ struct group {
     uint64_t applied; /* entries up to here are in the records */
     struct node_id leader;
     bool is_new; /* founded here, its first entry is the run itself */
-    bool is_tentative, has_end, is_void, has_copy_round;
-    bool has_dirty_note;
+    bool is_tentative, has_end;
+    bool is_void; /* its run was never decided */
+    bool is_over;
 
     enum lead_phase phase;
     bool is_loaded;
@@ -231,7 +234,7 @@ struct work { /* what this node holds of a run as a worker */
     time_us heard, reported;
     uint64_t report_seq;
     bool has_rows; /* `o` rows that go when the run is over */
-    bool is_changed; /* something started that the leader was not told of */
+    bool is_over;    /* what still runs is killed */
     struct guest *guests;
     struct kept *kept;
     UT_hash_handle hh;
@@ -245,8 +248,13 @@ struct wait { /* of a replica */
     uint64_t replica_ticket;
 };
 
-enum read_type { READ_ENTRIES = 1, READ_INSTALL, READ_WITNESS, READ_LOCAL_WITNESS,
-                 READ_KEEP, READ_RECORD };
+enum read_type {
+    READ_ENTRIES = 1,
+    READ_INSTALL,
+    READ_WITNESS,
+    READ_LOCAL_WITNESS,
+    READ_END
+};
 struct read {
     uint64_t token;
     enum read_type type;
@@ -254,7 +262,7 @@ struct read {
     struct node_id peer;
     uint64_t lo, hi;
     struct message header; /* READ_ENTRIES, READ_INSTALL; without lists */
-    struct offered_attempt offer; /* READ_WITNESS; owns its record */
+    struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
     uint64_t guest;               /* READ_LOCAL_WITNESS */
     time_us at;
     UT_hash_handle hh;
@@ -287,9 +295,12 @@ struct mesh {
     struct work *works;
     struct guest *guests;
     struct kept *kept;
+    struct guest **in_slot; /* by slot */
     uint64_t last_guest, last_counter;
     time_us average; /* of a guest's task; 0: not known */
-    bool is_draining, is_leaving, is_started;
+    bool is_draining, is_leaving;
+    bool is_worker; /* by its card */
+    bool is_young; /* has not had the time to see who is here */
 
     struct wait *waits; /* by ticket, from wait_head on */
     size_t wait_head, n_waits, cap_waits;
@@ -303,13 +314,10 @@ struct mesh {
     time_us now, wall;
     struct outbox *out, inner;
     struct gossip_outbox gossip_out;
+    struct buffer scratch;
     const struct offered_attempt *offer; /* whose end the engine is being told */
     struct peer *offerer;
     bool is_offer_taken;
-    struct {
-        uint32_t slot;
-        bool is_set;
-    } leased; /* the answer to EVENT_HELD */
 };
 
 /* n < *cap afterwards. */
@@ -349,10 +357,11 @@ int row_delete_log(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 int row_put_state(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 /* All rows of its log, then its state. */
 int row_delete_group(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
-int row_put_kept(struct mesh *m, const struct offered_attempt *offer,
+int row_delete_stretch(struct mesh *m, const struct group *g, uint64_t index,
+                       uint64_t *ret_ticket);
+int row_put_kept(struct mesh *m, const struct work *w, const struct kept *k,
                  uint64_t *ret_ticket);
-int row_delete_kept(struct mesh *m, const struct run_id *run,
-                    const struct task_id *task, const struct attempt_name *name);
+int row_delete_kept(struct mesh *m, const struct work *w, const struct kept *k);
 int row_delete_all_kept(struct mesh *m, const struct run_id *run);
 
 /* ---- mesh_engine.c ---- */
@@ -388,6 +397,7 @@ struct entry *entries_at(struct entries *es, uint64_t index);
 int entries_add(struct entries *es, struct entry *take_e, struct entry **ret_e);
 /* The first that has none gets an index; the list's first says where it begins. */
 void entries_number(struct entries *es, uint64_t index);
+void entries_forget_tells(struct entries *es);
 int entries_add_tell(struct entry *e, const struct action *tell);
 /* Everything from `index` on goes, and what has no index. */
 void entries_cut(struct entries *es, uint64_t index);
@@ -450,7 +460,13 @@ int lead_end(struct mesh *m, struct group *g);
 int lead_on_loaded(struct mesh *m, const struct mesh_event *event);
 int lead_on_report(struct mesh *m, struct peer *p, const struct report_message *r);
 int lead_on_peer_gone(struct mesh *m, struct peer *p);
-int lead_on_tick(struct mesh *m, struct group *g);
+int lead_on_peer_live(struct mesh *m, struct peer *p);
+int lead_on_tick(struct mesh *m, struct group *g); /* it may be gone afterwards */
+/* What a worker said of a task while the run was read back; NULL: nothing. */
+const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
+                                       const struct task_id *task);
+int lead_on_ended(struct mesh *m, const struct run_id *run);
+int offer_copy(const struct offered_attempt *from, struct offered_attempt *ret);
 /* Its end is decided. */
 int lead_on_end(struct mesh *m, struct group *g);
 int lead_tell(struct mesh *m, const struct group *g, const struct node_id *peer);
@@ -465,8 +481,7 @@ int grant_on_recall(struct mesh *m, const struct action *a);
 int grant_on_recalled(struct mesh *m, struct peer *p, const struct recalled_message *r);
 int grant_on_commit(struct mesh *m, struct peer *p, const struct commit_message *c);
 int grant_on_peer_gone(struct mesh *m, struct peer *p);
-int grant_adopt(struct mesh *m, struct group *g, struct peer *p,
-                const struct held_lease *held);
+int grant_on_leased(struct mesh *m, const struct action *a);
 int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
                     const struct report_message *r);
 int grants_on_tick(struct mesh *m);
@@ -474,14 +489,21 @@ void grants_drop(struct mesh *m, const struct run_id *run);
 void grants_release(struct mesh *m);
 struct lease_entry *lease_at(const struct mesh *m, uint32_t slot);
 void lease_free(struct mesh *m, uint32_t slot);
-/* A started lease's process is known of. */
+/* Its process runs: told once. */
 int grant_started(struct mesh *m, uint32_t slot);
+/* What an offer says, as a record; as attempt_record_decode(). */
+int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record *ret);
+/* An event that ends an attempt; whether it counts says m->is_offer_taken. */
+int grant_tell_engine(struct mesh *m, struct peer *p, struct event *e,
+                      const struct offered_attempt *offer);
 
 /* ---- mesh_late.c ---- */
 
 int late_offer(struct mesh *m, struct peer *p, struct group *g,
                const struct offered_attempt *offer);
 int late_on_witness(struct mesh *m, const struct mesh_event *event);
+int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run);
+int late_on_end_found(struct mesh *m, const struct mesh_event *event);
 int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
                 const struct attempt_name *name, enum offer_result result,
                 uint64_t ticket);
@@ -490,13 +512,17 @@ int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
 
 struct work *work_find(const struct mesh *m, const struct run_id *run);
 int work_get(struct mesh *m, const struct run_id *run, struct work **ret_w);
-void work_collect(struct mesh *m, struct work *w);
+/* It may be gone afterwards. */
+int work_collect(struct mesh *m, struct work *w);
 void works_release(struct mesh *m);
 int work_on_lead(struct mesh *m, struct peer *p, const struct lead_message *l);
-int work_report(struct mesh *m, struct work *w, bool is_answer);
+int work_report(struct mesh *m, struct work *w, bool with_kept);
 /* The run is over: nothing of it is kept here. */
 int work_end(struct mesh *m, const struct run_id *run);
 int works_on_tick(struct mesh *m);
+void works_on_connected(struct mesh *m, const struct peer *p);
+bool work_obeys(struct mesh *m, struct work *w, const struct peer *p,
+                const struct rank *rank);
 int work_on_committed(struct mesh *m, const struct committed_message *c);
 int work_on_restored(struct mesh *m, const struct offered_attempt *kept);
 int work_keep(struct mesh *m, struct guest *g, const void *record, size_t len);
@@ -515,6 +541,8 @@ int guest_on_local(struct mesh *m, const struct action *a);
 int guest_on_local_witness(struct mesh *m, struct read *r,
                            const struct mesh_event *event);
 void guest_free(struct mesh *m, struct guest *g);
+/* NULL: what runs there is the engine's own. */
+struct guest *guest_in_slot(const struct mesh *m, uint32_t slot);
 /* Nobody wants it any more. */
 int guest_abandon(struct mesh *m, struct guest *g);
 
@@ -531,8 +559,9 @@ int home_on_tick(struct mesh *m, struct group *g);
 
 /* ---- mesh_keep.c ---- */
 
-int keep_on_decided(struct mesh *m, struct group *g, const void *key, size_t key_len,
-                    const void *value, size_t value_len);
+/* Before the engine is told of an attempt that ended: what it made has to be copied
+ * before its run may end. */
+int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record);
 int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);

@@ -97,7 +97,7 @@ static int on_changed(struct mesh *m, const struct node_id *id)
     struct action tell = { .type = ACTION_MEMBER, .slot = NODE_SLOT_NONE };
     struct member_view view;
     struct peer *p;
-    bool is_live, is_reborn;
+    bool is_live, is_reborn, is_back;
     int error;
 
     tell.u.mesh.peer = *id;
@@ -113,8 +113,11 @@ static int on_changed(struct mesh *m, const struct node_id *id)
         error = on_gone(m, p);
     if (p->is_live && !is_live)
         p->gone_since = m->now;
+    is_back = is_live && (!p->is_live || is_reborn);
     p->is_live = is_live;
     p->incarnation = view.note->incarnation;
+    if (error == 0 && is_back)
+        error = lead_on_peer_live(m, p);
     return error ? error : groups_on_members(m);
 }
 
