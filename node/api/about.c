@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "node/api/emit.h"
+#include "node/api/events.h"
 #include "node/api/nouns.h"
 #include "node/api/server.h"
 #include "node/api/source.h"
@@ -100,7 +101,8 @@ int about_get(struct request *r)
     emit_u64(&e, "n_running", source_count_running(node));
     emit_u64(&e, "n_runs", node_runs(node));
     emit_active(&e, node);
-    emit_u64(&e, "seq", feed_newest(runtime_feed(r->rt)));
+    emit_u64(&e, "seq",
+             events_number(r->api->events, feed_newest(runtime_feed(r->rt))));
     emit_store(&e, &usage);
     emit_close(&e, '}');
     return reply_json(r, MHD_HTTP_OK);

@@ -81,8 +81,9 @@ static struct MHD_Daemon *start_daemon(struct listener *l, int listen_fd)
                      | (is_listening ? 0u : (unsigned)MHD_USE_NO_LISTEN_SOCKET);
     int fd = is_listening ? fcntl(listen_fd, F_DUPFD_CLOEXEC, 0) : -1;
     const struct tls_pair *tls = l->door == DOOR_TCP ? l->api->tls : NULL;
-    struct MHD_OptionItem secure[] = {
-        { MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? tls->key : NULL },
+    struct MHD_OptionItem options[] = {
+        { is_listening ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, fd, NULL },
+        { tls ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, 0, tls ? tls->key : NULL },
         { MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? tls->certificate : NULL },
         { MHD_OPTION_END, 0, NULL },
     };
@@ -94,10 +95,10 @@ static struct MHD_Daemon *start_daemon(struct listener *l, int listen_fd)
         flags |= MHD_USE_TLS;
     daemon =
         MHD_start_daemon(flags, 0, NULL, NULL, exchange_on_request, l, MHD_OPTION_ARRAY,
-                         tls ? secure : &secure[2], MHD_OPTION_LISTEN_SOCKET, fd,
-                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
+                         options, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned)CONNECTION_TIMEOUT_S,
                          MHD_OPTION_PER_IP_CONNECTION_LIMIT,
                          l->door == DOOR_TCP ? (unsigned)CONNECTIONS_OF_PEER_MAX : 0u,
                          MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, l,
