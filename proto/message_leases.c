@@ -131,6 +131,7 @@ static const struct field held_lease_fields[] = {
     [5] = F_U64(held_lease, gpus),
     [6] = F_BOOL(held_lease, is_started),
     [7] = F_FIXED(held_lease, witness),
+    [8] = F_U64(held_lease, lease),
 };
 static const struct schema schema_held_lease =
     SCHEMA("HeldLease", held_lease, held_lease_fields, .has_lists = false);

@@ -167,7 +167,7 @@ enum { FIELD_NUMBERS_MAX = 32 };
     }
 
 extern const struct schema schema_card, schema_hello, schema_ping, schema_gossip,
-    schema_sync, schema_join, schema_joined;
+    schema_sync, schema_join, schema_joined, schema_revoked;
 extern const struct schema schema_ballot, schema_log_position, schema_log_entry;
 extern const struct schema schema_vote, schema_voted, schema_append, schema_appended,
     schema_install, schema_installed, schema_propose, schema_proposed;
