@@ -471,7 +471,6 @@ static void on_good(struct fetch *f, struct fetch_request *r, enum blob_part par
         b->n_groups_asked--;
         b->groups[at] = LEAF_HERE;
     } else if (b->leaves[at] != LEAF_HERE) {
-        b->n_missing -= b->leaves[at] == LEAF_MISSING;
         b->leaves[at] = LEAF_HERE;
         if (++b->n_here == b->n_leaves)
             fetch_end(f, b, 0);
