@@ -256,8 +256,9 @@ void payload_unref(struct payload *p)
     if (!p || --p->refs > 0)
         return;
     free(p->notes);
-    free(p->message.u.gossip.runs);
-    if (p->message.type == MESSAGE_SYNC) {
+    if (p->message.type == MESSAGE_GOSSIP) {
+        free(p->message.u.gossip.runs);
+    } else {
         free(p->message.u.sync.entries);
         free(p->message.u.sync.sums);
     }
