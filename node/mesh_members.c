@@ -92,6 +92,16 @@ static int on_gone(struct mesh *m, struct peer *p)
     return error ? error : lead_on_peer_gone(m, p);
 }
 
+static int tell_engine(struct mesh *m)
+{
+    struct event e = { .type = EVENT_MEMBERS, .u.has_others = true };
+
+    if (m->has_told_members)
+        return 0;
+    m->has_told_members = true;
+    return engine_step(m, &e);
+}
+
 static int on_changed(struct mesh *m, const struct node_id *id)
 {
     struct action tell = { .type = ACTION_MEMBER, .slot = NODE_SLOT_NONE };
@@ -118,6 +128,8 @@ static int on_changed(struct mesh *m, const struct node_id *id)
     p->incarnation = view.note->incarnation;
     if (error == 0 && is_back)
         error = lead_on_peer_live(m, p);
+    if (error == 0)
+        error = tell_engine(m);
     return error ? error : groups_on_members(m);
 }
 

@@ -158,12 +158,12 @@ static int get_task_records(struct preparer *p, struct task *t, time_us now)
     t->phase = TASK_RECORDS;
     t->n_missing = 0;
     for (size_t i = 0; i < t->needs.n; i++) {
-        struct fetch_order order = { .run = t->run,
+        struct range_order order = { .run = t->run,
                                      .leader = t->leader,
                                      .prefix = t->needs.all[i].prefix,
                                      .waiter = { .guest = t->guest } };
         struct digest part;
-        int r = fetch_get(p, &order, now, &part);
+        int r = range_get(p, &order, now, &part);
 
         if (r < 0)
             return r;
@@ -301,7 +301,7 @@ static int wake_opening(struct preparer *p, struct opening *o, int status,
 static int open_run(struct preparer *p, struct task *t, time_us now)
 {
     struct opening *o = find_opening(p, &t->run);
-    struct fetch_order order = { .run = t->run,
+    struct range_order order = { .run = t->run,
                                  .leader = t->leader,
                                  .prefix = run_key(&t->run),
                                  .is_run = true,
@@ -318,7 +318,7 @@ static int open_run(struct preparer *p, struct task *t, time_us now)
     o->leader = t->leader;
     HASH_ADD(hh, p->openings, run, sizeof(o->run), o);
     r = waiters_add(&o->waiters, &(struct waiter){ .guest = t->guest });
-    return r < 0 ? r : fetch_get(p, &order, now, &ignored);
+    return r < 0 ? r : range_get(p, &order, now, &ignored);
 }
 
 int preparer_wake(struct preparer *p, const struct waiter *w, int status,
@@ -357,7 +357,7 @@ void preparer_free(struct preparer *p)
 {
     struct task *t, *next_task;
     struct opening *o, *next_opening;
-    struct fetch *f, *next_fetch;
+    struct range *range, *next_range;
     struct blob_wait *b, *next_blob;
 
     if (!p)
@@ -366,8 +366,8 @@ void preparer_free(struct preparer *p)
         task_free(p, t);
     HASH_ITER (hh, p->openings, o, next_opening)
         opening_free(p, o);
-    HASH_ITER (hh, p->fetches, f, next_fetch)
-        fetch_free(p, f);
+    HASH_ITER (hh, p->ranges, range, next_range)
+        range_free(p, range);
     HASH_ITER (hh, p->blobs, b, next_blob)
         blob_wait_free(p, b);
     free(p);
@@ -424,7 +424,7 @@ int preparer_on_blob(struct preparer *p, const struct digest *id, int status,
 
 int preparer_on_tick(struct preparer *p, time_us now)
 {
-    int r = fetches_on_tick(p, now);
+    int r = ranges_on_tick(p, now);
 
     if (r == 0)
         tell(p);
@@ -433,9 +433,9 @@ int preparer_on_tick(struct preparer *p, time_us now)
 
 void preparer_forget(struct preparer *p, const struct run_id *run)
 {
-    struct fetch *f, *next;
+    struct range *range, *next;
 
-    HASH_ITER (hh, p->fetches, f, next)
-        if (f->state == FETCH_DONE && run_id_equal(&f->run, run))
-            fetch_free(p, f);
+    HASH_ITER (hh, p->ranges, range, next)
+        if (range->state == RANGE_DONE && run_id_equal(&range->run, run))
+            range_free(p, range);
 }
