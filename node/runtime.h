@@ -24,7 +24,8 @@ struct workbench; /* node/workbench.h */
 struct runtime_config {
     const char *dir;                  /* the data folder */
     const char *socket;               /* NULL: DIR/mesh.sock */
-    const char *listen;               /* also here: HOST:PORT on loopback; NULL: no */
+    const char *listen;               /* also here: see node/address.h; NULL: no */
+    bool listens_by_tls;              /* set when the runtime is open */
     uint32_t slots_max;               /* 0: a bound from the machine */
     uint64_t cpu_milli, memory_bytes; /* 0: the machine's */
     uint32_t n_gpus;                  /* set when the runtime is open */
