@@ -53,6 +53,10 @@ class Connection(http.client.HTTPConnection):
 
 
 def ask(path: str, target: str) -> Any:
+    return json.loads(read(path, target))
+
+
+def read(path: str, target: str) -> str:
     for attempt in range(30):
         connection = Connection(path)
         try:
@@ -60,7 +64,7 @@ def ask(path: str, target: str) -> Any:
             answer = connection.getresponse()
             body = answer.read()
             if answer.status == 200:
-                return json.loads(body) if body[:1] in b"[{" else body
+                return body.decode()
             why = f"{answer.status} {body[:200]!r}"
         except OSError as error:
             why = str(error)
@@ -95,29 +99,16 @@ def attempts_of(path: str, run: str) -> List[Dict[str, Any]]:
         after = "&after=" + page["after"]
 
 
-def tokens_of(path: str, run: str) -> Dict[str, str]:
-    """What counts now: the token of each task, as its artifact has it."""
-    tokens: Dict[str, str] = {}
-    after = ""
-    while True:
-        page = ask(path, f"/v1/runs/{run}/artifacts?step=work&name=token&inline=1000"
-                         f"&limit=1000{after}")
-        for artifact in page["artifacts"]:
-            tokens[str(artifact["task"])] = token_of(path, run, artifact)
-        if not page.get("after"):
-            return tokens
-        after = "&after=" + page["after"]
-
-
-def token_of(path: str, run: str, artifact: Dict[str, Any]) -> str:
-    if "value" in artifact:
-        return str(artifact["value"])
-    return str(ask(path, f"/v1/runs/{run}/artifacts/work/{artifact['task']}/token"))
+def tokens_of(path: str, run: str, step: str, name: str) -> Dict[str, str]:
+    """What counts now: the artifact of this name of each task of the step."""
+    lines = read(path, f"/v1/runs/{run}/artifacts?step={step}&name={name}&inline=65536"
+                       "&limit=1000000").splitlines()
+    return {str(task["task"]): str(task["artifacts"][0]["value"])
+            for task in map(json.loads, lines)}
 
 
 def joined(path: str, run: str) -> List[str]:
-    body = ask(path, f"/v1/runs/{run}/artifacts/join/0/all")
-    text = body.decode() if isinstance(body, bytes) else json.dumps(body)
+    text = read(path, f"/v1/runs/{run}/artifacts/join/0/all")
     return [str(json.loads(line)["artifacts"]["token"]["value"])
             for line in text.splitlines() if line.strip()]
 
@@ -139,7 +130,7 @@ def check(arguments: argparse.Namespace) -> Tuple[List[str], Dict[str, int]]:
 
     done = collections.Counter(
         str(a["task"]) for a in attempts_of(arguments.socket, run) if a["verdict"] == "done")
-    tokens = tokens_of(arguments.socket, run)
+    tokens = tokens_of(arguments.socket, run, "work", "token")
     for i in range(arguments.tasks):
         task = str(i)
         if done[task] != 1:
