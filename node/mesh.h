@@ -11,8 +11,12 @@
  * home, this node.
  *
  * Tickets count up from 1 over all ACTION_PERSIST; ACTION_SEND and ACTION_TELL name the
- * one that must be durable before. What waits for a majority the mesh keeps back
- * itself.
+ * one that must be durable before, and actions that read the store the one that must be
+ * in it. What waits for a majority the mesh keeps back itself.
+ *
+ * What goes to peers in lists (leases, attempts that ended, entries) is collected until
+ * MESH_EVENT_FLUSH, which the caller gives when it has no more events for now; a tick
+ * does it too, and while something is collected mesh_deadline() is 0.
  *
  * Pure: reads no clock, opens nothing, draws no number that it was not handed. Messages
  * of RECORDS_GET .. REPLY and BLOB_FIND .. BLOB_DATA are not for it: who carries it out
@@ -45,8 +49,11 @@ enum mesh_event_type {
     MESH_EVENT_CONNECTED,
     MESH_EVENT_DISCONNECTED,
     MESH_EVENT_CONTACT, /* a member that was remembered, or told at the join */
-    MESH_EVENT_TICK,
+    MESH_EVENT_TICK,    /* mesh_deadline() has come */
+    MESH_EVENT_FLUSH,   /* nothing more for now: what was collected goes out */
     MESH_EVENT_DURABLE, /* all tickets up to this one */
+    MESH_EVENT_RECORD,  /* of a run that this node leads: users changed its state; when
+                           it is decided ACTION_RECORDED tells */
 
     /* After the start, in this order, from the store; then MESH_EVENT_START. */
     MESH_EVENT_RESTORE_GROUP, /* each `q` row */
@@ -59,9 +66,12 @@ enum mesh_event_type {
     MESH_EVENT_PREPARED,
     MESH_EVENT_ENTRIES,
     MESH_EVENT_RECORDS,
-    MESH_EVENT_LOADED, /* after EVENT_RESTORE_RUN and its attempts; or it failed */
+    MESH_EVENT_LOADED, /* after EVENT_RESTORE_RUN, its attempts, what was lost here and
+                          whether it is suspended or cancelled; or -ENOENT: the store has
+                          no such run; -EALREADY: it has ended; else it cannot be read */
     MESH_EVENT_WITNESS,
     MESH_EVENT_KEPT,
+    MESH_EVENT_END_FOUND, /* of ACTION_FIND_END */
 
     MESH_EVENT_CARD,  /* what the node says of itself changed */
     MESH_EVENT_DRAIN, /* take no more; is_on false: do again */
@@ -92,7 +102,12 @@ struct mesh_event {
             const struct log_entry *entry; /* without the value of a record that lies
                                               under its own key */
         } entry;                           /* RESTORE_ENTRY */
-        struct run_id run;                 /* RESTORE_RUN, LOADED */
+        struct run_id run;                 /* RESTORE_RUN, LOADED, END_FOUND */
+        struct {
+            struct run_id run;
+            const void *key, *value;
+            size_t key_len, value_len;
+        } record; /* RECORD */
         const struct offered_attempt *kept;
         struct {
             struct flow *flow; /* a reference is taken */

@@ -20,6 +20,7 @@ static const struct kind kinds[] = {
     [MESSAGE_GOSSIP] = { "gossip", &schema_gossip },
     [MESSAGE_JOIN] = { "join", &schema_join },
     [MESSAGE_JOINED] = { "joined", &schema_joined },
+    [MESSAGE_REVOKED] = { "revoked", &schema_revoked },
     [MESSAGE_SYNC] = { "sync", &schema_sync },
     [MESSAGE_VOTE] = { "vote", &schema_vote },
     [MESSAGE_VOTED] = { "voted", &schema_voted },

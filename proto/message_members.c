@@ -6,7 +6,12 @@
 
 #include "proto/message_schema.h"
 
-enum { CERTIFICATE_MAX = 4096, AUTHORITY_MAX = 64 << 10, PROOF_MAX = 4096 };
+enum {
+    CERTIFICATE_MAX = 4096,
+    AUTHORITY_MAX = 64 << 10,
+    PROOF_MAX = 4096,
+    RECORDS_MAX = 64 << 10,
+};
 
 static const struct field custom_fields[] = {
     [1] = F_NAME(member_custom, name),
@@ -134,6 +139,12 @@ static const struct field joined_fields[] = {
 };
 const struct schema schema_joined =
     SCHEMA("Joined", joined_message, joined_fields, .has_lists = true);
+
+static const struct field revoked_fields[] = {
+    [1] = F_BYTES(revoked_message, records, RECORDS_MAX),
+};
+const struct schema schema_revoked =
+    SCHEMA("Revoked", revoked_message, revoked_fields, .has_lists = false);
 
 /* ---- cards ---- */
 

@@ -40,7 +40,7 @@ enum field_kind {
 
 struct field {
     uint8_t kind;
-    bool is_needed; /* not all zero, not empty */
+    bool is_needed; /* neither zero nor empty; of FIELD_MESSAGE: it is there */
     bool has_flag;  /* the bool at `flag` says whether it is there */
     uint16_t at, count, flag;
     uint32_t max;
@@ -167,7 +167,7 @@ enum { FIELD_NUMBERS_MAX = 32 };
     }
 
 extern const struct schema schema_card, schema_hello, schema_ping, schema_gossip,
-    schema_sync, schema_join, schema_joined;
+    schema_sync, schema_join, schema_joined, schema_revoked;
 extern const struct schema schema_ballot, schema_log_position, schema_log_entry;
 extern const struct schema schema_vote, schema_voted, schema_append, schema_appended,
     schema_install, schema_installed, schema_propose, schema_proposed;

@@ -380,11 +380,11 @@ static int copy_small(struct blobs *b, int from, uint64_t size, const struct dig
 static int open_regular(const char *path, uint64_t size, int *ret_fd,
                         struct stat *ret_st)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = place_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     int r = 0;
 
     if (fd < 0)
-        return -errno;
+        return fd;
     if (fstat(fd, ret_st) < 0)
         r = -errno;
     else if (!S_ISREG(ret_st->st_mode))

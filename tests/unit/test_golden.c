@@ -96,6 +96,23 @@ static void attempt_gpus(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+static void attempt_executor(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .node = { { 0xad, 0xa0 } },
+        .boot = 2,
+        .counter = 300,
+        .witness = digest,
+        .has_witness = true,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
 static void attempt_log(struct buffer *out)
 {
     struct attempt_record r = {
@@ -261,6 +278,7 @@ static void test_records(void **state UNUSED)
     assert_golden("attempt_full", attempt_full);
     assert_golden("attempt_python", attempt_python);
     assert_golden("attempt_gpus", attempt_gpus);
+    assert_golden("attempt_executor", attempt_executor);
     assert_golden("run", run_record);
     assert_golden("run_share", run_share);
     assert_golden("run_end", run_end);

@@ -70,6 +70,7 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
     [MESSAGE_GOSSIP] = &mesh__message__gossip__descriptor,
     [MESSAGE_JOIN] = &mesh__message__join__descriptor,
     [MESSAGE_JOINED] = &mesh__message__joined__descriptor,
+    [MESSAGE_REVOKED] = &mesh__message__revoked__descriptor,
     [MESSAGE_SYNC] = &mesh__message__sync__descriptor,
     [MESSAGE_VOTE] = &mesh__message__vote__descriptor,
     [MESSAGE_VOTED] = &mesh__message__voted__descriptor,

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* demand - an amount of each thing that tasks ask for and nodes have. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "flow/flow.h"
+
+enum {
+    DEMAND_CPU,
+    DEMAND_MEMORY,
+    DEMAND_DISK,
+    DEMAND_GPU,
+    DEMAND_CUSTOM,
+    DEMAND_ENTRIES = DEMAND_CUSTOM + RESOURCES_CUSTOM_MAX,
+};
+
+struct demand {
+    uint64_t amount[DEMAND_ENTRIES];
+    uint64_t unknown; /* 1: asks for a resource that no node is known to have */
+};
+
+/* The first entry of the demand that `of` lacks; DEMAND_ENTRIES if it fits. */
+static inline uint32_t demand_lacks(const struct demand *demand,
+                                    const struct demand *of)
+{
+    uint32_t i = 0;
+
+    while (i < DEMAND_ENTRIES && demand->amount[i] <= of->amount[i])
+        i++;
+    return i;
+}
+
+static inline void demand_add(struct demand *to, const struct demand *d)
+{
+    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+        to->amount[i] += d->amount[i];
+}
+
+static inline void demand_subtract(struct demand *from, const struct demand *d)
+{
+    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+        from->amount[i] -= d->amount[i];
+}
