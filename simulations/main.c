@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "simulations/main.h"
+#include "simulations/seeds.h"
 #include "simulations/world.h"
 
 struct options {
@@ -167,34 +168,6 @@ static int live_all(const struct options *o)
     return r;
 }
 
-static bool parse_number(const char *text, uint64_t *ret)
-{
-    char *end;
-
-    errno = 0;
-    *ret = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && !*end && !errno;
-}
-
-bool seeds_parse(const char *text, bool is_one, struct seeds *ret)
-{
-    char part[32];
-    const char *colon = strchr(text, ':');
-    size_t len = colon ? (size_t)(colon - text) : 0;
-
-    ret->is_one = is_one;
-    if (is_one) {
-        ret->to = parse_number(text, &ret->from) ? ret->from + 1 : 0;
-        return ret->to;
-    }
-    if (!colon || len >= sizeof(part))
-        return false;
-    memcpy(part, text, len);
-    part[len] = '\0';
-    return parse_number(part, &ret->from) && parse_number(colon + 1, &ret->to)
-           && ret->from < ret->to;
-}
-
 static bool parse(int argc, char **argv, struct options *o)
 {
     static const struct option options[] = {
@@ -219,7 +192,7 @@ static bool parse(int argc, char **argv, struct options *o)
             o->is_everywhere = true;
             break;
         case 'a':
-            is_good = parse_number(optarg, &o->crash_after);
+            is_good = seeds_number(optarg, &o->crash_after);
             break;
         case 'f':
             is_good = faults_parse(optarg, &o->faults) == 0;

@@ -9,6 +9,7 @@
 
 #include "simulations/main.h"
 #include "simulations/replica_world.h"
+#include "simulations/seeds.h"
 
 static const char usage_text[] =
     "usage: mesh-sim replica --seed N [--messages] | --seeds A:B\n"
