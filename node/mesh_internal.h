@@ -90,8 +90,8 @@ struct peer {
     bool is_live, is_connected;
     bool is_worker; /* the engine was told of it */
     time_us gone_since;
-    uint64_t want_seq;  /* of the last WANT that it sent, under want_boot */
-    uint32_t want_boot;
+    struct want_message wanted; /* the last WANT that it sent */
+    bool has_new_want;          /* which the engine does not know yet */
     struct want_message told; /* the last WANT to it */
     time_us told_at;
     uint32_t n_leading;       /* runs that it leads, as far as is known: mesh_want.c */
@@ -483,6 +483,8 @@ void lead_release(struct group *g);
 /* ---- mesh_grant.c ---- */
 
 int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w);
+/* Tell the engine of it, if it is known by now what the worker has. */
+int grant_take_want(struct mesh *m, struct peer *p);
 int grant_on_lease(struct mesh *m, const struct action *a);
 int grant_on_recall(struct mesh *m, const struct action *a);
 int grant_on_recalled(struct mesh *m, struct peer *p, const struct recalled_message *r);

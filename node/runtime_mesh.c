@@ -211,6 +211,23 @@ static void on_flush(uv_prepare_t *prepare)
         runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_FLUSH });
 }
 
+void runtime_mesh_set_timer(struct runtime *rt, uv_timer_t *timer, uv_timer_cb on_timer,
+                            time_us *set, time_us at)
+{
+    time_us now;
+
+    if (at == *set)
+        return;
+    *set = at;
+    if (at == TIME_NEVER) {
+        uv_timer_stop(timer);
+        return;
+    }
+    now = runtime_now(rt);
+    uv_update_time(&rt->loop);
+    uv_timer_start(timer, on_timer, at > now ? (at - now + 999) / 1000 : 0, 0);
+}
+
 static void on_prepare_timer(uv_timer_t *timer)
 {
     struct runtime *rt = timer->data;
@@ -221,29 +238,14 @@ static void on_prepare_timer(uv_timer_t *timer)
     runtime_drain(rt);
 }
 
-static void set_prepare_timer(struct runtime *rt)
-{
-    struct runtime_mesh *m = rt->mesh;
-    time_us at = preparer_deadline(m->preparer), now;
-
-    if (at == m->prepare_at)
-        return;
-    m->prepare_at = at;
-    if (at == TIME_NEVER) {
-        uv_timer_stop(&m->prepare_timer);
-        return;
-    }
-    now = runtime_now(rt);
-    uv_update_time(&rt->loop);
-    uv_timer_start(&m->prepare_timer, on_prepare_timer,
-                   at > now ? (at - now + 999) / 1000 : 0, 0);
-}
-
 time_us runtime_mesh_deadline(struct runtime *rt)
 {
     time_us at = mesh_deadline(rt->mesh->core);
 
-    set_prepare_timer(rt);
+    runtime_mesh_set_timer(rt, &rt->mesh->prepare_timer, on_prepare_timer,
+                           &rt->mesh->prepare_at,
+                           preparer_deadline(rt->mesh->preparer));
+    runtime_mesh_set_exchange_timer(rt);
     return at ? at : TIME_NEVER;
 }
 
@@ -314,8 +316,9 @@ static void open_handles(struct runtime *rt)
 
     uv_prepare_init(&rt->loop, &m->flush);
     uv_timer_init(&rt->loop, &m->prepare_timer);
-    m->flush.data = m->prepare_timer.data = rt;
-    m->prepare_at = TIME_NEVER;
+    uv_timer_init(&rt->loop, &m->exchange_timer);
+    m->flush.data = m->prepare_timer.data = m->exchange_timer.data = rt;
+    m->prepare_at = m->exchange_at = TIME_NEVER;
     uv_prepare_start(&m->flush, on_flush);
     uv_unref((uv_handle_t *)&m->flush);
 }
@@ -360,6 +363,7 @@ void runtime_mesh_close(struct runtime *rt)
         return;
     runtime_peer_close(rt);
     runtime_mesh_wire_close(rt);
+    runtime_mesh_blobs_close(rt);
 }
 
 static void free_jobs(struct runtime_mesh *m)
@@ -376,7 +380,6 @@ void runtime_mesh_release(struct runtime *rt)
     if (!m)
         return;
     runtime_mesh_guests_close(rt);
-    runtime_mesh_blobs_close(rt);
     free_jobs(m);
     runtime_mesh_batch_release(&m->batch);
     mesh_free(m->core);

@@ -85,13 +85,13 @@ struct runtime_mesh {
 
     struct preparer *preparer;
     struct mesh_guest *guests;
-    struct blob_desk *blobs; /* runtime_mesh_blobs.c */
     struct exchange *exchange;
+    struct gathering *gatherings; /* runtime_mesh_blobs.c */
     struct running_entry *before; /* what ran when the node died */
     uint32_t n_before;
     uv_prepare_t flush;
-    uv_timer_t prepare_timer;
-    time_us prepare_at;
+    uv_timer_t prepare_timer, exchange_timer;
+    time_us prepare_at, exchange_at; /* what they are set to */
     bool is_leaving;
 };
 
@@ -110,6 +110,9 @@ void runtime_mesh_queue(struct runtime *rt, enum action_type type,
 bool runtime_mesh_work(struct runtime *rt);
 /* mesh_deadline(), or TIME_NEVER while a flush is near. */
 time_us runtime_mesh_deadline(struct runtime *rt);
+/* Has the timer go off at this time; *set is what it was set to before. */
+void runtime_mesh_set_timer(struct runtime *rt, uv_timer_t *timer, uv_timer_cb on_timer,
+                            time_us *set, time_us at);
 /* Tickets up to this one are durable. */
 void runtime_mesh_durable(struct runtime *rt, uint64_t ticket);
 int runtime_mesh_open(struct runtime *rt, struct error *ret_error);
@@ -184,7 +187,8 @@ int runtime_mesh_drop_copies(struct runtime *rt);
 
 int runtime_mesh_blobs_open(struct runtime *rt);
 void runtime_mesh_blobs_close(struct runtime *rt);
-/* Get a blob that is not here. `done` is called later, with 0 or a negative errno. */
+/* Get a blob that is not here: `done` is called later, with 0 or a negative errno.
+ * 1: it is here by now, and `done` is not called. */
 typedef void blob_done_fn(void *arg, const struct digest *id, int status);
 int runtime_mesh_get_blob(struct runtime *rt, const struct run_id *run,
                           const struct node_id *from, const struct digest *id,
@@ -194,5 +198,4 @@ bool runtime_mesh_fetch_first(struct runtime *rt, struct slot *s);
 void runtime_mesh_keep(struct runtime *rt, const struct mesh_job *job);
 /* The code and the parameters of a run that this node is a home of now. */
 void runtime_mesh_get_run(struct runtime *rt, const struct mesh_job *job);
-void runtime_mesh_on_blob_message(struct runtime *rt, const struct node_id *peer,
-                                  const struct message *m);
+void runtime_mesh_set_exchange_timer(struct runtime *rt);
