@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include "node/api/emit.h"
+#include "node/api/events.h"
 #include "node/api/nouns.h"
+#include "node/api/server.h"
 #include "node/api/source.h"
+#include "node/api/tls.h"
 
 enum { ACTIVE_MAX = 1000 };
 
@@ -89,6 +92,7 @@ int about_get(struct request *r)
     emit_u64(&e, "pid", (uint64_t)getpid());
     emit_text(&e, "dir", config->dir);
     emit_text(&e, "listen", config->listen);
+    emit_text(&e, "tls", r->api->tls ? r->api->tls->fingerprint : NULL);
     emit_bool(&e, "is_inspect", config->is_inspect);
     emit_u64(&e, "slots", config->slots_max);
     emit_u64(&e, "cpu_milli", config->cpu_milli);
@@ -97,7 +101,8 @@ int about_get(struct request *r)
     emit_u64(&e, "n_running", source_count_running(node));
     emit_u64(&e, "n_runs", node_runs(node));
     emit_active(&e, node);
-    emit_u64(&e, "seq", feed_newest(runtime_feed(r->rt)));
+    emit_u64(&e, "seq",
+             events_number(r->api->events, feed_newest(runtime_feed(r->rt))));
     emit_store(&e, &usage);
     emit_close(&e, '}');
     return reply_json(r, MHD_HTTP_OK);
