@@ -94,6 +94,12 @@ time_us runtime_silence(const struct runtime *rt, const struct member_view *m)
     return now - m->since;
 }
 
+time_us runtime_state_age(const struct runtime *rt, const struct member_view *m)
+{
+    (void)rt, (void)m;
+    return 0;
+}
+
 bool runtime_where(const struct runtime *rt, const struct run_id *run,
                    struct run_where *ret)
 {
