@@ -7,6 +7,8 @@ pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
 pkg_check_modules(MHD REQUIRED IMPORTED_TARGET libmicrohttpd)
+pkg_check_modules(GNUTLS REQUIRED IMPORTED_TARGET gnutls)
+pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)
 find_program(PROTOC_C protoc-c REQUIRED)
 # How wide a character is: a few tables of the archive, where the shared library takes as
 # long to load as the rest of mesh.
@@ -15,3 +17,6 @@ find_library(LMDB_LIBRARY lmdb REQUIRED)
 # SHA-256 alone is used of OpenSSL: 20 KiB of it by the archive, where the shared library
 # takes 0.7 ms of every start of mesh.
 find_library(SHA256_LIBRARY libcrypto.a REQUIRED)
+# Keys and signatures in the program itself: the archive, where the shared library would
+# be loaded at every start.
+find_library(SODIUM_LIBRARY libsodium.a REQUIRED)

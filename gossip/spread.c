@@ -272,7 +272,7 @@ static size_t choose_targets(struct gossip *g, struct link **links, size_t max)
 {
     size_t n = 0;
 
-    for (struct link *l = NULL; (l = table_next(&g->links, l));) {
+    for (struct link *l = NULL; (l = node_table_next(&g->links, l));) {
         size_t place = n;
 
         if (!is_ready(g, l))

@@ -276,6 +276,45 @@ static void read_shared_uid(struct check *check, const struct value *v, void *fi
     c->place.shared_uid.line = v->at.line;
 }
 
+static char *read_account(struct check *check, const struct value *v)
+{
+    if (!expect_text(check, v))
+        return NULL;
+    if (!v->n || v->n > NAME_MAX_BYTES)
+        complain(check, v, NULL, "an account's name has 1 to %d bytes", NAME_MAX_BYTES);
+    return check_copy(check, v->text, v->n);
+}
+
+static void read_task_account(struct check *check, const struct value *v, void *field)
+{
+    struct conf *c = field;
+
+    c->task_account = read_account(check, v);
+    c->place.task_account.line = v->at.line;
+}
+
+static void read_accounts(struct check *check, const struct value *v, void *field)
+{
+    struct conf *c = field;
+
+    check->where = "accounts";
+    c->n_accounts = 0;
+    if (expect_mapping(check, v))
+        c->accounts = check_alloc(check, v->n, sizeof(c->accounts[0]));
+    for (const struct value *child = c->accounts ? v->u.first : NULL;
+         child && !check->error; child = child->next) {
+        struct conf_account *a = &c->accounts[c->n_accounts];
+
+        *a = (struct conf_account){
+            .user = check_copy(check, child->key->text, child->key->n),
+            .account = read_account(check, child),
+            .place = { .line = child->key->at.line },
+        };
+        c->n_accounts += a->user && a->account;
+    }
+    check->where = whole;
+}
+
 static void read_top(struct check *check, const struct value *v, struct conf *c)
 {
     static const struct key keys[] = {
@@ -285,6 +324,8 @@ static void read_top(struct check *check, const struct value *v, struct conf *c)
         { "quota", read_quota, 0, NULL },
         { "slots", read_slots, 0, NULL },
         { "shared_uid", read_shared_uid, 0, NULL },
+        { "accounts", read_accounts, 0, NULL },
+        { "task_account", read_task_account, 0, NULL },
     };
 
     READ_MAPPING(check, v, keys, c);

@@ -4,6 +4,8 @@
  *     resources: {cpu: 8, memory: 32G, gpu: 2, licence: 3}
  *     quota: 200G
  *     shared_uid: yes
+ *     accounts: {ann: ann, ben: lab}
+ *     task_account: mesh-task
  *     default_user: {max_tasks: 100}
  *     users:
  *       ann: {weight: 2, max_cpu: 4}
@@ -36,6 +38,12 @@ struct conf_custom {
     struct conf_place place;
 };
 
+/* Whose account the tasks of a user get; node/account.h. */
+struct conf_account {
+    char *user, *account;
+    struct conf_place place;
+};
+
 struct conf {
     uint32_t refs;
     char *path; /* of the file; NULL: there was none */
@@ -46,10 +54,14 @@ struct conf {
     bool is_shared; /* other users of the machine may submit */
     struct conf_custom custom[RESOURCES_CUSTOM_MAX];
     uint32_t n_custom;
+    struct conf_account *accounts;
+    uint32_t n_accounts;
+    char *task_account; /* NULL: not said */
     struct sharing sharing;
     struct conf_place *user_places; /* of sharing.users */
     struct {
-        struct conf_place cpu, memory, gpu, quota, slots, shared_uid, default_user;
+        struct conf_place cpu, memory, gpu, quota, slots, shared_uid, default_user,
+            task_account;
     } place;
     struct arena *arena; /* owns the texts */
 };

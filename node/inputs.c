@@ -33,6 +33,15 @@ static int find_source(const struct artifacts *a, const struct flow *flow,
                                &maker);
 }
 
+int inputs_find(const struct artifacts *a, const struct flow *flow,
+                const struct run_id *run, const struct task_id *task,
+                const struct step_input *in, struct artifact *ret)
+{
+    struct error ignored = { .text = "" };
+
+    return find_source(a, flow, run, task, in, ret, &ignored);
+}
+
 /* NULL: no such parameter, or it has no value. */
 static const char *find_parameter(const struct slot *s, const char *name)
 {

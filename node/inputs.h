@@ -11,6 +11,12 @@
 int inputs_lay_out(const struct artifacts *a, struct slot *s, bool may_link,
                    struct error *ret_error);
 
+/* The artifact that an input names, as the task sees it. -ENOENT: there is none, or it
+ * is a parameter; -EINVAL: its step cannot be seen from here. */
+int inputs_find(const struct artifacts *a, const struct flow *flow,
+                const struct run_id *run, const struct task_id *task,
+                const struct step_input *in, struct artifact *ret);
+
 /* What would be laid out, without doing so: its id, or of a file that stays where it is
  * one that its size and mtime make. On failure the text names the input. */
 struct input_identity {

@@ -98,9 +98,26 @@ static int set_parameters(struct run_context *c)
     return 0;
 }
 
+static int set_account(struct run_context *c, const struct account *a)
+{
+    int r = 0;
+
+    if (!a)
+        return 0;
+    c->account = *a;
+    c->has_account = true;
+    r = variables_printf(&c->env, "HOME=%s", a->home);
+    if (r == 0)
+        r = variables_printf(&c->env, "USER=%s", a->name);
+    return r < 0 ? r : variables_printf(&c->env, "LOGNAME=%s", a->name);
+}
+
 static int make_environment(struct run_context *c, const struct launch_config *config)
 {
     int r = inherit(c);
+
+    if (r == 0)
+        r = set_account(c, config->account);
 
     if (r == 0)
         r = set_path(c, config->program_dir);
@@ -152,11 +169,14 @@ int run_context_new(const struct launch_config *config, const struct run_record 
     c->tags = copy_list(record->tags, record->n_tags);
     c->steps = calloc(flow->n_all_steps, sizeof(*c->steps));
     c->python_dir = python_folder(config->program_dir);
-    if (!c->steps || !c->user || !c->tags || !c->python_dir
+    c->node_name = config->node_name ? strdup(config->node_name) : NULL;
+    if (!c->steps || (config->node_name && !c->node_name) || !c->user || !c->tags || !c->python_dir
         || !(c->code_path = code_path_of(config, c->id_text)))
         r = -ENOMEM;
     else
         r = make_environment(c, config);
+    if (r == 0)
+        r = redact_init(&c->redact, flow, take_values);
     if (r < 0) {
         run_context_free(c);
         return r;
@@ -176,11 +196,13 @@ void run_context_free(struct run_context *c)
         variables_release(&c->steps[i].env);
     }
     free(c->steps);
+    redact_release(&c->redact);
     variables_release(&c->env);
     parameters_free(c->flow, c->values);
     flow_unref(c->flow);
     free(c->code_path);
     free(c->python_dir);
+    free(c->node_name);
     free(c->user);
     free_list(c->tags);
     free(c);
@@ -338,7 +360,7 @@ void launch_scratch_release(struct launch_scratch *s)
 }
 
 /* A variable is a short name and at most a path and a task. */
-enum { TASK_VARIABLES_MAX = 16, VARIABLE_MAX = 4096 + TASK_TEXT_SIZE + 64 };
+enum { TASK_VARIABLES_MAX = 20, VARIABLE_MAX = 4096 + TASK_TEXT_SIZE + 64 };
 
 static int reserve(struct launch_scratch *s, size_t n)
 {
@@ -456,6 +478,12 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
     }
     put(scratch, &n, "MESH_IDEMPOTENCY_KEY=%s/%s/%s", c->id_text,
         c->flow->steps[t->step].name, task);
+    if (c->node_name) {
+        put(scratch, &n, "MESH_NODE=%s", c->node_name);
+        put(scratch, &n, "MESH_EPOCH=%" PRIu64 ".%" PRIu64, slot->generation,
+            slot->ballot);
+        put(scratch, &n, "MESH_FENCE=%" PRIu64, slot->fence);
+    }
     r = t->depth ? put_items(scratch, &n, slot, items, artifacts) : 0;
     if (r < 0)
         return r;

@@ -19,6 +19,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "flow/flow.h"
+#include "proto/message.h"
 #include "proto/record.h"
 #include "scheduler/sharing.h"
 
@@ -43,13 +44,36 @@ enum event_type {
     EVENT_RESTORE_ATTEMPT,
     EVENT_RESTORE_LOST, /* this task was running when the node died; after the attempts
                          */
-    EVENT_RESTORE_END,  /* all of the store was read: go on */
+    EVENT_RESTORE_END,  /* all of the store was read: go on; with a run, all of it alone
+                         */
     EVENT_ADOPT,        /* resume: an attempt of another run, done there; between
                            EVENT_SUBMIT with is_held and EVENT_RELEASE */
     EVENT_RELEASE,      /* the run may start */
     EVENT_SUSPEND, /* start nothing of a run; what runs goes on. Also while a run is
                       read back: then after EVENT_RESTORE_END it starts nothing */
     EVENT_UNSUSPEND,
+
+    /* ---- with others: node/mesh.h tells these ---- */
+    EVENT_WORKER,         /* what a member would take; replaces what it said before */
+    EVENT_WORKER_GONE,    /* it died: what it had is lost, or ready again if it had not
+                             started */
+    EVENT_MEMBERS,        /* whether others are known, or remembered: if so a task that
+                             fits none waits 5 minutes for one that it fits */
+    EVENT_LEASE_STARTED,  /* its process runs there */
+    EVENT_LEASE_RETURNED, /* never started there: ready again, no record */
+    EVENT_LATE,  /* an attempt that ended and has no lease of ours; its inputs are those
+                    that count now. Taken: its record is persisted; else nothing is */
+    EVENT_HELD,  /* this task runs at a worker, or waits there: of a run that is read
+                    back, answered by ACTION_LEASED after its EVENT_RESTORE_END, or of
+                    one that goes on, answered at once. No answer: it is not wanted */
+    EVENT_GUEST, /* a lease of another leader, prepared: start it when there is room */
+    EVENT_GUEST_END, /* give it back, or, if it runs, end it with this signal */
+    EVENT_KEEPING, /* so many more of the run's outputs are not where they must be; the
+                      run does not end well before it is 0 again */
+    EVENT_DROP,    /* forget a run that is led elsewhere now, and its leases; what runs
+                      here goes on as guests: ACTION_TO_GUEST */
+    EVENT_DRAIN,   /* start nothing here any more, or do again: guests that wait are
+                      given back, leases are granted as before */
 };
 
 struct event {
@@ -69,14 +93,78 @@ struct event {
         } ended;
         const struct attempt_record *attempt; /* EVENT_RESTORE_ATTEMPT, EVENT_ADOPT */
         struct task_id task;                  /* EVENT_RESTORE_LOST */
+        struct {
+            uint32_t worker; /* 1 .. WORKERS_MAX: the caller's name for the member */
+            struct node_id node;    /* its own, for records of what it lost */
+            uint32_t slots;         /* leases at once that it would take; 0: none */
+            uint32_t ahead_percent; /* how far its capacity is overbooked */
+            const struct resources *capacity; /* all it has; custom names as given... */
+            char *const *custom_names;        /* ...here, NULL-terminated or NULL */
+        } worker;                             /* EVENT_WORKER, EVENT_WORKER_GONE */
+        bool has_others;                      /* EVENT_MEMBERS */
+        uint32_t lease;                       /* EVENT_LEASE_*: the slot */
+        struct attempt_record *late;          /* EVENT_LATE: as ended.record, with run
+                                                 and task */
+        struct {
+            uint32_t worker;
+            struct task_id task;
+            bool is_started;
+        } held; /* EVENT_HELD */
+        struct {
+            uint64_t guest;    /* the caller's name for it, not 0 */
+            struct flow *flow; /* a reference is taken */
+            struct task_id task;
+            uint32_t attempt;
+            int signal;      /* EVENT_GUEST_END: 0: only if it has not started */
+            enum reason why; /* with a signal */
+        } guest;             /* EVENT_GUEST, EVENT_GUEST_END */
+        int32_t keeping;     /* EVENT_KEEPING */
+        bool is_draining;    /* EVENT_DRAIN */
     } u;
 };
+
+enum {
+    WORKERS_MAX = 16384,
+    LEASES_MAX = 1 << 20, /* granted at once */
+    GUESTS_MAX = 1 << 16, /* more are given back at once */
+};
+
+/* The bit that is set in the number of a guest which EVENT_DROP made. */
+#define GUEST_DROPPED (UINT64_C(1) << 63)
 
 enum action_type {
     ACTION_START = 1, /* run this attempt in this slot; answered by EVENT_TASK_ENDED */
     ACTION_KILL,      /* send the signal to the slot's process tree */
     ACTION_PERSIST,   /* write key and value */
     ACTION_TELL,      /* followers may know, once the ticket is durable */
+
+    /* ---- with others. A slot >= config.slots_max is a lease at a worker. ---- */
+    ACTION_LEASE,  /* grant it: as ACTION_START, at u.lease.worker */
+    ACTION_LEASED, /* EVENT_HELD was taken in: this is its slot */
+    ACTION_RECALL, /* u.kill: give it back, or, with a signal, end it; its slot is free
+                      when EVENT_TASK_ENDED or EVENT_LEASE_RETURNED says so, and at once
+                      when u.kill.why is REASON_LOST: another attempt counts */
+    ACTION_GUEST_STARTED,
+    ACTION_GUEST_ENDED,    /* its attempt's record, encoded, with a verdict that only
+                              lets it be: the leader judges. Its slot is free */
+    ACTION_GUEST_RETURNED, /* it never started */
+    ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
+
+    /* ---- of node/mesh.h alone ---- */
+    ACTION_SEND,    /* bytes to a peer, once the ticket is durable; 0: at once */
+    ACTION_CONNECT, /* dial a member; its address is on the card */
+    ACTION_DISCONNECT,
+    ACTION_PREPARE,   /* get all that a lease needs; answered by MESH_EVENT_PREPARED */
+    ACTION_UNPREPARE, /* nobody wants it any more */
+    ACTION_READ_ENTRIES, /* rows of a log and their records; MESH_EVENT_ENTRIES */
+    ACTION_READ_RECORDS, /* a run's records by range; MESH_EVENT_RECORDS */
+    ACTION_LOAD_RUN,     /* read a run back; MESH_EVENT_LOADED */
+    ACTION_FORGET_RUN,   /* it is led elsewhere, or over: its context may go */
+    ACTION_WITNESS,      /* what a task would consume now; MESH_EVENT_WITNESS */
+    ACTION_KEEP,         /* have copies of a record's blobs; MESH_EVENT_KEPT */
+    ACTION_MEMBER,       /* something about a member changed: people may look */
+    ACTION_RECORDED, /* MESH_EVENT_RECORD's is decided; or not, its status tells why */
+    ACTION_FIND_END, /* has this run an end record? MESH_EVENT_END_FOUND */
 };
 
 enum tell_type {
@@ -90,6 +178,21 @@ enum tell_type {
  */
 enum { NODE_SLOT_NONE = UINT32_MAX };
 
+/* What the actions of node/mesh.h carry. */
+struct mesh_action {
+    struct node_id peer; /* SEND, CONNECT, DISCONNECT, PREPARE: the leader, KEEP: who
+                            has them, MEMBER */
+    const void *bytes;   /* SEND: a frame; KEEP: a record; span like persist's */
+    size_t len;
+    const struct member_card *card; /* CONNECT; borrowed until the next mesh_step() */
+    uint64_t token;        /* to be given back with the answer; PREPARE: the guest */
+    struct group_id group; /* READ_* */
+    uint64_t lo, hi;       /* READ_ENTRIES */
+    const void *from;      /* READ_RECORDS: the key to go on behind; span */
+    size_t from_len;
+    int status; /* RECORDED */
+};
+
 struct action {
     enum action_type type;
     uint64_t ticket; /* ACTION_PERSIST: its own; ACTION_TELL: what must be durable */
@@ -100,6 +203,7 @@ struct action {
         struct {
             struct flow *flow; /* borrowed, lives as long as the run */
             uint64_t gpus;     /* which are its own, a bit for each */
+            uint64_t guest;    /* not 0: of another leader */
         } start;               /* ACTION_START */
         struct {
             int signal;
@@ -110,6 +214,9 @@ struct action {
             const void *key, *value; /* valid until the outbox is used again */
             size_t key_len, value_len;
             bool is_urgent; /* somebody waits: end the commit window */
+            bool is_delete; /* value is empty */
+            bool is_range;  /* with is_delete: every key with this prefix */
+            bool with_next; /* in one transaction with the ACTION_PERSIST behind it */
         } persist;
         struct {
             enum tell_type type;
@@ -119,6 +226,16 @@ struct action {
             time_us retry_in_us;
             enum run_outcome outcome; /* TELL_RUN_ENDED */
         } tell;
+        struct {
+            uint32_t worker;
+            struct flow *flow; /* as start; which GPUs it gets, the worker says */
+        } lease;               /* ACTION_LEASE, ACTION_LEASED */
+        struct {
+            uint64_t guest;
+            const void *record; /* ACTION_GUEST_ENDED; span like persist's */
+            size_t record_len;
+        } guest; /* ACTION_GUEST_*, ACTION_TO_GUEST */
+        struct mesh_action mesh;
     } u;
 };
 
@@ -164,12 +281,15 @@ struct run_view {
     bool is_suspended;            /* also when the state says that it is stopping */
     time_us started_wall;
     uint64_t n_done, n_running, n_failed, n_adopted, n_attempts, n_skipped;
+    uint64_t n_leased; /* of those that wait: at a worker, which has not started them */
+    uint64_t n_keeping; /* outputs that are not where they must be */
     uint64_t n_waiting; /* known to exist and not started; foreach behind an artifact
                            that is not there yet counts nothing */
 };
 
 struct step_view {
     uint64_t n_known, n_done, n_running, n_failed, n_ready, n_skipped;
+    uint64_t n_leased; /* as of a run; not among the ready ones */
 };
 
 /* Who has active runs. */
@@ -185,21 +305,39 @@ bool node_run_at(const struct node *n, size_t i, struct run_view *ret); /* by ag
 bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret);
 bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
                   struct step_view *ret);
-/* The attempt in a slot; false if the slot is free. */
+/* The attempt in a slot, a guest's too, or of a lease; false if it is free. */
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt);
 /* Which GPUs the attempt in a slot has, a bit for each. */
 uint64_t node_slot_gpus(const struct node *n, uint32_t slot);
+struct lease_view {
+    struct run_id run;
+    struct task_id task;
+    uint32_t attempt, worker;
+    bool is_started;
+    bool is_recalled;
+};
+/* Slots of leases are below this. */
+uint32_t node_slots_end(const struct node *n);
+/* The lease of a slot >= config.slots_max; false if there is none. */
+bool node_lease(const struct node *n, uint32_t slot, struct lease_view *ret);
+/* What a worker has of this node's leases; false: it was never told of. */
+struct worker_view {
+    uint32_t slots, n_leases, n_started;
+};
+bool node_worker(const struct node *n, uint32_t worker, struct worker_view *ret);
+/* Guests that wait for room, and that run. */
+void node_guests(const struct node *n, uint32_t *ret_waiting, uint32_t *ret_running);
 /* By age. */
 bool node_user_at(const struct node *n, size_t i, struct user_view *ret);
-/* What running attempts hold of the slots and of the capacity. */
+/* What attempts that run here hold of the slots and of the capacity. */
 struct claims {
     uint64_t n_slots, cpu_milli, memory_bytes;
 };
 struct claims node_claims(const struct node *n);
 /* Why a task of a run waits, as a word and a sentence, for status; false if it does
  * not: "resources", "other users' share", "user cap", "concurrency", "max_workers",
- * "retry", "upstream", "suspended". */
+ * "retry", "upstream", "suspended", "leased", "draining", "no node". */
 bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t step,
                       struct buffer *ret_sentence);
 /* A digest of all state that decides, equal for equal histories. */

@@ -12,19 +12,21 @@
 
 #include "node/node_internal.h"
 
-int node_kill(struct node *n, uint32_t slot, int signal, enum reason why)
+int node_kill(struct node *n, struct slot *s, int signal, enum reason why)
 {
-    struct slot *s = &n->slots[slot];
-
     if (s->signal == SIGKILL || s->signal == signal)
         return 0;
     s->signal = signal;
     s->why = s->why ? s->why : why;
-    if (signal == SIGKILL)
+    if (signal == SIGKILL && is_local(n, s))
         timers_cancel(&n->timers, &s->timer);
-    else if (timers_set(&n->timers, &s->timer, n->now + n->config.grace_us) < 0)
+    else if (timers_set(&n->timers, &s->timer,
+                        n->now
+                            + (signal == SIGKILL ? LEASE_ANSWER_MAX
+                                                 : n->config.grace_us))
+             < 0)
         return -ENOMEM;
-    return node_emit_kill(n, slot);
+    return node_emit_kill(n, s);
 }
 
 static int kill_all(struct node *n, const struct run *r, int signal, enum reason why)
@@ -35,7 +37,11 @@ static int kill_all(struct node *n, const struct run *r, int signal, enum reason
         if (n->slots[i].run != r)
             continue;
         n->slots[i].is_ended = true;
-        error = node_kill(n, i, signal, why);
+        error = node_kill(n, &n->slots[i], signal, why);
+    }
+    for (struct slot *s = r->leases; s && error == 0; s = s->next_of_run) {
+        s->is_ended = true;
+        error = node_kill(n, s, signal, why);
     }
     return error;
 }
@@ -55,7 +61,7 @@ int node_on_failure(struct node *n, struct run *r)
     if (!r->outcome)
         r->outcome = RUN_FAILED;
     return r->on_failure == ON_FAILURE_KILL ? kill_all(n, r, SIGTERM, REASON_CANCELLED)
-                                            : 0;
+                                            : node_recall_waiting(n, r);
 }
 
 /* The first that stops a run decides its outcome; what is finished stays finished. */
@@ -138,6 +144,7 @@ void node_forget_run(struct node *n, struct run *r)
         timers_cancel(&n->timers, &n->slots[i].timer);
         n->slots[i].run = NULL;
     }
+    node_forget_told(n, r);
     HASH_DELETE(hh, n->runs, r);
     DL_DELETE(n->oldest, r);
     n->n_runs--;
@@ -194,6 +201,14 @@ struct span *node_due_hook(const struct run *r)
     return hook && !is_resolved(hook) ? hook : NULL;
 }
 
+/* All is done, so its time is no longer limited. */
+static int wait_for_copies(struct node *n, struct run *r)
+{
+    timers_cancel(&n->timers, &r->timer);
+    r->timeout_left = 0;
+    return 0;
+}
+
 int node_settle(struct node *n, struct run *r)
 {
     struct span *hook = node_due_hook(r);
@@ -201,5 +216,7 @@ int node_settle(struct node *n, struct run *r)
     if (can_go_on(r))
         return 0;
     r->outcome = outcome_of(r);
-    return hook ? start_hook(n, r, hook) : end(n, r);
+    if (hook)
+        return start_hook(n, r, hook);
+    return r->outcome == RUN_OK && r->n_keeping ? wait_for_copies(n, r) : end(n, r);
 }

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* node_internal - the inside of the node, shared by node*.c only.
  *
- *     node.c          events in; scheduling and the end of attempts
+ *     node.c          events in
+ *     node_start.c    tasks into slots, here and at workers
+ *     node_attempt.c  the end of attempts
  *     node_outbox.c   actions out
  *     node_end.c      stopping and ending a run: failure, cancel, timeout, hook
  *     node_suspend.c  stopping for a while
  *     node_restore.c  reading back and adopting
+ *     node_lease.c    what workers carry out
+ *     node_recall.c   asking leases back
+ *     node_late.c     attempts without a lease, and leases of an earlier leader
+ *     node_guest.c    what is carried out for other leaders
  *     node_view.c     questions
  *     node_why.c      why a task does not run */
 #pragma once
@@ -17,18 +23,59 @@
 #include "scheduler/run.h"
 #include "scheduler/timers.h"
 
-/* A running attempt. */
+/* An attempt that runs here, or a lease. */
 struct slot {
-    struct run *run; /* NULL: free */
+    uint32_t number;
+    struct run *run;     /* NULL: free, or a guest's */
+    struct guest *guest; /* NULL: of a run */
     struct span *span;
     uint64_t index;
+    struct run_id run_id;
     struct task_id task;
     uint32_t attempt;
     struct timer timer; /* its timeout; after the first signal, its grace */
     int signal;         /* the last one sent; 0: none */
     enum reason why;
     bool is_ended; /* by its run: no retry, no catch */
-    struct gpu_grant gpus;
+    bool is_void;  /* another attempt counts: its end is not written down */
+    struct claim claim;
+
+    /* Of a lease. */
+    struct worker *worker;
+    bool is_started, is_recalled;
+    struct bin *heading;      /* where it shall go when it was recalled; or NULL */
+    struct slot *prev, *next; /* of the worker; or free */
+    struct slot *prev_of_run, *next_of_run;
+};
+
+/* What a member has of this node's leases. */
+struct worker {
+    struct bin *bin;
+    struct node_id node;
+    struct slot *waiting, *started; /* lists, oldest first */
+    uint32_t n_waiting, n_started;
+    struct heap_item item; /* among those that have more than they can run */
+};
+
+/* A lease of another leader. */
+struct guest {
+    uint64_t id; /* the key */
+    struct run_id run;
+    struct task_id task;
+    uint32_t attempt;
+    struct flow *flow;
+    struct class *class;
+    struct slot *slot; /* NULL: it waits for one */
+    uint64_t order;
+    struct guest *prev, *next; /* in its line while it waits */
+    UT_hash_handle hh;
+};
+
+/* Guests of one class, as they came. */
+struct guest_line {
+    struct class *class;
+    struct guest *first;
+    struct guest_line *prev, *next;
 };
 
 struct lost_task {
@@ -36,20 +83,41 @@ struct lost_task {
     struct task_id task;
 };
 
+struct held_task {
+    struct run_id run;
+    struct task_id task;
+    uint32_t worker;
+    bool is_started;
+};
+
 struct node {
     struct node_config config;
     struct placement placement;
     struct timers timers;
-    struct slot *slots;
+    struct slot *slots; /* of this node; those behind them are leases */
     struct bitmap free_slots;
+    struct slot **chunks; /* of leases */
+    uint32_t n_chunks, n_leases;
+    struct slot *free_leases; /* list */
+    struct worker **workers;  /* by number */
+    uint32_t n_workers;
+    struct heap loaded; /* workers that have more than they can run */
     struct run *runs;   /* hash by id */
     struct run *oldest; /* list by age */
     size_t n_runs;
     uint64_t last_ticket;
     bool has_more; /* a step was cut short: go on at once */
+    bool is_draining;
 
     struct lost_task *lost; /* told by EVENT_RESTORE_LOST */
     size_t n_lost, cap_lost;
+    struct held_task *held; /* told by EVENT_HELD */
+    size_t n_held, cap_held;
+
+    struct guest *guests; /* hash by id */
+    struct guest_line *lines;
+    uint32_t n_guests_waiting;
+    uint64_t n_guest_orders, n_dropped;
 
     struct run **dirty; /* runs that may be over; each once */
     size_t n_dirty, cap_dirty;
@@ -58,12 +126,29 @@ struct node {
     struct outbox *out;
 };
 
+enum { LEASES_PER_CHUNK = 256 };
+/* How long a worker may take to say that it ended what it had to end. */
+#define LEASE_ANSWER_MAX TIME_S(60)
+
+static inline bool is_local(const struct node *n, const struct slot *s)
+{
+    return s->number < n->config.slots_max;
+}
+
 /* ---- node_outbox.c: all return 0 or -ENOMEM ---- */
 
 void outbox_begin(struct outbox *out);
 void outbox_end(struct outbox *out);
-int node_emit_start(struct node *n, uint32_t slot);
-int node_emit_kill(struct node *n, uint32_t slot);
+int node_emit_start(struct node *n, const struct slot *s);
+/* ACTION_LEASE or ACTION_LEASED. */
+int node_emit_lease(struct node *n, const struct slot *s, enum action_type type);
+int node_emit_kill(struct node *n, const struct slot *s);
+/* Of one that was not started. */
+int node_emit_recall(struct node *n, const struct slot *s);
+int node_emit_guest(struct node *n, enum action_type type, const struct guest *g);
+/* Also what the encoder says: then nothing was emitted. */
+int node_emit_guest_ended(struct node *n, const struct guest *g,
+                          const struct attempt_record *record);
 /* *ret_ticket is the ticket. Also what the encoder says: then nothing was emitted. */
 int node_emit_run(struct node *n, const struct run_record *record,
                   uint64_t *ret_ticket);
@@ -73,7 +158,7 @@ int node_emit_run_end(struct node *n, const struct run_end_record *record,
                       uint64_t *ret_ticket);
 int node_tell_run(struct node *n, const struct run_id *run, enum tell_type type,
                   enum run_outcome outcome, uint64_t ticket);
-int node_tell_started(struct node *n, uint32_t slot);
+int node_tell_started(struct node *n, const struct slot *s);
 int node_tell_ended(struct node *n, const struct attempt_record *record, uint32_t slot,
                     bool is_retried, time_us delay, uint64_t ticket);
 
@@ -83,10 +168,90 @@ struct run *node_find_run(const struct node *n, const struct run_id *id);
 int node_add_run(struct node *n, const struct event *event, enum run_phase phase);
 /* Look whether it is over, at the end of the step. */
 int node_mark(struct node *n, struct run *r);
+
+/* ---- node_start.c ---- */
+
+/* Start what can start, here and at workers. */
+int node_schedule(struct node *n);
+/* NULL: there is none of this number, or it is free. */
+struct slot *node_slot_at(const struct node *n, uint32_t number);
+/* The lowest that is free here. NULL: none is, or the node drains. */
+struct slot *node_free_slot(const struct node *n);
+/* The task, which is not ready any more, goes into the slot. */
+void node_occupy(struct node *n, struct slot *s, struct run *r, struct span *span,
+                 uint64_t index, struct bin *bin);
+void node_vacate(struct node *n, struct slot *s);
+
+/* ---- node_attempt.c ---- */
+
 /* An attempt of a task ended: write it down and go on from there. The record's run,
- * task, attempt, verdict and gpus are filled in. */
+ * task, attempt, verdict and gpus are filled in; of a lease, the record brings those.
+ * slot: NULL if it had none. */
 int node_conclude(struct node *n, struct run *r, struct span *s, uint64_t index,
-                  uint32_t slot, struct attempt_record *record);
+                  struct slot *slot, struct attempt_record *record);
+int node_on_ended(struct node *n, uint32_t slot, struct attempt_record *record);
+/* It is ready again, after a delay. */
+int node_try_again(struct node *n, struct run *r, struct span *s, uint64_t index,
+                   time_us delay);
+/* It waits for its retry no more. */
+void node_stop_retry(struct node *n, struct exception *e);
+/* What the encoder refuses is not kept: the attempt fails and says so. */
+int node_give_up_outputs(struct attempt_record *record);
+
+/* ---- node_lease.c ---- */
+
+void node_release_leases(struct node *n);
+int node_on_worker(struct node *n, const struct event *event);
+int node_on_worker_gone(struct node *n, uint32_t number);
+int node_on_lease_started(struct node *n, uint32_t slot);
+int node_on_lease_returned(struct node *n, uint32_t slot);
+/* The worker's leases changed. */
+void node_weigh(struct node *n, struct worker *w);
+static inline struct worker *node_worker_at(const struct node *n, uint32_t number)
+{
+    return number < n->n_workers ? n->workers[number] : NULL;
+}
+/* NULL without memory, or too many. */
+struct worker *node_make_worker(struct node *n, uint32_t number);
+/* *ret is for one more lease. -ENOMEM, -ENOSPC. */
+int node_new_lease(struct node *n, struct slot **ret);
+/* It has a slot now, of this worker, and is counted. */
+void node_enlist(struct node *n, struct slot *s, struct worker *w, bool is_started);
+/* Before its slot is freed. */
+void node_delist(struct node *n, struct slot *s, struct run *r);
+int node_note_started(struct node *n, struct slot *s);
+/* The worker does not answer for it. */
+int node_lose_lease(struct node *n, struct slot *s, const char *message);
+/* Its worker should have said long ago that it is over. */
+int node_on_lease_timeout(struct node *n, struct slot *s);
+
+/* ---- node_recall.c ---- */
+
+/* Ask back all leases of the run that have not started. */
+int node_recall_waiting(struct node *n, struct run *r);
+/* If a bin has room and nothing is ready, ask back what waits elsewhere. */
+int node_balance(struct node *n);
+/* The lease started, or is gone: it is not on its way any more. */
+void node_unrecall(struct node *n, struct slot *s);
+
+/* ---- node_late.c ---- */
+
+int node_on_late(struct node *n, struct attempt_record *record);
+int node_on_held(struct node *n, const struct event *event);
+/* Those of a run that is open again; first all but its hook, then that. */
+int node_adopt_held(struct node *n, struct run *r, bool is_hook);
+/* Nothing that was told of this run while it was read back is needed any more. */
+void node_forget_told(struct node *n, const struct run *r);
+
+/* ---- node_guest.c ---- */
+
+void node_release_guests(struct node *n);
+int node_on_guest(struct node *n, const struct event *event);
+int node_on_guest_end(struct node *n, const struct event *event);
+int node_guest_ended(struct node *n, struct slot *s, struct attempt_record *record);
+int node_start_guests(struct node *n);
+int node_on_drain(struct node *n, bool is_draining);
+int node_on_drop(struct node *n, struct run *r);
 
 /* ---- node_why.c ---- */
 
@@ -96,7 +261,7 @@ int node_describe_unfit(const struct node *n, const struct queue *q,
 
 /* ---- node_end.c ---- */
 
-int node_kill(struct node *n, uint32_t slot, int signal, enum reason why);
+int node_kill(struct node *n, struct slot *s, int signal, enum reason why);
 /* Start nothing of it any more, but its hook. */
 void node_stop(struct run *r);
 /* A task failed for good. */
@@ -115,7 +280,7 @@ void node_forget_run(struct node *n, struct run *r);
 /* ---- node_suspend.c ---- */
 
 /* Twice is once. */
-void node_on_suspend(struct node *n, struct run *r);
+int node_on_suspend(struct node *n, struct run *r);
 int node_on_unsuspend(struct node *n, struct run *r);
 
 /* ---- node_restore.c ---- */
@@ -123,6 +288,7 @@ int node_on_unsuspend(struct node *n, struct run *r);
 int node_on_restore_attempt(struct node *n, const struct attempt_record *record);
 int node_on_restore_lost(struct node *n, const struct run_id *run,
                          const struct task_id *task);
-int node_on_restore_end(struct node *n);
+/* Of one run; all zero: of all. */
+int node_on_restore_end(struct node *n, const struct run_id *run);
 int node_on_adopt(struct node *n, struct run *r, const struct attempt_record *record);
 int node_on_release(struct node *n, struct run *r);

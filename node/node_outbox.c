@@ -17,16 +17,23 @@ void outbox_release(struct outbox *out)
     *out = (struct outbox){ .actions = NULL };
 }
 
+static void shift_span(const void **at, uintptr_t from, uintptr_t to)
+{
+    *at = (const void *)((uintptr_t)*at - from + to);
+}
+
 /* While a step runs, spans are offsets: the bytes may move. */
 static void shift(struct outbox *out, uintptr_t from, uintptr_t to)
 {
     for (size_t i = 0; i < out->n; i++) {
         struct action *a = &out->actions[i];
 
+        if (a->type == ACTION_GUEST_ENDED)
+            shift_span(&a->u.guest.record, from, to);
         if (a->type != ACTION_PERSIST)
             continue;
-        a->u.persist.key = (const void *)((uintptr_t)a->u.persist.key - from + to);
-        a->u.persist.value = (const void *)((uintptr_t)a->u.persist.value - from + to);
+        shift_span(&a->u.persist.key, from, to);
+        shift_span(&a->u.persist.value, from, to);
     }
 }
 
@@ -54,43 +61,86 @@ static struct action *add(struct outbox *out)
     return &out->actions[out->n++];
 }
 
-static int add_slot(struct node *n, uint32_t slot, const struct action *action)
+static int add_slot(struct node *n, const struct slot *s, const struct action *action)
 {
-    const struct slot *s = &n->slots[slot];
     struct action *a = add(n->out);
 
     if (!a)
         return -ENOMEM;
     *a = *action;
-    a->run = s->run->id;
+    a->run = s->run_id;
     a->task = s->task;
     a->attempt = s->attempt;
-    a->slot = slot;
+    a->slot = s->number;
     return 0;
 }
 
-int node_emit_start(struct node *n, uint32_t slot)
+int node_emit_start(struct node *n, const struct slot *s)
 {
-    return add_slot(n, slot,
+    return add_slot(n, s,
                     &(struct action){
                         .type = ACTION_START,
-                        .u.start = { .flow = n->slots[slot].run->flow,
-                                     .gpus = n->slots[slot].gpus.indexes } });
+                        .u.start = { .flow = s->guest ? s->guest->flow : s->run->flow,
+                                     .gpus = s->claim.gpus.indexes,
+                                     .guest = s->guest ? s->guest->id : 0 } });
 }
 
-int node_emit_kill(struct node *n, uint32_t slot)
+int node_emit_lease(struct node *n, const struct slot *s, enum action_type type)
 {
-    const struct slot *s = &n->slots[slot];
+    return add_slot(n, s,
+                    &(struct action){ .type = type,
+                                      .u.lease = { .worker = s->worker->bin->number,
+                                                   .flow = s->run->flow } });
+}
 
-    return add_slot(n, slot,
+int node_emit_kill(struct node *n, const struct slot *s)
+{
+    return add_slot(n, s,
                     &(struct action){
-                        .type = ACTION_KILL,
+                        .type = is_local(n, s) ? ACTION_KILL : ACTION_RECALL,
                         .u.kill = { .signal = s->signal, .why = s->why } });
 }
 
-int node_tell_started(struct node *n, uint32_t slot)
+int node_emit_recall(struct node *n, const struct slot *s)
 {
-    return add_slot(n, slot,
+    return add_slot(n, s, &(struct action){ .type = ACTION_RECALL });
+}
+
+int node_emit_guest(struct node *n, enum action_type type, const struct guest *g)
+{
+    struct action *a = add(n->out);
+
+    if (!a)
+        return -ENOMEM;
+    *a = (struct action){ .type = type,
+                          .run = g->run,
+                          .task = g->task,
+                          .attempt = g->attempt,
+                          .slot = g->slot ? g->slot->number : NODE_SLOT_NONE,
+                          .u.guest.guest = g->id };
+    return 0;
+}
+
+int node_emit_guest_ended(struct node *n, const struct guest *g,
+                          const struct attempt_record *record)
+{
+    size_t at = n->out->bytes.len;
+    int error = attempt_record_encode(record, &n->out->bytes);
+    struct action *a;
+
+    if (error == 0)
+        error = node_emit_guest(n, ACTION_GUEST_ENDED, g);
+    if (error < 0)
+        return error;
+    a = &n->out->actions[n->out->n - 1];
+    a->u.guest.record = (const void *)(uintptr_t)at;
+    a->u.guest.record_len = n->out->bytes.len - at;
+    return 0;
+}
+
+int node_tell_started(struct node *n, const struct slot *s)
+{
+    return add_slot(n, s,
                     &(struct action){ .type = ACTION_TELL,
                                       .u.tell = { .type = TELL_TASK_STARTED } });
 }

@@ -39,17 +39,16 @@ int node_on_restore_lost(struct node *n, const struct run_id *run,
 
 /* It counts only if all that it started from was read back too: else it starts anew,
  * as if it never had. */
-static int lose(struct node *n, const struct lost_task *lost)
+static int lose(struct node *n, struct run *r, const struct lost_task *lost)
 {
     CLEANUP(attempt_record_release)
     struct attempt_record record = { .reason = REASON_LOST, .ended_wall = n->wall };
-    struct run *r = node_find_run(n, &lost->run);
     uint32_t iteration, attempt;
     struct span *s;
     uint64_t index;
     int error;
 
-    if (!r || run_locate(r, &lost->task, false, &s, &index) < 0)
+    if (run_locate(r, &lost->task, false, &s, &index) < 0)
         return 0;
     attempts_next(s, index, &iteration, &attempt);
     if (iteration != lost->task.iteration)
@@ -60,7 +59,7 @@ static int lose(struct node *n, const struct lost_task *lost)
     record.message = strdup("its node died");
     if (!record.message)
         return -ENOMEM;
-    error = node_conclude(n, r, s, index, NODE_SLOT_NONE, &record);
+    error = node_conclude(n, r, s, index, NULL, &record);
     attempts_forgive_losses(s, index);
     return error;
 }
@@ -116,7 +115,8 @@ static int open_run(struct node *n, struct run *r)
     if (error < 0)
         return error;
     run_sync_queues(r);
-    if (r->n_failed)
+    error = node_adopt_held(n, r, false);
+    if (error == 0 && r->n_failed)
         error = node_on_failure(n, r);
     if (error == 0 && has_tried(r, r->flow->on_error))
         error = keep_outcome(r);
@@ -127,17 +127,29 @@ static int open_run(struct node *n, struct run *r)
     return error ? error : node_mark(n, r);
 }
 
-int node_on_restore_end(struct node *n)
+static int open_loaded(struct node *n, struct run *r)
 {
+    int error = open_run(n, r);
+
+    for (size_t i = 0; i < n->n_lost && error == 0 && !n->config.is_paused; i++)
+        if (run_id_equal(&n->lost[i].run, &r->id))
+            error = lose(n, r, &n->lost[i]);
+    if (error == 0)
+        error = node_adopt_held(n, r, true);
+    node_forget_told(n, r);
+    return error;
+}
+
+int node_on_restore_end(struct node *n, const struct run_id *run)
+{
+    static const struct run_id all;
+    bool is_all = run_id_equal(run, &all);
     struct run *r;
     int error = 0;
 
     DL_FOREACH(n->oldest, r)
-    if (error == 0 && r->phase == RUN_LOADING)
-        error = open_run(n, r);
-    for (size_t i = 0; i < n->n_lost && error == 0 && !n->config.is_paused; i++)
-        error = lose(n, &n->lost[i]);
-    n->n_lost = 0;
+    if (error == 0 && r->phase == RUN_LOADING && (is_all || run_id_equal(&r->id, run)))
+        error = open_loaded(n, r);
     return error;
 }
 

@@ -8,16 +8,17 @@
 
 #include "node/node_internal.h"
 
-void node_on_suspend(struct node *n, struct run *r)
+int node_on_suspend(struct node *n, struct run *r)
 {
     if (r->is_suspended)
-        return;
+        return 0;
     r->is_suspended = true;
     if (r->timer.position) {
         r->timeout_left = r->timer.at > n->now ? r->timer.at - n->now : 1;
         timers_cancel(&n->timers, &r->timer);
     }
     run_sync_queues(r);
+    return node_recall_waiting(n, r);
 }
 
 int node_on_unsuspend(struct node *n, struct run *r)

@@ -26,7 +26,8 @@ static uint64_t less(uint64_t a, uint64_t b)
 
 static struct run_view view_of(const struct run *r)
 {
-    uint64_t known = r->n_final + r->n_skipped + r->n_failed + r->n_running;
+    uint64_t n_running = r->n_running - r->n_leased;
+    uint64_t known = r->n_final + r->n_skipped + r->n_failed + n_running;
 
     return (struct run_view){ .id = r->id,
                               .record = &r->record,
@@ -37,11 +38,13 @@ static struct run_view view_of(const struct run *r)
                               .is_suspended = r->is_suspended,
                               .started_wall = r->started_wall,
                               .n_done = r->n_done,
-                              .n_running = r->n_running,
+                              .n_running = n_running,
                               .n_failed = r->n_failed,
                               .n_adopted = r->n_adopted,
                               .n_attempts = r->n_attempts,
                               .n_skipped = r->n_skipped,
+                              .n_leased = r->n_leased,
+                              .n_keeping = r->n_keeping,
                               .n_waiting = less(r->n_known, known) };
 }
 
@@ -78,22 +81,22 @@ bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
     s = &r->steps[step];
     *ret = (struct step_view){ .n_known = s->n_known,
                                .n_done = s->n_done,
-                               .n_running = s->n_running,
+                               .n_running = s->n_running - s->n_leased,
                                .n_failed = s->n_failed,
                                .n_ready = s->n_ready,
-                               .n_skipped = s->n_skipped };
+                               .n_skipped = s->n_skipped,
+                               .n_leased = s->n_leased };
     return true;
 }
 
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt)
 {
-    const struct slot *s;
+    const struct slot *s = node_slot_at(n, slot);
 
-    if (slot >= n->config.slots_max || !n->slots[slot].run)
+    if (!s)
         return false;
-    s = &n->slots[slot];
-    *ret_run = s->run->id;
+    *ret_run = s->run_id;
     *ret_task = s->task;
     *ret_attempt = s->attempt;
     return true;
@@ -101,22 +104,58 @@ bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
 
 struct claims node_claims(const struct node *n)
 {
-    const struct demand *all = &n->placement.capacity, *left = &n->placement.free;
-    struct claims c = {
-        .cpu_milli = less(all->amount[DEMAND_CPU], left->amount[DEMAND_CPU]),
-        .memory_bytes = less(all->amount[DEMAND_MEMORY], left->amount[DEMAND_MEMORY]),
-    };
+    const struct bin *here = bins_at(&n->placement.bins, 0);
 
-    for (uint32_t i = 0; i < n->config.slots_max; i++)
-        c.n_slots += n->slots[i].run != NULL;
-    return c;
+    return (struct claims){ .n_slots = here->n_taken,
+                            .cpu_milli = here->used.amount[DEMAND_CPU],
+                            .memory_bytes = here->used.amount[DEMAND_MEMORY] };
 }
 
 uint64_t node_slot_gpus(const struct node *n, uint32_t slot)
 {
-    return slot < n->config.slots_max && n->slots[slot].run
-               ? n->slots[slot].gpus.indexes
-               : 0;
+    const struct slot *s = node_slot_at(n, slot);
+
+    return s ? s->claim.gpus.indexes : 0;
+}
+
+/* ---- with others ---- */
+
+uint32_t node_slots_end(const struct node *n)
+{
+    return n->config.slots_max + n->n_chunks * LEASES_PER_CHUNK;
+}
+
+bool node_lease(const struct node *n, uint32_t slot, struct lease_view *ret)
+{
+    const struct slot *s = node_slot_at(n, slot);
+
+    if (!s || is_local(n, s))
+        return false;
+    *ret = (struct lease_view){ .run = s->run_id,
+                                .task = s->task,
+                                .attempt = s->attempt,
+                                .worker = s->worker->bin->number,
+                                .is_started = s->is_started,
+                                .is_recalled = s->is_recalled };
+    return true;
+}
+
+bool node_worker(const struct node *n, uint32_t worker, struct worker_view *ret)
+{
+    const struct worker *w = node_worker_at(n, worker);
+
+    if (!w)
+        return false;
+    *ret = (struct worker_view){ .slots = w->bin->slots,
+                                 .n_leases = w->n_waiting + w->n_started,
+                                 .n_started = w->n_started };
+    return true;
+}
+
+void node_guests(const struct node *n, uint32_t *ret_waiting, uint32_t *ret_running)
+{
+    *ret_waiting = n->n_guests_waiting;
+    *ret_running = HASH_COUNT(n->guests) - n->n_guests_waiting;
 }
 
 bool node_user_at(const struct node *n, size_t i, struct user_view *ret)
@@ -157,6 +196,14 @@ static uint64_t hash_set(uint64_t h, const struct iset *s)
     return h;
 }
 
+static uint64_t hash_exception(const struct exception *e)
+{
+    uint64_t h = mix(mix(2, e->index), e->iteration);
+
+    h = mix(mix(mix(h, e->n_attempts), e->n_failed), e->n_lost);
+    return e->n_gone || e->n_refused ? mix(mix(h, e->n_gone), e->n_refused) : h;
+}
+
 static uint64_t hash_span(const struct run *r, const struct span *s)
 {
     uint64_t h = mix(1, s->step), sum = 0;
@@ -169,9 +216,7 @@ static uint64_t hash_span(const struct run *r, const struct span *s)
     for (uint32_t i = 0; s->chosen && i <= r->steps[s->step].step->n_cases; i++)
         h = hash_set(h, &s->chosen[i]);
     for (e = s->exceptions; e; e = e->hh.next)
-        sum += mix(mix(mix(mix(mix(2, e->index), e->iteration), e->n_attempts),
-                       e->n_failed),
-                   e->n_lost);
+        sum += hash_exception(e);
     return mix(h, sum);
 }
 
@@ -186,6 +231,14 @@ static uint64_t hash_instance(const struct run *r, const struct instance *in)
     return h;
 }
 
+static uint64_t hash_lease(const struct slot *s)
+{
+    uint64_t h = mix(mix(5, s->number), s->worker->bin->number);
+
+    h = mix(mix(mix(h, s->task.step), s->index), s->attempt);
+    return mix(mix(mix(h, s->is_started), s->is_recalled), (uint64_t)s->signal);
+}
+
 static uint64_t hash_run(const struct run *r)
 {
     uint64_t parts[] = { r->phase,  r->outcome,    r->is_stopping, r->n_cancels,
@@ -193,6 +246,7 @@ static uint64_t hash_run(const struct run *r)
                          r->n_open, r->n_attempts, r->is_suspended };
     uint64_t h = 4, sum = 0;
     const struct instance *in;
+    const struct slot *s;
 
     for (size_t i = 0; i < RUN_ID_SIZE; i++)
         h = mix(h, r->id.bytes[i]);
@@ -200,15 +254,39 @@ static uint64_t hash_run(const struct run *r)
         h = mix(h, parts[i]);
     for (in = r->instances; in; in = in->hh.next)
         sum += hash_instance(r, in);
-    return mix(h, sum);
+    for (s = r->leases; s; s = s->next_of_run)
+        sum += hash_lease(s);
+    return mix(mix(h, sum), r->n_keeping);
+}
+
+static uint64_t hash_guest(const struct guest *g)
+{
+    uint64_t h = mix(mix(6, g->id), g->slot ? g->slot->number : NODE_SLOT_NONE);
+
+    return mix(mix(h, g->task.step), g->attempt);
+}
+
+static uint64_t hash_bin(const struct bin *b)
+{
+    uint64_t h = mix(mix(mix(7, b->number), b->slots), b->size);
+
+    h = mix(mix(h, b->n_taken), b->n_coming);
+    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+        h = mix(mix(h, b->capacity.amount[i]), b->used.amount[i]);
+    return h;
 }
 
 uint64_t node_hash(const struct node *n)
 {
-    uint64_t sum = n->n_runs;
+    uint64_t sum = n->n_runs + n->is_draining;
     const struct run *r;
+    const struct guest *g;
 
     DL_FOREACH(n->oldest, r)
     sum += hash_run(r);
+    for (g = n->guests; g; g = g->hh.next)
+        sum += hash_guest(g);
+    for (uint32_t i = 0; i < n->n_workers; i++)
+        sum += n->workers[i] ? hash_bin(n->workers[i]->bin) : 0;
     return sum;
 }

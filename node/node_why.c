@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why a task does not run: it waits, or it never will. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <utlist.h>
 
@@ -32,25 +33,25 @@ int node_describe_unfit(const struct node *n, const struct queue *q, char **ret_
     const struct placement *p = &n->placement;
     const struct user *u = q->group->user;
     const struct demand *wants = &q->class->demand;
-    uint32_t i = demand_lacks(wants, &p->capacity);
+    bool is_alone = p->bins.n == 1;
+    uint32_t i = demand_lacks(wants, &p->largest);
     int written;
 
     if (i < DEMAND_ENTRIES)
-        written =
-            asprintf(ret_message, "fits no node: it asks for %g %s, this node has %g",
-                     (double)wants->amount[i] / entry_unit(i), entry_name(p, i),
-                     (double)p->capacity.amount[i] / entry_unit(i));
+        written = asprintf(ret_message, "fits no node: it asks for %g %s, %s has %g",
+                           (double)wants->amount[i] / entry_unit(i), entry_name(p, i),
+                           is_alone ? "this node" : "the largest",
+                           (double)p->largest.amount[i] / entry_unit(i));
     else if (wants->unknown)
-        written =
-            asprintf(ret_message, "fits no node: it asks for a resource that this "
-                                  "node does not have");
-    else {
-        i = demand_lacks(wants, &u->cap);
+        written = asprintf(ret_message, "fits no node: it asks for a resource that %s",
+                           is_alone ? "this node does not have" : "none has");
+    else if (q->class->fits_ever && (i = demand_lacks(wants, &u->cap)) < DEMAND_ENTRIES)
         written =
             asprintf(ret_message, "fits no node: it asks for %g %s, and %s may have %g",
                      (double)wants->amount[i] / entry_unit(i), entry_name(p, i),
                      u->name, (double)u->cap.amount[i] / entry_unit(i));
-    }
+    else
+        written = asprintf(ret_message, "fits no node: none has all that it asks for");
     return written < 0 ? -ENOMEM : 0;
 }
 
@@ -65,35 +66,69 @@ static void why_cap(const struct node *n, const struct run *r, const struct clas
     if (u->limits.max_tasks && u->n_running >= u->limits.max_tasks)
         buffer_printf(out, "user cap: %u tasks of %s run, which is its limit",
                       u->n_running, u->name);
-    else
+    else if (i < DEMAND_ENTRIES)
         buffer_printf(out, "user cap: %s may have %g %s at once and has %g", u->name,
                       (double)u->cap.amount[i] / entry_unit(i),
                       entry_name(&n->placement, i),
                       (double)u->used.amount[i] / entry_unit(i));
 }
 
+/* Workers that would take more. */
+static uint32_t open_workers(const struct node *n)
+{
+    const struct heap *open = &n->placement.bins.open;
+    const struct bin *here = bins_at(&n->placement.bins, 0);
+
+    return open->n - (here->item.place != 0);
+}
+
+static void why_here(const struct node *n, const struct class *c, struct buffer *out)
+{
+    const struct bin *here = bins_at(&n->placement.bins, 0);
+    struct demand left = here->capacity;
+    uint32_t i;
+
+    demand_subtract(&left, &here->used);
+    i = demand_lacks(&c->demand, &left);
+    if (n->is_draining)
+        buffer_puts(out, "this node drains and starts nothing");
+    else if (i < DEMAND_ENTRIES)
+        buffer_printf(out, "not enough %s is free", entry_name(&n->placement, i));
+    else if (!bin_fits(here, &c->demand))
+        buffer_puts(out, "no gpu has so much free");
+    else if (!node_free_slot(n))
+        buffer_printf(out, "all %u slots are taken", n->config.slots_max);
+    else
+        buffer_puts(out, "other tasks come first");
+}
+
 /* What is short, and who has it. */
 static void why_full(const struct node *n, const struct run *r, const struct class *c,
                      struct buffer *out)
 {
-    const struct placement *p = &n->placement;
-    uint32_t slot, i = demand_lacks(&c->demand, &p->free), n_others = 0;
+    uint32_t n_others = 0;
     const struct user *u;
 
-    DL_FOREACH(p->oldest, u)
+    DL_FOREACH(n->placement.oldest, u)
     n_others += u == r->user ? 0 : u->n_running;
     buffer_puts(out, n_others ? "other users' share: " : "resources: ");
-    if (i < DEMAND_ENTRIES)
-        buffer_printf(out, "not enough %s is free", entry_name(p, i));
-    else if (!placement_fits(p, c))
-        buffer_puts(out, "no gpu has so much free");
-    else if (!bitmap_first(&n->free_slots, &slot))
-        buffer_printf(out, "all %u slots are taken", n->config.slots_max);
-    else
-        buffer_puts(out, "other tasks come first");
+    why_here(n, c, out);
+    if (n->placement.has_others)
+        buffer_puts(out, open_workers(n) ? ", and no other node has room for it"
+                                         : ", and no other node takes more");
     if (n_others)
         buffer_printf(out, "; %u task%s of other users run%s", n_others,
                       n_others == 1 ? "" : "s", n_others == 1 ? "s" : "");
+}
+
+static void why_unfit(const struct node *n, const struct class *c, struct buffer *out)
+{
+    uint64_t left = c->doomed_at > n->now ? c->doomed_at - n->now : 0;
+
+    buffer_printf(out,
+                  "no node: none that is here has what it asks for; it fails in %.0f s "
+                  "unless one comes",
+                  (double)left / TIME_S(1));
 }
 
 static void why_ready(const struct node *n, const struct run *r,
@@ -112,6 +147,8 @@ static void why_ready(const struct node *n, const struct run *r,
                       r->max_workers);
     else if (user_is_capped(r->user, s->queue->class))
         why_cap(n, r, s->queue->class, out);
+    else if (!s->queue->class->fits_ever)
+        why_unfit(n, s->queue->class, out);
     else
         why_full(n, r, s->queue->class, out);
 }
@@ -141,6 +178,9 @@ bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t st
     s = &r->steps[step];
     if (s->n_ready)
         why_ready(n, r, s, ret_sentence);
+    else if (s->n_leased)
+        buffer_printf(ret_sentence, "leased: %" PRIu64 " wait at other nodes for room",
+                      s->n_leased);
     else if (s->n_retrying)
         buffer_puts(ret_sentence, "retry: it waits for its next attempt");
     else if (!is_resolved(s) && !s->n_running && !s->n_failed)

@@ -14,6 +14,7 @@
 #include "node/declared.h"
 #include "proto/text.h"
 #include "store/digest.h"
+#include "store/place.h"
 #include "store/tree.h"
 
 enum { TREE_BYTES_NO_MAX = 0, SHOWN_BYTES_MAX = 64 };
@@ -133,11 +134,11 @@ static int keep_small(const struct outputs_job *job, int fd, struct artifact *a)
 static int keep_file(const struct outputs_job *job, const char *path, bool may_take,
                      const struct stat *st, struct artifact *a)
 {
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = place_open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     int r;
 
     if (fd < 0)
-        return -errno;
+        return fd;
     a->size = (uint64_t)st->st_size;
     if (a->size <= BLOB_CHUNKED_MAX) {
         r = keep_small(job, fd, a);
@@ -215,13 +216,25 @@ static int check_name(const char *name, struct error *ret_error)
                 shown, len > SHOWN_BYTES_MAX ? "..." : "");
 }
 
+/* As the task's account sees it. */
+static int look_at(const char *path, struct stat *ret)
+{
+    int r;
+
+    place_reader_enter();
+    r = lstat(path, ret) < 0 ? -errno : 0;
+    place_reader_leave();
+    return r;
+}
+
 static int keep_path(const struct outputs_job *job, const char *path, bool may_take,
                      struct artifact *a, struct error *why)
 {
     struct stat st;
+    int r = look_at(path, &st);
 
-    if (lstat(path, &st) < 0)
-        return -errno;
+    if (r < 0)
+        return r;
     if (S_ISREG(st.st_mode))
         return keep_file(job, path, may_take, &st, a);
     if (S_ISDIR(st.st_mode))
@@ -255,6 +268,9 @@ static int keep_named(const struct outputs_job *job, const char *path, const cha
     struct artifact a = { .name = strdup(name), .type = strdup(type_of(job, name)) };
     struct error why = { .text = "" };
     int r = -ENOMEM;
+
+    /* What others can still rename is copied, and hashed as it is copied. */
+    may_take = may_take && !job->as;
 
     if (a.name && a.type) {
         a.encoding = strcmp(a.type, "json") == 0 ? ENCODING_JSON : ENCODING_BYTES;
@@ -320,7 +336,7 @@ static int keep_mapped(const struct outputs_job *job, size_t i, struct kept *k,
 
         if (asprintf(&path, "%s/%s", bases[b], output->value) < 0)
             return -ENOMEM;
-        if (lstat(path, &st) == 0)
+        if (look_at(path, &st) == 0)
             return keep_one(job, path, output->name, b == 0 && !is_named_again(job, i),
                             k, ret_error);
     }
@@ -382,7 +398,7 @@ static int keep_declared_file(const struct outputs_job *job, struct artifact *a,
         return fail(why, -errno, "the file is not in $MESH_OUT");
     if (!S_ISREG(st.st_mode))
         return fail(why, -EINVAL, "it is no plain file");
-    return keep_file(job, path, true, &st, a);
+    return keep_file(job, path, !job->as, &st, a);
 }
 
 static int keep_declared(const struct outputs_job *job, const struct declared_list *l,
@@ -438,8 +454,8 @@ static int by_name(const void *a, const void *b)
                   ((const struct artifact *)b)->name);
 }
 
-int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
-                 size_t *ret_n, char **ret_choice, struct error *ret_error)
+static int keep_all(const struct outputs_job *job, struct artifact **ret_outputs,
+                    size_t *ret_n, char **ret_choice, struct error *ret_error)
 {
     CLEANUP(kept_release) struct kept k = { .all = NULL };
     CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
@@ -467,6 +483,22 @@ int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
     *ret_outputs = TAKE(k.all);
     k.n = 0;
     return 0;
+}
+
+int outputs_keep(const struct outputs_job *job, struct artifact **ret_outputs,
+                 size_t *ret_n, char **ret_choice, struct error *ret_error)
+{
+    const struct account *as = job->as;
+    struct place_reader reader;
+    int r;
+
+    if (!as)
+        return keep_all(job, ret_outputs, ret_n, ret_choice, ret_error);
+    reader = (struct place_reader){ as->uid, as->gid, as->groups, as->n_groups };
+    place_read_as(&reader);
+    r = keep_all(job, ret_outputs, ret_n, ret_choice, ret_error);
+    place_read_as(NULL);
+    return r;
 }
 
 /* Messages quote paths and what programs said, which may be anything. */

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "node/account.h"
 #include "flow/flow.h"
 #include "node/slot.h"
 #include "store/blobs.h"
@@ -24,6 +25,7 @@ struct outputs_job {
     const char *out_path, *work_path; /* of $MESH_OUT; the task's working folder */
     const struct output_type *types;  /* what `mesh artifact put` said */
     unsigned threads;                 /* for hashing */
+    const struct account *as; /* whose rights paths are followed with; NULL: ours */
 };
 
 /* Whether keeping them takes so little that it may be done on the loop. */

@@ -90,6 +90,7 @@ static void drain(struct runtime *rt, struct slot *s, enum log_stream stream, in
         n = read(s->pipe_read[stream == LOG_STDERR], data, sizeof(data));
         if (n <= 0 || (s->state != SLOT_RUNNING && s->state != SLOT_LEAVING))
             continue;
+        redact_bytes(&s->run->redact, data, (size_t)n);
         taken = slot_log_add(s, stream, runtime_now(rt) - s->started, data, (size_t)n);
         if (taken)
             tell_log(rt, s, stream, data, taken);

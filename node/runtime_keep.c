@@ -315,6 +315,7 @@ static bool keep(struct runtime *rt, struct slot *s)
                                .out_path = s->out.path,
                                .work_path = s->run->steps[s->task.step].work_path,
                                .types = s->types,
+                               .as = s->run->has_account ? &s->run->account : NULL,
                                .threads = HASH_THREADS };
     bool want =
         s->record.reason == REASON_OK

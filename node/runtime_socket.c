@@ -16,6 +16,7 @@
 #include "flow/parameters.h"
 #include "node/process.h"
 #include "node/runtime_internal.h"
+#include "node/runtime_peer.h"
 
 enum {
     LISTEN_BACKLOG = 1024,
@@ -58,12 +59,28 @@ static int listen_on(const char *path, mode_t mode, int *ret_fd,
     return 0;
 }
 
+/* Of what the interface finds when it is loaded, that which is told at the start. */
+static int check_key(const struct runtime *rt, struct error *ret_error)
+{
+    CLEANUP(freep) char *path = NULL;
+    struct stat st;
+
+    if (asprintf(&path, "%s/tls.pem", rt->dir) < 0)
+        return -ENOMEM;
+    if (lstat(path, &st) < 0 || !(st.st_mode & 077))
+        return 0;
+    return fail(ret_error, -EACCES, "others can read the key in %s: chmod 600 %s", path,
+                path);
+}
+
 /* Port 0 becomes one that is free. */
 static int listen_tcp(struct runtime *rt, struct error *ret_error)
 {
     struct address a;
     int fd, on = 1, r = address_parse(rt->config.listen, &a, ret_error);
 
+    if (r == 0 && a.is_secure)
+        r = check_key(rt, ret_error);
     if (r < 0)
         return r;
     fd = socket(a.socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -80,6 +97,7 @@ static int listen_tcp(struct runtime *rt, struct error *ret_error)
     }
     address_text(&a, rt->listen);
     rt->config.listen = rt->listen;
+    rt->config.listens_by_tls = a.is_secure;
     rt->tcp_fd = fd;
     return 0;
 }
@@ -119,13 +137,11 @@ static int load_module(struct runtime *rt, struct error *ret_error)
                                  &rt->api, ret_error);
 }
 
-static void on_first_client(uv_poll_t *poll, int status, int events)
+void runtime_load_interface(struct runtime *rt)
 {
-    struct runtime *rt = poll->data;
     struct error error = { .text = "" };
 
-    (void)status, (void)events;
-    if (rt->api)
+    if (rt->api || !rt->is_listening)
         return;
     uv_poll_stop(&rt->user_poll);
     uv_poll_stop(&rt->task_poll);
@@ -137,6 +153,17 @@ static void on_first_client(uv_poll_t *poll, int status, int events)
         if (rt->config.is_inspect)
             runtime_stop(rt);
     }
+}
+
+static void on_first_client(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events;
+    runtime_load_interface(poll->data);
+}
+
+struct peer_desk **runtime_peer_desk(struct runtime *rt)
+{
+    return &rt->peer_desk;
 }
 
 /* An inspecting node ends when nobody asks any more. */
@@ -179,12 +206,15 @@ static int let_others_in(const struct runtime *rt, struct error *ret_error)
 {
     struct stat st;
 
-    if (!rt->config.conf || !rt->config.conf->is_shared)
+    bool is_shared = rt->config.conf && rt->config.conf->is_shared;
+
+    if (!is_shared && !rt->has_accounts)
         return 0;
     if (stat(rt->dir, &st) < 0 || chmod(rt->dir, (st.st_mode & 07777) | 0011) < 0)
         return fail(ret_error, -errno, "cannot let others pass through %s: %s", rt->dir,
                     strerror(errno));
-    warn_of_closed(rt);
+    if (is_shared)
+        warn_of_closed(rt);
     return 0;
 }
 
@@ -200,7 +230,8 @@ static int open_all(struct runtime *rt, struct error *ret_error)
                       ret_error);
     if (r < 0)
         return r;
-    r = listen_on(rt->task_socket, 0600, &rt->task_fd, ret_error);
+    r = listen_on(rt->task_socket, rt->has_accounts ? 0666 : 0600, &rt->task_fd,
+                  ret_error);
     if (r < 0) {
         unlink(rt->user_socket);
         close(rt->user_fd);

@@ -97,6 +97,7 @@ static int start_server(struct runtime *rt, struct warm_group *g,
     CLEANUP(variables_release) struct variables env = { .all = NULL };
     struct warm_config config = { .program = l->path,
                                   .cwd = g->run->code_path,
+                                  .as = g->run->has_account ? &g->run->account : NULL,
                                   .env = &env,
                                   .files_max = rt->files_before.rlim_cur,
                                   .files_hard_max = rt->files_before.rlim_max };

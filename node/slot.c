@@ -186,6 +186,34 @@ int slot_open(struct slot *s, uint32_t index, const char *data_dir,
     return 0;
 }
 
+static int give_dir(struct slot_dir *d, uid_t uid, gid_t gid)
+{
+    d->is_settled = false; /* its ctime changes */
+    return lchown(d->path, uid, gid) < 0 ? -errno : 0;
+}
+
+/* A folder that was made anew is ours again. */
+static bool is_of(const struct slot_dir *d, uid_t uid)
+{
+    struct stat st;
+
+    return lstat(d->path, &st) == 0 && st.st_uid == uid;
+}
+
+int slot_give(struct slot *s, uid_t uid, gid_t gid)
+{
+    int r = 0;
+
+    if (s->owner == 0 && chmod(s->dir, 0711) < 0)
+        return -errno;
+    s->owner = uid;
+    if (!is_of(&s->out, uid))
+        r = give_dir(&s->out, uid, gid);
+    if (r == 0 && !is_of(&s->tmp, uid))
+        r = give_dir(&s->tmp, uid, gid);
+    return r;
+}
+
 static void forget_types(struct slot *s)
 {
     for (struct output_type *t = TAKE(s->types), *next; t; t = next) {

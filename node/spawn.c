@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/spawn.h"
 
+#include "node/account.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -63,6 +65,14 @@ static bool leave_files(const struct birth *b)
            || unshare(CLONE_FILES) == 0;
 }
 
+/* By the kernel's calls: those of the C library would change all our threads. */
+static bool become(const struct account *a)
+{
+    return syscall(SYS_setgroups, (size_t)a->n_groups, a->groups) == 0
+           && syscall(SYS_setresgid, a->gid, a->gid, a->gid) == 0
+           && syscall(SYS_setresuid, a->uid, a->uid, a->uid) == 0;
+}
+
 /* Between clone and exec: system calls only, nothing that takes a lock or allocates. */
 static int child(void *arg)
 {
@@ -77,11 +87,6 @@ static int child(void *arg)
     sigaction(SIGPIPE, &ignored_by_us, NULL);
     if (setsid() < 0)
         return give_up(b, "setsid");
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0
-        || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return give_up(b, "prctl");
-    if (getppid() != s->self)
-        _exit(127); /* the node died before the prctl */
     if (setrlimit(RLIMIT_CORE, &no_core) < 0)
         return give_up(b, "setrlimit");
     if (s->address_space_max && setrlimit(RLIMIT_AS, &address_space) < 0)
@@ -92,6 +97,14 @@ static int child(void *arg)
         return give_up(b, "cgroup");
     if (s->cgroup_procs >= 0 && write(s->cgroup_procs, "0", 1) != 1)
         return give_up(b, "cgroup");
+    if (s->as && !become(s->as))
+        return give_up(b, "setuid");
+    /* Behind the change of accounts, which forgets the first of the two. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0
+        || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return give_up(b, "prctl");
+    if (getppid() != s->self)
+        _exit(127); /* the node died before the prctl */
     if (b->shares_files && !leave_files(b))
         return give_up(b, "unshare");
     for (int i = 0; i < STDIO; i++)

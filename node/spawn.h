@@ -13,14 +13,17 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct account; /* node/account.h */
+
 struct spawn {
     pid_t self;       /* getpid(), asked once by whoever starts thousands */
     const char *path; /* no search */
     char *const *argv, *const *envp;
     const char *cwd;
-    int stdio[3];     /* become 0, 1, 2; none of them is one of these */
-    int cgroup_dir;   /* of a v2 group the child is born into; -1: none */
-    int cgroup_procs; /* of a v1 group, an open cgroup.procs; -1: none */
+    int stdio[3];             /* become 0, 1, 2; none of them is one of these */
+    int cgroup_dir;           /* of a v2 group the child is born into; -1: none */
+    int cgroup_procs;         /* of a v1 group, an open cgroup.procs; -1: none */
+    const struct account *as; /* NULL: as we are */
     unsigned long address_space_max;         /* RLIMIT_AS, bytes; 0: none */
     unsigned long files_max, files_hard_max; /* RLIMIT_NOFILE; 0: as ours */
 };

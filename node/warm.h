@@ -45,6 +45,7 @@ struct warm_server {
 struct warm_config {
     const char *program; /* the interpreter */
     const char *cwd;
+    const struct account *as;                /* NULL: as we are */
     const struct variables *env;             /* all but MESH_TOKEN */
     unsigned long files_max, files_hard_max; /* as of struct spawn */
 };

@@ -4,13 +4,14 @@
  *     0    1    2       3      4       6          8
  *     | 'M' '1' | major | type | flags | reserved | protobuf (proto/message.proto)
  *
- * A frame of another magic or major is refused; an unknown type is told apart, so that it
- * can be counted and dropped; unknown fields are skipped. A feature is used towards a
- * peer only when its hello has the bit.
+ * A frame of another magic or major is refused; an unknown type is told apart, so that
+ * it can be counted and dropped; unknown fields are skipped. A feature is used towards
+ * a peer only when its hello has the bit.
  *
- * Limits hold before anything is unpacked: MESSAGE_BYTES_MAX for a frame, MESSAGE_ITEMS_MAX
- * for a list, MESSAGE_TEXT_MAX for a text, and a decoder takes no more memory than four
- * times the frame and 64 KiB. Text is UTF-8 without NUL.
+ * Limits hold before anything is unpacked: MESSAGE_BYTES_MAX for a frame,
+ * MESSAGE_ITEMS_MAX for a list, MESSAGE_TEXT_MAX for a text, and a decoder takes no
+ * more memory than MESSAGE_MEMORY_FACTOR times the frame and 64 KiB. Text is UTF-8
+ * without NUL.
  *
  * Who sent a frame is not in it: the transport knows it by the key of the connection.
  *
@@ -32,6 +33,9 @@ enum {
     MESSAGE_BYTES_MAX = 1 << 20,
     MESSAGE_ITEMS_MAX = 4096,
     MESSAGE_TEXT_MAX = 4096,
+    MESSAGE_KEY_MAX = 511, /* of a record */
+    MESSAGE_MEMORY_FACTOR = 16,
+    BLOB_HAVE_MAX = 512,            /* bytes */
     MESSAGE_BATCH_BYTES = 60 << 10, /* who fills a list stops here */
     HOMES_MAX = 5,                  /* of a run: 1 or 3; of the mesh group: 1, 3 or 5 */
     MEMBER_ADDRESS_MAX = 64,        /* HOST:PORT */
@@ -46,10 +50,11 @@ enum message_type {
     MESSAGE_HELLO = 1, /* the first on a connection, either way */
     MESSAGE_PING = 3,
     MESSAGE_PONG = 4,
-    MESSAGE_GOSSIP = 5, /* what is known of some members and runs */
-    MESSAGE_JOIN = 6,   /* the only one that an unknown key may send */
-    MESSAGE_JOINED = 7,
-    MESSAGE_SYNC = 10, /* compare all that is known of members */
+    MESSAGE_GOSSIP = 5,  /* what is known of some members and runs */
+    MESSAGE_JOIN = 6,    /* the only one that an unknown key may send */
+    MESSAGE_JOINED = 7,  /* also to a HELLO that was refused */
+    MESSAGE_REVOKED = 9, /* nodes that were shut out */
+    MESSAGE_SYNC = 10,   /* compare all that is known of members */
 
     MESSAGE_VOTE = 20, /* scheduler/replica.h, as all of the twenties */
     MESSAGE_VOTED = 21,
@@ -60,9 +65,9 @@ enum message_type {
     MESSAGE_PROPOSE = 26, /* to the mesh group */
     MESSAGE_PROPOSED = 27,
 
-    MESSAGE_WANT = 30,      /* a worker to a leader: how much it would take */
-    MESSAGE_GRANT = 31,     /* leases */
-    MESSAGE_RECALL = 32,    /* give these back, or end them */
+    MESSAGE_WANT = 30,   /* a worker to a leader: how much it would take */
+    MESSAGE_GRANT = 31,  /* leases */
+    MESSAGE_RECALL = 32, /* give these back, or end them */
     MESSAGE_RECALLED = 33,
     MESSAGE_COMMIT = 34,    /* attempts that ended */
     MESSAGE_COMMITTED = 35, /* what became of them */
@@ -88,10 +93,10 @@ const char *message_name(enum message_type t); /* "ping", ...; "unknown" */
 /* In the order in which one replaces another of the same incarnation. */
 enum member_state { MEMBER_ALIVE = 1, MEMBER_SUSPECT, MEMBER_DEAD, MEMBER_LEFT };
 
-enum role { /* bits */
-    ROLE_WORKER = 1,
-    ROLE_HOME = 2,
-    ROLE_ISSUER = 4, /* may let others in */
+enum member_role { /* bits */
+                   ROLE_WORKER = 1,
+                   ROLE_HOME = 2,
+                   ROLE_ISSUER = 4, /* may let others in */
 };
 
 enum feature { FEATURE_NONE = 0 }; /* bits; none yet */
@@ -107,12 +112,12 @@ struct member_card {
     char *address; /* HOST:PORT of the control port; the bulk port is `bulk_port` */
     uint32_t bulk_port;
     uint8_t curve_key[CURVE_KEY_SIZE];
-    char *zone;       /* which fails together; "" none */
-    uint32_t minor;   /* of the protocol */
+    char *zone;        /* which fails together; "" none */
+    uint32_t minor;    /* of the protocol */
     uint64_t features; /* enum feature */
-    char *version;    /* of the program */
-    uint32_t roles;   /* enum role */
-    bool is_draining; /* takes no leases, and no new homes */
+    char *version;     /* of the program */
+    uint32_t roles;    /* enum member_role */
+    bool is_draining;  /* takes no leases, and no new homes */
     uint32_t slots;
     uint64_t cpu_milli, memory_bytes, disk_bytes; /* disk: free, rounded */
     uint32_t n_gpus;
@@ -128,8 +133,9 @@ struct member_note {
     struct node_id id;
     uint64_t incarnation; /* boot counter << 32 | refutations */
     enum member_state state;
-    uint8_t observers; /* MEMBER_SUSPECT: on which rings it was missed, a bit for each */
-    bool has_card;     /* a suspicion goes without */
+    uint8_t
+        observers; /* MEMBER_SUSPECT: on which rings it was missed, a bit for each */
+    bool has_card; /* a suspicion goes without */
     struct member_card card;
 };
 
@@ -140,8 +146,8 @@ struct run_note {
     uint64_t generation, ballot; /* a greater pair replaces; then a greater seq */
     uint64_t seq;
     bool is_tentative, is_ended;
-    uint64_t n_ready;  /* how much there is to take */
-    uint64_t number;   /* 0: none yet */
+    uint64_t n_ready; /* how much there is to take */
+    uint64_t number;  /* 0: none yet */
     struct node_id homes[HOMES_MAX];
     uint32_t n_homes;
     char *user;
@@ -158,7 +164,7 @@ struct hello {
 
 struct ping { /* and pong */
     uint64_t seq, incarnation;
-    uint8_t health;         /* 0..7, of the sender */
+    uint8_t health;          /* 0..7, of the sender */
     uint8_t fingerprint[16]; /* of its view of the members */
 };
 
@@ -178,7 +184,7 @@ struct sync_entry {
  * that it knows more answers with gossip, who knows less with a sync of its own. A large
  * mesh begins with sums instead: who finds other ones answers with lists of these parts. */
 struct sync_message {
-    bool is_answer; /* not to be answered by a sync once more */
+    bool is_answer;             /* not to be answered by a sync once more */
     struct node_id from, until; /* until all zero: to the end */
     struct sync_entry *entries; /* ascending by id */
     size_t n_entries;
@@ -188,7 +194,7 @@ struct sync_message {
 
 struct join_message {
     uint8_t mesh[16];
-    uint8_t node_key[32];   /* Ed25519 */
+    uint8_t node_key[32]; /* Ed25519 */
     uint8_t curve_key[CURVE_KEY_SIZE];
     uint8_t *proof; /* of the token; node/identity.h */
     size_t proof_len;
@@ -204,6 +210,11 @@ struct joined_message {
     size_t authority_len;
     struct member_note *contacts;
     size_t n_contacts;
+};
+
+struct revoked_message {
+    uint8_t *records; /* node/revocation.h */
+    size_t records_len;
 };
 
 /* Which group: a run's, or all zero: the mesh group's. */
@@ -232,11 +243,12 @@ struct vote_message {
 struct voted_message {
     struct group_id group;
     uint64_t generation;
-    struct ballot ballot;   /* the one that was asked for */
+    struct ballot ballot; /* the one that was asked for */
     bool is_trial, is_granted;
     struct ballot promised; /* when it was refused */
     uint64_t commit;
-    struct node_id homes[HOMES_MAX]; /* when the asker's generation is over: the newer */
+    struct node_id
+        homes[HOMES_MAX]; /* when the asker's generation is over: the newer */
     uint32_t n_homes;
     uint64_t homes_generation;
 };
@@ -263,11 +275,12 @@ struct append_message {
 struct appended_message {
     struct group_id group;
     uint64_t generation;
-    struct ballot ballot; /* of the append; or, refused, a higher one that was promised */
-    bool is_refused;      /* by the ballot */
-    bool is_gap;          /* `before` is not in my log: go on from `last` */
-    uint64_t last;        /* up to which my log equals yours and is durable; with is_gap:
-                             a guess */
+    struct ballot
+        ballot;      /* of the append; or, refused, a higher one that was promised */
+    bool is_refused; /* by the ballot */
+    bool is_gap;     /* `before` is not in my log: go on from `last` */
+    uint64_t last;   /* up to which my log equals yours and is durable; with is_gap:
+                        a guess */
 };
 
 struct install_message {
@@ -294,7 +307,8 @@ struct propose_message { /* a register of the mesh group */
     uint64_t request;
     enum propose_op op;
     char *key;
-    bool has_expected; /* PROPOSE_SWAP: only if the value is this; else if there is none */
+    bool has_expected; /* PROPOSE_SWAP: only if the value is this; else if there is none
+                        */
     uint8_t *expected, *value;
     size_t expected_len, value_len;
     int64_t add; /* PROPOSE_ADD: to a number; the answer has the sum */
@@ -309,7 +323,8 @@ struct proposed_message {
 
 /* ---- leases ---- */
 
-/* Whom a worker listens to: a greater rank; a sealed leader before any tentative one. */
+/* Whom a worker listens to: a greater rank; a sealed leader before any tentative one.
+ */
 struct rank {
     bool is_sealed;
     uint64_t generation;
@@ -318,9 +333,9 @@ struct rank {
 int rank_compare(const struct rank *a, const struct rank *b);
 
 struct want_message {
-    uint32_t boot;      /* of the worker's incarnation */
-    uint64_t seq;       /* the newest replaces those before */
-    uint32_t slots;     /* leases at once, those that wait here too; 0: no more */
+    uint32_t boot;          /* of the worker's incarnation */
+    uint64_t seq;           /* the newest replaces those before */
+    uint32_t slots;         /* leases at once, those that wait here too; 0: no more */
     uint32_t ahead_percent; /* how much beyond what it has: 100 is none */
 };
 
@@ -331,11 +346,16 @@ struct attempt_name {
     uint64_t counter;
 };
 
+/* A lease that a leader found at a worker has this bit and the worker's own counter as its
+ * id, so that both know it without another word. */
+#define LEASE_OF_WORKER (1ULL << 63)
+
 struct lease {
     uint64_t id; /* the leader's, under this rank */
     struct run_id run;
     struct task_id task;
-    uint32_t attempt; /* what the task is told; the record's is set when it is decided */
+    uint32_t
+        attempt; /* what the task is told; the record's is set when it is decided */
     uint64_t gpus;
     uint64_t fence; /* effect: exclusive; 0: pure */
 };
@@ -403,6 +423,7 @@ struct held_lease { /* what runs */
     uint64_t gpus;
     bool is_started;
     struct digest witness;
+    uint64_t lease; /* 0: none of this rank; see LEASE_OF_WORKER */
 };
 struct report_message {
     struct run_id run;
@@ -442,6 +463,9 @@ struct request_message {
     uint8_t *body;
     size_t body_len;
     bool is_cancelled; /* nobody waits for the answer any more */
+    char *headers;     /* more of them: lines of NAME: VALUE */
+    uint64_t window;   /* parts of the answer that may be sent; with a number that was
+                          sent before and no method: more of them */
 };
 struct reply_message {
     uint64_t request;
@@ -451,6 +475,8 @@ struct reply_message {
     bool is_last;
     uint8_t *body;
     size_t body_len;
+    char *headers;   /* as above; in the first part */
+    bool is_cut_off; /* the last one, and the answer is not whole */
 };
 
 struct blob_find_message { /* and BLOB_KEEP, BLOB_KEPT */
@@ -458,27 +484,43 @@ struct blob_find_message { /* and BLOB_KEEP, BLOB_KEPT */
     struct digest *ids;
     size_t n_ids;
     struct node_id from; /* BLOB_KEEP: who has them */
+    struct run_id run;   /* likewise: which run made them, and the record of its attempt */
+    uint8_t *record;
+    size_t record_len;
+};
+struct blob_holder {
+    struct digest id;
+    bool is_whole; /* all of it is here */
+    uint64_t size; /* of all of it; 0 when nothing of it is here */
+    uint8_t *have; /* not whole: a bit for each stretch of leaves; node/fetch.h */
+    size_t have_len;
+    struct node_id *others; /* who asked for it lately, so that they may have a part */
+    size_t n_others;
 };
 struct blob_holders_message {
     uint64_t request;
-    struct digest *ids; /* those of the question that I hold, whole */
-    size_t n_ids;
-    struct node_id *others; /* for each: who else, all zero: nobody known */
+    struct blob_holder *holders; /* those of the question of which anything is known */
+    size_t n_holders;
+};
+/* What is asked for; the names of parts are those of store/digest.h. */
+enum blob_part {
+    BLOB_FIRST = 1, /* the blob if it is one leaf, else its top; an answer says which */
+    BLOB_LEAF,      /* the leaf at `offset` */
+    BLOB_TOP,       /* digests which make the id: of the leaves, or of their groups */
+    BLOB_GROUP,     /* digests of the leaves of the group that begins at `offset` */
 };
 struct blob_get_message {
     uint64_t request;
     struct digest id;
-    uint64_t offset; /* a multiple of the leaf's size */
-    uint32_t len;
+    enum blob_part part;
+    uint64_t offset;
 };
 struct blob_data_message {
     uint64_t request;
     int32_t status; /* 0; -ENOENT; -EBUSY: ask somebody else for now */
     struct digest id;
+    enum blob_part part;
     uint64_t offset, size; /* of all of it */
-    uint8_t *leaves; /* in the answer to offset 0 of a blob of several leaves: their
-                        digests, which make its id */
-    size_t leaves_len;
     uint8_t *data;
     size_t data_len;
 };
@@ -492,6 +534,7 @@ struct message {
         struct sync_message sync;
         struct join_message join;
         struct joined_message joined;
+        struct revoked_message revoked;
         struct vote_message vote;
         struct voted_message voted;
         struct append_message append;
@@ -520,14 +563,16 @@ struct message {
     void *arena; /* of a decoded one: all that it points to; message_release() */
 };
 
-/* Appends header and body. The message is only read, so lists may be borrowed.
- * -EINVAL  an enumerator or something that must be there is unset
+/* Appends header and body. The message is only read, so lists may be borrowed. A text
+ * that is NULL is "".
+ * -EINVAL  an enumerator or something that must be there is unset (message.proto says
+ *          what), or a text is no UTF-8
  * -E2BIG   a list, a text or the whole is too long
  * -ENOMEM
  * On failure nothing was appended. */
 int message_encode(const struct message *m, struct buffer *out);
 
-/* 0: all that *ret points to lives until message_release().
+/* 0: all that *ret points to lives until message_release(); no text is NULL.
  * -EBADMSG          no frame of ours, or one that breaks a rule above
  * -EPROTONOSUPPORT  another major
  * -ENOMSG           an unknown type: newer than we are

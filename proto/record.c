@@ -161,8 +161,7 @@ static int begin(struct buffer *out, const void *message)
     return append_message(out, message, size);
 }
 
-/* Fills the header in, or takes back what was appended. */
-static int end(struct buffer *out, size_t start, int error)
+int record_close(struct buffer *out, size_t start, int error)
 {
     uint8_t *header = (uint8_t *)out->data + start;
     uint64_t sum;
@@ -235,6 +234,18 @@ static void set_usage(Mesh__Record__Attempt *m, const struct attempt_record *r)
     m->cpu_peak_milli = r->cpu_peak_milli;
 }
 
+static void set_executor(Mesh__Record__Attempt *m, const struct attempt_record *r)
+{
+    m->has_node = !node_id_is_none(&r->node);
+    m->node = bytes_of(r->node.bytes, NODE_ID_SIZE);
+    m->has_boot = r->boot != 0;
+    m->boot = r->boot;
+    m->has_counter = r->counter != 0;
+    m->counter = r->counter;
+    m->has_witness = r->has_witness;
+    m->witness = bytes_of(r->witness.bytes, DIGEST_SIZE);
+}
+
 static bool attempt_is_valid(const struct attempt_record *r)
 {
     return r->verdict >= VERDICT_DONE && r->verdict <= VERDICT_ADOPTED
@@ -275,10 +286,11 @@ int attempt_record_encode(const struct attempt_record *r, struct buffer *out)
     m.origin = bytes_of(r->origin.bytes, RUN_ID_SIZE);
     m.has_gpus = r->gpus != 0;
     m.gpus = r->gpus;
+    set_executor(&m, r);
     error = texts.error ? texts.error : begin(out, &m);
     for (size_t i = 0; error == 0 && i < r->n_outputs; i++)
         error = append_artifact(out, &r->outputs[i]);
-    return end(out, start, error);
+    return record_close(out, start, error);
 }
 
 static int append_parameter(struct buffer *out, const struct record_parameter *p)
@@ -361,7 +373,7 @@ int run_record_encode(const struct run_record *r, struct buffer *out)
         error = append_parameter(out, &r->parameters[i]);
     for (size_t i = 0; error == 0 && i < r->n_tags; i++)
         error = append_tag(out, FIELD_RUN_TAG, r->tags[i]);
-    return end(out, start, error);
+    return record_close(out, start, error);
 }
 
 int run_end_record_encode(const struct run_end_record *r, struct buffer *out)
@@ -393,7 +405,7 @@ int run_end_record_encode(const struct run_end_record *r, struct buffer *out)
     m.has_message = r->message != NULL;
     if (r->message)
         m.message = text_of(&texts, r->message);
-    return end(out, start, texts.error ? texts.error : begin(out, &m));
+    return record_close(out, start, texts.error ? texts.error : begin(out, &m));
 }
 
 int run_state_record_encode(const struct run_state_record *r, struct buffer *out)
@@ -412,5 +424,5 @@ int run_state_record_encode(const struct run_state_record *r, struct buffer *out
     error = begin(out, &m);
     for (size_t i = 0; error == 0 && i < r->n_tags; i++)
         error = append_tag(out, FIELD_RUN_STATE_TAG, r->tags[i]);
-    return end(out, start, error);
+    return record_close(out, start, error);
 }

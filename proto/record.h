@@ -31,7 +31,8 @@
 
 enum {
     RECORD_VERSION = 1,
-    RECORD_KEY_MAX = 1 + RUN_ID_SIZE + TASK_ID_SIZE_MAX + VARINT_SIZE_MAX,
+    /* The longest is that of an attempt that is offered: proto/rows.h. */
+    RECORD_KEY_MAX = 1 + RUN_ID_SIZE + TASK_ID_SIZE_MAX + 2 * VARINT_SIZE_MAX,
     RECORD_OUTPUTS_MAX = 65536, /* artifacts of an attempt */
     RECORD_PARAMETERS_MAX = 4096,
     RECORD_TAGS_MAX = 4096,
@@ -129,6 +130,12 @@ struct attempt_record {
     struct run_id origin; /* VERDICT_ADOPTED: the run it was made in */
     bool has_origin;
     uint64_t gpus; /* which it had, a bit for each */
+    /* Who executed it, as its how-manieth; all zero: the node that kept this. */
+    struct node_id node;
+    uint32_t boot;
+    uint64_t counter;
+    struct digest witness; /* of what it consumed */
+    bool has_witness;
 };
 
 struct record_parameter {

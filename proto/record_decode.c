@@ -272,6 +272,11 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     r->has_origin =
         get_fixed(&error, m->has_origin, m->origin, r->origin.bytes, RUN_ID_SIZE);
     r->gpus = m->gpus;
+    get_fixed(&error, m->has_node, m->node, r->node.bytes, NODE_ID_SIZE);
+    r->boot = m->boot;
+    r->counter = m->counter;
+    r->has_witness =
+        get_fixed(&error, m->has_witness, m->witness, r->witness.bytes, DIGEST_SIZE);
     get_outputs(&error, m, r);
     return error;
 }

@@ -253,7 +253,7 @@ static int apply_again(struct run *r, struct span *s, uint64_t index)
     if (!e)
         return -ENOMEM;
     e->iteration++;
-    e->n_attempts = e->n_failed = e->n_lost = 0;
+    e->n_attempts = e->n_failed = e->n_lost = e->n_gone = e->n_refused = 0;
     return 0;
 }
 

@@ -3,14 +3,11 @@
 #include "scheduler/placement.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "scheduler/placement_order.h"
-
-enum { CPU_DEFAULT_MILLI = 1000 };
 
 static int copy_limits(struct sharing *to, const struct sharing *from)
 {
@@ -29,35 +26,18 @@ static int copy_limits(struct sharing *to, const struct sharing *from)
     return 0;
 }
 
-static int copy_names(struct placement *p, const struct resources *capacity,
-                      char *const *custom_names)
-{
-    for (uint32_t i = 0; i < capacity->n_custom; i++) {
-        p->capacity.amount[DEMAND_CUSTOM + i] = capacity->custom[i].milli;
-        p->names[i] = strdup(custom_names[capacity->custom[i].name]);
-        if (!p->names[i])
-            return -ENOMEM;
-    }
-    return 0;
-}
-
 int placement_init(struct placement *p, const struct resources *capacity,
-                   char *const *custom_names, const struct sharing *sharing)
+                   char *const *custom_names, uint32_t slots,
+                   const struct sharing *sharing)
 {
-    struct demand *c = &p->capacity;
-
     *p = (struct placement){ .classes = NULL };
-    p->gpus.n = (uint32_t)min_size(capacity->gpu_milli / GPU_MILLI, GPUS_MAX);
-    c->amount[DEMAND_CPU] = capacity->cpu_milli;
-    c->amount[DEMAND_MEMORY] = capacity->memory_bytes;
-    c->amount[DEMAND_DISK] = capacity->disk_bytes;
-    c->amount[DEMAND_GPU] = (uint64_t)p->gpus.n * GPU_MILLI;
-    if (copy_names(p, capacity, custom_names) < 0
+    if (bins_init(&p->bins) < 0
+        || placement_set_bin(p, 0, capacity, custom_names, slots, 100) < 0
         || (sharing && copy_limits(&p->sharing, sharing) < 0)) {
         placement_release(p);
         return -ENOMEM;
     }
-    p->free = p->capacity;
+    p->n_own_names = capacity->n_custom;
     return 0;
 }
 
@@ -80,62 +60,8 @@ void placement_release(struct placement *p)
     for (size_t i = 0; i < p->sharing.n_users; i++)
         free((char *)p->sharing.users[i].name);
     free(p->sharing.users);
+    bins_release(&p->bins);
     *p = (struct placement){ .classes = NULL };
-}
-
-/* ---- demands ---- */
-
-static void add_custom(const struct placement *p, const char *name, uint64_t milli,
-                       struct demand *d)
-{
-    for (uint32_t i = 0; i < RESOURCES_CUSTOM_MAX && p->names[i]; i++) {
-        if (strcmp(p->names[i], name) != 0)
-            continue;
-        d->amount[DEMAND_CUSTOM + i] += milli;
-        return;
-    }
-    d->unknown = d->unknown || milli;
-}
-
-struct demand placement_demand(const struct placement *p, const struct flow *f,
-                               const struct resources *r)
-{
-    struct demand d = { .unknown = 0 };
-
-    d.amount[DEMAND_CPU] = r->cpu_milli ? r->cpu_milli : CPU_DEFAULT_MILLI;
-    d.amount[DEMAND_MEMORY] = r->memory_bytes;
-    d.amount[DEMAND_DISK] = r->disk_bytes;
-    d.amount[DEMAND_GPU] = r->gpu_milli;
-    for (uint32_t i = 0; i < r->n_custom; i++)
-        add_custom(p, f->custom_names[r->custom[i].name], r->custom[i].milli, &d);
-    return d;
-}
-
-uint32_t demand_lacks(const struct demand *demand, const struct demand *of)
-{
-    uint32_t i = 0;
-
-    while (i < DEMAND_ENTRIES && demand->amount[i] <= of->amount[i])
-        i++;
-    return i;
-}
-
-bool placement_fits(const struct placement *p, const struct class *c)
-{
-    return demand_lacks(&c->demand, &p->free) == DEMAND_ENTRIES
-           && gpus_fit(&p->gpus, c->demand.amount[DEMAND_GPU]);
-}
-
-/* The largest of its parts of what the node has. */
-static uint64_t cost_of(const struct placement *p, const struct demand *d)
-{
-    double cost = 1;
-
-    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
-        if (d->amount[i])
-            cost = fmax(cost, (double)d->amount[i] * SHARE_NODE
-                                  / (double)p->capacity.amount[i]);
-    return (uint64_t)cost;
 }
 
 uint8_t placement_level(uint32_t run_priority, uint32_t step_priority)
@@ -156,9 +82,8 @@ static struct class *add_class(struct placement *p, const struct demand *demand)
         return NULL;
     c->demand = *demand;
     c->placement = p;
-    c->fits_ever =
-        !demand->unknown && demand_lacks(demand, &p->capacity) == DEMAND_ENTRIES;
-    c->cost = c->fits_ever ? cost_of(p, demand) : 1;
+    c->doomed_at = TIME_NEVER;
+    class_fit(c);
     HASH_ADD(hh, p->classes, demand, sizeof(*demand), c);
     if (!c->hh.tbl) {
         class_free(c);
@@ -188,7 +113,44 @@ void class_drop(struct class *c, uint32_t n)
     class_free(c);
 }
 
+void placement_drop(struct class *c)
+{
+    class_drop(c, 1);
+}
+
+void class_activate(struct class *c)
+{
+    struct placement *p = c->placement;
+
+    DL_APPEND(p->active, c);
+    p->n_unstuck++;
+    bins_restore(&p->bins);
+}
+
+void class_unstick(struct class *c)
+{
+    c->placement->n_unstuck += c->is_stuck;
+    c->is_stuck = false;
+}
+
+void class_deactivate(struct class *c)
+{
+    struct placement *p = c->placement;
+
+    DL_DELETE(p->active, c);
+    p->n_unstuck -= !c->is_stuck;
+    c->is_stuck = false;
+}
+
 /* ---- which is next ---- */
+
+bool queue_is_doomed(const struct queue *q)
+{
+    const struct class *c = q->class;
+
+    return c->doomed_at <= c->placement->now
+           || demand_lacks(&c->demand, &q->group->user->cap) != DEMAND_ENTRIES;
+}
 
 /* Of two that are the first of their classes. */
 static bool is_better(const struct queue *a, const struct queue *b)
@@ -208,16 +170,21 @@ static bool is_better(const struct queue *a, const struct queue *b)
     return a->ranks[i] < b->ranks[j];
 }
 
-static struct queue *find_best(const struct placement *p)
+static struct queue *find_best(const struct placement *p, const struct bin *bin)
 {
+    bool is_fresh = bin && bin->is_fresh;
     struct queue *best = NULL;
     struct class *c;
 
     DL_FOREACH(p->active, c)
     {
-        struct queue *q = class_first(c);
+        struct queue *q;
 
-        if ((placement_fits(p, c) || !queue_fits_ever(q)) && is_better(q, best))
+        if (c->is_stuck && !is_fresh)
+            continue;
+        q = class_first(c);
+        if (((bin && bin_fits(bin, &c->demand)) || queue_is_doomed(q))
+            && is_better(q, best))
             best = q;
     }
     return best;
@@ -239,57 +206,88 @@ static bool renew(const struct placement *p, struct queue *q)
     return false;
 }
 
-struct queue *placement_pick(struct placement *p)
+static struct queue *pick_for(const struct placement *p, const struct bin *bin)
 {
     struct queue *best;
 
     do
-        best = find_best(p);
+        best = find_best(p, bin);
     while (best && renew(p, best));
     return best;
 }
 
-static void add(struct demand *to, const struct demand *d)
+static void stick_all(struct placement *p)
 {
-    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
-        to->amount[i] += d->amount[i];
+    struct class *c;
+
+    DL_FOREACH(p->active, c)
+    c->is_stuck = true;
+    p->n_unstuck = 0;
 }
 
-static void subtract(struct demand *from, const struct demand *d)
+/* First what was not tried everywhere, where there is the most room; then what is
+ * stuck, where there is room since. */
+struct queue *placement_pick(struct placement *p, struct bin **ret_bin)
 {
-    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
-        from->amount[i] -= d->amount[i];
+    struct queue *q;
+    struct bin *bin;
+
+    while (p->n_unstuck) {
+        bin = bins_first(&p->bins);
+        q = pick_for(p, bin);
+        *ret_bin = bin;
+        if (q)
+            return q;
+        if (bin)
+            bins_pass(&p->bins, bin);
+        else
+            stick_all(p);
+    }
+    while (p->active && (bin = p->bins.fresh)) {
+        q = pick_for(p, bin);
+        *ret_bin = bin;
+        if (q)
+            return q;
+        bins_settle(&p->bins, bin);
+    }
+    bins_restore(&p->bins);
+    return NULL;
 }
 
-struct gpu_grant placement_take(struct queue *q)
+struct claim placement_take(struct queue *q, struct bin *bin)
 {
     struct class *c = q->class;
     struct placement *p = c->placement;
     struct user *u = q->group->user;
+    struct claim claim = bins_take(&p->bins, bin, &c->demand);
 
-    subtract(&p->free, &c->demand);
-    add(&u->used, &c->demand);
+    claim.cost = c->cost;
+    demand_add(&u->used, &c->demand);
     u->n_running++;
     p->clock++;
     share_take(&u->share, c->cost, p->clock, p->now);
     share_take(q->run, c->cost, p->clock, p->now);
     order_move_run(q);
     order_move_user(u);
-    return gpus_take(&p->gpus, c->demand.amount[DEMAND_GPU]);
+    return claim;
 }
 
-void placement_give(struct queue *q, const struct gpu_grant *grant)
+void placement_disown(struct queue *q, const struct claim *claim)
 {
     struct class *c = q->class;
     struct placement *p = c->placement;
     struct user *u = q->group->user;
 
-    add(&p->free, &c->demand);
-    subtract(&u->used, &c->demand);
+    demand_subtract(&u->used, &c->demand);
     u->n_running--;
-    gpus_give(&p->gpus, grant);
-    share_give(&u->share, c->cost, p->now);
-    share_give(q->run, c->cost, p->now);
+    share_give(&u->share, claim->cost, p->now);
+    share_give(q->run, claim->cost, p->now);
     order_move_run(q);
     order_move_user(u);
+}
+
+void placement_give(struct queue *q, const struct claim *claim)
+{
+    bins_give(&q->class->placement->bins, claim, &q->class->demand);
+    placement_disown(q, claim);
 }

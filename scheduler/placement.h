@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* placement - which ready task is next, given what is free.
+/* placement - which ready task is next, and where it goes, given what is free.
  *
  * Steps with equal demands are a class. A queue holds the steps of one run and one
  * class that have ready tasks, best first; a group holds the queues of one user and one
@@ -16,35 +16,34 @@
  * ahead of others. A task that does not fit now is passed over: smaller ones go on.
  *
  * A user who is at a cap waits for nothing: its groups are out of the order until one
- * of its tasks ends. */
+ * of its tasks ends. Caps count what a user has everywhere.
+ *
+ * The bin comes first (bins.h), then the best task that fits it. A class that was found
+ * to fit no open bin is stuck: it is not tried again, but in a bin where something
+ * ended. So a step looks at few bins, however many there are.
+ *
+ * A task that fits no bin at all fails; where others are known, or were lately, only
+ * when its class has waited UNFIT_WAIT for a bin that it fits. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <uthash.h>
 
+#include "base/time.h"
 #include "flow/flow.h"
+#include "scheduler/bins.h"
 #include "scheduler/bitmap.h"
-#include "scheduler/gpus.h"
 #include "scheduler/heap.h"
 #include "scheduler/share.h"
 #include "scheduler/sharing.h"
 
 enum {
-    DEMAND_CPU,
-    DEMAND_MEMORY,
-    DEMAND_DISK,
-    DEMAND_GPU,
-    DEMAND_CUSTOM,
-    DEMAND_ENTRIES = DEMAND_CUSTOM + RESOURCES_CUSTOM_MAX,
     PRIORITY_MAX = 9,
     LEVELS = (PRIORITY_MAX + 1) * (PRIORITY_MAX + 1),
 };
 
-struct demand {
-    uint64_t amount[DEMAND_ENTRIES];
-    uint64_t unknown; /* 1: asks for a resource that this node has none of */
-};
+#define UNFIT_WAIT TIME_S(300)
 
 struct placement;
 struct group;
@@ -53,7 +52,9 @@ struct class
 {
     struct demand demand; /* the key */
     struct placement *placement;
-    bool fits_ever;
+    bool fits_ever;        /* some bin */
+    bool is_stuck;         /* it fits no open bin that is not fresh */
+    time_us doomed_at;     /* unless fits_ever: its tasks fail from then on */
     uint64_t cost;         /* of a task, as share.h counts */
     uint32_t n_held;       /* steps of runs that are in it */
     struct heap groups;    /* in which somebody waits */
@@ -101,9 +102,10 @@ struct queue {
 };
 
 struct placement {
-    struct demand capacity, free;
-    struct gpus gpus;
+    struct bins bins;
+    struct demand largest;             /* of each thing, the most that a bin has had */
     char *names[RESOURCES_CUSTOM_MAX]; /* of the custom entries; NULL: no such */
+    uint32_t n_own_names;              /* of bin 0: the first ones, they stay */
     struct sharing sharing;
     struct class *classes;  /* hash by demand */
     struct class *active;   /* list */
@@ -111,23 +113,38 @@ struct placement {
     struct user *oldest;    /* list by age */
     struct contest contest; /* of the users */
     uint64_t clock, n_runs;
+    uint32_t n_unstuck; /* active classes that are not stuck */
+    bool has_others;
+    time_us hope_until; /* for a while after others were known */
     time_us now;
 };
 
-/* Names and limits are copied; sharing may be NULL. -ENOMEM. */
+/* Bin 0 has the capacity and takes so many tasks at once. Names and limits are copied;
+ * sharing may be NULL. -ENOMEM. */
 int placement_init(struct placement *p, const struct resources *capacity,
-                   char *const *custom_names, const struct sharing *sharing);
+                   char *const *custom_names, uint32_t slots,
+                   const struct sharing *sharing);
 void placement_release(struct placement *p);
 
-/* A step's demand on this node: cpu is 1 when it is not asked, all else 0. */
-struct demand placement_demand(const struct placement *p, const struct flow *f,
-                               const struct resources *r);
+/* What the bin has, and how many tasks it takes at once, beyond what it can run by
+ * ahead_percent. NULL: it has nothing any more. -ENOMEM. */
+int placement_set_bin(struct placement *p, uint32_t number,
+                      const struct resources *capacity, char *const *custom_names,
+                      uint32_t slots, uint32_t ahead_percent);
+/* Whether tasks that fit none may hope for others. */
+void placement_set_others(struct placement *p, bool has_others);
+
+/* A step's demand: cpu is 1 when it is not asked, all else 0. -ENOMEM. */
+int placement_demand(struct placement *p, const struct flow *f,
+                     const struct resources *r, struct demand *ret);
 
 /* Priorities above PRIORITY_MAX count as that. */
 uint8_t placement_level(uint32_t run_priority, uint32_t step_priority);
 
 /* The class of this demand, made if needed, and held once more. NULL without memory. */
 struct class *placement_hold(struct placement *p, const struct demand *demand);
+/* Once less. */
+void placement_drop(struct class *c);
 
 /* The user of this name, made if needed, with one run more. NULL without memory. */
 struct user *placement_enter(struct placement *p, const char *name);
@@ -154,20 +171,24 @@ static inline uint32_t queue_first(const struct queue *q)
     return q->steps[position];
 }
 
-/* The queue whose first ready position is next; NULL if nothing that is ready fits. One
- * that never fits is picked too: its tasks must fail. */
-struct queue *placement_pick(struct placement *p);
-/* Whether its tasks can ever be started, by what the node has and what the user may. */
-bool queue_fits_ever(const struct queue *q);
+/* The queue whose first ready position is next, and the bin where its task goes; NULL
+ * if nothing that is ready fits. One whose tasks must fail is picked too, maybe without
+ * a bin. */
+struct queue *placement_pick(struct placement *p, struct bin **ret_bin);
+/* Whether its tasks must fail, by what there is and what the user may. */
+bool queue_is_doomed(const struct queue *q);
+/* When tasks that wait for a bin which they fit are to fail; TIME_NEVER. */
+time_us placement_deadline(const struct placement *p);
+/* That time has come. */
+void placement_on_tick(struct placement *p);
 
-/* A task of the queue starts, or ended. */
-struct gpu_grant placement_take(struct queue *q);
-void placement_give(struct queue *q, const struct gpu_grant *grant);
+/* A task of the queue goes to the bin, or ended there. */
+struct claim placement_take(struct queue *q, struct bin *bin);
+void placement_give(struct queue *q, const struct claim *claim);
+/* What it holds there is nobody's of the queue any more: the user's and run's part of
+ * giving it back. The rest is bins_give(), with the demand of the class. */
+void placement_disown(struct queue *q, const struct claim *claim);
 
-/* The first entry of the demand that `of` lacks; DEMAND_ENTRIES if it fits. */
-uint32_t demand_lacks(const struct demand *demand, const struct demand *of);
-/* Whether the class fits into what is free now. */
-bool placement_fits(const struct placement *p, const struct class *c);
 /* Whether a task of this class must wait for the user's tasks that run. */
 bool user_is_capped(const struct user *u, const struct class *c);
 /* The first entry of the class's demand that the user's caps leave no room for now;

@@ -53,7 +53,7 @@ static uint64_t or_all(uint64_t cap)
 
 static struct demand cap_of(const struct user_limits *l)
 {
-    struct demand cap = { .unknown = 0 };
+    struct demand cap = { .n = DEMAND_ENTRIES };
 
     for (size_t i = 0; i < DEMAND_ENTRIES; i++)
         cap.amount[i] = UINT64_MAX;
@@ -67,16 +67,13 @@ uint32_t user_lacks(const struct user *u, const struct class *c)
 {
     uint32_t i = 0;
 
-    while (i < DEMAND_ENTRIES
-           && c->demand.amount[i] <= u->cap.amount[i] - u->used.amount[i])
+    /* What was adopted from others may be more than the user may have. */
+    while (i < c->demand.n
+           && (!c->demand.amount[i]
+               || (u->used.amount[i] <= u->cap.amount[i]
+                   && c->demand.amount[i] <= u->cap.amount[i] - u->used.amount[i])))
         i++;
-    return i;
-}
-
-bool queue_fits_ever(const struct queue *q)
-{
-    return q->class->fits_ever
-           && demand_lacks(&q->class->demand, &q->group->user->cap) == DEMAND_ENTRIES;
+    return i < c->demand.n ? i : DEMAND_ENTRIES;
 }
 
 bool user_is_capped(const struct user *u, const struct class *c)
@@ -97,7 +94,7 @@ static void list_group(struct group *g)
     share_wait(&g->user->share, c->placement->now);
     heap_add(&c->groups, &g->item, is_group_before);
     if (c->groups.n == 1)
-        DL_APPEND(c->placement->active, c);
+        class_activate(c);
 }
 
 static void unlist_group(struct group *g)
@@ -107,7 +104,7 @@ static void unlist_group(struct group *g)
     heap_remove(&c->groups, &g->item, is_group_before);
     share_unwait(&g->user->share, c->placement->now);
     if (!c->groups.n)
-        DL_DELETE(c->placement->active, c);
+        class_deactivate(c);
 }
 
 static void sync_group(struct group *g)

@@ -32,6 +32,7 @@
 
 struct instance;
 struct run;
+struct slot;
 
 /* A task that is not done and not at its first attempt and iteration. */
 struct exception {
@@ -39,7 +40,9 @@ struct exception {
     uint32_t iteration;
     uint32_t n_attempts; /* of this iteration: the number of the next one */
     uint32_t n_failed, n_lost;
-    bool is_waiting; /* for its retry */
+    uint32_t n_gone;    /* workers that died with it and had not said that it ran */
+    uint32_t n_refused; /* workers that gave it back unasked */
+    bool is_waiting;    /* for its retry */
     struct timer timer;
     struct run *run;
     struct span *span;
@@ -89,6 +92,7 @@ struct run_step {
     uint32_t n_before, n_after;
     struct span *ready; /* list of spans with ready tasks, oldest first */
     uint64_t n_known, n_done, n_running, n_failed, n_ready, n_retrying, n_skipped;
+    uint64_t n_leased; /* of those that run: at a worker, and not started there yet */
 };
 
 enum run_phase {
@@ -141,6 +145,9 @@ struct run {
     uint64_t n_open; /* spans with unresolved tasks, over all instances */
     uint64_t n_known, n_done, n_running, n_failed, n_ready, n_retrying, n_skipped;
     uint64_t n_adopted, n_attempts;
+    uint64_t n_leased;
+    uint64_t n_keeping;  /* outputs that have to be somewhere before it ends well */
+    struct slot *leases; /* list; node.c's */
     uint64_t
         n_final; /* tasks done for good; n_done counts iterations, not adopted ones */
 

@@ -153,8 +153,10 @@ static int hold_classes(struct run *r, struct ranked *ranked)
 {
     for (uint32_t i = 0; i < r->flow->n_all_steps; i++) {
         const struct step *s = &r->flow->steps[ranked[i].step];
-        struct demand d = placement_demand(r->placement, r->flow, &s->resources);
+        struct demand d;
 
+        if (placement_demand(r->placement, r->flow, &s->resources, &d) < 0)
+            return -ENOMEM;
         ranked[i].class = placement_hold(r->placement, &d);
         if (!ranked[i].class)
             return -ENOMEM;

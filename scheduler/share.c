@@ -2,32 +2,33 @@
 #include "scheduler/share.h"
 
 static const uint64_t lead = TIME_MS(100);
-/* What happens less often than this is counted as if it took so long: a product of the
- * time and the cost of what runs has room in 64 bits. */
-static const uint64_t step_max = UINT64_C(1) << 40;
+/* More is not counted at once: keys are compared by their difference. */
+static const uint64_t step_max = UINT64_C(1) << 60;
 
-static uint64_t since(time_us *at, time_us now)
+/* What ran at this rate until now has had since then. */
+static uint64_t since(time_us *at, uint64_t rate, time_us now)
 {
-    uint64_t passed = now > *at ? now - *at : 0;
+    uint64_t passed = now > *at ? now - *at : 0, had;
 
     *at = now > *at ? now : *at;
-    return passed < step_max ? passed : step_max;
+    return __builtin_mul_overflow(passed, rate, &had) || had > step_max ? step_max
+                                                                        : had;
 }
 
 static void contest_advance(struct contest *c, time_us now)
 {
-    uint64_t passed = since(&c->at, now);
+    uint64_t had = since(&c->at, c->rate, now);
 
-    if (c->rate)
-        c->virtual += passed * c->rate / c->weight;
+    if (had)
+        c->virtual += had / c->weight;
 }
 
 static void advance(struct share *s, time_us now)
 {
-    uint64_t passed = since(&s->at, now);
+    uint64_t had = since(&s->at, s->rate, now);
 
-    if (s->rate)
-        s->service += passed * s->rate / s->weight;
+    if (had)
+        s->service += had / s->weight;
 }
 
 static void set_key(struct share *s)

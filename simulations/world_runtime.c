@@ -325,6 +325,8 @@ static void carry_out(struct world *w, const struct action *a)
         checker_tell(&w->checker, a);
         queue_tell(w, a);
         break;
+    default: /* of a node with others */
+        break;
     }
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 
@@ -29,6 +30,22 @@ int place_lock(const char *path, int *ret_fd, int *ret_pid, struct error *ret_er
 /* path = dir/name; -ENAMETOOLONG. */
 enum { PLACE_PATH_MAX = 4096 };
 int place_join(char path[PLACE_PATH_MAX], const char *dir, const char *name);
+
+/* Whose rights files are to be read with that somebody else left: paths of theirs may
+ * lead anywhere, also at the very moment. For this thread, until it is told otherwise;
+ * NULL: our own. The struct must stay. */
+struct place_reader {
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups;
+    int n_groups;
+};
+void place_read_as(const struct place_reader *reader);
+/* Between the two the thread has the reader's rights on files, if there is one. */
+void place_reader_enter(void);
+void place_reader_leave(void);
+/* open() of a file to be read, with them. The descriptor, or a negative errno. */
+int place_open(const char *path, int flags);
 
 /* Open the folder and sync it. */
 int place_sync_folder(const char *dir);

@@ -205,8 +205,11 @@ static int look(struct keeping *k, char *const *paths, size_t n_paths,
 static int keep_link(struct keeping *k, struct tree_entry *e, const char *full)
 {
     char target[TREE_PATH_MAX + 1];
-    ssize_t n = readlink(full, target, sizeof(target));
+    ssize_t n;
 
+    place_reader_enter();
+    n = readlink(full, target, sizeof(target));
+    place_reader_leave();
     if (n < 0)
         return -errno;
     if ((size_t)n == sizeof(target) || !tree_is_inside(e->path, target, (size_t)n))
@@ -221,11 +224,11 @@ static int keep_link(struct keeping *k, struct tree_entry *e, const char *full)
 
 static int open_file(const char *full, int *ret_fd, uint64_t *ret_size)
 {
-    int fd = open(full, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = place_open(full, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat st;
 
     if (fd < 0)
-        return -errno;
+        return fd;
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         close(fd);
         return -ESTALE;
@@ -314,8 +317,11 @@ int tree_keep(struct blobs *b, const char *dir, char *const *paths, size_t n_pat
     struct keeping k = {
         .blobs = b, .dir = dir, .may_take = may_take, .error = ret_error
     };
-    int r = look(&k, paths, n_paths, bytes_max);
+    int r;
 
+    place_reader_enter();
+    r = look(&k, paths, n_paths, bytes_max);
+    place_reader_leave();
     for (size_t i = 0; r == 0 && i < k.tree.n; i++)
         r = keep_entry(&k, &k.tree.entries[i]);
     if (r < 0) {

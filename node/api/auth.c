@@ -12,6 +12,7 @@
 
 #include "node/api/connection.h"
 #include "node/api/host.h"
+#include "node/api/serve.h"
 #include "node/api/server.h"
 #include "node/api/tokens.h"
 
@@ -32,11 +33,12 @@ enum peer auth_peer(struct runtime *rt, int fd, uid_t *ret_uid)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
         return PEER_UNKNOWN;
     *ret_uid = who.uid;
-    if (who.uid != geteuid() && who.uid != 0 && !is_shared(rt))
-        return PEER_STRANGER;
+    /* First of all: a task may have an account of its own, or that of a guest. */
     if (runtime_is_task_process(rt, who.pid))
         return PEER_TASK;
-    return who.uid == geteuid() || who.uid == 0 ? PEER_OWN : PEER_GUEST;
+    if (who.uid == geteuid() || who.uid == 0)
+        return PEER_OWN;
+    return is_shared(rt) ? PEER_GUEST : PEER_STRANGER;
 }
 
 void auth_user_name(uid_t uid, char *ret_name, size_t size)
@@ -114,11 +116,12 @@ static bool is_meant_for_us(struct request *r)
     const char *host = request_header(r, MHD_HTTP_HEADER_HOST);
     const char *origin = request_header(r, MHD_HTTP_HEADER_ORIGIN);
 
-    if (!host_is_ours(host, runtime_configuration(r->rt)->listen))
+    /* By TLS the certificate has told whom the client meant. */
+    if (!r->api->tls && !host_is_ours(host, runtime_configuration(r->rt)->listen))
         reply_error(r, MHD_HTTP_MISDIRECTED_REQUEST,
                     "ask 127.0.0.1, [::1] or localhost",
                     "this node does not answer to the name '%.100s'", host ? host : "");
-    else if (!origin_is_ours(origin, host))
+    else if (!origin_is_ours(origin, host, r->api->tls != NULL))
         reply_error(r, MHD_HTTP_FORBIDDEN, NULL,
                     "pages from '%.100s' may not ask this node", origin);
     else
@@ -155,13 +158,15 @@ bool auth_request(struct request *r, enum peer peer)
         if (peer == PEER_OWN || peer == PEER_TASK)
             return auth_task(r);
         break;
+    case DOOR_PEER:
+        return serve_auth(r);
     case DOOR_USER:
         break;
     }
     return auth_user(r, peer);
 }
 
-/* What names who asks. */
+/* What names who asks. A peer says who asked it, and tells no token from a user. */
 static const char *kind_of(const struct request *r)
 {
     return r->listener->door == DOOR_TCP ? "token" : "user";

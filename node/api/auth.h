@@ -4,8 +4,8 @@
  * The user's socket: processes of the node's own user, or root's, unless a task started
  * them; with `shared_uid: yes` in mesh.conf other users of this machine too, as
  * submitters under their own names. The task socket: whoever has the token of an
- * attempt that runs. TCP: whoever has a token of DIR/tokens, asks under a name of ours,
- * and is no page from elsewhere.
+ * attempt that runs, under whatever account. TCP: whoever has a token of DIR/tokens,
+ * asks under a name of ours, and is no page from elsewhere.
  */
 #pragma once
 

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include "node/api/serve.h"
 #include "node/api/server.h"
 
 static time_us now_of(const struct listener *l)
@@ -39,6 +40,10 @@ static void name_peer(struct connection *c, const struct listener *l)
     c->uid = (uid_t)-1;
     if (l->door == DOOR_TCP)
         return;
+    if (l->door == DOOR_PEER) {
+        serve_connected(c);
+        return;
+    }
     c->peer = auth_peer(l->api->rt, c->fd, &c->uid);
     if (c->uid == geteuid())
         c->user = l->api->user;
@@ -76,6 +81,7 @@ void connection_close(struct connection *c)
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;
+    serve_disconnected(c);
     if (!l->connections)
         uv_timer_stop(&l->sweep);
     free(c);

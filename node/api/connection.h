@@ -19,6 +19,7 @@ enum {
 };
 
 struct listener;
+struct served;
 
 struct connection {
     struct listener *listener;
@@ -30,6 +31,9 @@ struct connection {
     time_us since; /* the head, or the body, is waited for; 0: we work or answer */
     uint64_t body_bytes;
     bool is_body;
+    bool is_whole; /* the answer that ended last was not cut off */
+    struct served
+        *served; /* DOOR_PEER: what it is about; NULL: nobody waits any more */
     struct connection *next, **link; /* in the listener's list */
 };
 

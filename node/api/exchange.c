@@ -9,6 +9,7 @@
 
 #include "node/api/auth.h"
 #include "node/api/connection.h"
+#include "node/api/forward.h"
 #include "node/api/number.h"
 
 enum {
@@ -160,8 +161,9 @@ static struct MHD_Response *make_response(struct request *r)
     char *data;
 
     if (reply->read || reply->stream.fill)
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, on_read,
-                                                 r, NULL);
+        return MHD_create_response_from_callback(reply->read_bytes ? reply->read_bytes
+                                                                   : MHD_SIZE_UNKNOWN,
+                                                 BLOCK_SIZE, on_read, r, NULL);
     if (reply->fd >= 0) {
         response = MHD_create_response_from_fd_at_offset64(reply->part.len, reply->fd,
                                                            reply->part.offset);
@@ -176,6 +178,17 @@ static struct MHD_Response *make_response(struct request *r)
     if (!response)
         free(data);
     return response;
+}
+
+/* What a home says of a run whose leader is silent. */
+static void add_age(const struct request *r, struct MHD_Response *response)
+{
+    char text[24];
+
+    if (!r->age_s)
+        return;
+    snprintf(text, sizeof(text), "%" PRIu64, r->age_s);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_AGE, text);
 }
 
 static enum MHD_Result send_reply(struct request *r)
@@ -196,6 +209,7 @@ static enum MHD_Result send_reply(struct request *r)
     for (size_t i = 0; i < reply->n_headers; i++)
         MHD_add_response_header(response, reply->headers[i].name,
                                 reply->headers[i].value);
+    add_age(r, response);
     meter_count(&r->api->meter, r->route, reply->status, uv_hrtime() / 1000 - r->began);
     if (r->peer)
         connection_await_nothing(r->peer);
@@ -215,6 +229,8 @@ static void take_result(struct request *r, int result, int next)
         r->stage = (__typeof__(r->stage))next;
     else if (result == REQUEST_WAIT)
         r->stage = STAGE_END;
+    else if (result == REQUEST_WORK)
+        r->stage = STAGE_WORK;
     else
         r->stage = STAGE_REPLY;
     if (result < 0)
@@ -223,15 +239,35 @@ static void take_result(struct request *r, int result, int next)
 
 static void run_work(struct request *r)
 {
-    take_result(r, r->route->work(r), STAGE_END);
+    int (*work)(struct request *) = r->work ? r->work : r->route->work;
+
+    take_result(r, work(r), STAGE_END);
+}
+
+/* Whether another node answers it: then that is all that is done here. */
+static int run_forward(struct request *r)
+{
+    int result = r->stage == STAGE_BEGIN ? forward_begin(r) : forward_end(r);
+
+    if (result == REQUEST_NEXT) {
+        forward_free(TAKE(r->forward));
+        r->is_here = true;
+        r->stage = STAGE_BEGIN;
+    } else {
+        take_result(r, result, STAGE_REPLY);
+    }
+    return result;
 }
 
 static int run_loop_stage(struct request *r)
 {
     int (*run)(struct request *) =
         r->stage == STAGE_BEGIN ? r->route->begin : r->route->end;
-    int result = run ? run(r) : REQUEST_NEXT;
+    int result;
 
+    if (!r->is_here)
+        return run_forward(r);
+    result = run ? run(r) : REQUEST_NEXT;
     take_result(r, result, r->stage == STAGE_BEGIN ? STAGE_WORK : STAGE_REPLY);
     return result;
 }
@@ -252,7 +288,7 @@ static enum MHD_Result advance(struct request *r)
             }
             break;
         case STAGE_WORK:
-            if (!r->route->work)
+            if (!r->route->work && !r->work)
                 r->stage = STAGE_END;
             else if (spawn(r, run_work) == 0)
                 return MHD_YES;
@@ -483,11 +519,13 @@ void exchange_on_completed(void *listener, struct MHD_Connection *connection,
 {
     struct request *r = *state;
 
-    (void)listener, (void)connection, (void)why;
+    (void)listener, (void)connection;
     if (!r)
         return;
-    if (r->peer)
+    if (r->peer) {
         connection_await_head(r->peer);
+        r->peer->is_whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    }
     *r->link = r->next;
     if (r->next)
         r->next->link = r->link;

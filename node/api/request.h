@@ -23,11 +23,15 @@
 
 struct MHD_Connection;
 struct connection;
+struct forward;
+struct gather;
 struct listener;
 
 enum {
     REQUEST_NEXT = 1, /* go on with the route's next stage */
     REQUEST_WAIT,     /* suspended until request_wake(), then `end` */
+    REQUEST_WORK,     /* r->work is done on a thread of the pool, then `end` */
+    REQUEST_REPLIED,  /* as 0, where that says something else */
 };
 
 enum { REPLY_HEADERS_MAX = 10 };
@@ -55,6 +59,7 @@ struct reply {
     struct stream stream;
     /* An event stream reads here; sets how long it waits itself. */
     ssize_t (*read)(struct request *r, char *buf, size_t max);
+    uint64_t read_bytes; /* that `read` will give; UINT64_MAX or 0: not known */
 };
 
 enum { READ_END = -1, READ_FAILED = -2 };
@@ -81,6 +86,12 @@ struct request {
     struct run_id run;
     struct flow *flow; /* a reference, taken and given up on the loop */
     const atomic_bool *is_stopping;
+    struct forward *forward;        /* another node is asked; NULL: not so */
+    struct gather *gather;          /* all others were asked; NULL: not so */
+    bool is_here;                   /* it is for this node, that is known */
+    int (*work)(struct request *r); /* of REQUEST_WORK */
+    const char *state; /* of a run without an end that is not active here */
+    uint64_t age_s;    /* how old what is answered may be */
 
     /* server.c's */
     enum {

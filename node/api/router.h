@@ -36,7 +36,7 @@ enum body_kind {
 };
 
 /* Where clients come in. */
-enum door { DOOR_USER = 1, DOOR_TASK, DOOR_TCP };
+enum door { DOOR_USER = 1, DOOR_TASK, DOOR_TCP, DOOR_PEER };
 
 struct request;
 
@@ -52,6 +52,7 @@ struct route {
     enum body_kind body;
     uint64_t body_bytes_max;
     enum role role; /* 0: viewers may GET, for all else it takes an operator */
+    bool is_here;   /* of this node, though the path names a run */
     int (*begin)(struct request *r);
     int (*work)(struct request *r);
     int (*end)(struct request *r);

@@ -12,6 +12,8 @@
 #include "node/api/auth.h"
 #include "node/api/events.h"
 #include "node/api/exchange.h"
+#include "node/api/serve.h"
+#include "node/api/tls.h"
 #include "node/api/tokens.h"
 #include "node/api/uploads.h"
 
@@ -74,23 +76,35 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 /* MHD closes the socket it listens on; the caller's stays the caller's. */
 static struct MHD_Daemon *start_daemon(struct listener *l, int listen_fd)
 {
-    int fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
+    bool is_listening = l->door != DOOR_PEER;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME
+                     | (is_listening ? 0u : (unsigned)MHD_USE_NO_LISTEN_SOCKET);
+    int fd = is_listening ? fcntl(listen_fd, F_DUPFD_CLOEXEC, 0) : -1;
+    const struct tls_pair *tls = l->door == DOOR_TCP ? l->api->tls : NULL;
+    struct MHD_OptionItem options[] = {
+        { is_listening ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, fd, NULL },
+        { tls ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, 0, tls ? tls->key : NULL },
+        { MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? tls->certificate : NULL },
+        { MHD_OPTION_END, 0, NULL },
+    };
     struct MHD_Daemon *daemon;
 
-    if (fd < 0)
+    if (fd < 0 && is_listening)
         return NULL;
+    if (tls)
+        flags |= MHD_USE_TLS;
     daemon =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-                         exchange_on_request, l, MHD_OPTION_LISTEN_SOCKET, fd,
-                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
+        MHD_start_daemon(flags, 0, NULL, NULL, exchange_on_request, l, MHD_OPTION_ARRAY,
+                         options, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned)CONNECTION_TIMEOUT_S,
                          MHD_OPTION_PER_IP_CONNECTION_LIMIT,
                          l->door == DOOR_TCP ? (unsigned)CONNECTIONS_OF_PEER_MAX : 0u,
                          MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, l,
                          MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, l,
                          MHD_OPTION_END);
-    if (!daemon)
+    if (!daemon && fd >= 0)
         close(fd);
     return daemon;
 }
@@ -118,6 +132,16 @@ static int listener_start(struct api *api, int listen_fd, enum door door)
     api->n_refs += 3;
     api->n_listeners++;
     return 0;
+}
+
+int listener_start_for_peers(struct api *api, struct listener **ret)
+{
+    struct listener *l = &api->listeners[api->n_listeners];
+    int r = listener_start(api, -1, DOOR_PEER);
+
+    if (r == 0)
+        *ret = l;
+    return r;
 }
 
 /* ---- the api ---- */
@@ -157,6 +181,7 @@ static void api_stop(struct api *api)
 {
     if (!api)
         return;
+    serves_stop(api->serves);
     wait_for_threads(api);
     for (struct request *r = api->requests; r; r = r->next)
         exchange_resume(r); /* MHD must not be stopped with suspended connections */
@@ -173,9 +198,13 @@ static void api_stop(struct api *api)
         uv_close((uv_handle_t *)&l->sweep, on_closed);
     }
     assert(!api->requests);
+    serves_free(TAKE(api->serves));
     events_free(TAKE(api->events));
     uploads_free(TAKE(api->uploads));
     tokens_free(TAKE(api->tokens));
+    if (api->tls)
+        tls_pair_release(api->tls);
+    free(TAKE(api->tls));
     api_drop(api);
 }
 
@@ -185,6 +214,7 @@ const char *listener_name(const struct listener *l)
         [DOOR_USER] = "user",
         [DOOR_TASK] = "task",
         [DOOR_TCP] = "tcp",
+        [DOOR_PEER] = "peer",
     };
 
     return names[l->door];
@@ -217,11 +247,28 @@ static struct api *api_new(struct runtime *rt)
     api->n_refs = 1;
     pthread_mutex_init(&api->lock, NULL);
     pthread_cond_init(&api->idle, NULL);
+    api->serves = serves_new(api);
     api->events = events_new(api);
     api->uploads = uploads_new(runtime_blobs(rt));
     if (asprintf(&api->spool_dir, "%s/spool", runtime_configuration(rt)->dir) < 0)
         api->spool_dir = NULL;
     return api;
+}
+
+static int open_tls(struct api *api, struct error *ret_error)
+{
+    const struct runtime_config *config = runtime_configuration(api->rt);
+    int r;
+
+    if (!config->listens_by_tls)
+        return 0;
+    api->tls = calloc(1, sizeof(*api->tls));
+    if (!api->tls)
+        return -ENOMEM;
+    r = tls_pair_open(config->dir, api->tls, ret_error);
+    if (r < 0)
+        free(TAKE(api->tls));
+    return r;
 }
 
 static int start_listeners(struct api *api, const struct api_sockets *s)
@@ -244,9 +291,11 @@ static int api_start(struct runtime *rt, const struct api_sockets *sockets,
 
     if (!api)
         return -ENOMEM;
-    r = api->events && api->uploads && api->spool_dir ? 0 : -ENOMEM;
+    r = api->serves && api->events && api->uploads && api->spool_dir ? 0 : -ENOMEM;
     if (r == 0)
         r = tokens_open(runtime_configuration(rt)->dir, &api->tokens, &why);
+    if (r == 0)
+        r = open_tls(api, &why);
     if (r == 0) {
         auth_user_name(geteuid(), api->user, sizeof(api->user));
         body_clean_spool(api->spool_dir);
@@ -256,6 +305,7 @@ static int api_start(struct runtime *rt, const struct api_sockets *sockets,
         api_stop(api);
         return fail(ret_error, r, "%s", why.text[0] ? why.text : strerror(-r));
     }
+    serves_start(api->serves);
     *ret_api = api;
     return 0;
 }

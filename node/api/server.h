@@ -6,10 +6,10 @@
  *     MHD's next timeout -.                             |-- MHD_run()
  *     resumed connections -'-------------- uv_timer ----'
  *
- * One daemon for each door: the user's socket, that of tasks, and a TCP port when the
- * node was told to listen on one. MHD has no thread of its own; a connection
- * whose answer is made on a thread of libuv's pool is suspended meanwhile. Nothing is
- * open: no timer runs.
+ * One daemon for each door: the user's socket, that of tasks, a TCP port when the node
+ * was told to listen on one, and one for what other nodes ask. MHD has no thread of its
+ * own; a connection whose answer is made on a thread of libuv's pool is suspended
+ * meanwhile. Nothing is open: no timer runs.
  *
  * After api_stop() the loop must turn once more, so that libuv can close what was
  * opened in it, before it is closed or the module is unloaded. */
@@ -33,25 +33,30 @@ struct listener {
     bool is_running, has_resumed; /* inside of MHD_run(); since it began */
 };
 
+/* One without a socket of its own, for DOOR_PEER: connections are brought to it. */
+int listener_start_for_peers(struct api *api, struct listener **ret);
 /* A connection was resumed: run MHD soon. */
 void listener_kick(struct listener *l);
-const char *listener_name(const struct listener *l); /* "user", "task", "tcp" */
+const char *listener_name(const struct listener *l); /* "user", "task", "tcp", "peer" */
 size_t listener_connections(const struct listener *l);
 
+struct serves;  /* serve.c: what peers ask */
 struct events;  /* events.c: the open event streams */
 struct uploads; /* uploads.c: blobs that are in no record yet */
 struct tokens;  /* tokens.c: who may ask over TCP */
 
 struct api {
     struct runtime *rt;
-    struct listener listeners[3];
+    struct listener listeners[4];
     size_t n_listeners;
     char *spool_dir;
     char user[64]; /* who the node runs as, as text */
     struct request *requests;
+    struct serves *serves;
     struct events *events;
     struct uploads *uploads;
     struct tokens *tokens;
+    struct tls_pair *tls; /* NULL: the TCP port is plain, or there is none */
     struct meter meter;
 
     /* Threads that work for a request; api_stop() waits for them. */

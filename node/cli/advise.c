@@ -64,16 +64,11 @@ static void add_step(struct table *t, const json_t *step)
 
 static void print_table(const json_t *steps)
 {
-    static const char *const head[] = { "STEP",   "ATTEMPTS", "WHAT", "ASKED",
-                                        "MEDIAN", "P95",      "MAX",  "SUGGESTED" };
-    CLEANUP(table_release) struct table t = { .n_columns = ARRAY_SIZE(head) };
+    CLEANUP(table_release) struct table t = { .n = 0 };
     const json_t *step;
     size_t i;
 
-    for (i = 0; i < ARRAY_SIZE(head); i++) {
-        t.is_right[i] = i == 1 || i > 2;
-        table_add(&t, COLOUR_DIM, head[i]);
-    }
+    table_head(&t, "STEP|>ATTEMPTS|WHAT|>ASKED|>MEDIAN|>P95|>MAX|>SUGGESTED");
     json_array_foreach(steps, i, step)
     {
         if (json_number(step, "attempts"))

@@ -395,17 +395,6 @@ static void add_attempt(struct table *t, const json_t *attempt)
     }
 }
 
-static void start_list(struct table *t)
-{
-    static const char *const head[] = { "STEP", "TASK", "NAME", "TYPE", "SIZE", "ID" };
-
-    t->n_columns = ARRAY_SIZE(head);
-    t->elastic = 2;
-    t->is_right[4] = true;
-    for (size_t i = 0; i < ARRAY_SIZE(head); i++)
-        table_add(t, COLOUR_DIM, head[i]);
-}
-
 static char *list_path(const struct task_name *n, const char *after)
 {
     CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
@@ -463,7 +452,7 @@ static int list(const struct options *o)
 
     if (task_name_parse(o->operands[1], &n, &error) < 0)
         return cli_usage("%s", error.text);
-    start_list(&t);
+    table_head(&t, "STEP|TASK|~NAME|TYPE|>SIZE|ID");
     r = client_open(o, CLIENT_LOOK, &c);
     if (r == 0)
         r = list_all(c, &n, &t, json_object_get(json, "attempts"));

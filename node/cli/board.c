@@ -245,18 +245,10 @@ static void put_lines(struct line *l, char *text)
 
 static void put_runs(struct line *l, struct board *b, time_us now)
 {
-    static const char *const head[] = {
-        "RUN",     "FLOW",   "STATE",   "FOR",  "DONE",
-        "RUNNING", "FAILED", "WAITING", "RATE", "LEFT"
-    };
-    CLEANUP(table_release)
-    struct table t = { .n_columns = ARRAY_SIZE(head), .elastic = 1 };
+    CLEANUP(table_release) struct table t = { .n = 0 };
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
 
-    for (size_t i = 0; i < ARRAY_SIZE(head); i++) {
-        t.is_right[i] = i == 0 || i > 2;
-        table_add(&t, COLOUR_DIM, head[i]);
-    }
+    table_head(&t, ">RUN|~FLOW|STATE|>FOR|>DONE|>RUNNING|>FAILED|>WAITING|>RATE|>LEFT");
     if (b->n_runs)
         qsort_r(b->runs, b->n_runs, sizeof(*b->runs), compare, b);
     for (size_t i = 0; i < b->n_runs; i++) {

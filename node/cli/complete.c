@@ -246,6 +246,9 @@ static void offer_kind(struct completion *c, const char *kind)
                     { "HOW", "stop finish kill" },
                     { "SHELL", "bash zsh fish" },
                     { "TYPE", "json text bytes" },
+                    { "WHEN", "auto always never" },
+                    { "STATE",
+                      "running suspended interrupted ended ok failed cancelled" },
                     { "WHICH", "dot json" } };
 
     if (begins(kind, "RUN") || strcmp(kind, "OTHER") == 0)

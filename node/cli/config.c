@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "node/account.h"
 #include "node/cli/client.h"
 #include "node/cli/conf_file.h"
 #include "node/cli/order.h"
@@ -126,6 +127,23 @@ static void add_resources(struct listing *l, const struct conf *c)
         add_milli(l, c->custom[i].name, c->custom[i].milli, &c->custom[i].place, "");
 }
 
+static void add_accounts(struct listing *l, const struct conf *c)
+{
+    const char *otherwise = !accounts_are_used(c) ? ""
+                            : c->task_account     ? c->task_account
+                                                  : ACCOUNT_DEFAULT;
+
+    add(l, "task_account", json_string(otherwise),
+        *otherwise ? otherwise : "the node's own", &c->place.task_account, "default");
+    for (uint32_t i = 0; i < c->n_accounts; i++) {
+        CLEANUP(buffer_release) struct buffer name = BUFFER_INIT;
+
+        buffer_printf(&name, "accounts.%s", c->accounts[i].user);
+        add(l, buffer_text(&name), json_string(c->accounts[i].account),
+            c->accounts[i].account, &c->accounts[i].place, "default");
+    }
+}
+
 static void add_all(struct listing *l, const struct conf *c)
 {
     add_resources(l, c);
@@ -134,6 +152,7 @@ static void add_all(struct listing *l, const struct conf *c)
               "default");
     add(l, "shared_uid", json_boolean(c->is_shared), c->is_shared ? "yes" : "no",
         &c->place.shared_uid, "default");
+    add_accounts(l, c);
     add_user(l, "default_user", &c->sharing.otherwise, &c->place.default_user);
     for (size_t i = 0; i < c->sharing.n_users; i++) {
         CLEANUP(buffer_release) struct buffer name = BUFFER_INIT;
@@ -158,16 +177,13 @@ static int config(const struct options *o)
     CLEANUP(freep) char *dir = cli_data_dir(o);
     CLEANUP(conf_unrefp) struct conf *conf = NULL;
     CLEANUP(listing_release)
-    struct listing l = { .settings = json_array(), .table = { .n_columns = 3 } };
+    struct listing l = { .settings = json_array() };
     int r = dir ? conf_file_open(o, dir, &conf) : CLI_NO_NODE;
 
     if (r)
         return r;
     l.conf = conf;
-    table_add(&l.table, COLOUR_DIM, "SETTING");
-    table_add(&l.table, COLOUR_DIM, "VALUE");
-    table_add(&l.table, COLOUR_DIM, "FROM");
-    l.table.elastic = 1;
+    table_head(&l.table, "SETTING|~VALUE|FROM");
     add_all(&l, conf);
     return print(&l, options_has(o, "json"));
 }

@@ -154,17 +154,11 @@ static void add_what(struct table *t, const json_t *step)
 
 static void print_steps(const json_t *steps)
 {
-    static const char *const head[] = { "STEP",   "TASKS",  "TAKEN OVER",
-                                        "FAILED", "IN ALL", "DIFFERS" };
-    CLEANUP(table_release)
-    struct table t = { .n_columns = ARRAY_SIZE(head), .elastic = ARRAY_SIZE(head) - 1 };
+    CLEANUP(table_release) struct table t = { .n = 0 };
     const json_t *step;
     size_t i;
 
-    for (i = 0; i < ARRAY_SIZE(head); i++) {
-        t.is_right[i] = i > 0 && i < ARRAY_SIZE(head) - 1;
-        table_add(&t, COLOUR_DIM, head[i]);
-    }
+    table_head(&t, "STEP|>TASKS|>TAKEN OVER|>FAILED|>IN ALL|~DIFFERS");
     json_array_foreach(steps, i, step)
     {
         table_add(&t, NULL, json_text(step, "step"));

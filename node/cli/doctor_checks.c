@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/account.h"
 #include "node/cli/terminal.h"
 
 #define GIB ((uint64_t)1 << 30)
@@ -173,6 +174,12 @@ static bool is_shared(const struct facts *f)
     return f->conf && f->conf->is_shared;
 }
 
+/* Others of the machine come through it: to the socket, or as accounts of tasks. */
+static bool is_passed(const struct facts *f)
+{
+    return is_shared(f) || (f->uid == 0 && accounts_are_used(f->conf));
+}
+
 static void judge_folder(const struct facts *f, struct finding *ret)
 {
     if (!f->dir) {
@@ -191,9 +198,9 @@ static void judge_folder(const struct facts *f, struct finding *ret)
     if (f->has_dir && f->owner != f->uid)
         advise(ret, HEALTH_FAIL, "it belongs to user %u: use one of your own",
                (unsigned)f->owner);
-    if (f->has_dir && f->mode & (is_shared(f) ? 066 : 077))
+    if (f->has_dir && f->mode & (is_passed(f) ? 066 : 077))
         advise(ret, HEALTH_FAIL, "others may look into it: chmod %s %s",
-               is_shared(f) ? "711" : "700", f->dir);
+               is_passed(f) ? "711" : "700", f->dir);
 }
 
 static void judge_file_system(const struct facts *f, struct finding *ret)
@@ -356,11 +363,16 @@ static void judge_conf(const struct facts *f, struct finding *ret)
 
 static void judge_trust(const struct facts *f, struct finding *ret)
 {
+    if (f->uid == 0 && accounts_are_used(f->conf)) {
+        say(ret, "tasks run under accounts of their own: mesh config prints which");
+        return;
+    }
     if (f->uid == 0) {
         say(ret, "a node of root's runs tasks as root%s",
             is_shared(f) ? ", those of all users of this machine" : "");
         advise(ret, HEALTH_WARN,
-               "who may submit here may do anything: run the node as another user");
+               "who may submit here may do anything: make an account '" ACCOUNT_DEFAULT
+               "', or name some in mesh.conf");
         return;
     }
     say(ret,

@@ -149,19 +149,13 @@ static void add_memory(struct table *t, uint64_t bytes)
 
 static void print_attempts(const json_t *attempts)
 {
-    static const char *const head[] = { "ATTEMPT", "ENDED", "REASON", "STARTED",
-                                        "TOOK",    "CPU",   "MEMORY" };
-    CLEANUP(table_release)
-    struct table t = { .n_columns = ARRAY_SIZE(head), .elastic = 2 };
+    CLEANUP(table_release) struct table t = { .n = 0 };
     const json_t *a;
     size_t i;
 
     if (json_array_size(attempts) == 0)
         return;
-    for (i = 0; i < ARRAY_SIZE(head); i++) {
-        t.is_right[i] = i == 0 || i > 3;
-        table_add(&t, COLOUR_DIM, head[i]);
-    }
+    table_head(&t, ">ATTEMPT|ENDED|~REASON|STARTED|>TOOK|>CPU|>MEMORY");
     json_array_foreach(attempts, i, a)
     {
         CLEANUP(buffer_release) struct buffer cpu = BUFFER_INIT;
@@ -277,16 +271,11 @@ static void add_number(struct table *t, uint64_t n, const char *colour)
 
 static void print_steps(const json_t *steps, const char *only)
 {
-    static const char *const head[] = { "STEP", "RAN", "TAKEN OVER", "FAILED", "WHY" };
-    CLEANUP(table_release)
-    struct table t = { .n_columns = ARRAY_SIZE(head), .elastic = ARRAY_SIZE(head) - 1 };
+    CLEANUP(table_release) struct table t = { .n = 0 };
     const json_t *step;
     size_t i;
 
-    for (i = 0; i < ARRAY_SIZE(head); i++) {
-        t.is_right[i] = i > 0 && i < ARRAY_SIZE(head) - 1;
-        table_add(&t, COLOUR_DIM, head[i]);
-    }
+    table_head(&t, "STEP|>RAN|>TAKEN OVER|>FAILED|~WHY");
     json_array_foreach(steps, i, step)
     {
         if (only && !json_is(step, "step", only))

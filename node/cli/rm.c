@@ -130,7 +130,9 @@ static int choose(struct rm *rm, const struct choice *c)
     uint64_t n_seen = 0;
 
     for (;;) {
-        CLEANUP(freep) char *path = runs_path(PAGE, c->flow, c->tag, before);
+        CLEANUP(freep)
+        char *path = runs_path(&(struct runs_wanted){
+            .limit = PAGE, .flow = c->flow, .tag = c->tag, .before = before });
         CLEANUP(json_decrefp) json_t *json = NULL;
         const json_t *runs, *run;
         int r = client_get_json(rm->client, path, &json);

@@ -10,6 +10,9 @@ enum { RUNS_LIMIT = 100, RUNS_LIMIT_MAX = 10000 };
 static const struct option_spec runs_options[] = {
     { "flow", 'f', "NAME", "only runs of this flow" },
     { "tag", 't', "TAG", "only runs with this tag" },
+    { "user", 'u', "NAME", "only runs of this user" },
+    { "state", 's', "STATE",
+      "only running, suspended, interrupted, ok, failed, cancelled or ended ones" },
     { "limit", 'n', "N", "so many, the newest first (else 100)" },
     OPTION_COLOUR,
     OPTION_JSON,
@@ -19,12 +22,16 @@ static const struct option_spec runs_options[] = {
     OPTION_END,
 };
 
-char *runs_path(uint64_t limit, const char *flow, const char *tag, const char *before)
+char *runs_path(const struct runs_wanted *w)
 {
     const struct {
         const char *format, *value;
-    } parts[] = { { "&flow=%s", flow }, { "&tag=%s", tag }, { "&before=%s", before } };
-    char *path = client_path("/v1/runs?limit=%u", limit);
+    } parts[] = { { "&flow=%s", w->flow },
+                  { "&tag=%s", w->tag },
+                  { "&user=%s", w->user },
+                  { "&state=%s", w->state },
+                  { "&before=%s", w->before } };
+    char *path = client_path("/v1/runs?limit=%u", w->limit);
 
     for (size_t i = 0; path && i < ARRAY_SIZE(parts); i++) {
         CLEANUP(freep) char *head = NULL;
@@ -62,20 +69,12 @@ static int print_runs(const json_t *runs)
 {
     bool is_tagged = has_tags(runs);
     CLEANUP(table_release)
-    struct table t = { .n_columns = is_tagged ? 8 : 7, .elastic = is_tagged ? 7 : 1 };
+    struct table t = { .n = 0 };
     const json_t *run, *tasks;
     size_t i;
 
-    t.is_right[0] = t.is_right[4] = t.is_right[5] = true;
-    table_add(&t, COLOUR_DIM, "RUN");
-    table_add(&t, COLOUR_DIM, "FLOW");
-    table_add(&t, COLOUR_DIM, "STATE");
-    table_add(&t, COLOUR_DIM, "SUBMITTED");
-    table_add(&t, COLOUR_DIM, "TOOK");
-    table_add(&t, COLOUR_DIM, "TASKS");
-    table_add(&t, COLOUR_DIM, "USER");
-    if (is_tagged)
-        table_add(&t, COLOUR_DIM, "TAGS");
+    table_head(&t, is_tagged ? ">RUN|FLOW|STATE|SUBMITTED|>TOOK|>TASKS|USER|~TAGS"
+                             : ">RUN|~FLOW|STATE|SUBMITTED|>TOOK|>TASKS|USER");
     json_array_foreach(runs, i, run)
     {
         const char *colour, *state = words_state(run, &colour);
@@ -95,21 +94,31 @@ static int print_runs(const json_t *runs)
     return table_print(&t) < 0 ? CLI_FAILED : CLI_OK;
 }
 
+static int print_none(const struct runs_wanted *w)
+{
+    bool is_any = !w->flow && !w->tag && !w->user && !w->state;
+
+    puts(is_any ? "Nothing ran yet." : "No run is like that.");
+    return CLI_OK;
+}
+
 static int runs(const struct options *o)
 {
-    const char *flow = options_text(o, "flow"), *tag = options_text(o, "tag");
+    struct runs_wanted wanted = { .flow = options_text(o, "flow"),
+                                  .tag = options_text(o, "tag"),
+                                  .user = options_text(o, "user"),
+                                  .state = options_text(o, "state") };
     CLEANUP(client_closep) struct client *c = NULL;
     CLEANUP(json_decrefp) json_t *json = NULL;
     CLEANUP(freep) char *path = NULL;
     struct error error = { .text = "" };
-    uint64_t limit;
     int r;
 
-    if (options_number(o, "limit", RUNS_LIMIT_MAX, &limit, &error) < 0)
+    if (options_number(o, "limit", RUNS_LIMIT_MAX, &wanted.limit, &error) < 0)
         return cli_usage("%s", error.text);
-    if (!limit)
-        limit = RUNS_LIMIT;
-    path = runs_path(limit, flow, tag, NULL);
+    if (!wanted.limit)
+        wanted.limit = RUNS_LIMIT;
+    path = runs_path(&wanted);
     r = client_open(o, CLIENT_LOOK, &c);
     if (r == 0)
         r = client_get_json(c, path, &json);
@@ -117,11 +126,8 @@ static int runs(const struct options *o)
         return r;
     if (options_has(o, "json"))
         return json_print(json);
-    if (json_array_size(json_object_get(json, "runs")) == 0) {
-        printf("Nothing ran yet%s%s%s%s.\n", flow ? " of the flow " : "",
-               flow ? flow : "", tag ? " with the tag " : "", tag ? tag : "");
-        return CLI_OK;
-    }
+    if (json_array_size(json_object_get(json, "runs")) == 0)
+        return print_none(&wanted);
     return print_runs(json_object_get(json, "runs"));
 }
 
@@ -131,6 +137,7 @@ const struct command command_runs = {
     .about = "Lists the runs in the store, the newest first. No node has to be there.",
     .options = runs_options,
     .examples = "mesh runs\nmesh runs --flow Train --limit 5\nmesh runs --tag best\n"
+                "mesh runs --state failed\n"
                 "mesh runs --json",
     .exits = EXITS_NODE,
     .run = runs,

@@ -84,19 +84,13 @@ static void add_step(struct table *t, const json_t *step)
 
 void summary_steps(const json_t *run)
 {
-    static const char *const head[] = {
-        "STEP", "DONE", "FAILED", "MEDIAN", "MAX", "CPU"
-    };
-    CLEANUP(table_release) struct table t = { .n_columns = ARRAY_SIZE(head) };
+    CLEANUP(table_release) struct table t = { .n = 0 };
     const json_t *steps = json_object_get(run, "steps"), *step;
     size_t i, n_left_out = 0;
     bool is_long = json_array_size(steps) > SUMMARY_STEPS_MAX;
     double least = is_long ? least_weight(steps) : 0;
 
-    for (i = 0; i < ARRAY_SIZE(head); i++) {
-        t.is_right[i] = i > 0;
-        table_add(&t, COLOUR_DIM, head[i]);
-    }
+    table_head(&t, "STEP|>DONE|>FAILED|>MEDIAN|>MAX|>CPU");
     json_array_foreach(steps, i, step)
     {
         bool is_over = t.n >= (SUMMARY_STEPS_MAX + 1) * t.n_columns;

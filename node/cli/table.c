@@ -64,6 +64,24 @@ void table_printf(struct table *t, const char *colour, const char *format, ...)
     table_add(t, colour, text);
 }
 
+void table_head(struct table *t, const char *columns)
+{
+    for (const char *at = columns; at;) {
+        const char *end = strchr(at, '|');
+        bool is_right = *at == '>', is_elastic = *at == '~';
+        size_t len = end ? (size_t)(end - at) : strlen(at);
+
+        t->is_right[t->n_columns] = is_right;
+        if (is_elastic)
+            t->elastic = t->n_columns;
+        t->n_columns++;
+        at += is_right || is_elastic;
+        len -= is_right || is_elastic;
+        table_printf(t, COLOUR_DIM, "%.*s", (int)len, at);
+        at = end ? end + 1 : NULL;
+    }
+}
+
 static void measure(const struct table *t, size_t width, size_t *widths)
 {
     size_t sum = 0, *elastic = &widths[t->elastic];

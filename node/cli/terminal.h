@@ -68,6 +68,9 @@ struct table {
 };
 
 void table_release(struct table *t);
+/* The heading of an empty table, and so its columns, separated by '|'. One that begins
+ * with '>' holds numbers; the one that begins with '~' is elastic, else the first. */
+void table_head(struct table *t, const char *columns);
 /* The text is copied and escaped. */
 void table_add(struct table *t, const char *colour, const char *text);
 void table_printf(struct table *t, const char *colour, const char *format, ...)

@@ -11,13 +11,11 @@ static const struct option_spec verify_options[] = {
 
 static int print_damaged(const json_t *list)
 {
-    CLEANUP(table_release) struct table t = { .n_columns = 4, .elastic = 3 };
-    static const char *const head[] = { "WHAT", "WHERE", "NAME", "PROBLEM" };
+    CLEANUP(table_release) struct table t = { .n = 0 };
     const json_t *d;
     size_t i;
 
-    for (i = 0; i < ARRAY_SIZE(head); i++)
-        table_add(&t, COLOUR_DIM, head[i]);
+    table_head(&t, "WHAT|WHERE|NAME|~PROBLEM");
     json_array_foreach(list, i, d)
     {
         table_add(&t, NULL, json_text(d, "what"));

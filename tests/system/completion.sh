@@ -45,6 +45,8 @@ like_line run fit.mf --alp
 like out "$(printf '\thow fast$')" 'with its help'
 offers 'flow files are left to the shell' ':files mf' run ''
 offers 'the value of an option' 'finish kill stop' run fit.mf --on-failure ''
+offers 'when to use colour' 'always auto never' runs --color ''
+offers 'the states of a run' 'failed' runs --state fa
 offers 'a literal word' 'create list revoke' token ''
 offers 'a folder' ':dirs' runs --data ''
 offers 'shells' 'bash fish zsh' completion ''

@@ -52,7 +52,7 @@ def collect(self, inputs):
 
 def end(self):
     print(self.all, self.xs, self.stack, self.word, self.table)
-    print(hasattr(self, "name"), hasattr(self, "common"), self.secret, self.long[-3:])
+    print(hasattr(self, "name"), hasattr(self, "common"), self.secret[::-1], self.long[-3:])
     with open(os.path.join(current.out_dir, "note"), "w") as file:
         file.write("a file beside")
 PY
@@ -85,7 +85,7 @@ like "$out" '\] \[\[1, 2\], \[1, 2\], \[1, 2\]\] \[1, 2, 3\] \[\[2, 3, .c.\], \[
     'what was set comes through foreachs and joins'
 like "$out" "\\] UnhandledInMergeArtifactsException \\['common', 'letters', 'name', 'seen'\\]\$" \
     'what inputs differ in is named'
-like "$out" '\] False False geheim end$' 'secret and long parameters are there when asked for'
+like "$out" '\] False False mieheg end$' 'secret and long parameters are there when asked for'
 is "$("$MESH" artifact get "$forked/end" note)" 'a file beside' 'files and attributes mix'
 is "$("$MESH" artifact get "$forked/start" names)" '["a","b","c"]' 'a tuple is made a list'
 

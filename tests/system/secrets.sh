@@ -11,7 +11,10 @@ parameters:
   password: {secret: true, required: true}
 steps:
   start:
-    run: test "$MESH_PARAM_PASSWORD" = "$(cat "$SECRET")"
+    run: |
+      test "$MESH_PARAM_PASSWORD" = "$(cat "$SECRET")"
+      echo "it is <$MESH_PARAM_PASSWORD>, again $MESH_PARAM_PASSWORD"
+      echo "twice: $MESH_PARAM_PASSWORD$MESH_PARAM_PASSWORD" >&2
     next: wait
   wait:
     run: touch "$WAITING"; test -e "$GO" || exec sleep 600
@@ -31,6 +34,8 @@ absent()
     ! grep -rqs open-sesame-71 "$MESH_HOME/store"
 }
 ok 'it is not in the store' absent
+like "$work/first.out" 'it is <\*{14}>, again \*{14}$' 'asterisks stand for it in what is shown'
+like "$work/first.out" 'twice: \*{28}$' 'and where it follows itself'
 
 is_failed()
 {

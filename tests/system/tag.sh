@@ -26,7 +26,14 @@ run 0 'runs are found' "$MESH" runs --tag 'for the paper' --json
 like "$out" '"number": 1' 'by a tag they were given'
 unlike "$out" '"number": 2' 'and others are not'
 run 0 'a tag that is gone' "$MESH" runs --tag old
-like "$out" '^Nothing ran yet with the tag old' 'finds none'
+like "$out" '^No run is like that' 'finds none'
+run 0 'runs are found by state' "$MESH" runs --state ok --json
+like "$out" '"number": 2' 'those that are in it'
+run 0 'a state that none is in' "$MESH" runs --state failed --user "$(id -un)"
+like "$out" '^No run is like that' 'finds none'
+run 2 'a state that there is not' "$MESH" runs --state bogus
+run 4 'a folder that is not there' "$MESH" runs --data "$work/nowhere"
+ok 'is not made' test ! -e "$work/nowhere"
 run 0 'they are seen' "$MESH" status 1
 like "$out" 'tags +nightly, best, for the paper' 'in the status'
 run 0 'all are set' "$MESH" tag 1 set a b

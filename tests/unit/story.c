@@ -316,6 +316,8 @@ static void tell_node(struct story *s, struct event *event)
         case ACTION_TELL:
             on_tell(s, a);
             break;
+        default: /* of a node with others */
+            break;
         }
     }
     outbox_clear(&s->out);

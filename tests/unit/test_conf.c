@@ -42,6 +42,8 @@ static void all_is_read(void **state UNUSED)
                                "quota: 10G\n"
                                "slots: 7\n"
                                "shared_uid: yes\n"
+                               "accounts: {ann: lab, ben: ben}\n"
+                               "task_account: nobody\n"
                                "default_user: {max_tasks: 9}\n"
                                "users:\n"
                                "  ann: {weight: 3, max_cpu: 2.5}\n"
@@ -57,9 +59,13 @@ static void all_is_read(void **state UNUSED)
     assert_int_equal(c->custom[0].milli, 500);
     assert_true(c->quota_bytes == 10ULL << 30);
     assert_int_equal(c->slots, 7);
+    assert_int_equal(c->n_accounts, 2);
+    assert_string_equal(c->accounts[0].user, "ann");
+    assert_string_equal(c->accounts[0].account, "lab");
+    assert_string_equal(c->task_account, "nobody");
     assert_true(c->is_shared);
     assert_int_equal(c->place.slots.line, 3);
-    assert_int_equal(c->user_places[1].line, 8);
+    assert_int_equal(c->user_places[1].line, 10);
     assert_int_equal(ann->weight, 3);
     assert_int_equal(ann->max_cpu_milli, 2500);
     assert_int_equal(ann->max_tasks, 0); /* who is named has nothing by default */

@@ -2,13 +2,9 @@
 /* The bytes of everything that is kept, against tests/wire/: a difference means that
  * stores written before can no longer be read. Then raise RECORD_VERSION or take the
  * change back; do not edit the files. */
-#include <ctype.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "node/log.h"
 #include "proto/record.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/golden.h"
 
 static const struct run_id run = { { 0x01, 0x9a, 0x4f, 0x30, 0xc2, 0x11, 0, 1, 2, 3, 4,
                                      5, 6, 7, 8, 9 } };
@@ -95,6 +91,23 @@ static void attempt_gpus(struct buffer *out)
         .started_wall = 1795253705123456,
         .ended_wall = 1795253705123456 + 1500,
         .gpus = 1 | 1 << 9,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
+static void attempt_executor(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .node = { { 0xad, 0xa0 } },
+        .boot = 2,
+        .counter = 300,
+        .witness = digest,
+        .has_witness = true,
     };
 
     attempt_record_encode(&r, out);
@@ -249,44 +262,12 @@ static void log_pieces(struct buffer *out)
     log_piece_encode(LOG_STDERR, 1500000, "err", 3, out);
 }
 
-static void read_golden(const char *name, struct buffer *ret)
-{
-    char path[512], line[256];
-    FILE *file;
-
-    snprintf(path, sizeof(path), "%s/%s.hex", WIRE_DIR, name);
-    file = fopen(path, "r");
-    if (!file)
-        fail_msg("no %s", path);
-    while (fgets(line, sizeof(line), file)) {
-        line[strcspn(line, "#")] = '\0';
-        for (const char *c = line; *c; c++) {
-            unsigned byte;
-
-            if (isspace((unsigned char)*c))
-                continue;
-            if (sscanf(c++, "%2x", &byte) != 1)
-                fail_msg("%s: not hexadecimal: %s", path, line);
-            buffer_putc(ret, (char)byte);
-        }
-    }
-    fclose(file);
-}
-
 static void assert_golden(const char *name, void (*encode)(struct buffer *out))
 {
-    CLEANUP(buffer_release) struct buffer golden = BUFFER_INIT;
     CLEANUP(buffer_release) struct buffer now = BUFFER_INIT;
 
-    read_golden(name, &golden);
     encode(&now);
-    if (now.len == golden.len && memcmp(now.data, golden.data, now.len) == 0)
-        return;
-    print_message("%s.hex differs; encoded now:\n", name);
-    for (size_t i = 0; i < now.len; i++)
-        print_message("%02x%s", (uint8_t)now.data[i], i % 24 == 23 ? "\n" : " ");
-    print_message("\n");
-    fail_msg("the bytes differ from the golden ones");
+    golden_compare(name, &now);
 }
 
 static void test_records(void **state UNUSED)
@@ -297,6 +278,7 @@ static void test_records(void **state UNUSED)
     assert_golden("attempt_full", attempt_full);
     assert_golden("attempt_python", attempt_python);
     assert_golden("attempt_gpus", attempt_gpus);
+    assert_golden("attempt_executor", attempt_executor);
     assert_golden("run", run_record);
     assert_golden("run_share", run_share);
     assert_golden("run_end", run_end);
@@ -327,7 +309,7 @@ static void test_old_bytes_are_read(void **state UNUSED)
     CLEANUP(buffer_release) struct buffer golden = BUFFER_INIT;
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
 
-    read_golden("attempt_full", &golden);
+    golden_read("attempt_full", &golden);
     assert_int_equal(attempt_record_decode(golden.data, golden.len, &r), 0);
     assert_int_equal(r.verdict, VERDICT_FAILED);
     assert_int_equal(r.ended_wall, 1795253705123455);
@@ -342,7 +324,7 @@ static void test_encodings_keep_their_numbers(void **state UNUSED)
     CLEANUP(buffer_release) struct buffer golden = BUFFER_INIT;
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
 
-    read_golden("attempt_python", &golden);
+    golden_read("attempt_python", &golden);
     assert_int_equal(attempt_record_decode(golden.data, golden.len, &r), 0);
     assert_int_equal(r.n_outputs, 3);
     assert_int_equal(r.outputs[0].encoding, ENCODING_PICKLE);

@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mesh_internal - the inside of the mesh core, shared by node/mesh*.c only.
+ *
+ *     mesh.c          events in, deadlines
+ *     mesh_outbox.c   actions out
+ *     mesh_rows.c     what a home and an executor keep beside the records
+ *     mesh_engine.c   the engine's events and what it answers
+ *     mesh_members.c  who is here: peers and their numbers
+ *     mesh_post.c     what is collected for peers until the caller has no more events
+ *     mesh_group.c    the log of one run at one home
+ *     mesh_entries.c  the part of a log that is in memory
+ *     mesh_copy.c     entries and records for homes that lack them
+ *     mesh_lead.c     taking a run over, and letting it go
+ *     mesh_grant.c    the leader's side of leases
+ *     mesh_late.c     attempts from an older leader's time
+ *     mesh_work.c     the worker's side: whom it listens to, what it holds of a run
+ *     mesh_guest.c    the worker's side of leases
+ *     mesh_want.c     the worker's side: whom to ask, and for how much
+ *     mesh_home.c     who is a home
+ *     mesh_keep.c     copies of kept outputs
+ *     mesh_notes.c    what all are told of a run
+ *
+ * All functions that return int return 0 or -ENOMEM. */
+#pragma once
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "base/prng.h"
+#include "node/mesh.h"
+
+enum {
+    GROUPS_MAX = 65536,
+    WORKS_MAX = 65536,
+    GUESTS_PER_PEER_MAX = 2048,      /* what a worker asks of one leader */
+    ENTRIES_BYTES_MAX = 4 << 20,     /* of a log, decided, in memory */
+    UNDECIDED_BYTES_MAX = 64 << 20,  /* beyond, a leader grants nothing */
+    READS_MAX = 1024,
+    HOMES_OF_RUN = 3,
+};
+
+static const time_us REPORT_EVERY = TIME_S(2);
+static const time_us TELL_AFTER = TIME_MS(200); /* that a task runs */
+static const time_us OFFER_EVERY = TIME_S(5);
+static const time_us LEASE_TTL = TIME_S(10);
+static const time_us HELD_WAIT = TIME_S(2);
+static const time_us REPAIR_AFTER = TIME_S(10);
+static const time_us NOTE_EVERY = TIME_MS(200);
+static const time_us HOUSEKEEPING = TIME_MS(500);
+static const time_us READ_WAIT = TIME_S(60);
+static const time_us DEGRADE_AFTER = TIME_S(15);
+
+struct group;
+struct work;
+
+/* ---- what is collected for a peer ---- */
+
+enum post_type {
+    POST_GRANT = 1,
+    POST_RECALL,
+    POST_RECALLED,
+    POST_OFFER,
+    POST_DROPPED,
+    POST_ANSWER
+};
+struct post {
+    enum post_type type;
+    struct run_id run;
+    uint64_t ticket; /* to be durable before */
+    uint32_t order;
+    union {
+        struct lease lease; /* POST_GRANT */
+        struct {
+            uint64_t lease;
+            int signal;
+            enum reason why;
+        } recall;
+        uint64_t lease_id; /* POST_RECALLED, POST_DROPPED */
+        struct attempt_name name; /* POST_OFFER */
+        struct offer_answer answer;
+    } u;
+};
+
+/* ---- members ---- */
+
+struct peer {
+    struct node_id id;
+    uint32_t number; /* the engine's name for it, from 1 */
+    uint64_t incarnation;
+    bool is_live, is_connected;
+    bool is_worker; /* the engine was told of it */
+    time_us gone_since;
+    struct want_message wanted; /* the last WANT that it sent */
+    bool has_new_want;          /* which the engine does not know yet */
+    struct want_message told; /* the last WANT to it */
+    time_us told_at;
+    uint32_t n_leading;       /* runs that it leads, as far as is known: mesh_want.c */
+    struct post *posts;
+    size_t n_posts, cap_posts;
+    UT_hash_handle hh;
+};
+
+/* ---- a log ---- */
+
+struct entry {
+    uint64_t index; /* 0: not yet in the log */
+    struct log_entry log; /* owns key and value */
+    bool is_bare;         /* its value lies under its own key in the store alone */
+    uint64_t ticket;      /* of its row */
+    struct action *tells; /* ACTION_TELL and ACTION_RECORDED for when it is decided */
+    size_t n_tells;
+    uint32_t offerer; /* peer's number, 0: none */
+    struct attempt_name name;
+};
+
+/* Entries first .. first + n - 1, then those that have no index yet. */
+struct entries {
+    struct entry *all;
+    size_t n, n_new, cap;
+    uint64_t first;
+    size_t bytes, decided_bytes;
+};
+
+enum lead_phase {
+    LEAD_NONE = 1,
+    LEAD_LOADING, /* its records are being read back, and members report */
+    LEAD_FULL,
+    LEAD_ENDED, /* its end is decided */
+};
+
+struct report {
+    uint32_t peer;
+    struct held_lease *held;
+    size_t n_held;
+    struct offered_attempt *kept; /* records are owned */
+    size_t n_kept;
+};
+
+struct group {
+    struct group_id id;
+    struct run_id run;
+    struct replica *replica; /* NULL: one home, this one */
+    struct entries entries;
+    uint64_t applied; /* entries up to here are in the records */
+    struct node_id leader;
+    bool is_new; /* founded here, its first entry is the run itself */
+    bool is_tentative, has_end;
+    bool is_void; /* its run was never decided */
+    enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
+
+    enum lead_phase phase;
+    bool is_loaded;
+    time_us ask_until; /* 0: all have reported */
+    uint32_t *asked;   /* peers that have not */
+    size_t n_asked;
+    struct report *reports;
+    size_t n_reports;
+    uint32_t *holders; /* peers that were granted something, or reported it */
+    size_t n_holders, cap_holders;
+
+    uint64_t note_seq, note_ready;
+    time_us note_at;
+    struct keeping *keepings; /* mesh_keep.c */
+    size_t n_keeping;         /* that are asked for */
+    struct cursor *cursors;   /* mesh_copy.c */
+    bool is_marked; /* to be looked at when the mesh is flushed */
+    struct group *marked_prev, *marked_next;
+    UT_hash_handle hh;
+};
+
+/* ---- the leader's leases, by slot ---- */
+
+struct lease_entry {
+    bool is_used;
+    uint64_t id;
+    uint32_t peer;
+    struct run_id run;
+    struct task_id task;
+    uint32_t attempt;
+    bool is_started, is_adopted;
+    time_us seen; /* granted, or last reported */
+};
+
+struct adopted { /* leases that a worker numbered */
+    struct {
+        uint64_t id;
+        uint64_t peer;
+    } key;
+    uint32_t slot;
+    UT_hash_handle hh;
+};
+
+/* ---- the worker's side ---- */
+
+enum guest_state { GUEST_PREPARING = 1, GUEST_WAITING, GUEST_RUNNING };
+
+struct guest {
+    uint64_t number;
+    struct work *work;
+    enum guest_state state;
+    uint64_t lease; /* 0: of no leader that is known */
+    struct task_id task;
+    uint32_t attempt, slot;
+    uint64_t gpus, fence, counter;
+    struct digest witness;
+    bool has_witness;
+    bool is_void; /* its end is of no use to anybody */
+    bool is_told; /* that it started */
+    bool is_local; /* was the engine's own; see EVENT_DROP */
+    time_us started;
+    struct guest *prev, *next;
+    UT_hash_handle hh;
+};
+
+struct kept {
+    struct {
+        uint64_t counter;
+        uint64_t boot;
+    } key;
+    struct work *work;
+    uint64_t lease;
+    struct task_id task;
+    struct digest witness;
+    uint8_t *record;
+    size_t record_len;
+    uint64_t ticket;
+    time_us offered;
+    struct kept *prev, *next;
+    UT_hash_handle hh;
+};
+
+struct work { /* what this node holds of a run as a worker */
+    struct run_id run;
+    struct rank rank;
+    struct node_id leader;
+    time_us heard, reported;
+    uint64_t report_seq;
+    bool has_rows; /* `o` rows that go when the run is over */
+    bool is_over;    /* what still runs is killed */
+    struct guest *guests;
+    struct kept *kept;
+    UT_hash_handle hh;
+};
+
+/* ---- answers that are waited for ---- */
+
+struct wait { /* of a replica */
+    uint64_t ticket;
+    struct group_id group;
+    uint64_t replica_ticket;
+};
+
+enum read_type {
+    READ_ENTRIES = 1,
+    READ_INSTALL,
+    READ_WITNESS,
+    READ_LOCAL_WITNESS,
+    READ_END,
+    READ_OWN_END,
+    READ_KEEP
+};
+struct read {
+    uint64_t token;
+    enum read_type type;
+    struct group_id group;
+    struct node_id peer;
+    uint64_t lo, hi;
+    struct message header; /* READ_ENTRIES, READ_INSTALL; without lists */
+    struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
+    uint64_t guest;               /* READ_LOCAL_WITNESS */
+    time_us at;
+    UT_hash_handle hh;
+};
+
+struct mesh {
+    struct node_id self;
+    uint32_t boot;
+    time_us degrade;
+    uint32_t level;
+    uint32_t slots_max;
+    struct replica_timing replica_timing;
+    struct prng prng;
+    struct node *node;
+    struct gossip *gossip;
+
+    struct peer *peers;
+    struct peer **by_number; /* [0] unused */
+    uint32_t n_peers, cap_peers;
+    struct peer *me;
+
+    struct group *groups;
+    struct group *marked;
+    time_us groups_due;
+    struct lease_entry *leases;
+    size_t n_leases, cap_leases;
+    struct adopted *adopted;
+    uint32_t last_lease;
+
+    struct work *works;
+    struct guest *guests;
+    struct kept *kept;
+    struct guest **in_slot; /* by slot */
+    uint64_t last_guest, last_counter;
+    time_us average; /* of a guest's task; 0: not known */
+    bool is_draining, is_leaving;
+    bool is_worker; /* by its card */
+    bool has_told_members;
+    time_us started;
+    bool is_young; /* has not had the time to see who is here */
+
+    struct wait *waits; /* by ticket, from wait_head on */
+    size_t wait_head, n_waits, cap_waits;
+    struct read *reads;
+
+    uint64_t last_ticket, last_token;
+    time_us housekeeping_at;
+    bool has_posts;
+
+    /* of a step */
+    time_us now, wall;
+    struct outbox *out, inner;
+    struct gossip_outbox gossip_out;
+    struct buffer scratch;
+    const struct held_lease *held; /* of a report that is being taken in */
+    const struct offered_attempt *offer; /* whose end the engine is being told */
+    struct peer *offerer;
+    bool is_offer_taken;
+};
+
+/* n < *cap afterwards. */
+int mesh_grow(void *items, size_t n, size_t *cap, size_t size);
+
+static inline bool is_same_run(const struct run_id *a, const struct run_id *b)
+{
+    return run_id_equal(a, b);
+}
+
+/* ---- mesh_outbox.c ---- */
+
+void mesh_outbox_begin(struct outbox *out);
+void mesh_outbox_end(struct outbox *out);
+/* A copy of it, its spans' bytes too. */
+int mesh_emit(struct mesh *m, const struct action *a);
+struct mesh_write {
+    const void *key, *value;
+    size_t key_len, value_len;
+    bool is_urgent, is_delete, is_range, with_next;
+};
+int mesh_persist(struct mesh *m, const struct run_id *run, const struct mesh_write *w,
+                 uint64_t *ret_ticket);
+/* A message that cannot be encoded is dropped: it came from here, but of what others
+ * said. To itself: nothing. */
+int mesh_send(struct mesh *m, const struct node_id *peer, const struct message *msg,
+              uint64_t ticket);
+
+/* ---- mesh_rows.c ---- */
+
+/* Of a log's rows, in one transaction with what follows. */
+int row_put_entry(struct mesh *m, const struct group *g, const struct entry *e,
+                  uint64_t *ret_ticket);
+int row_delete_entry(struct mesh *m, const struct group *g, uint64_t index,
+                     uint64_t *ret_ticket);
+int row_delete_log(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
+int row_put_state(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
+/* All rows of its log, then its state. */
+int row_delete_group(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
+int row_delete_stretch(struct mesh *m, const struct group *g, uint64_t index,
+                       uint64_t *ret_ticket);
+int row_put_kept(struct mesh *m, const struct work *w, const struct kept *k,
+                 uint64_t *ret_ticket);
+int row_delete_kept(struct mesh *m, const struct work *w, const struct kept *k);
+int row_delete_all_kept(struct mesh *m, const struct run_id *run);
+
+/* ---- mesh_engine.c ---- */
+
+int engine_step(struct mesh *m, struct event *e);
+int engine_on_event(struct mesh *m, const struct event *from);
+uint64_t engine_ready(const struct mesh *m, const struct run_id *run);
+
+/* ---- mesh_members.c ---- */
+
+int members_init(struct mesh *m, const struct mesh_config *config, time_us now);
+void members_release(struct mesh *m);
+struct peer *peer_find(const struct mesh *m, const struct node_id *id);
+struct peer *peer_at(const struct mesh *m, uint32_t number);
+int peer_get(struct mesh *m, const struct node_id *id, struct peer **ret_peer);
+uint32_t peer_boot(const struct peer *p);
+/* Carry out what gossip answered. */
+int members_carry(struct mesh *m);
+bool members_has_others(const struct mesh *m);
+
+/* ---- mesh_post.c ---- */
+
+int post_add(struct mesh *m, struct peer *p, const struct post *post);
+int post_flush(struct mesh *m);
+bool post_has_any(const struct mesh *m);
+
+/* ---- mesh_entries.c ---- */
+
+void entry_release(struct entry *e);
+void entries_release(struct entries *es);
+struct entry *entries_at(struct entries *es, uint64_t index);
+/* At the end, without an index; owned by the list. */
+int entries_add(struct entries *es, struct entry *take_e, struct entry **ret_e);
+/* The first that has none gets an index; the list's first says where it begins. */
+void entries_number(struct entries *es, uint64_t index);
+void entries_forget_tells(struct entries *es);
+int entries_add_tell(struct entry *e, const struct action *tell);
+/* Everything from `index` on goes, and what has no index. */
+void entries_cut(struct entries *es, uint64_t index);
+void entries_drop_new(struct entries *es);
+/* Decided ones at the front go while they take too much. */
+void entries_trim(struct entries *es, uint64_t decided);
+int log_entry_copy(const struct log_entry *from, struct log_entry *ret);
+void log_entry_release(struct log_entry *e);
+
+/* ---- mesh_group.c ---- */
+
+struct group *group_find(const struct mesh *m, const void *id);
+int group_add(struct mesh *m, const struct run_id *run, struct group **ret_g);
+void group_forget(struct mesh *m, struct group *g);
+void groups_release(struct mesh *m);
+/* Make its replica, from what was saved, or of a new group. */
+int group_open(struct mesh *m, struct group *g, const struct replica_state *state,
+               bool is_founder);
+/* What was proposed is numbered and written; a flush sends it. */
+int group_append(struct mesh *m, struct group *g);
+int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
+                  struct entry **ret_e);
+void group_mark(struct mesh *m, struct group *g);
+bool entry_is_attempt(const struct log_entry *e);
+int group_on_message(struct mesh *m, const struct node_id *from,
+                     const struct message *msg);
+int groups_on_tick(struct mesh *m);
+int groups_on_durable(struct mesh *m, uint64_t ticket);
+int groups_on_members(struct mesh *m);
+int groups_flush(struct mesh *m);
+int group_on_restored(struct mesh *m, const struct mesh_event *event);
+int group_on_restored_entry(struct mesh *m, const struct mesh_event *event);
+int group_move(struct mesh *m, struct group *g, const struct node_id *homes,
+               uint32_t n);
+int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out);
+uint64_t group_decided(const struct group *g);
+bool group_is_settled(const struct group *g); /* all of its log is decided */
+struct rank group_rank(const struct mesh *m, const struct group *g);
+uint32_t group_homes(const struct mesh *m, const struct group *g,
+                     struct node_id ret_homes[HOMES_MAX]);
+void group_touch(struct mesh *m, struct group *g);
+
+/* ---- mesh_copy.c ---- */
+
+int copy_send_entries(struct mesh *m, struct group *g, const struct replica_action *a);
+int copy_send_install(struct mesh *m, struct group *g, const struct replica_action *a);
+int copy_keep_install(struct mesh *m, struct group *g,
+                      const struct install_message *install);
+/* Rows and records of the run, in one transaction with what follows. */
+int copy_delete_all(struct mesh *m, struct group *g);
+int copy_on_entries(struct mesh *m, const struct mesh_event *event);
+int copy_on_records(struct mesh *m, const struct mesh_event *event);
+struct read *read_add(struct mesh *m, enum read_type type, const struct group_id *group);
+struct read *read_find(const struct mesh *m, uint64_t token);
+void read_free(struct mesh *m, struct read *r);
+void reads_on_tick(struct mesh *m);
+void reads_release(struct mesh *m);
+void copy_release(struct group *g);
+
+/* ---- mesh_lead.c ---- */
+
+int lead_found(struct mesh *m, const struct event *submit);
+int lead_begin(struct mesh *m, struct group *g);
+int lead_end(struct mesh *m, struct group *g);
+int lead_on_loaded(struct mesh *m, const struct mesh_event *event);
+int lead_on_report(struct mesh *m, struct peer *p, const struct report_message *r);
+int lead_on_peer_gone(struct mesh *m, struct peer *p);
+int lead_on_peer_live(struct mesh *m, struct peer *p);
+int lead_on_tick(struct mesh *m, struct group *g); /* it may be gone afterwards */
+/* What a worker said of a task while the run was read back; NULL: nothing. */
+const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
+                                       const struct task_id *task);
+int lead_on_ended(struct mesh *m, const struct run_id *run, bool is_forgotten);
+int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found);
+int offer_copy(const struct offered_attempt *from, struct offered_attempt *ret);
+/* Its end is decided. */
+int lead_on_end(struct mesh *m, struct group *g);
+int lead_tell(struct mesh *m, const struct group *g, const struct node_id *peer);
+int lead_add_holder(struct group *g, uint32_t peer);
+void lead_release(struct group *g);
+
+/* ---- mesh_grant.c ---- */
+
+int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w);
+/* Tell the engine of it, if it is known by now what the worker has. */
+int grant_take_want(struct mesh *m, struct peer *p);
+int grant_on_lease(struct mesh *m, const struct action *a);
+int grant_on_recall(struct mesh *m, const struct action *a);
+int grant_on_recalled(struct mesh *m, struct peer *p, const struct recalled_message *r);
+int grant_on_commit(struct mesh *m, struct peer *p, const struct commit_message *c);
+int grant_on_peer_gone(struct mesh *m, struct peer *p);
+int grant_on_leased(struct mesh *m, const struct action *a);
+/* What was reported and is of no use is ended. */
+int grant_refuse_held(struct mesh *m, struct group *g, struct peer *p,
+                      const struct held_lease *held);
+int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
+                    const struct report_message *r);
+int grants_on_tick(struct mesh *m);
+void grants_drop(struct mesh *m, const struct run_id *run);
+void grants_release(struct mesh *m);
+struct lease_entry *lease_at(const struct mesh *m, uint32_t slot);
+void lease_free(struct mesh *m, uint32_t slot);
+/* Its process runs: told once. */
+int grant_started(struct mesh *m, uint32_t slot);
+/* What an offer says, as a record; as attempt_record_decode(). */
+int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record *ret);
+/* An event that ends an attempt; whether it counts says m->is_offer_taken. */
+int grant_tell_engine(struct mesh *m, struct peer *p, struct event *e,
+                      const struct offered_attempt *offer);
+
+/* ---- mesh_late.c ---- */
+
+int late_offer(struct mesh *m, struct peer *p, struct group *g,
+               const struct offered_attempt *offer);
+int late_on_witness(struct mesh *m, const struct mesh_event *event);
+int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run);
+int late_on_end_found(struct mesh *m, const struct mesh_event *event);
+int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
+                const struct attempt_name *name, enum offer_result result,
+                uint64_t ticket);
+
+/* ---- mesh_work.c ---- */
+
+struct work *work_find(const struct mesh *m, const struct run_id *run);
+int work_get(struct mesh *m, const struct run_id *run, struct work **ret_w);
+/* It may be gone afterwards. */
+int work_collect(struct mesh *m, struct work *w);
+void works_release(struct mesh *m);
+int work_on_lead(struct mesh *m, struct peer *p, const struct lead_message *l);
+int work_report(struct mesh *m, struct work *w, bool with_kept);
+/* The run is over: nothing of it is kept here. */
+int work_end(struct mesh *m, const struct run_id *run);
+int works_on_tick(struct mesh *m);
+void works_on_connected(struct mesh *m, const struct peer *p);
+bool work_obeys(struct mesh *m, struct work *w, const struct peer *p,
+                const struct rank *rank);
+int work_on_committed(struct mesh *m, const struct committed_message *c);
+int work_on_restored(struct mesh *m, const struct offered_attempt *kept);
+int work_keep(struct mesh *m, struct guest *g, const void *record, size_t len);
+struct kept *kept_find(const struct mesh *m, const struct attempt_name *name);
+struct attempt_name kept_name(const struct mesh *m, const struct kept *k);
+
+/* ---- mesh_guest.c ---- */
+
+int guest_on_grant(struct mesh *m, struct peer *p, const struct grant_message *msg);
+int guest_on_recall(struct mesh *m, struct peer *p, const struct recall_message *msg);
+int guest_on_prepared(struct mesh *m, const struct mesh_event *event);
+int guest_on_started(struct mesh *m, const struct action *a);
+int guest_on_ended(struct mesh *m, const struct action *a);
+int guest_on_returned(struct mesh *m, const struct action *a);
+int guest_on_local(struct mesh *m, const struct action *a);
+int guest_on_local_witness(struct mesh *m, struct read *r,
+                           const struct mesh_event *event);
+void guest_free(struct mesh *m, struct guest *g);
+/* NULL: what runs there is the engine's own. */
+struct guest *guest_in_slot(const struct mesh *m, uint32_t slot);
+int guests_on_drain(struct mesh *m);
+/* Nobody wants it any more. */
+int guest_abandon(struct mesh *m, struct guest *g);
+
+/* ---- mesh_want.c ---- */
+
+int want_update(struct mesh *m);
+void want_on_duration(struct mesh *m, time_us took);
+
+/* ---- mesh_home.c ---- */
+
+uint32_t home_choose(const struct mesh *m, const struct run_id *run,
+                     struct node_id ret_homes[HOMES_MAX]);
+int home_on_tick(struct mesh *m, struct group *g);
+
+/* ---- mesh_keep.c ---- */
+
+/* Before the engine is told of an attempt that ended: what it made has to be copied
+ * before its run may end. */
+int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record);
+int keep_on_kept(struct mesh *m, const struct mesh_event *event);
+int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
+int keep_on_tick(struct mesh *m, struct group *g);
+void keep_release(struct group *g);
+
+/* ---- mesh_notes.c ---- */
+
+int note_update(struct mesh *m, struct group *g, bool is_forced);
