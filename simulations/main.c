@@ -4,6 +4,7 @@
  *     mesh-sim --seed 42                 what happens in seed 42, line by line
  *     mesh-sim --seeds 0:500             quietly; stops at the first violation
  *     mesh-sim --crash-everywhere --seeds 0:20
+ *     mesh-sim gossip crash --nodes 1000 --seeds 0:20      membership alone
  */
 #include <errno.h>
 #include <getopt.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "simulations/gossip_figures.h"
 #include "simulations/world.h"
 
 struct options {
@@ -28,6 +30,7 @@ struct totals {
 
 static const char usage_text[] =
     "usage: mesh-sim --seed N [--crash-after K] | --seeds A:B\n"
+    "       mesh-sim gossip SCENARIO [options]\n"
     "  --seed N            live through one seed and show what happens\n"
     "  --seeds A:B         live through A .. B-1, each twice; stop at a violation\n"
     "  --crash-everywhere  of each seed: crash after every single event\n"
@@ -232,6 +235,8 @@ int main(int argc, char **argv)
 {
     struct options o = { .faults = FAULTS_ALL };
 
+    if (argc > 1 && strcmp(argv[1], "gossip") == 0)
+        return gossip_figures(argc - 2, argv + 2);
     if (!parse(argc, argv, &o)) {
         fputs(usage_text, stderr);
         return 2;
