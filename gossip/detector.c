@@ -13,8 +13,8 @@
 #include <string.h>
 
 static const time_us isolated_after = TIME_S(2), alone_after = TIME_S(15),
-                     quiet_first = TIME_S(10), calm = TIME_S(60);
-enum { QUIET_DOUBLINGS = 6, ISOLATED_MEMBERS = 3, YOUNG_S = 30 };
+                     quiet_first = TIME_S(30), calm = TIME_S(60);
+enum { QUIET_DOUBLINGS = 7, ISOLATED_MEMBERS = 3 };
 
 static time_us timeout(const struct gossip *g)
 {

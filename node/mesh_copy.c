@@ -55,6 +55,16 @@ void read_free(struct mesh *m, struct read *r)
     free(r);
 }
 
+/* An answer that never came: what was asked for is asked for again by who needs it. */
+void reads_on_tick(struct mesh *m)
+{
+    struct read *r, *next;
+
+    HASH_ITER(hh, m->reads, r, next)
+    if (m->now > r->at + READ_WAIT && r->type != READ_LOCAL_WITNESS)
+        read_free(m, r);
+}
+
 void reads_release(struct mesh *m)
 {
     struct read *r, *next;

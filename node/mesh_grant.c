@@ -3,6 +3,7 @@
  * lease by its id, which has the slot in it. Leases are memory: who does not report one
  * for a while does not have it. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,8 +91,7 @@ int grant_on_lease(struct mesh *m, const struct action *a)
     post.u.lease = (struct lease){ .id = l->id,
                                    .run = a->run,
                                    .task = a->task,
-                                   .attempt = a->attempt,
-                                   .gpus = a->u.lease.gpus };
+                                   .attempt = a->attempt };
     error = g ? lead_add_holder(g, p->number) : 0;
     return error ? error : post_add(m, p, &post);
 }
@@ -101,7 +101,7 @@ int grant_on_leased(struct mesh *m, const struct action *a)
 {
     const struct group *g = group_find(m, &a->run);
     const struct held_lease *held =
-        g ? lead_reported(g, a->u.lease.worker, &a->task) : NULL;
+        m->held || !g ? m->held : lead_reported(g, a->u.lease.worker, &a->task);
     struct lease_entry *l;
     struct adopted *adopted;
     int error = take_slot(m, a, &l);
@@ -161,27 +161,38 @@ static void read_capacity(const struct member_card *card, struct resources *ret,
     names[n] = NULL;
 }
 
-/* It wants what its card says; who is not known as a member yet asks again. */
-int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w)
+int grant_take_want(struct mesh *m, struct peer *p)
 {
     struct event e = { .type = EVENT_WORKER };
+    const struct want_message *w = &p->wanted;
     char *names[RESOURCES_CUSTOM_MAX + 1];
     struct resources capacity;
     struct member_view view;
 
-    if (!p->is_live || w->boot != peer_boot(p) || !gossip_find(m->gossip, &p->id, &view)
-        || !view.note->has_card || (p->want_boot == w->boot && w->seq <= p->want_seq))
+    if (!p->has_new_want || !p->is_live || w->boot != peer_boot(p)
+        || !gossip_find(m->gossip, &p->id, &view) || !view.note->has_card)
         return 0;
-    p->want_boot = w->boot;
-    p->want_seq = w->seq;
+    p->has_new_want = false;
     p->is_worker = true;
     read_capacity(&view.note->card, &capacity, names);
     e.u.worker.worker = p->number;
+    e.u.worker.node = p->id;
     e.u.worker.slots = w->slots < GUESTS_PER_PEER_MAX ? w->slots : GUESTS_PER_PEER_MAX;
     e.u.worker.ahead_percent = w->ahead_percent;
     e.u.worker.capacity = &capacity;
     e.u.worker.custom_names = names;
     return engine_step(m, &e);
+}
+
+/* Its word may be faster than what gossip tells of it. */
+int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w)
+{
+    if (w->boot < p->wanted.boot
+        || (w->boot == p->wanted.boot && w->seq <= p->wanted.seq))
+        return 0;
+    p->wanted = *w;
+    p->has_new_want = true;
+    return grant_take_want(m, p);
 }
 
 static int give_back(struct mesh *m, uint32_t slot)
@@ -325,6 +336,37 @@ int grant_on_commit(struct mesh *m, struct peer *p, const struct commit_message 
     return error;
 }
 
+int grant_refuse_held(struct mesh *m, struct group *g, struct peer *p,
+                      const struct held_lease *held)
+{
+    uint64_t id = LEASE_OF_WORKER | held->name.counter;
+    struct post post = { .type = POST_RECALL,
+                         .run = g->run,
+                         .u.recall = { .lease = held->lease ? held->lease : id,
+                                       .signal = SIGKILL,
+                                       .why = REASON_LOST } };
+
+    return slot_of(m, p, id) ? 0 : post_add(m, p, &post);
+}
+
+/* A lease that was given up here, but lives. */
+static int adopt(struct mesh *m, struct group *g, struct peer *p,
+                 const struct held_lease *held)
+{
+    struct event e = { .type = EVENT_HELD, .run = g->run };
+    int error;
+
+    if (held->lease != (LEASE_OF_WORKER | held->name.counter))
+        return 0;
+    e.u.held.worker = p->number;
+    e.u.held.task = held->task;
+    e.u.held.is_started = held->is_started;
+    m->held = held;
+    error = engine_step(m, &e);
+    m->held = NULL;
+    return error ? error : grant_refuse_held(m, g, p, held);
+}
+
 int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
                     const struct report_message *r)
 {
@@ -333,8 +375,10 @@ int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
     for (size_t i = 0; i < r->n_held && error == 0; i++) {
         uint32_t slot = slot_of(m, p, r->held[i].lease);
 
-        if (!slot)
+        if (!slot) {
+            error = adopt(m, g, p, &r->held[i]);
             continue;
+        }
         lease_at(m, slot)->seen = m->now;
         if (r->held[i].is_started)
             error = grant_started(m, slot);
@@ -350,8 +394,7 @@ int grant_on_peer_gone(struct mesh *m, struct peer *p)
 {
     struct event e = { .type = EVENT_WORKER_GONE };
 
-    p->want_boot = 0;
-    p->want_seq = 0;
+    p->has_new_want = p->wanted.seq > 0;
     for (size_t i = 0; i < m->n_leases; i++)
         if (m->leases[i].is_used && m->leases[i].peer == p->number)
             lease_free(m, m->slots_max + (uint32_t)i);

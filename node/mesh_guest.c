@@ -296,6 +296,18 @@ int guest_abandon(struct mesh *m, struct guest *g)
     return end(m, g, SIGKILL, REASON_CANCELLED);
 }
 
+/* Those that wait the engine gives back itself. */
+int guests_on_drain(struct mesh *m)
+{
+    struct guest *g, *next;
+    int error = 0;
+
+    HASH_ITER(hh, m->guests, g, next)
+    if (error == 0 && m->is_draining && g->state == GUEST_PREPARING)
+        error = end(m, g, 0, REASON_CANCELLED);
+    return error;
+}
+
 static struct guest *find_lease(const struct mesh *m, const struct peer *p,
                                 const struct rank *rank, uint64_t lease)
 {

@@ -23,6 +23,7 @@
  * All functions that return int return 0 or -ENOMEM. */
 #pragma once
 
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "base/prng.h"
@@ -31,7 +32,6 @@
 enum {
     GROUPS_MAX = 65536,
     WORKS_MAX = 65536,
-    GUESTS_MAX = 65536,
     GUESTS_PER_PEER_MAX = 2048,      /* what a worker asks of one leader */
     ENTRIES_BYTES_MAX = 4 << 20,     /* of a log, decided, in memory */
     UNDECIDED_BYTES_MAX = 64 << 20,  /* beyond, a leader grants nothing */
@@ -47,6 +47,7 @@ static const time_us HELD_WAIT = TIME_S(2);
 static const time_us REPAIR_AFTER = TIME_S(10);
 static const time_us NOTE_EVERY = TIME_MS(200);
 static const time_us HOUSEKEEPING = TIME_MS(500);
+static const time_us READ_WAIT = TIME_S(60);
 static const time_us DEGRADE_AFTER = TIME_S(15);
 
 struct group;
@@ -89,8 +90,8 @@ struct peer {
     bool is_live, is_connected;
     bool is_worker; /* the engine was told of it */
     time_us gone_since;
-    uint64_t want_seq;  /* of the last WANT that it sent, under want_boot */
-    uint32_t want_boot;
+    struct want_message wanted; /* the last WANT that it sent */
+    bool has_new_want;          /* which the engine does not know yet */
     struct want_message told; /* the last WANT to it */
     time_us told_at;
     uint32_t n_leading;       /* runs that it leads, as far as is known: mesh_want.c */
@@ -160,6 +161,7 @@ struct group {
     uint64_t note_seq, note_ready;
     time_us note_at;
     struct keeping *keepings; /* mesh_keep.c */
+    size_t n_keeping;         /* that are asked for */
     struct cursor *cursors;   /* mesh_copy.c */
     bool is_marked; /* to be looked at when the mesh is flushed */
     struct group *marked_prev, *marked_next;
@@ -253,7 +255,8 @@ enum read_type {
     READ_INSTALL,
     READ_WITNESS,
     READ_LOCAL_WITNESS,
-    READ_END
+    READ_END,
+    READ_KEEP
 };
 struct read {
     uint64_t token;
@@ -300,6 +303,8 @@ struct mesh {
     time_us average; /* of a guest's task; 0: not known */
     bool is_draining, is_leaving;
     bool is_worker; /* by its card */
+    bool has_told_members;
+    time_us started;
     bool is_young; /* has not had the time to see who is here */
 
     struct wait *waits; /* by ticket, from wait_head on */
@@ -315,6 +320,7 @@ struct mesh {
     struct outbox *out, inner;
     struct gossip_outbox gossip_out;
     struct buffer scratch;
+    const struct held_lease *held; /* of a report that is being taken in */
     const struct offered_attempt *offer; /* whose end the engine is being told */
     struct peer *offerer;
     bool is_offer_taken;
@@ -449,6 +455,7 @@ int copy_on_records(struct mesh *m, const struct mesh_event *event);
 struct read *read_add(struct mesh *m, enum read_type type, const struct group_id *group);
 struct read *read_find(const struct mesh *m, uint64_t token);
 void read_free(struct mesh *m, struct read *r);
+void reads_on_tick(struct mesh *m);
 void reads_release(struct mesh *m);
 void copy_release(struct group *g);
 
@@ -476,12 +483,17 @@ void lead_release(struct group *g);
 /* ---- mesh_grant.c ---- */
 
 int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w);
+/* Tell the engine of it, if it is known by now what the worker has. */
+int grant_take_want(struct mesh *m, struct peer *p);
 int grant_on_lease(struct mesh *m, const struct action *a);
 int grant_on_recall(struct mesh *m, const struct action *a);
 int grant_on_recalled(struct mesh *m, struct peer *p, const struct recalled_message *r);
 int grant_on_commit(struct mesh *m, struct peer *p, const struct commit_message *c);
 int grant_on_peer_gone(struct mesh *m, struct peer *p);
 int grant_on_leased(struct mesh *m, const struct action *a);
+/* What was reported and is of no use is ended. */
+int grant_refuse_held(struct mesh *m, struct group *g, struct peer *p,
+                      const struct held_lease *held);
 int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
                     const struct report_message *r);
 int grants_on_tick(struct mesh *m);
@@ -543,6 +555,7 @@ int guest_on_local_witness(struct mesh *m, struct read *r,
 void guest_free(struct mesh *m, struct guest *g);
 /* NULL: what runs there is the engine's own. */
 struct guest *guest_in_slot(const struct mesh *m, uint32_t slot);
+int guests_on_drain(struct mesh *m);
 /* Nobody wants it any more. */
 int guest_abandon(struct mesh *m, struct guest *g);
 

@@ -237,6 +237,19 @@ static int adopt(struct mesh *m, struct group *g, const struct report *r)
     return error;
 }
 
+static int refuse_held(struct mesh *m, struct group *g)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < g->n_reports; i++) {
+        const struct report *r = &g->reports[i];
+
+        for (size_t k = 0; k < r->n_held && error == 0; k++)
+            error = grant_refuse_held(m, g, peer_at(m, r->peer), &r->held[k]);
+    }
+    return error;
+}
+
 static int finish(struct mesh *m, struct group *g)
 {
     struct event end = { .type = EVENT_RESTORE_END, .run = g->run };
@@ -247,6 +260,8 @@ static int finish(struct mesh *m, struct group *g)
         error = adopt(m, g, &g->reports[i]);
     if (error == 0)
         error = engine_step(m, &end);
+    if (error == 0)
+        error = refuse_held(m, g);
     if (error == 0)
         error = offer_kept(m, g);
     forget_reports(g);

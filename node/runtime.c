@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "node/machine.h"
+#include "node/runtime_mesh.h"
 
 enum { GRACE_DEFAULT_S = 30, FILES_OF_A_SLOT = 10, FILES_BESIDE_SLOTS = 512 };
 
@@ -208,7 +209,8 @@ static void publish(struct runtime *rt, const struct action *a)
         rt->counters.runs_started++;
         break;
     case TELL_TASK_STARTED:
-        if (slot && slot->state == SLOT_STARTING) {
+        if (slot
+            && (slot->state == SLOT_STARTING || slot->state == SLOT_FETCHING)) {
             slot->has_start_told = true;
             slot->start_ticket = a->ticket;
         }
@@ -229,6 +231,8 @@ static void publish(struct runtime *rt, const struct action *a)
         e.message = slot->record.message;
         break;
     case TELL_RUN_ENDED:
+        if (rt->mesh)
+            runtime_mesh_read_end(rt, &a->run);
         e.type = FEED_RUN_ENDED;
         e.outcome = a->u.tell.outcome;
         rt->counters.runs_ended[e.outcome % COUNTED_OUTCOMES]++;
@@ -250,7 +254,10 @@ static void carry_out(struct runtime *rt, const struct action *a)
         runtime_kill_task(rt, a);
         break;
     case ACTION_PERSIST:
-        runtime_persist(rt, a);
+        if (rt->mesh)
+            runtime_mesh_persist(rt, a);
+        else
+            runtime_persist(rt, a);
         break;
     case ACTION_TELL:
         publish(rt, a);
@@ -258,26 +265,41 @@ static void carry_out(struct runtime *rt, const struct action *a)
             runtime_forget_run(rt, &a->run);
         break;
     default: /* of a node with others */
+        runtime_mesh_carry_out(rt, a);
         break;
     }
+}
+
+void runtime_carry_out(struct runtime *rt)
+{
+    for (size_t i = 0; i < rt->outbox.n; i++)
+        carry_out(rt, &rt->outbox.actions[i]);
+}
+
+static void step_node(struct runtime *rt, const struct event *event)
+{
+    int r = node_step(rt->own_node, event, &rt->outbox);
+
+    if (r < 0) {
+        runtime_give_up(rt, r, "the scheduler");
+        return;
+    }
+    runtime_carry_out(rt);
+    outbox_clear(&rt->outbox);
 }
 
 static void step(struct runtime *rt, const struct event *event)
 {
     struct slot *ended =
         event->type == EVENT_TASK_ENDED ? rt->slots[event->u.ended.slot] : NULL;
-    int r;
 
     if (ended)
         ended->state = SLOT_TOLD;
-    r = node_step(rt->node, event, &rt->outbox);
-    if (r < 0) {
-        runtime_give_up(rt, r, "the scheduler");
-        return;
-    }
-    for (size_t i = 0; i < rt->outbox.n; i++)
-        carry_out(rt, &rt->outbox.actions[i]);
-    outbox_clear(&rt->outbox);
+    if (rt->mesh)
+        runtime_mesh_step(
+            rt, &(struct mesh_event){ .type = MESH_EVENT_NODE, .u.node = *event });
+    else
+        step_node(rt, event);
     if (ended && ended->state == SLOT_TOLD)
         runtime_free_slot(rt, ended);
 }
@@ -287,12 +309,15 @@ static void on_deadline(uv_timer_t *timer)
     struct runtime *rt = timer->data;
 
     rt->deadline_set = TIME_NEVER;
-    runtime_event(rt, &(struct event){ .type = EVENT_TICK });
+    if (rt->mesh)
+        runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_TICK });
+    else
+        runtime_event(rt, &(struct event){ .type = EVENT_TICK });
 }
 
 static void set_deadline(struct runtime *rt)
 {
-    time_us at = node_deadline(rt->node);
+    time_us at = rt->mesh ? runtime_mesh_deadline(rt) : node_deadline(rt->node);
     time_us now;
 
     if (at == rt->deadline_set)
@@ -314,7 +339,7 @@ void runtime_event(struct runtime *rt, const struct event *event)
     runtime_drain(rt);
 }
 
-void runtime_drain(struct runtime *rt)
+static void drain_events(struct runtime *rt)
 {
     while (rt->n_events) {
         struct event e = rt->events[rt->event_head++];
@@ -326,6 +351,13 @@ void runtime_drain(struct runtime *rt)
         e.wall = runtime_wall();
         step(rt, &e);
     }
+}
+
+void runtime_drain(struct runtime *rt)
+{
+    do
+        drain_events(rt);
+    while (rt->mesh && runtime_mesh_work(rt));
     set_deadline(rt);
 }
 
@@ -373,6 +405,10 @@ void runtime_forget_run(struct runtime *rt, const struct run_id *run)
 
     if (!c)
         return;
+    if (rt->mesh && runtime_mesh_is_used(rt, run)) {
+        c->is_leaving = true;
+        return;
+    }
     HASH_DELETE(hh, rt->runs, c);
     runtime_warm_forget(rt, c);
     if (c->is_laid_out)
@@ -456,19 +492,30 @@ static time_us grace(void)
                                          : TIME_S(GRACE_DEFAULT_S);
 }
 
-static int open_node(struct runtime *rt)
+void runtime_node_config(struct runtime *rt, struct node_config *ret)
 {
-    struct node_config config = { .capacity = rt->capacity,
-                                  .custom_names = rt->custom_names,
-                                  .sharing = rt->config.conf ? &rt->config.conf->sharing
-                                                             : NULL,
-                                  .slots_max = rt->n_slots,
-                                  .grace_us = grace(),
-                                  .is_paused = rt->config.is_inspect };
+    *ret = (struct node_config){ .capacity = rt->capacity,
+                                 .custom_names = rt->custom_names,
+                                 .sharing = rt->config.conf ? &rt->config.conf->sharing
+                                                            : NULL,
+                                 .slots_max = rt->n_slots,
+                                 .grace_us = grace(),
+                                 .is_paused = rt->config.is_inspect };
+}
 
-    rt->node = node_new(&config);
+static int open_node(struct runtime *rt, struct error *ret_error)
+{
+    struct node_config config;
+
     rt->feed = feed_new();
-    return rt->node && rt->feed ? 0 : -ENOMEM;
+    if (!rt->feed)
+        return -ENOMEM;
+    if (rt->config.identity && !rt->config.is_inspect)
+        return runtime_mesh_open(rt, ret_error);
+    runtime_node_config(rt, &config);
+    rt->own_node = node_new(&config);
+    rt->node = rt->own_node;
+    return rt->node ? 0 : -ENOMEM;
 }
 
 static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
@@ -488,13 +535,14 @@ static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
     measure_machine(rt);
     if (!rt->config.is_inspect)
         prctl(PR_SET_CHILD_SUBREAPER, 1);
-    r = open_node(rt);
+    r = open_node(rt, ret_error);
     if (r == 0)
         r = runtime_tasks_open(rt, ret_error);
     if (r == 0)
         r = runtime_sockets_open(rt, ret_error);
     if (r == 0 && !rt->config.is_inspect)
-        r = runtime_restore(rt, ret_error);
+        r = rt->mesh ? runtime_mesh_restore(rt, ret_error)
+                     : runtime_restore(rt, ret_error);
     if (r == 0)
         runtime_restore_removals(rt);
     return r;
@@ -599,6 +647,7 @@ void runtime_close(struct runtime *rt)
         return;
     atomic_store(&rt->is_closing, true);
     runtime_sockets_close(rt);
+    runtime_mesh_close(rt);
     runtime_tasks_kill(rt);
     if (rt->has_loop) {
         uv_walk(&rt->loop, close_handle, rt);
@@ -608,6 +657,7 @@ void runtime_close(struct runtime *rt)
         uv_run(&rt->loop, UV_RUN_DEFAULT);
     }
     runtime_tasks_close(rt);
+    runtime_mesh_release(rt);
     runtime_store_close(rt);
     close_loop(rt);
     HASH_ITER (hh, rt->runs, c, next) {
@@ -616,7 +666,7 @@ void runtime_close(struct runtime *rt)
     }
     runtime_bench_forget(rt);
     feed_free(rt->feed);
-    node_free(rt->node);
+    node_free(rt->own_node);
     outbox_release(&rt->outbox);
     items_release(&rt->items);
     launch_scratch_release(&rt->scratch);

@@ -484,6 +484,9 @@ struct blob_find_message { /* and BLOB_KEEP, BLOB_KEPT */
     struct digest *ids;
     size_t n_ids;
     struct node_id from; /* BLOB_KEEP: who has them */
+    struct run_id run;   /* likewise: which run made them, and the record of its attempt */
+    uint8_t *record;
+    size_t record_len;
 };
 struct blob_holder {
     struct digest id;

@@ -105,6 +105,7 @@ struct bin *bins_make(struct bins *b, uint32_t number)
         return NULL;
     bin->number = number;
     bin->size = 1;
+    bin->capacity.n = bin->room.n = bin->used.n = DEMAND_ENTRIES;
     b->all[number] = bin;
     return bin;
 }
@@ -138,7 +139,7 @@ void bins_set(struct bins *b, struct bin *bin, const struct demand *capacity,
 
 static bool has_room(const struct bin *bin, const struct demand *d)
 {
-    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+    for (uint32_t i = 0; i < d->n; i++)
         if (d->amount[i]
             && (bin->used.amount[i] > bin->room.amount[i]
                 || d->amount[i] > bin->room.amount[i] - bin->used.amount[i]))

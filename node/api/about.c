@@ -9,6 +9,7 @@
 #include "node/api/nouns.h"
 #include "node/api/server.h"
 #include "node/api/source.h"
+#include "node/api/tls.h"
 
 enum { ACTIVE_MAX = 1000 };
 
@@ -128,6 +129,7 @@ int about_emit(struct request *r, struct emit *e, const char *key)
     emit_u64(e, "pid", (uint64_t)getpid());
     emit_text(e, "dir", config->dir);
     emit_text(e, "listen", config->listen);
+    emit_text(e, "tls", r->api->tls ? r->api->tls->fingerprint : NULL);
     emit_bool(e, "is_inspect", config->is_inspect);
     emit_u64(e, "slots", config->slots_max);
     emit_u64(e, "cpu_milli", config->cpu_milli);

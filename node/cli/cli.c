@@ -38,6 +38,8 @@ const struct command *const commands[] = {
     &command_verify,
     &command_gc,
     &command_token,
+    &command_login,
+    &command_logout,
     &command_doctor,
     &command_config,
     &command_node,

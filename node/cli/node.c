@@ -12,8 +12,7 @@ static const struct option_spec node_options[] = {
     { "inspect", 0, NULL, "show a store and run nothing; end when nobody asks" },
     { "ready-fd", 0, "N", "write `ready` to this descriptor when it listens" },
     { "socket", 0, "PATH", "listen here (else DIR/mesh.sock)" },
-    { "listen", 0, "HOST:PORT",
-      "also on this TCP port of the machine; see mesh token" },
+    { "listen", 0, "HOST:PORT", "also on this TCP port; see mesh token" },
     OPTION_DATA,
     OPTION_SLOTS,
     OPTION_CPU,
@@ -60,8 +59,8 @@ static void say_where(const struct options *o, const char *dir,
     else
         printf("%s/mesh.sock\n", full ? full : dir);
     if (listen)
-        printf("  for programs:   http://%s, with a token: mesh token create NAME\n",
-               listen);
+        printf("  for programs:   http%s://%s, with a token: mesh token create NAME\n",
+               runtime_configuration(rt)->listens_by_tls ? "s" : "", listen);
     if (socket)
         printf("  hand it a flow: mesh submit --socket %s FLOW.mf --follow\n", socket);
     else if (options_has(o, "data"))
@@ -132,12 +131,10 @@ const struct command command_node = {
         "SIGTERM or\n"
         "Ctrl-C. One process at a time has a store.\n"
         "\n"
-        "It listens on a unix socket that is its owner's alone. With --listen also "
-        "on a TCP\n"
-        "port of this machine, 127.0.0.1:8372 or [::1]:8372, for programs that show "
-        "a token\n"
-        "(mesh token create). From another machine go through ssh: ssh -L "
-        "8372:127.0.0.1:8372",
+        "It listens on a unix socket that is its owner's alone. With --listen also on a\n"
+        "TCP port, for programs that show a token (mesh token create): 127.0.0.1:8372 as\n"
+        "it is, any other address, or https://127.0.0.1:8372, by TLS. Its certificate is\n"
+        "made once, in DIR/tls.pem; clients know it by its fingerprint (mesh login).",
     .options = node_options,
     .examples = "mesh node --dev\n"
                 "mesh node --dev --data /var/tmp/mesh --cpu 4 --memory 8G --quota 100G",

@@ -58,6 +58,16 @@ static void say_created(const json_t *json)
     cli_hint("it is shown this once; keep it in a file that only its user can read");
 }
 
+/* Whoever is elsewhere needs to know the node by more than its name. */
+static void say_fingerprint(struct client *c)
+{
+    CLEANUP(json_decrefp) json_t *node = NULL;
+
+    if (client_get_json(c, "/v1/node", &node) == 0 && *json_text(node, "tls"))
+        cli_hint("mesh login https://%s --fingerprint %s", json_text(node, "listen"),
+                 json_text(node, "tls"));
+}
+
 static int create_token(const struct options *o, struct client *c)
 {
     CLEANUP(json_decrefp) json_t *body = NULL;
@@ -82,6 +92,7 @@ static int create_token(const struct options *o, struct client *c)
     printf("%s\n", json_text(json, "token"));
     fflush(stdout);
     say_created(json);
+    say_fingerprint(c);
     return ferror(stdout) ? CLI_FAILED : CLI_OK;
 }
 
@@ -165,8 +176,9 @@ const struct command command_token = {
         "  submitter  also starts runs; cancels, suspends, tags and removes its own\n"
         "  operator   does everything, also with tokens\n"
         "\n"
-        "Whoever uses it puts it into a file that nobody else can read, names that\n"
-        "file in MESH_TOKEN_FILE and the node in MESH_ADDRESS or by --address.",
+        "Whoever uses it keeps it by mesh login, or puts it into a file that nobody\n"
+        "else can read, names that file in MESH_TOKEN_FILE and the node in\n"
+        "MESH_ADDRESS or by --address.",
     .options = token_options,
     .examples = "mesh token create ci --role submitter --expires 90d >ci.token\n"
                 "mesh token list\n"

@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leases: where tasks go, and what becomes of them there. */
+#include "tests/unit/unit.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "tests/unit/crowd.h"
+
+static void told(struct crowd *c, const char *expected)
+{
+    assert_string_equal(crowd_trace(c), expected);
+}
+
+static const char wide[] = "split foreach=?\n"
+                           "fit: split\n"
+                           "join: fit join=split\n";
+
+/* Its first step ran here: so many tasks are ready now. */
+static struct crowd *with_ready(uint32_t slots, uint64_t width)
+{
+    struct crowd *c = crowd_new(slots);
+
+    crowd_submit(c, wide);
+    crowd_trace(c);
+    crowd_ended_width(c, "split/0", width);
+    return c;
+}
+
+static void a_lone_task_stays_here(void **state)
+{
+    struct crowd *c = crowd_new(2);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 8 });
+    crowd_submit(c, "a\n"
+                    "b: a\n");
+    crowd_ended(c, "a/0", REASON_OK);
+    crowd_ended(c, "b/0", REASON_OK);
+    told(c, "start a/0#0 slot 0\n"
+            "a/0#0 runs\n"
+            "a/0#0 done\n"
+            "start b/0#0 slot 0\n"
+            "b/0#0 runs\n"
+            "b/0#0 done\n"
+            "run 1 ok\n");
+    crowd_free(c);
+}
+
+/* As much everywhere, by what each can run at once. */
+static void work_is_spread_evenly(void **state)
+{
+    struct crowd *c = crowd_new(2);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 4 });
+    crowd_worker(c, 2, &(struct crowd_worker){ .slots = 2 });
+    crowd_submit(c, wide);
+    crowd_trace(c);
+    crowd_ended_width(c, "split/0", 6);
+    told(c, "split/0#0 done\n"
+            "start fit/0#0 slot 0\n"
+            "fit/0#0 runs\n"
+            "lease fit/1#0 to 1\n"
+            "lease fit/2#0 to 2\n"
+            "lease fit/3#0 to 1\n"
+            "start fit/4#0 slot 1\n"
+            "fit/4#0 runs\n"
+            "lease fit/5#0 to 1\n");
+    crowd_free(c);
+}
+
+/* A worker of two takes four: the two more wait for those that run. */
+static void a_worker_is_overbooked(void **state)
+{
+    struct crowd *c = with_ready(1, 9);
+    struct worker_view w;
+
+    (void)state;
+    crowd_trace(c);
+    crowd_worker(c, 1,
+                 &(struct crowd_worker){
+                     .slots = 4, .ahead_percent = 200, .cpu_milli = 2000 });
+    told(c, "lease fit/1#0 to 1\n"
+            "lease fit/2#0 to 1\n"
+            "lease fit/3#0 to 1\n"
+            "lease fit/4#0 to 1\n");
+    crowd_started(c, "fit/1");
+    crowd_started(c, "fit/2");
+    crowd_ended(c, "fit/1", REASON_OK);
+    told(c, "fit/1#0 runs\n"
+            "fit/2#0 runs\n"
+            "fit/1#0 done\n"
+            "lease fit/5#0 to 1\n");
+    assert_true(node_worker(crowd_node(c), 1, &w));
+    assert_int_equal(w.n_leases, 4);
+    assert_int_equal(w.n_started, 1);
+    crowd_free(c);
+}
+
+/* Overbooked, it would have room for six of these; each takes all it has. */
+static void a_task_fits_its_worker(void **state)
+{
+    struct crowd *c = crowd_new(0);
+
+    (void)state;
+    crowd_worker(c, 1,
+                 &(struct crowd_worker){
+                     .slots = 9, .ahead_percent = 300, .cpu_milli = 2000 });
+    crowd_submit(c, "a cpu=2000\n"
+                    "b cpu=2000\n"
+                    "c cpu=2000\n"
+                    "d cpu=2000\n"
+                    "e cpu=3000\n");
+    told(c, "lease a/0#0 to 1\n"
+            "lease b/0#0 to 1\n"
+            "lease c/0#0 to 1\n");
+    crowd_free(c);
+}
+
+static void caps_hold_everywhere(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 8 });
+    crowd_submit(c, "flow max_workers=3\n"
+                    "split foreach=6\n"
+                    "fit: split concurrency=2\n"
+                    "look: split\n"
+                    "join: fit look join=split\n");
+    crowd_trace(c);
+    crowd_ended(c, "split/0", REASON_OK);
+    told(c, "split/0#0 done\n"
+            "start fit/0#0 slot 0\n"
+            "fit/0#0 runs\n"
+            "lease fit/1#0 to 1\n"
+            "lease look/0#0 to 1\n");
+    crowd_ended(c, "fit/1", REASON_OK);
+    told(c, "fit/1#0 runs\n"
+            "fit/1#0 done\n"
+            "lease fit/2#0 to 1\n");
+    crowd_free(c);
+}
+
+static void what_came_back_is_ready(void **state)
+{
+    struct crowd *c = with_ready(1, 3);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 2 });
+    crowd_trace(c);
+    crowd_returned(c, "fit/1");
+    told(c, "lease fit/1#0 to 1\n");
+    crowd_free(c);
+}
+
+/* The same worker gets it again, but less and less often. */
+static void a_worker_that_refuses_is_asked_less(void **state)
+{
+    struct crowd *c = with_ready(1, 2);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 1 });
+    crowd_returned(c, "fit/1");
+    crowd_trace(c);
+    crowd_returned(c, "fit/1");
+    told(c, "");
+    crowd_at(c, 99);
+    told(c, "");
+    crowd_at(c, 100);
+    told(c, "lease fit/1#0 to 1\n");
+    crowd_returned(c, "fit/1");
+    crowd_at(c, 299);
+    told(c, "");
+    crowd_at(c, 300);
+    told(c, "lease fit/1#0 to 1\n");
+    crowd_free(c);
+}
+
+static void a_worker_dies(void **state)
+{
+    struct crowd *c = with_ready(1, 4);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 3 });
+    crowd_started(c, "fit/2");
+    crowd_trace(c);
+    crowd_gone(c, 1);
+    told(c, "fit/2#0 lost, lost\n");
+    crowd_worker(c, 2, &(struct crowd_worker){ .slots = 3 });
+    told(c, "lease fit/1#0 to 2\n"
+            "lease fit/2#1 to 2\n"
+            "lease fit/3#0 to 2\n");
+    crowd_free(c);
+}
+
+static void a_task_that_kills_its_nodes_fails(void **state)
+{
+    struct crowd *c = with_ready(1, 2);
+
+    (void)state;
+    crowd_trace(c);
+    for (uint32_t i = 1; i <= 3; i++) {
+        crowd_worker(c, i, &(struct crowd_worker){ .slots = 1 });
+        crowd_started(c, "fit/1");
+        crowd_gone(c, i);
+    }
+    told(c, "lease fit/1#0 to 1\n"
+            "fit/1#0 runs\n"
+            "fit/1#0 lost, lost\n"
+            "lease fit/1#1 to 2\n"
+            "fit/1#1 runs\n"
+            "fit/1#1 lost, lost\n"
+            "lease fit/1#2 to 3\n"
+            "fit/1#2 runs\n"
+            "fit/1#2 failed, lost\n");
+    crowd_free(c);
+}
+
+/* So fast that nobody heard that it had started. */
+static void a_task_that_kills_its_nodes_at_once_fails(void **state)
+{
+    struct crowd *c = with_ready(1, 2);
+
+    (void)state;
+    crowd_trace(c);
+    for (uint32_t i = 1; i <= 5; i++) {
+        crowd_worker(c, i, &(struct crowd_worker){ .slots = 1 });
+        crowd_gone(c, i);
+    }
+    told(c, "lease fit/1#0 to 1\n"
+            "lease fit/1#0 to 2\n"
+            "lease fit/1#0 to 3\n"
+            "fit/1#0 lost, lost\n"
+            "lease fit/1#1 to 4\n"
+            "fit/1#1 lost, lost\n"
+            "lease fit/1#2 to 5\n"
+            "fit/1#2 failed, lost\n");
+    crowd_free(c);
+}
+
+static void a_run_that_stops_asks_for_what_waits(void **state)
+{
+    struct crowd *c = with_ready(1, 4);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 3 });
+    crowd_started(c, "fit/1");
+    crowd_trace(c);
+    crowd_ended(c, "fit/0", REASON_EXIT);
+    told(c, "fit/0#0 failed, exit\n"
+            "recall fit/2#0\n"
+            "recall fit/3#0\n");
+    crowd_returned(c, "fit/2");
+    crowd_ended(c, "fit/3", REASON_OK);
+    crowd_ended(c, "fit/1", REASON_OK);
+    told(c, "fit/3#0 runs\n"
+            "fit/3#0 done\n"
+            "fit/1#0 done\n"
+            "run 1 failed\n");
+    crowd_free(c);
+}
+
+static void cancel_ends_leases(void **state)
+{
+    struct crowd *c = with_ready(1, 3);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 2 });
+    crowd_started(c, "fit/1");
+    crowd_trace(c);
+    crowd_run_event(c, 1, EVENT_CANCEL);
+    told(c, "kill fit/0#0 TERM, cancelled\n"
+            "end fit/1#0 TERM, cancelled\n"
+            "end fit/2#0 TERM, cancelled\n");
+    crowd_returned(c, "fit/2");
+    crowd_run_event(c, 1, EVENT_CANCEL);
+    told(c, "kill fit/0#0 KILL, cancelled\n"
+            "end fit/1#0 KILL, cancelled\n");
+    crowd_ended(c, "fit/1", REASON_CANCELLED);
+    crowd_ended(c, "fit/0", REASON_CANCELLED);
+    told(c, "fit/1#0 failed, cancelled\n"
+            "fit/0#0 failed, cancelled\n"
+            "run 1 cancelled\n");
+    crowd_free(c);
+}
+
+static void suspend_asks_for_what_waits(void **state)
+{
+    struct crowd *c = with_ready(1, 3);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 2 });
+    crowd_started(c, "fit/1");
+    crowd_trace(c);
+    crowd_run_event(c, 1, EVENT_SUSPEND);
+    crowd_returned(c, "fit/2");
+    told(c, "recall fit/2#0\n");
+    crowd_run_event(c, 1, EVENT_UNSUSPEND);
+    told(c, "lease fit/2#0 to 1\n");
+    crowd_free(c);
+}
+
+/* Nobody of this run wanted it to end. */
+static void a_worker_gives_up_a_task(void **state)
+{
+    struct crowd *c = with_ready(1, 2);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 1 });
+    crowd_started(c, "fit/1");
+    crowd_trace(c);
+    crowd_ended(c, "fit/1", REASON_CANCELLED);
+    told(c, "fit/1#0 lost, lost\n"
+            "lease fit/1#1 to 1\n");
+    crowd_free(c);
+}
+
+static void the_worker_ends_what_takes_too_long(void **state)
+{
+    struct crowd *c = crowd_new(0);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 1 });
+    crowd_submit(c, "a timeout=5000\n");
+    crowd_at(c, 100000);
+    crowd_started(c, "a/0");
+    crowd_at(c, 165999);
+    told(c, "lease a/0#0 to 1\n"
+            "a/0#0 runs\n");
+    crowd_at(c, 166000);
+    told(c, "end a/0#0 KILL, lost\n"
+            "a/0#0 failed, timeout\n"
+            "run 1 failed\n");
+    crowd_free(c);
+}
+
+static void slots_of_leases_are_used_again(void **state)
+{
+    struct crowd *c = with_ready(1, 5000);
+    uint32_t end;
+
+    (void)state;
+    for (int i = 1; i < 4000; i++) {
+        char name[32];
+
+        crowd_worker(c, 1, &(struct crowd_worker){ .slots = 1 });
+        (void)snprintf(name, sizeof(name), "fit/%d", i);
+        crowd_ended(c, name, REASON_OK);
+    }
+    end = node_slots_end(crowd_node(c));
+    assert_int_equal(end, 1 + 256);
+    crowd_free(c);
+}
+
+/* ---- tasks that fit none ---- */
+
+static void alone_it_fails_at_once(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_submit(c, "a gpu=1000\n");
+    told(c, "a/0#0 failed, start\n"
+            "run 1 failed\n");
+    crowd_free(c);
+}
+
+static void with_others_it_waits_five_minutes(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_members(c, true);
+    crowd_submit(c, "a gpu=1000\n");
+    crowd_at(c, 299999);
+    told(c, "");
+    crowd_at(c, 300000);
+    told(c, "a/0#0 failed, start\n"
+            "run 1 failed\n");
+    crowd_free(c);
+}
+
+static void one_comes_that_it_fits(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_members(c, true);
+    crowd_submit(c, "a gpu=1000\n"
+                    "b licence=2000\n");
+    crowd_at(c, 200000);
+    crowd_worker(c, 3, &(struct crowd_worker){ .slots = 1, .gpu_milli = 2000 });
+    told(c, "lease a/0#0 to 3\n");
+    crowd_worker(c, 4, &(struct crowd_worker){ .slots = 1, .licence_milli = 2000 });
+    told(c, "lease b/0#0 to 4\n");
+    crowd_gone(c, 4);
+    crowd_at(c, 499999);
+    told(c, "");
+    crowd_at(c, 500000);
+    told(c, "b/0#0 failed, start\n"
+            "recall a/0#0\n"); /* the run stops */
+    crowd_free(c);
+}
+
+static void others_left_lately(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_members(c, true);
+    crowd_at(c, 1000);
+    crowd_members(c, false);
+    crowd_at(c, 200000);
+    crowd_submit(c, "a gpu=1000\n");
+    told(c, "");
+    crowd_at(c, 500000);
+    told(c, "a/0#0 failed, start\n"
+            "run 1 failed\n");
+    crowd_submit(c, "b gpu=1000\n");
+    told(c, "2:b/0#0 failed, start\n"
+            "run 2 failed\n");
+    crowd_free(c);
+}
+
+/* ---- asking back ---- */
+
+/* Six wait behind two; another worker comes that can run four. */
+static void at_the_end_work_moves(void **state)
+{
+    struct crowd *c = with_ready(1, 9);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 8, .ahead_percent = 400 });
+    crowd_started(c, "fit/1");
+    crowd_started(c, "fit/2");
+    crowd_trace(c);
+    crowd_worker(c, 2, &(struct crowd_worker){ .slots = 4 });
+    told(c, "recall fit/8#0\n"
+            "recall fit/7#0\n"
+            "recall fit/6#0\n");
+    crowd_returned(c, "fit/7");
+    told(c, "lease fit/7#0 to 2\n");
+    crowd_started(c, "fit/6"); /* it had started when it was asked back */
+    crowd_returned(c, "fit/8");
+    told(c, "fit/6#0 runs\n"
+            "lease fit/8#0 to 2\n"
+            "recall fit/5#0\n"
+            "recall fit/4#0\n");
+    crowd_returned(c, "fit/5");
+    told(c, "lease fit/5#0 to 2\n");
+    crowd_free(c);
+}
+
+static void this_node_asks_too(void **state)
+{
+    struct crowd *c = with_ready(1, 5);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 4, .ahead_percent = 400 });
+    crowd_started(c, "fit/1");
+    crowd_trace(c);
+    crowd_ended(c, "fit/0", REASON_OK);
+    told(c, "fit/0#0 done\n"
+            "recall fit/4#0\n");
+    crowd_returned(c, "fit/4");
+    told(c, "start fit/4#0 slot 0\n"
+            "fit/4#0 runs\n");
+    crowd_free(c);
+}
+
+/* What waits needs what the bin with room has not. */
+static void nothing_moves_in_vain(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_worker(c, 1,
+                 &(struct crowd_worker){
+                     .slots = 8, .ahead_percent = 400, .gpu_milli = 2000 });
+    crowd_submit(c, "a gpu=1000\n"
+                    "b gpu=1000\n"
+                    "c gpu=1000\n"
+                    "d gpu=1000\n");
+    crowd_started(c, "a/0");
+    crowd_started(c, "b/0");
+    crowd_trace(c);
+    crowd_worker(c, 2, &(struct crowd_worker){ .slots = 4 });
+    told(c, "");
+    crowd_worker(c, 3, &(struct crowd_worker){ .slots = 4, .gpu_milli = 1000 });
+    told(c, "recall d/0#0\n");
+    crowd_free(c);
+}
+
+/* Nothing is ready and nothing waits longer than it must. */
+static void what_can_run_where_it_is_stays(void **state)
+{
+    struct crowd *c = with_ready(1, 3);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 4, .ahead_percent = 200 });
+    crowd_trace(c);
+    crowd_worker(c, 2, &(struct crowd_worker){ .slots = 4 });
+    told(c, "");
+    crowd_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lone_task_stays_here),
+        cmocka_unit_test(work_is_spread_evenly),
+        cmocka_unit_test(a_worker_is_overbooked),
+        cmocka_unit_test(a_task_fits_its_worker),
+        cmocka_unit_test(caps_hold_everywhere),
+        cmocka_unit_test(what_came_back_is_ready),
+        cmocka_unit_test(a_worker_that_refuses_is_asked_less),
+        cmocka_unit_test(a_worker_dies),
+        cmocka_unit_test(a_task_that_kills_its_nodes_fails),
+        cmocka_unit_test(a_task_that_kills_its_nodes_at_once_fails),
+        cmocka_unit_test(a_run_that_stops_asks_for_what_waits),
+        cmocka_unit_test(cancel_ends_leases),
+        cmocka_unit_test(suspend_asks_for_what_waits),
+        cmocka_unit_test(a_worker_gives_up_a_task),
+        cmocka_unit_test(the_worker_ends_what_takes_too_long),
+        cmocka_unit_test(slots_of_leases_are_used_again),
+        cmocka_unit_test(alone_it_fails_at_once),
+        cmocka_unit_test(with_others_it_waits_five_minutes),
+        cmocka_unit_test(one_comes_that_it_fits),
+        cmocka_unit_test(others_left_lately),
+        cmocka_unit_test(at_the_end_work_moves),
+        cmocka_unit_test(this_node_asks_too),
+        cmocka_unit_test(nothing_moves_in_vain),
+        cmocka_unit_test(what_can_run_where_it_is_stays),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
