@@ -261,7 +261,7 @@ static size_t choose_targets(struct gossip *g, struct node_id *ids, size_t max)
 {
     size_t n = 0;
 
-    for (const struct link *l = NULL; (l = table_next(&g->links, l));) {
+    for (const struct link *l = NULL; (l = node_table_next(&g->links, l));) {
         size_t place = n;
 
         if (!l->is_connected || !gossip_is_live(g, &l->id))

@@ -295,6 +295,8 @@ static void step(struct runtime *rt, const struct event *event)
 
     if (ended)
         ended->state = SLOT_TOLD;
+    if (ended && ended->is_guest)
+        runtime_mesh_made(rt, ended);
     if (rt->mesh)
         runtime_mesh_step(
             rt, &(struct mesh_event){ .type = MESH_EVENT_NODE, .u.node = *event });

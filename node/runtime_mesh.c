@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "node/runtime_members.h"
 #include "node/runtime_peer.h"
 
 /* ---- jobs ---- */
@@ -139,12 +138,6 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
     case ACTION_CONNECT:
     case ACTION_DISCONNECT:
         runtime_mesh_connect(rt, a);
-        break;
-    case ACTION_GUEST_ENDED:
-        runtime_mesh_guest_ended(rt, a);
-        break;
-    case ACTION_GUEST_RETURNED:
-        runtime_mesh_guest_left(rt, a->u.guest.guest);
         break;
     case ACTION_TO_GUEST:
         if (runtime_slot(rt, a->slot))
@@ -317,6 +310,8 @@ static void open_handles(struct runtime *rt)
     uv_prepare_init(&rt->loop, &m->flush);
     uv_timer_init(&rt->loop, &m->prepare_timer);
     uv_timer_init(&rt->loop, &m->exchange_timer);
+    uv_timer_init(&rt->loop, &m->leave_timer);
+    m->leave_timer.data = rt;
     m->flush.data = m->prepare_timer.data = m->exchange_timer.data = rt;
     m->prepare_at = m->exchange_at = TIME_NEVER;
     uv_prepare_start(&m->flush, on_flush);
@@ -388,26 +383,4 @@ void runtime_mesh_release(struct runtime *rt)
     free(m);
     rt->mesh = NULL;
     rt->node = NULL;
-}
-
-/* ---- what others ask ---- */
-
-const char *runtime_node_name(const struct runtime *rt)
-{
-    return rt->mesh ? rt->mesh->card.name : NULL;
-}
-
-const struct mesh *runtime_mesh(const struct runtime *rt)
-{
-    return rt->mesh ? rt->mesh->core : NULL;
-}
-
-int runtime_drain_node(struct runtime *rt, bool is_on)
-{
-    struct mesh_event e = { .type = MESH_EVENT_DRAIN, .u.is_on = is_on };
-
-    if (!rt->mesh)
-        return -ENOTSUP;
-    runtime_mesh_event(rt, &e);
-    return 0;
 }

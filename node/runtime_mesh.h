@@ -59,13 +59,6 @@ struct mesh_batch {
     bool is_urgent;
 };
 
-/* A guest that is prepared: its run's context must stay. */
-struct mesh_guest {
-    uint64_t guest;
-    struct run_id run;
-    UT_hash_handle hh;
-};
-
 struct runtime_mesh {
     struct mesh *core;
     struct identity *identity;
@@ -84,15 +77,15 @@ struct runtime_mesh {
     struct mesh_batch batch;
 
     struct preparer *preparer;
-    struct mesh_guest *guests;
+    uint64_t n_made; /* rows of runtime_mesh_made(), in this life */
     struct exchange *exchange;
     struct gathering *gatherings; /* runtime_mesh_blobs.c */
     struct running_entry *before; /* what ran when the node died */
     uint32_t n_before;
     uv_prepare_t flush;
-    uv_timer_t prepare_timer, exchange_timer;
+    uv_timer_t prepare_timer, exchange_timer, leave_timer;
     time_us prepare_at, exchange_at; /* what they are set to */
-    bool is_leaving;
+    bool has_left;
 };
 
 /* ---- runtime_mesh.c ---- */
@@ -172,10 +165,8 @@ void runtime_mesh_prepare(struct runtime *rt, const struct mesh_job *job);
 void runtime_mesh_unprepare(struct runtime *rt, const struct mesh_job *job);
 /* What a task is told of who leads its run. */
 void runtime_mesh_begin(struct runtime *rt, struct slot *s);
-/* It started, or was given back: its slot holds the context now, or nobody does. */
-void runtime_mesh_guest_left(struct runtime *rt, uint64_t guest);
-/* ACTION_GUEST_ENDED: its slot still has the record. */
-void runtime_mesh_guest_ended(struct runtime *rt, const struct action *a);
+/* A guest has ended: what it made stays, also when no record here names it. */
+void runtime_mesh_made(struct runtime *rt, const struct slot *s);
 /* Whether something here still needs the run's context. */
 bool runtime_mesh_is_used(struct runtime *rt, const struct run_id *run);
 /* The run is led elsewhere, or over. */
