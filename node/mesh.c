@@ -56,11 +56,6 @@ static int on_gossip(struct mesh *m, const struct node_id *from,
 {
     int error = gossip_on_message(m->gossip, from, msg, m->now, &m->gossip_out);
 
-    for (size_t i = 0; msg->type == MESSAGE_GOSSIP && error == 0
-                       && i < msg->u.gossip.n_runs;
-         i++)
-        error = gossip_tell_run(m->gossip, &msg->u.gossip.runs[i], m->now,
-                                &m->gossip_out);
     if (error == 0)
         error = members_carry(m);
     return error ? error : want_update(m);

@@ -161,19 +161,18 @@ static void read_capacity(const struct member_card *card, struct resources *ret,
     names[n] = NULL;
 }
 
-/* It wants what its card says; who is not known as a member yet asks again. */
-int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w)
+int grant_take_want(struct mesh *m, struct peer *p)
 {
     struct event e = { .type = EVENT_WORKER };
+    const struct want_message *w = &p->wanted;
     char *names[RESOURCES_CUSTOM_MAX + 1];
     struct resources capacity;
     struct member_view view;
 
-    if (!p->is_live || w->boot != peer_boot(p) || !gossip_find(m->gossip, &p->id, &view)
-        || !view.note->has_card || (p->want_boot == w->boot && w->seq <= p->want_seq))
+    if (!p->has_new_want || !p->is_live || w->boot != peer_boot(p)
+        || !gossip_find(m->gossip, &p->id, &view) || !view.note->has_card)
         return 0;
-    p->want_boot = w->boot;
-    p->want_seq = w->seq;
+    p->has_new_want = false;
     p->is_worker = true;
     read_capacity(&view.note->card, &capacity, names);
     e.u.worker.worker = p->number;
@@ -183,6 +182,17 @@ int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w)
     e.u.worker.capacity = &capacity;
     e.u.worker.custom_names = names;
     return engine_step(m, &e);
+}
+
+/* Its word may be faster than what gossip tells of it. */
+int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w)
+{
+    if (w->boot < p->wanted.boot
+        || (w->boot == p->wanted.boot && w->seq <= p->wanted.seq))
+        return 0;
+    p->wanted = *w;
+    p->has_new_want = true;
+    return grant_take_want(m, p);
 }
 
 static int give_back(struct mesh *m, uint32_t slot)
@@ -384,8 +394,7 @@ int grant_on_peer_gone(struct mesh *m, struct peer *p)
 {
     struct event e = { .type = EVENT_WORKER_GONE };
 
-    p->want_boot = 0;
-    p->want_seq = 0;
+    p->has_new_want = p->wanted.seq > 0;
     for (size_t i = 0; i < m->n_leases; i++)
         if (m->leases[i].is_used && m->leases[i].peer == p->number)
             lease_free(m, m->slots_max + (uint32_t)i);

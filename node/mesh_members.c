@@ -130,6 +130,8 @@ static int on_changed(struct mesh *m, const struct node_id *id)
         error = lead_on_peer_live(m, p);
     if (error == 0)
         error = tell_engine(m);
+    if (error == 0)
+        error = grant_take_want(m, p);
     return error ? error : groups_on_members(m);
 }
 
@@ -157,6 +159,8 @@ static int carry_one(struct mesh *m, const struct gossip_action *a)
     case GOSSIP_DISCONNECT:
         return connect(m, ACTION_DISCONNECT, &a->peer);
     case GOSSIP_CHANGED:
+    case GOSSIP_RUN:
+    case GOSSIP_TWIN:
     case GOSSIP_INCARNATION: /* the boot counter in it is on disk: enough, because no
                                 boot lives for 2^32 refutations */
         return 0;

@@ -45,15 +45,13 @@ int node_describe_unfit(const struct node *n, const struct queue *q, char **ret_
     else if (wants->unknown)
         written = asprintf(ret_message, "fits no node: it asks for a resource that %s",
                            is_alone ? "this node does not have" : "none has");
-    else if (!q->class->fits_ever)
-        written = asprintf(ret_message, "fits no node: none has all that it asks for");
-    else {
-        i = demand_lacks(wants, &u->cap);
+    else if (q->class->fits_ever && (i = demand_lacks(wants, &u->cap)) < DEMAND_ENTRIES)
         written =
             asprintf(ret_message, "fits no node: it asks for %g %s, and %s may have %g",
                      (double)wants->amount[i] / entry_unit(i), entry_name(p, i),
                      u->name, (double)u->cap.amount[i] / entry_unit(i));
-    }
+    else
+        written = asprintf(ret_message, "fits no node: none has all that it asks for");
     return written < 0 ? -ENOMEM : 0;
 }
 
@@ -68,7 +66,7 @@ static void why_cap(const struct node *n, const struct run *r, const struct clas
     if (u->limits.max_tasks && u->n_running >= u->limits.max_tasks)
         buffer_printf(out, "user cap: %u tasks of %s run, which is its limit",
                       u->n_running, u->name);
-    else
+    else if (i < DEMAND_ENTRIES)
         buffer_printf(out, "user cap: %s may have %g %s at once and has %g", u->name,
                       (double)u->cap.amount[i] / entry_unit(i),
                       entry_name(&n->placement, i),

@@ -91,11 +91,13 @@ static void tell(struct preparer *p)
 
 /* ---- blobs ---- */
 
+/* 1: it is here by now. */
 static int wait_for_blob(struct preparer *p, const struct digest *id,
                          const struct run_id *run, const struct node_id *leader,
                          const struct waiter *w)
 {
     struct blob_wait *b;
+    int r;
 
     HASH_FIND(hh, p->blobs, id, sizeof(*id), b);
     if (!b) {
@@ -104,10 +106,11 @@ static int wait_for_blob(struct preparer *p, const struct digest *id,
             return -ENOMEM;
         b->id = *id;
         HASH_ADD(hh, p->blobs, id, sizeof(b->id), b);
-        if (p->ops.get_blob(p->ops.arg, run, leader, id) < 0) {
+        r = p->ops.get_blob(p->ops.arg, run, leader, id);
+        if (r) {
             HASH_DELETE(hh, p->blobs, b);
             free(b);
-            return -EHOSTUNREACH;
+            return r;
         }
     }
     return waiters_add(&b->waiters, w);
@@ -121,32 +124,45 @@ static int wait_for_blobs(struct preparer *p, const struct missing *m,
     int r = 0;
 
     *ret_n = 0;
-    for (size_t i = 0; r == 0 && i < m->n; i++) {
+    for (size_t i = 0; r >= 0 && i < m->n; i++) {
         r = wait_for_blob(p, &m->ids[i], run, leader, w);
         *ret_n += r == 0;
     }
-    return r;
+    return r < 0 ? r : 0;
 }
 
 /* ---- a task: records, then blobs ---- */
 
 static const char no_blob[] = "what it needs is nowhere to be had";
 
+/* 1: none is missing; 0: some are waited for. */
+static int ask_for_task(struct preparer *p, struct task *t)
+{
+    struct waiter w = { .guest = t->guest };
+
+    while (t->n_rounds++ < ROUNDS_MAX) {
+        CLEANUP(missing_release) struct missing m = { .ids = NULL };
+        int r = missing_of_task(p->artifacts, t->flow, &t->run, &t->id, &m);
+
+        if (r < 0 || m.n == 0)
+            return r < 0 ? r : 1;
+        r = wait_for_blobs(p, &m, &t->run, &t->leader, &w, &t->n_missing);
+        if (r < 0 || t->n_missing)
+            return r;
+    }
+    return -EHOSTUNREACH;
+}
+
 static int get_task_blobs(struct preparer *p, struct task *t)
 {
-    CLEANUP(missing_release) struct missing m = { .ids = NULL };
-    struct waiter w = { .guest = t->guest };
-    int r = missing_of_task(p->artifacts, t->flow, &t->run, &t->id, &m);
+    int r;
 
     t->phase = TASK_BLOBS;
-    if (r == 0 && m.n && ++t->n_rounds > ROUNDS_MAX)
-        r = -EHOSTUNREACH;
-    if (r == 0)
-        r = wait_for_blobs(p, &m, &t->run, &t->leader, &w, &t->n_missing);
+    r = ask_for_task(p, t);
     if (r == -ENOMEM)
         return r;
-    if (r < 0 || t->n_missing == 0)
-        conclude(p, t, r, no_blob);
+    if (r)
+        conclude(p, t, r < 0 ? r : 0, no_blob);
     return 0;
 }
 
@@ -235,19 +251,31 @@ static int end_opening(struct preparer *p, struct opening *o, struct flow *flow,
     return r;
 }
 
+/* As ask_for_task(). */
+static int ask_for_run(struct preparer *p, struct opening *o)
+{
+    struct waiter w = { .run = o->run };
+
+    while (o->n_rounds++ < ROUNDS_MAX) {
+        CLEANUP(missing_release) struct missing m = { .ids = NULL };
+        int r = missing_of_run(p->artifacts->blobs, o->flow, &o->record, &m);
+
+        if (r < 0 || m.n == 0)
+            return r < 0 ? r : 1;
+        r = wait_for_blobs(p, &m, &o->run, &o->leader, &w, &o->n_missing);
+        if (r < 0 || o->n_missing)
+            return r;
+    }
+    return -EHOSTUNREACH;
+}
+
 static int get_run_blobs(struct preparer *p, struct opening *o, time_us now)
 {
-    CLEANUP(missing_release) struct missing m = { .ids = NULL };
-    struct waiter w = { .run = o->run };
     struct error why = { .text = "" };
     struct flow *flow;
-    int r = missing_of_run(p->artifacts->blobs, o->flow, &o->record, &m);
+    int r = ask_for_run(p, o);
 
-    if (r == 0 && m.n && ++o->n_rounds > ROUNDS_MAX)
-        r = -EHOSTUNREACH;
-    if (r == 0)
-        r = wait_for_blobs(p, &m, &o->run, &o->leader, &w, &o->n_missing);
-    if (r == -ENOMEM || (r == 0 && o->n_missing))
+    if (r == -ENOMEM || r == 0)
         return r;
     if (r < 0)
         return end_opening(p, o, NULL, r, no_blob, now);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "node/runtime_members.h"
 #include "node/runtime_peer.h"
 
 /* ---- jobs ---- */
@@ -55,10 +54,9 @@ static void queue_job(struct runtime *rt, const struct action *a)
                                   .token = from->token,
                                   .lo = from->lo,
                                   .hi = from->hi };
-        r = a->type == ACTION_READ_RECORDS
-                ? copy_span(from->from, from->from_len, job)
-            : a->type == ACTION_KEEP ? copy_span(from->bytes, from->len, job)
-                                     : 0;
+        r = a->type == ACTION_READ_RECORDS ? copy_span(from->from, from->from_len, job)
+            : a->type == ACTION_KEEP       ? copy_span(from->bytes, from->len, job)
+                                           : 0;
     }
     if (r < 0)
         runtime_give_up(rt, r, "out of memory");
@@ -140,12 +138,6 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
     case ACTION_DISCONNECT:
         runtime_mesh_connect(rt, a);
         break;
-    case ACTION_GUEST_ENDED:
-        runtime_mesh_guest_ended(rt, a);
-        break;
-    case ACTION_GUEST_RETURNED:
-        runtime_mesh_guest_left(rt, a->u.guest.guest);
-        break;
     case ACTION_TO_GUEST:
         if (runtime_slot(rt, a->slot))
             runtime_slot(rt, a->slot)->is_guest = true;
@@ -211,6 +203,23 @@ static void on_flush(uv_prepare_t *prepare)
         runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_FLUSH });
 }
 
+void runtime_mesh_set_timer(struct runtime *rt, uv_timer_t *timer, uv_timer_cb on_timer,
+                            time_us *set, time_us at)
+{
+    time_us now;
+
+    if (at == *set)
+        return;
+    *set = at;
+    if (at == TIME_NEVER) {
+        uv_timer_stop(timer);
+        return;
+    }
+    now = runtime_now(rt);
+    uv_update_time(&rt->loop);
+    uv_timer_start(timer, on_timer, at > now ? (at - now + 999) / 1000 : 0, 0);
+}
+
 static void on_prepare_timer(uv_timer_t *timer)
 {
     struct runtime *rt = timer->data;
@@ -221,29 +230,14 @@ static void on_prepare_timer(uv_timer_t *timer)
     runtime_drain(rt);
 }
 
-static void set_prepare_timer(struct runtime *rt)
-{
-    struct runtime_mesh *m = rt->mesh;
-    time_us at = preparer_deadline(m->preparer), now;
-
-    if (at == m->prepare_at)
-        return;
-    m->prepare_at = at;
-    if (at == TIME_NEVER) {
-        uv_timer_stop(&m->prepare_timer);
-        return;
-    }
-    now = runtime_now(rt);
-    uv_update_time(&rt->loop);
-    uv_timer_start(&m->prepare_timer, on_prepare_timer,
-                   at > now ? (at - now + 999) / 1000 : 0, 0);
-}
-
 time_us runtime_mesh_deadline(struct runtime *rt)
 {
     time_us at = mesh_deadline(rt->mesh->core);
 
-    set_prepare_timer(rt);
+    runtime_mesh_set_timer(rt, &rt->mesh->prepare_timer, on_prepare_timer,
+                           &rt->mesh->prepare_at,
+                           preparer_deadline(rt->mesh->preparer));
+    runtime_mesh_set_exchange_timer(rt);
     return at ? at : TIME_NEVER;
 }
 
@@ -261,8 +255,7 @@ static int fill_card(struct runtime *rt)
     if (chain_encode(chain, &certificate) < 0)
         return -ENOMEM;
     *card = (struct member_card){ .name = strdup(chain->leaf.name),
-                                  .address =
-                                      strdup(m->peers_module->address(m->peers)),
+                                  .address = strdup(m->peers_module->address(m->peers)),
                                   .bulk_port = m->peers_module->bulk_port(m->peers),
                                   .zone = strdup(chain->leaf.zone),
                                   .minor = MESSAGE_MINOR,
@@ -294,10 +287,9 @@ static int open_core(struct runtime *rt)
 {
     struct runtime_mesh *m = rt->mesh;
     struct node_config node;
-    struct mesh_config config = { .self = m->self,
-                                  .boot = m->boot,
-                                  .card = &m->card,
-                                  .node = &node };
+    struct mesh_config config = {
+        .self = m->self, .boot = m->boot, .card = &m->card, .node = &node
+    };
 
     runtime_random(rt, &config.seed, sizeof(config.seed));
     runtime_node_config(rt, &node);
@@ -314,8 +306,11 @@ static void open_handles(struct runtime *rt)
 
     uv_prepare_init(&rt->loop, &m->flush);
     uv_timer_init(&rt->loop, &m->prepare_timer);
-    m->flush.data = m->prepare_timer.data = rt;
-    m->prepare_at = TIME_NEVER;
+    uv_timer_init(&rt->loop, &m->exchange_timer);
+    uv_timer_init(&rt->loop, &m->leave_timer);
+    m->leave_timer.data = rt;
+    m->flush.data = m->prepare_timer.data = m->exchange_timer.data = rt;
+    m->prepare_at = m->exchange_at = TIME_NEVER;
     uv_prepare_start(&m->flush, on_flush);
     uv_unref((uv_handle_t *)&m->flush);
 }
@@ -360,6 +355,7 @@ void runtime_mesh_close(struct runtime *rt)
         return;
     runtime_peer_close(rt);
     runtime_mesh_wire_close(rt);
+    runtime_mesh_blobs_close(rt);
 }
 
 static void free_jobs(struct runtime_mesh *m)
@@ -376,7 +372,6 @@ void runtime_mesh_release(struct runtime *rt)
     if (!m)
         return;
     runtime_mesh_guests_close(rt);
-    runtime_mesh_blobs_close(rt);
     free_jobs(m);
     runtime_mesh_batch_release(&m->batch);
     mesh_free(m->core);
@@ -385,26 +380,4 @@ void runtime_mesh_release(struct runtime *rt)
     free(m);
     rt->mesh = NULL;
     rt->node = NULL;
-}
-
-/* ---- what others ask ---- */
-
-const char *runtime_node_name(const struct runtime *rt)
-{
-    return rt->mesh ? rt->mesh->card.name : NULL;
-}
-
-const struct mesh *runtime_mesh(const struct runtime *rt)
-{
-    return rt->mesh ? rt->mesh->core : NULL;
-}
-
-int runtime_drain_node(struct runtime *rt, bool is_on)
-{
-    struct mesh_event e = { .type = MESH_EVENT_DRAIN, .u.is_on = is_on };
-
-    if (!rt->mesh)
-        return -ENOTSUP;
-    runtime_mesh_event(rt, &e);
-    return 0;
 }

@@ -8,62 +8,41 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "node/exchange.h"
 #include "node/missing.h"
 #include "node/runtime_mesh.h"
 
 enum { ROUNDS_MAX = 5, HINTS_MAX = HOMES_MAX + 2 };
 
-struct wait {
-    blob_done_fn *done;
-    void *arg;
-    struct wait *next;
-};
-
-/* A blob that is being got. */
-struct wanted {
-    struct digest id;
-    struct wait *waits;
-    UT_hash_handle hh;
-};
-
 struct gathering {
     struct runtime *rt;
     struct run_id run;
-    struct node_id from;
-    size_t n_missing;
+    struct node_id from; /* all zero: not known who has it */
     unsigned n_rounds;
-    bool is_asking;
-    int status;
+    struct exchange_want *want;
     int (*find)(struct gathering *g, struct missing *m);
     void (*end)(struct gathering *g, int status);
     struct gathering *prev, *next;
 
+    struct digest id; /* of one blob, or a folder */
+    bool is_tree;
+    blob_done_fn *done;
+    void (*told)(void *arg, int status);
+    void *arg;                     /* of either */
     uint64_t token;                /* KEEP */
     struct attempt_record attempt; /* KEEP */
-    struct slot *slot;             /* of a local task that is to start */
-    uint64_t start;
-    void (*told)(void *arg, int status); /* of one artifact */
-    void *told_arg;
-    struct artifact artifact;
+    struct slot *slot;             /* of a task of our own that is to start */
+    uint64_t fetch;
 };
 
-struct blob_desk {
-    struct wanted *wanted;
-    struct gathering *gatherings;
-    uint64_t last_start;
-};
-
-/* ---- one blob ---- */
-
-static size_t hints(struct runtime *rt, const struct run_id *run,
-                    const struct node_id *from, struct node_id *ret)
+static size_t hints(const struct gathering *g, struct node_id *ret)
 {
     struct run_where where;
     size_t n = 0;
 
-    if (from && !node_id_is_none(from))
-        ret[n++] = *from;
-    mesh_where(rt->mesh->core, run, &where);
+    if (!node_id_is_none(&g->from))
+        ret[n++] = g->from;
+    mesh_where(g->rt->mesh->core, &g->run, &where);
     if (!node_id_is_none(&where.leader))
         ret[n++] = where.leader;
     for (uint32_t i = 0; i < where.n_homes; i++)
@@ -71,67 +50,10 @@ static size_t hints(struct runtime *rt, const struct run_id *run,
     return n;
 }
 
-static void on_ended(void *arg, const struct digest *id, int status)
-{
-    struct runtime *rt = arg;
-    struct wanted *w;
-    struct wait *wait, *next;
-
-    HASH_FIND(hh, rt->mesh->blobs->wanted, id, sizeof(*id), w);
-    if (!w)
-        return;
-    HASH_DELETE(hh, rt->mesh->blobs->wanted, w);
-    LL_FOREACH_SAFE(w->waits, wait, next)
-    {
-        wait->done(wait->arg, id, status);
-        free(wait);
-    }
-    free(w);
-}
-
-int runtime_mesh_get_blob(struct runtime *rt, const struct run_id *run,
-                          const struct node_id *from, const struct digest *id,
-                          blob_done_fn *done, void *arg)
-{
-    struct blob_desk *desk = rt->mesh->blobs;
-    struct wait *wait = calloc(1, sizeof(*wait));
-    struct node_id who[HINTS_MAX];
-    struct wanted *w;
-    bool is_new;
-    int r = 0;
-
-    if (!wait)
-        return -ENOMEM;
-    HASH_FIND(hh, desk->wanted, id, sizeof(*id), w);
-    is_new = !w;
-    if (is_new) {
-        w = calloc(1, sizeof(*w));
-        if (!w) {
-            free(wait);
-            return -ENOMEM;
-        }
-        w->id = *id;
-        HASH_ADD(hh, desk->wanted, id, sizeof(w->id), w);
-    }
-    *wait = (struct wait){ .done = done, .arg = arg };
-    LL_APPEND(w->waits, wait);
-    if (is_new)
-        r = exchange_get(rt->mesh->exchange, id, who, hints(rt, run, from, who));
-    if (r < 0) {
-        HASH_DELETE(hh, desk->wanted, w);
-        free(wait);
-        free(w);
-    }
-    return r;
-}
-
-/* ---- several ---- */
-
 static void gathering_free(struct gathering *g)
 {
-    DL_DELETE(g->rt->mesh->blobs->gatherings, g);
+    DL_DELETE(g->rt->mesh->gatherings, g);
     attempt_record_release(&g->attempt);
-    artifact_release(&g->artifact);
     free(g);
 }
 
@@ -141,52 +63,38 @@ static void end(struct gathering *g, int status)
     gathering_free(g);
 }
 
-static void gather(struct gathering *g);
+static void on_gathered(void *arg, int status, const struct digest *failed);
 
-static void on_one(void *arg, const struct digest *id, int status)
+/* 1: nothing is missing. 0: it is on its way. */
+static int ask(struct gathering *g)
+{
+    int r = 1;
+
+    while (r > 0 && g->n_rounds++ < ROUNDS_MAX) {
+        CLEANUP(missing_release) struct missing m = { .ids = NULL };
+        struct node_id who[HINTS_MAX];
+
+        r = g->find(g, &m);
+        if (r < 0)
+            return r;
+        if (m.n == 0)
+            return 1;
+        r = exchange_want(g->rt->mesh->exchange, m.ids, m.n, who, hints(g, who),
+                          on_gathered, g, &g->want);
+    }
+    return r > 0 ? -EHOSTUNREACH : r;
+}
+
+static void on_gathered(void *arg, int status, const struct digest *failed)
 {
     struct gathering *g = arg;
     struct runtime *rt = g->rt;
+    int r = status < 0 ? status : ask(g);
 
-    (void)id;
-    if (status < 0)
-        g->status = status;
-    if (--g->n_missing || g->is_asking)
-        return;
-    gather(g);
+    (void)failed;
+    if (r)
+        end(g, r < 0 ? r : 0);
     runtime_drain(rt);
-}
-
-static void ask(struct gathering *g, const struct missing *m)
-{
-    g->is_asking = true;
-    for (size_t i = 0; i < m->n && g->status == 0; i++) {
-        int r = runtime_mesh_get_blob(g->rt, &g->run, &g->from, &m->ids[i], on_one, g);
-
-        if (r < 0)
-            g->status = r;
-        else
-            g->n_missing++;
-    }
-    g->is_asking = false;
-}
-
-static void gather(struct gathering *g)
-{
-    CLEANUP(missing_release) struct missing m = { .ids = NULL };
-    int r = g->status;
-
-    if (r == 0)
-        r = g->find(g, &m);
-    if (r == 0 && m.n && ++g->n_rounds > ROUNDS_MAX)
-        r = -EHOSTUNREACH;
-    if (r == 0 && m.n) {
-        ask(g, &m);
-        if (g->n_missing)
-            return;
-        r = g->status;
-    }
-    end(g, r);
 }
 
 static struct gathering *gathering_new(struct runtime *rt, const struct run_id *run)
@@ -197,8 +105,79 @@ static struct gathering *gathering_new(struct runtime *rt, const struct run_id *
         return NULL;
     g->rt = rt;
     g->run = *run;
-    DL_APPEND(rt->mesh->blobs->gatherings, g);
+    DL_APPEND(rt->mesh->gatherings, g);
     return g;
+}
+
+/* Begins, and ends at once when nothing is missing. */
+static void gather(struct gathering *g)
+{
+    int r = ask(g);
+
+    if (r)
+        end(g, r < 0 ? r : 0);
+}
+
+/* The same for whoever is not called back then: 1. */
+static int gather_later(struct gathering *g)
+{
+    int r = ask(g);
+
+    if (r)
+        gathering_free(g);
+    return r;
+}
+
+/* ---- one blob ---- */
+
+static int find_one(struct gathering *g, struct missing *m)
+{
+    return g->is_tree ? missing_of_tree(g->rt->blobs, &g->id, m)
+                      : missing_of_blob(g->rt->blobs, &g->id, m);
+}
+
+static void end_one(struct gathering *g, int status)
+{
+    if (g->done)
+        g->done(g->arg, &g->id, status);
+    else
+        g->told(g->arg, status);
+}
+
+int runtime_mesh_get_blob(struct runtime *rt, const struct run_id *run,
+                          const struct node_id *from, const struct digest *id,
+                          blob_done_fn *done, void *arg)
+{
+    struct gathering *g = gathering_new(rt, run);
+
+    if (!g)
+        return -ENOMEM;
+    g->from = *from;
+    g->id = *id;
+    g->done = done;
+    g->arg = arg;
+    g->find = find_one;
+    g->end = end_one;
+    return gather_later(g);
+}
+
+int runtime_fetch(struct runtime *rt, const struct run_id *run, const struct digest *id,
+                  bool is_tree, void (*done)(void *arg, int status), void *arg)
+{
+    struct gathering *g;
+
+    if (!rt->mesh)
+        return 1;
+    g = gathering_new(rt, run);
+    if (!g)
+        return -ENOMEM;
+    g->id = *id;
+    g->is_tree = is_tree;
+    g->told = done;
+    g->arg = arg;
+    g->find = find_one;
+    g->end = end_one;
+    return gather_later(g);
 }
 
 /* ---- copies of what is kept ---- */
@@ -227,8 +206,10 @@ void runtime_mesh_keep(struct runtime *rt, const struct mesh_job *job)
     g->from = job->peer;
     g->find = find_attempt;
     g->end = end_keep;
-    g->status = attempt_record_decode(job->bytes, job->len, &g->attempt);
-    gather(g);
+    if (attempt_record_decode(job->bytes, job->len, &g->attempt) < 0)
+        end(g, -EBADMSG);
+    else
+        gather(g);
 }
 
 /* ---- a run's code ---- */
@@ -268,11 +249,12 @@ void runtime_mesh_get_run(struct runtime *rt, const struct mesh_job *job)
 static int find_task(struct gathering *g, struct missing *m)
 {
     const struct slot *s = g->slot;
-    int r = s->run->is_laid_out ? 0
-                                : missing_of_tree(g->rt->blobs, &s->run->package, m);
+    int r =
+        s->run->is_laid_out ? 0 : missing_of_tree(g->rt->blobs, &s->run->package, m);
 
-    return r < 0 ? r
-                 : missing_of_task(&g->rt->artifacts, s->flow, &s->run->id, &s->task, m);
+    return r < 0
+               ? r
+               : missing_of_task(&g->rt->artifacts, s->flow, &s->run->id, &s->task, m);
 }
 
 /* What is nowhere to be had the start itself names. */
@@ -281,105 +263,77 @@ static void end_task(struct gathering *g, int status)
     struct slot *s = g->slot;
 
     (void)status;
-    if (s->state == SLOT_FETCHING && s->fetch == g->start)
+    if (s->state == SLOT_FETCHING && s->fetch == g->fetch)
         runtime_start_prepared(g->rt, s);
 }
 
 bool runtime_mesh_fetch_first(struct runtime *rt, struct slot *s)
 {
-    CLEANUP(missing_release) struct missing m = { .ids = NULL };
-    struct gathering probe = { .rt = rt, .slot = s };
-    struct gathering *g;
+    struct gathering *g = gathering_new(rt, &s->run->id);
 
-    if (find_task(&probe, &m) < 0 || m.n == 0)
-        return false;
-    g = gathering_new(rt, &s->run->id);
     if (!g)
         return false;
     g->slot = s;
-    g->start = s->fetch = ++rt->mesh->blobs->last_start;
+    g->fetch = ++s->fetch;
     g->find = find_task;
     g->end = end_task;
+    if (gather_later(g))
+        return false;
     s->state = SLOT_FETCHING;
-    ask(g, &m);
-    if (g->n_missing)
-        return true;
-    s->state = SLOT_IDLE;
-    gathering_free(g);
-    return false;
+    return true;
 }
 
-/* ---- an artifact that somebody reads ---- */
+/* ---- the exchange ---- */
 
-static int find_artifact(struct gathering *g, struct missing *m)
+static time_us exchange_now(void *arg)
 {
-    return g->artifact.encoding == ENCODING_TREE
-               ? missing_of_tree(g->rt->blobs, &g->artifact.id, m)
-               : missing_of_blob(g->rt->blobs, &g->artifact.id, m);
+    return runtime_now(arg);
 }
 
-static void end_artifact(struct gathering *g, int status)
+static int exchange_send(void *arg, const struct node_id *peer, const struct message *m,
+                         bool is_bulk)
 {
-    g->told(g->told_arg, status);
+    return runtime_mesh_send(arg, peer, m, is_bulk);
 }
 
-int runtime_fetch(struct runtime *rt, const struct run_id *run,
-                  const struct digest *id, bool is_tree,
-                  void (*done)(void *arg, int status), void *arg)
+static void on_exchange_timer(uv_timer_t *timer)
 {
-    struct gathering probe = { .rt = rt };
-    CLEANUP(missing_release) struct missing m = { .ids = NULL };
-    struct gathering *g;
-    int r;
+    struct runtime *rt = timer->data;
 
-    if (!rt->mesh)
-        return 1;
-    probe.artifact.id = *id;
-    probe.artifact.encoding = is_tree ? ENCODING_TREE : ENCODING_BYTES;
-    r = find_artifact(&probe, &m);
-    if (r < 0 || m.n == 0)
-        return r < 0 ? r : 1;
-    g = gathering_new(rt, run);
-    if (!g)
-        return -ENOMEM;
-    g->artifact = probe.artifact;
-    g->told = done;
-    g->told_arg = arg;
-    g->find = find_artifact;
-    g->end = end_artifact;
-    ask(g, &m);
-    if (g->n_missing)
-        return 0;
-    r = g->status;
-    gathering_free(g);
-    return r < 0 ? r : 1;
+    rt->mesh->exchange_at = TIME_NEVER;
+    exchange_on_tick(rt->mesh->exchange);
+    runtime_drain(rt);
 }
 
-/* ---- opening and closing ---- */
+void runtime_mesh_set_exchange_timer(struct runtime *rt)
+{
+    struct runtime_mesh *m = rt->mesh;
+
+    runtime_mesh_set_timer(rt, &m->exchange_timer, on_exchange_timer, &m->exchange_at,
+                           exchange_deadline(m->exchange));
+}
 
 int runtime_mesh_blobs_open(struct runtime *rt)
 {
-    rt->mesh->blobs = calloc(1, sizeof(*rt->mesh->blobs));
-    return rt->mesh->blobs ? 0 : -ENOMEM;
+    struct runtime_mesh *m = rt->mesh;
+    struct exchange_config config = { .loop = &rt->loop,
+                                      .blobs = rt->blobs,
+                                      .self = m->self,
+                                      .now = exchange_now,
+                                      .send = exchange_send,
+                                      .arg = rt };
+
+    runtime_random(rt, &config.seed, sizeof(config.seed));
+    m->exchange = exchange_new(&config);
+    return m->exchange ? 0 : -ENOMEM;
 }
 
+/* What the pool still does for it ends while the loop is closed. */
 void runtime_mesh_blobs_close(struct runtime *rt)
 {
-    struct blob_desk *desk = rt->mesh->blobs;
-    struct wanted *w, *next_wanted;
     struct gathering *g, *next;
 
-    if (!desk)
-        return;
-    HASH_ITER (hh, desk->wanted, w, next_wanted) {
-        struct wait *wait, *next_wait;
-
-        HASH_DELETE(hh, desk->wanted, w);
-        LL_FOREACH_SAFE(w->waits, wait, next_wait)
-        free(wait);
-        free(w);
-    }
-    DL_FOREACH_SAFE(desk->gatherings, g, next)
+    exchange_free(TAKE(rt->mesh->exchange));
+    DL_FOREACH_SAFE(rt->mesh->gatherings, g, next)
     gathering_free(g);
-    free(TAKE(rt->mesh->blobs));
 }

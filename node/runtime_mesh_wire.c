@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "node/exchange.h"
 #include "node/runtime_mesh.h"
 #include "node/runtime_peer.h"
 
@@ -134,7 +135,7 @@ static void on_message(void *arg, const struct node_id *from, const void *data,
     case MESSAGE_BLOB_HOLDERS:
     case MESSAGE_BLOB_GET:
     case MESSAGE_BLOB_DATA:
-        runtime_mesh_on_blob_message(rt, from, &m);
+        exchange_on_message(rt->mesh->exchange, from, &m);
         break;
     default:
         e.u.message = &m;
@@ -152,7 +153,8 @@ static void learn(struct runtime *rt, const struct member_note *note)
     struct chain chain;
 
     if (note->has_card && note->card.certificate_len
-        && chain_decode(note->card.certificate, note->card.certificate_len, &chain) == 0)
+        && chain_decode(note->card.certificate, note->card.certificate_len, &chain)
+               == 0)
         m->peers_module->learn(m->peers, &chain);
 }
 
@@ -167,6 +169,7 @@ static void on_connected(void *arg, const struct node_id *peer,
     if (rt->is_stopping)
         return;
     runtime_mesh_remember(rt, &hello->self);
+    exchange_on_connected(rt->mesh->exchange, peer);
     runtime_mesh_step(rt, &contact);
     runtime_mesh_event(rt, &connected);
 }
@@ -181,9 +184,19 @@ static void on_disconnected(void *arg, const struct node_id *peer, bool is_refus
     if (rt->is_stopping)
         return;
     runtime_peer_on_gone(rt, peer);
+    exchange_on_disconnected(rt->mesh->exchange, peer);
     if (preparer_on_gone(rt->mesh->preparer, peer, runtime_now(rt)) < 0)
         runtime_give_up(rt, -ENOMEM, "out of memory");
     runtime_mesh_event(rt, &e);
+}
+
+static void on_room(void *arg, const struct node_id *peer, bool is_bulk)
+{
+    struct runtime *rt = arg;
+
+    (void)is_bulk;
+    if (!rt->is_stopping)
+        exchange_on_writable(rt->mesh->exchange, peer);
 }
 
 static int append_hello(void *arg, struct buffer *out)
@@ -252,10 +265,10 @@ static int load(struct runtime *rt, struct error *ret_error)
     m->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (m->module)
         m->peers_module = dlsym(m->module, "mesh_peers_module");
-    return m->peers_module ? 0
-                           : fail(ret_error, -ENOENT,
-                                  "what talks to other nodes cannot be loaded: %s",
-                                  dlerror());
+    return m->peers_module
+               ? 0
+               : fail(ret_error, -ENOENT,
+                      "what talks to other nodes cannot be loaded: %s", dlerror());
 }
 
 int runtime_mesh_wire_open(struct runtime *rt, struct error *ret_error)
@@ -271,7 +284,7 @@ int runtime_mesh_wire_open(struct runtime *rt, struct error *ret_error)
                        .on_message = on_message,
                        .on_connected = on_connected,
                        .on_disconnected = on_disconnected,
-                       .on_room = runtime_mesh_on_room,
+                       .on_room = on_room,
                        .on_refused = on_refused,
                        .on_event = on_event },
     };

@@ -105,6 +105,7 @@ struct bin *bins_make(struct bins *b, uint32_t number)
         return NULL;
     bin->number = number;
     bin->size = 1;
+    bin->capacity.n = bin->room.n = bin->used.n = DEMAND_ENTRIES;
     b->all[number] = bin;
     return bin;
 }
@@ -113,11 +114,7 @@ struct bin *bins_make(struct bins *b, uint32_t number)
 
 static uint64_t overbooked(uint64_t amount, uint32_t percent)
 {
-    uint64_t whole = amount / 100, more;
-
-    if (percent == 100 || __builtin_mul_overflow(whole, percent, &more))
-        return amount;
-    return more + amount % 100 * percent / 100;
+    return amount / 100 * percent + amount % 100 * percent / 100;
 }
 
 void bins_set(struct bins *b, struct bin *bin, const struct demand *capacity,
@@ -125,6 +122,7 @@ void bins_set(struct bins *b, struct bin *bin, const struct demand *capacity,
 {
     uint32_t percent = ahead_percent > 100 ? ahead_percent : 100;
 
+    percent = percent < AHEAD_PERCENT_MAX ? percent : AHEAD_PERCENT_MAX;
     bin->capacity = *capacity;
     for (size_t i = 0; i < DEMAND_ENTRIES; i++)
         bin->room.amount[i] = overbooked(capacity->amount[i], percent);
@@ -138,7 +136,7 @@ void bins_set(struct bins *b, struct bin *bin, const struct demand *capacity,
 
 static bool has_room(const struct bin *bin, const struct demand *d)
 {
-    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+    for (uint32_t i = 0; i < d->n; i++)
         if (d->amount[i]
             && (bin->used.amount[i] > bin->room.amount[i]
                 || d->amount[i] > bin->room.amount[i] - bin->used.amount[i]))

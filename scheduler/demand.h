@@ -18,7 +18,8 @@ enum {
 
 struct demand {
     uint64_t amount[DEMAND_ENTRIES];
-    uint64_t unknown; /* 1: asks for a resource that no node is known to have */
+    uint32_t n;       /* entries behind these are 0 */
+    uint32_t unknown; /* 1: asks for a resource that no node is known to have */
 };
 
 /* The first entry of the demand that `of` lacks; DEMAND_ENTRIES if it fits. */
@@ -27,19 +28,20 @@ static inline uint32_t demand_lacks(const struct demand *demand,
 {
     uint32_t i = 0;
 
-    while (i < DEMAND_ENTRIES && demand->amount[i] <= of->amount[i])
+    while (i < demand->n && demand->amount[i] <= of->amount[i])
         i++;
-    return i;
+    return i < demand->n ? i : DEMAND_ENTRIES;
 }
 
+/* `to` has all entries. */
 static inline void demand_add(struct demand *to, const struct demand *d)
 {
-    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+    for (uint32_t i = 0; i < d->n; i++)
         to->amount[i] += d->amount[i];
 }
 
 static inline void demand_subtract(struct demand *from, const struct demand *d)
 {
-    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+    for (uint32_t i = 0; i < d->n; i++)
         from->amount[i] -= d->amount[i];
 }

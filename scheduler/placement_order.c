@@ -53,7 +53,7 @@ static uint64_t or_all(uint64_t cap)
 
 static struct demand cap_of(const struct user_limits *l)
 {
-    struct demand cap = { .unknown = 0 };
+    struct demand cap = { .n = DEMAND_ENTRIES };
 
     for (size_t i = 0; i < DEMAND_ENTRIES; i++)
         cap.amount[i] = UINT64_MAX;
@@ -68,12 +68,12 @@ uint32_t user_lacks(const struct user *u, const struct class *c)
     uint32_t i = 0;
 
     /* What was adopted from others may be more than the user may have. */
-    while (i < DEMAND_ENTRIES
+    while (i < c->demand.n
            && (!c->demand.amount[i]
                || (u->used.amount[i] <= u->cap.amount[i]
                    && c->demand.amount[i] <= u->cap.amount[i] - u->used.amount[i])))
         i++;
-    return i;
+    return i < c->demand.n ? i : DEMAND_ENTRIES;
 }
 
 bool user_is_capped(const struct user *u, const struct class *c)

@@ -9,6 +9,9 @@
 
 enum { CPU_DEFAULT_MILLI = 1000 };
 
+/* No node has more; so that what is taken of an overbooked one has room in 64 bits. */
+static const uint64_t amount_max = UINT64_C(1) << 56;
+
 /* ---- names of custom resources ---- */
 
 static bool is_named(const struct placement *p, uint32_t i)
@@ -94,6 +97,8 @@ int placement_demand(struct placement *p, const struct flow *f,
     for (uint32_t i = 0; i < r->n_custom && error == 0; i++)
         error =
             add_custom(p, f->custom_names[r->custom[i].name], r->custom[i].milli, ret);
+    for (ret->n = DEMAND_ENTRIES; ret->n && !ret->amount[ret->n - 1];)
+        ret->n--;
     return error;
 }
 
@@ -104,13 +109,15 @@ static int read_capacity(struct placement *p, const struct resources *r,
     uint64_t n_gpus = min_size(r->gpu_milli / GPU_MILLI, GPUS_MAX);
     int error = 0;
 
-    *ret = (struct demand){ .unknown = 0 };
+    *ret = (struct demand){ .n = DEMAND_ENTRIES };
     ret->amount[DEMAND_CPU] = r->cpu_milli;
     ret->amount[DEMAND_MEMORY] = r->memory_bytes;
     ret->amount[DEMAND_DISK] = r->disk_bytes;
     ret->amount[DEMAND_GPU] = n_gpus * GPU_MILLI;
     for (uint32_t i = 0; i < r->n_custom && error == 0; i++)
         error = add_custom(p, names[r->custom[i].name], r->custom[i].milli, ret);
+    for (uint32_t i = 0; i < DEMAND_ENTRIES; i++)
+        ret->amount[i] = ret->amount[i] < amount_max ? ret->amount[i] : amount_max;
     ret->unknown = 0;
     return error;
 }
@@ -133,7 +140,7 @@ int placement_set_bin(struct placement *p, uint32_t number,
                       uint32_t slots, uint32_t ahead_percent)
 {
     struct bin *bin = bins_make(&p->bins, number);
-    struct demand all = { .unknown = 0 };
+    struct demand all = { .n = DEMAND_ENTRIES };
     bool is_changed;
 
     if (!bin || (capacity && read_capacity(p, capacity, custom_names, &all) < 0))
@@ -170,7 +177,7 @@ static uint64_t cost_of(const struct placement *p, const struct demand *d)
 {
     double cost = 1;
 
-    for (size_t i = 0; i < DEMAND_ENTRIES; i++)
+    for (uint32_t i = 0; i < d->n; i++)
         if (d->amount[i])
             cost = fmax(cost, (double)d->amount[i] * SHARE_NODE
                                   / (double)p->largest.amount[i]);

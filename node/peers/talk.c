@@ -331,11 +331,9 @@ void talk_renew(struct peers *p)
 {
     uint64_t now = peers_ms(p);
 
-    if (now < p->renew_ms)
+    if (now < p->renew_ms || !identity_is_renewal_due(p->identity, peers_wall(p)))
         return;
     p->renew_ms = now + RENEW_MS;
-    if (!identity_is_renewal_due(p->identity, peers_wall(p)))
-        return;
     if (!identity_has_authority(p->identity)) {
         ask_for_renewal(p);
         return;
