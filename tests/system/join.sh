@@ -78,7 +78,7 @@ run 2 'a role that is none is refused' "$MESH" invite --data "$work/a" --roles k
 
 # ---- starting again ----
 
-stop $b
+stop "$b"
 member b --join "$(cat "$work/token")"
 b=$pid
 wait_for 'b is back' alive b 3
@@ -99,10 +99,10 @@ wait $c 2>/dev/null
 member c
 wait_for 'c is told' grep -q 'was revoked' "$work/c.err"
 pass 'and when it comes again it is told why it is not let in'
-alive a 2 && pass 'and is not let in' || fail 'and is not let in'
-stop $pid
-stop $b
-stop $first
+ok 'and is not let in' alive a 2
+stop "$pid"
+stop "$b"
+stop "$first"
 
 # ---- to try things ----
 
