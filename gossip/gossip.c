@@ -111,7 +111,7 @@ void gossip_free(struct gossip *g)
 static void start(struct gossip *g)
 {
     g->has_started = true;
-    g->started = g->heard = g->now;
+    g->started = g->heard = g->spent = g->now;
     g->round = g->now + prng_below(&g->prng, g->timing.ping);
     g->sync_due = g->now + prng_below(&g->prng, g->timing.sync);
     g->redial_due = g->now + prng_below(&g->prng, g->timing.redial / 6 + 1);

@@ -83,7 +83,7 @@ static void remove_slot(struct rumours *r, uint32_t slot)
 
 static void drop_oldest(struct rumours *r)
 {
-    uint32_t sends = RUMOUR_ROUNDS - 1;
+    uint32_t sends = RUMOUR_SENDS - 1;
 
     while (!r->last[sends])
         sends--;
@@ -115,7 +115,7 @@ int rumours_add(struct rumours *r, const void *id, uint32_t sends)
 
 bool rumours_pop(struct rumours *r, void *ret_id, uint32_t *ret_sends)
 {
-    for (uint32_t sends = 0; sends < RUMOUR_ROUNDS; sends++) {
+    for (uint32_t sends = 0; sends < RUMOUR_SENDS; sends++) {
         uint32_t slot = r->first[sends];
 
         if (!slot)

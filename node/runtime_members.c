@@ -63,8 +63,7 @@ static int find(const struct runtime *rt, const char *name, bool by_name,
     size_t n = 0;
 
     for (size_t i = 0; runtime_member_at(rt, i, &m); i++) {
-        bool is_gone =
-            m.note->state == MEMBER_DEAD || m.note->state == MEMBER_LEFT;
+        bool is_gone = m.note->state == MEMBER_DEAD || m.note->state == MEMBER_LEFT;
 
         if ((is_gone && !may_be_gone)
             || !(by_name ? is_named(&m, name) : begins_with(&m, name)))

@@ -54,10 +54,9 @@ static void queue_job(struct runtime *rt, const struct action *a)
                                   .token = from->token,
                                   .lo = from->lo,
                                   .hi = from->hi };
-        r = a->type == ACTION_READ_RECORDS
-                ? copy_span(from->from, from->from_len, job)
-            : a->type == ACTION_KEEP ? copy_span(from->bytes, from->len, job)
-                                     : 0;
+        r = a->type == ACTION_READ_RECORDS ? copy_span(from->from, from->from_len, job)
+            : a->type == ACTION_KEEP       ? copy_span(from->bytes, from->len, job)
+                                           : 0;
     }
     if (r < 0)
         runtime_give_up(rt, r, "out of memory");
@@ -256,8 +255,7 @@ static int fill_card(struct runtime *rt)
     if (chain_encode(chain, &certificate) < 0)
         return -ENOMEM;
     *card = (struct member_card){ .name = strdup(chain->leaf.name),
-                                  .address =
-                                      strdup(m->peers_module->address(m->peers)),
+                                  .address = strdup(m->peers_module->address(m->peers)),
                                   .bulk_port = m->peers_module->bulk_port(m->peers),
                                   .zone = strdup(chain->leaf.zone),
                                   .minor = MESSAGE_MINOR,
@@ -289,10 +287,9 @@ static int open_core(struct runtime *rt)
 {
     struct runtime_mesh *m = rt->mesh;
     struct node_config node;
-    struct mesh_config config = { .self = m->self,
-                                  .boot = m->boot,
-                                  .card = &m->card,
-                                  .node = &node };
+    struct mesh_config config = {
+        .self = m->self, .boot = m->boot, .card = &m->card, .node = &node
+    };
 
     runtime_random(rt, &config.seed, sizeof(config.seed));
     runtime_node_config(rt, &node);

@@ -119,6 +119,13 @@ void runtime_mesh_persist(struct runtime *rt, const struct action *a);
 void runtime_mesh_batch_release(struct mesh_batch *b);
 /* A ticket of the writer's behind all that was written; 0: no memory. */
 uint64_t runtime_mesh_barrier(struct runtime *rt);
+/* The record of the attempt that is told of, all zero if there is none; who executed
+ * it, in `name`, or NULL: this node. */
+const char *runtime_mesh_read_attempt(struct runtime *rt, const struct action *a,
+                                      struct attempt_record *ret,
+                                      char name[MEMBER_NAME_MAX + 1]);
+const char *runtime_mesh_node_of_lease(struct runtime *rt, uint32_t slot,
+                                       char name[MEMBER_NAME_MAX + 1]);
 /* The end of a run as it is kept, for followers. */
 void runtime_mesh_read_end(struct runtime *rt, const struct run_id *run);
 /* What users changed of a run is to be decided: key and value of its record.
