@@ -247,6 +247,18 @@ static size_t count_rows(struct cluster *c)
     return n;
 }
 
+static void trace_rows(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->n_nodes; i++)
+        for (const char *kind = "lqo"; c->nodes[i].mesh && *kind; kind++) {
+            size_t n = 0;
+
+            read_scan(c, i, kind, 1, count_row, &n);
+            if (n)
+                trace(c, "%u still has %zu rows of kind %c", i, n, *kind);
+        }
+}
+
 bool check_is_over(struct cluster *c)
 {
     for (unsigned k = 0; k < c->n_runs; k++)
@@ -394,6 +406,8 @@ void check_end(struct cluster *c)
         else
             judge_run(c, k);
     }
+    if (!check_failed(c) && count_rows(c))
+        trace_rows(c);
     if (!check_failed(c) && count_rows(c))
         check_fail(c, "bounded", "%zu rows stay when all runs are over", count_rows(c));
     if (!check_failed(c) && is_running(c))
