@@ -146,7 +146,7 @@ struct group {
     bool is_new; /* founded here, its first entry is the run itself */
     bool is_tentative, has_end;
     bool is_void; /* its run was never decided */
-    bool is_over;
+    enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
 
     enum lead_phase phase;
     bool is_loaded;
@@ -256,6 +256,7 @@ enum read_type {
     READ_WITNESS,
     READ_LOCAL_WITNESS,
     READ_END,
+    READ_OWN_END,
     READ_KEEP
 };
 struct read {
@@ -422,6 +423,10 @@ void groups_release(struct mesh *m);
 /* Make its replica, from what was saved, or of a new group. */
 int group_open(struct mesh *m, struct group *g, const struct replica_state *state,
                bool is_founder);
+/* The entry that founds the run, until it is decided: nobody is told of a run before. */
+struct entry *group_undecided_run(struct group *g);
+/* What was proposed is numbered and written; a flush sends it. */
+int group_append(struct mesh *m, struct group *g);
 int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
                   struct entry **ret_e);
 void group_mark(struct mesh *m, struct group *g);
@@ -450,6 +455,8 @@ int copy_send_entries(struct mesh *m, struct group *g, const struct replica_acti
 int copy_send_install(struct mesh *m, struct group *g, const struct replica_action *a);
 int copy_keep_install(struct mesh *m, struct group *g,
                       const struct install_message *install);
+/* Rows and records of the run, in one transaction with what follows. */
+int copy_delete_all(struct mesh *m, struct group *g);
 int copy_on_entries(struct mesh *m, const struct mesh_event *event);
 int copy_on_records(struct mesh *m, const struct mesh_event *event);
 struct read *read_add(struct mesh *m, enum read_type type, const struct group_id *group);
@@ -472,7 +479,8 @@ int lead_on_tick(struct mesh *m, struct group *g); /* it may be gone afterwards 
 /* What a worker said of a task while the run was read back; NULL: nothing. */
 const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
                                        const struct task_id *task);
-int lead_on_ended(struct mesh *m, const struct run_id *run);
+int lead_on_ended(struct mesh *m, const struct run_id *run, bool is_forgotten);
+int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found);
 int offer_copy(const struct offered_attempt *from, struct offered_attempt *ret);
 /* Its end is decided. */
 int lead_on_end(struct mesh *m, struct group *g);

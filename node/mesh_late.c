@@ -73,7 +73,9 @@ int late_on_end_found(struct mesh *m, const struct mesh_event *event)
     msg.u.lead = (struct lead_message){ .run = r->offer.run,
                                         .rank = { .is_sealed = true },
                                         .is_ended = true };
-    if (event->status == 0 && r->type == READ_END)
+    if (r->type == READ_OWN_END)
+        error = lead_on_own_end(m, &r->offer.run, event->status == 0);
+    else if (event->status == 0 && r->type == READ_END)
         error = node_id_equal(&r->peer, &m->self)
                     ? work_end(m, &r->offer.run)
                     : mesh_send(m, &r->peer, &msg, 0);

@@ -177,6 +177,21 @@ static int ask_myself(struct mesh *m, const struct group *g)
     return work_on_lead(m, m->me, &l);
 }
 
+/* The last leader may have been the only one that told it, or have told nobody. */
+static int lead_ended(struct mesh *m, struct group *g)
+{
+    struct action tell = { .type = ACTION_TELL,
+                           .run = g->run,
+                           .ticket = m->last_ticket,
+                           .slot = NODE_SLOT_NONE,
+                           .u.tell = { .type = TELL_RUN_ENDED,
+                                       .outcome = g->outcome } };
+    int error = g->outcome ? mesh_emit(m, &tell) : 0;
+
+    g->phase = LEAD_ENDED;
+    return error ? error : note_update(m, g, true);
+}
+
 int lead_begin(struct mesh *m, struct group *g)
 {
     int error = 0;
@@ -185,10 +200,8 @@ int lead_begin(struct mesh *m, struct group *g)
     g->leader = m->self;
     if (g->phase == LEAD_FULL || g->phase == LEAD_ENDED)
         return 0;
-    if (g->has_end) {
-        g->phase = LEAD_ENDED;
-        return note_update(m, g, true);
-    }
+    if (g->has_end)
+        return lead_ended(m, g);
     g->phase = LEAD_LOADING;
     g->is_loaded = false;
     g->ask_until = m->now + HELD_WAIT;
@@ -311,7 +324,9 @@ int lead_on_report(struct mesh *m, struct peer *p, const struct report_message *
     struct rank rank;
     int error = 0;
 
-    if (!g || g->phase == LEAD_NONE || r->boot != peer_boot(p))
+    if (!g)
+        return late_find_end(m, &p->id, &r->run);
+    if (g->phase == LEAD_NONE || r->boot != peer_boot(p))
         return 0;
     rank = group_rank(m, g);
     if (g->phase == LEAD_ENDED || rank_compare(&r->rank, &rank) < 0)
@@ -397,10 +412,7 @@ int lead_on_end(struct mesh *m, struct group *g)
     grants_drop(m, &g->run);
     keep_release(g);
     error = note_update(m, g, true);
-    if (error == 0)
-        error = tell_end(m, g);
-    g->is_over = true;
-    return error;
+    return error ? error : tell_end(m, g);
 }
 
 /* Its log is of no use any more: all homes have the end. */
@@ -417,18 +429,55 @@ static int clean(struct mesh *m, struct group *g)
     return error;
 }
 
-/* The leader of the run says that it is over. */
-int lead_on_ended(struct mesh *m, const struct run_id *run)
-{
-    struct group *g = group_find(m, run);
-    uint64_t ticket;
-    int error;
+/* ---- the end, told by others ---- */
 
-    if (!g || !g->replica || !g->has_end || g->phase == LEAD_FULL)
-        return 0;
-    error = row_delete_group(m, g, &ticket);
+static int forget_log(struct mesh *m, struct group *g)
+{
+    uint64_t ticket;
+    int error = row_delete_group(m, g, &ticket);
+
     group_forget(m, g);
     return error;
+}
+
+static int ask_own_end(struct mesh *m, const struct group *g)
+{
+    struct action ask = { .type = ACTION_FIND_END,
+                          .run = g->run,
+                          .ticket = m->last_ticket,
+                          .slot = NODE_SLOT_NONE };
+    struct read *r = read_add(m, READ_OWN_END, &g->id);
+
+    if (!r)
+        return 0;
+    r->offer.run = g->run;
+    ask.u.mesh.token = r->token;
+    return mesh_emit(m, &ask);
+}
+
+/* A leader says so as long as some homes may lack the end; who has forgotten the group
+ * knows the end from its record, and then all homes of the last generation have it. */
+int lead_on_ended(struct mesh *m, const struct run_id *run, bool is_forgotten)
+{
+    struct group *g = group_find(m, run);
+
+    if (!g || !g->replica || g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
+        return 0;
+    if (g->has_end)
+        return forget_log(m, g);
+    return is_forgotten ? ask_own_end(m, g) : 0;
+}
+
+/* A copy without the end is of an older generation: others have what counts. */
+int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found)
+{
+    struct group *g = group_find(m, run);
+    int error;
+
+    if (!g || !g->replica || g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
+        return 0;
+    error = is_found ? 0 : copy_delete_all(m, g);
+    return error ? error : forget_log(m, g);
 }
 
 int lead_on_tick(struct mesh *m, struct group *g)

@@ -276,7 +276,8 @@ int work_on_lead(struct mesh *m, struct peer *p, const struct lead_message *l)
 
     if (l->is_ended) {
         error = work_end(m, &l->run);
-        return error ? error : lead_on_ended(m, &l->run);
+        return error ? error
+                     : lead_on_ended(m, &l->run, l->rank.generation == 0);
     }
     error = work_get(m, &l->run, &w);
     if (error < 0 || !w)
@@ -382,31 +383,33 @@ static int look_at_note(struct mesh *m, struct work *w)
     return work_on_lead(m, p, &l);
 }
 
-/* Nobody knows of it: any home may have its end. */
+/* Nobody speaks for it any more: any home may have its end. */
 static int ask_around(struct mesh *m, struct work *w)
 {
     struct peer *p = peer_at(m, 1 + (uint32_t)prng_below(&m->prng, m->n_peers));
 
+    w->reported = m->now;
     if (p == m->me)
         return late_find_end(m, &m->self, &w->run);
     w->leader = p->id;
-    return 0;
+    return work_report(m, w, true);
+}
+
+static bool is_orphan(const struct mesh *m, const struct work *w)
+{
+    const struct peer *leader = peer_find(m, &w->leader);
+    const struct run_note *note = gossip_find_run(m->gossip, &w->run);
+
+    if (m->now < w->reported + OFFER_EVERY || (!w->has_rows && !w->guests))
+        return false;
+    return !note || !leader || !leader->is_live;
 }
 
 static int offer_again(struct mesh *m, struct work *w)
 {
-    const struct peer *leader = peer_find(m, &w->leader);
     struct kept *k;
-    bool is_due = false;
     int error = 0;
 
-    DL_FOREACH(w->kept, k)
-    is_due = is_due || m->now >= k->offered + OFFER_EVERY;
-    if (!is_due)
-        return 0;
-    if (!gossip_find_run(m->gossip, &w->run)
-        && (!leader || !leader->is_live || m->now > w->heard + m->degrade))
-        error = ask_around(m, w);
     DL_FOREACH(w->kept, k)
     if (error == 0 && m->now >= k->offered + OFFER_EVERY)
         error = offer(m, k);
@@ -430,7 +433,7 @@ static bool has_to_report(const struct mesh *m, const struct work *w)
 static int tick(struct mesh *m, struct work *w)
 {
     const struct peer *leader = peer_find(m, &w->leader);
-    int error = offer_again(m, w);
+    int error = is_orphan(m, w) ? ask_around(m, w) : offer_again(m, w);
 
     if (error == 0 && leader && leader->is_live && has_to_report(m, w))
         error = work_report(m, w, false);

@@ -4,6 +4,7 @@
  *     mesh-sim --seed 42                 what happens in seed 42, line by line
  *     mesh-sim --seeds 0:500             quietly; stops at the first violation
  *     mesh-sim --crash-everywhere --seeds 0:20
+ *     mesh-sim gossip crash --nodes 1000 --seeds 0:20      membership alone
  *     mesh-sim replica --seeds 0:500     the homes of one group
  *     mesh-sim cluster --seeds 0:500 --nodes 5
  */
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "simulations/gossip_figures.h"
 #include "simulations/main.h"
 #include "simulations/seeds.h"
 #include "simulations/world.h"
@@ -32,6 +34,7 @@ struct totals {
 
 static const char usage_text[] =
     "usage: mesh-sim [replica | cluster] --seed N [--crash-after K] | --seeds A:B\n"
+    "       mesh-sim gossip SCENARIO [options]\n"
     "  replica             not a node and its runs, but the homes of one group\n"
     "  cluster             several nodes and their runs; both have options of their "
     "own\n"
@@ -215,6 +218,8 @@ int main(int argc, char **argv)
 {
     struct options o = { .faults = FAULTS_ALL };
 
+    if (argc > 1 && strcmp(argv[1], "gossip") == 0)
+        return gossip_figures(argc - 2, argv + 2);
     if (argc > 1 && strcmp(argv[1], "replica") == 0)
         return replica_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "cluster") == 0)

@@ -196,12 +196,26 @@ void mesh_story_run_for(struct mesh_story *s, uint64_t ms)
     s->now = until;
 }
 
-static bool has_ended(const struct mesh_story *s)
+/* Told, or, when who was to tell it died, on a disk. */
+static bool has_ended(struct mesh_story *s)
 {
-    for (unsigned i = 0; i < s->n_runs; i++)
-        if (!s->outcomes[i])
-            return false;
-    return true;
+    bool has_all = true;
+
+    for (unsigned r = 0; r < s->n_runs; r++) {
+        struct record_key key = run_end_key(&s->runs[r]);
+
+        for (unsigned i = 0; i < s->n_nodes && !s->outcomes[r]; i++) {
+            CLEANUP(run_end_record_release) struct run_end_record end = { .outcome = 0 };
+            const struct disk_row *row =
+                disk_map_get(&s->nodes[i].disk, key.bytes, key.len);
+
+            if (row && s->nodes[i].is_up
+                && run_end_record_decode(row->value, row->value_len, &end) == 0)
+                s->outcomes[r] = end.outcome;
+        }
+        has_all = has_all && s->outcomes[r];
+    }
+    return has_all;
 }
 
 static bool is_quiet(const struct mesh_story *s)

@@ -89,6 +89,7 @@ struct story_node {
     struct process *lost; /* that ran when it died */
     size_t n_lost;
     bool is_connected[NODES_MAX];
+    bool is_dialling[NODES_MAX]; /* it is connected again when the other one is there */
     struct happening *paused;
     size_t n_paused;
     unsigned n_starts;

@@ -247,6 +247,7 @@ static void on_connect(struct mesh_story *s, unsigned i, unsigned to)
                            .event = { .type = MESH_EVENT_CONNECTED,
                                       .peer = s->nodes[to].id } };
 
+    s->nodes[i].is_dialling[to] = true;
     if (!network_passes(s, i, to)) {
         h.at = s->now + TIME_MS(200);
         h.event.type = MESH_EVENT_DISCONNECTED;
@@ -288,6 +289,7 @@ static void carry(struct mesh_story *s, unsigned i, const struct action *a)
         break;
     case ACTION_DISCONNECT:
         n->is_connected[node_index(s, &a->u.mesh.peer)] = false;
+        n->is_dialling[node_index(s, &a->u.mesh.peer)] = false;
         break;
     case ACTION_PREPARE:
         task_prepare(s, i, a);
@@ -388,6 +390,9 @@ void node_boot(struct mesh_story *s, unsigned i)
     }
     node_tell(s, i, &(struct mesh_event){ .type = MESH_EVENT_START });
     node_plan(s, i);
+    for (unsigned k = 0; k < s->n_nodes; k++)
+        if (s->nodes[k].is_up && s->nodes[k].is_dialling[i])
+            on_connect(s, k, i);
 }
 
 static void tell_gone(struct mesh_story *s, unsigned i)
@@ -411,7 +416,10 @@ void node_down(struct mesh_story *s, unsigned i)
 
     if (!n->is_up)
         return;
-    n->is_up = false;
+    n->is_up = n->is_paused = false;
+    for (size_t k = 0; k < n->n_paused; k++)
+        happening_release(&n->paused[k]);
+    n->n_paused = 0;
     mesh_free(n->mesh);
     n->mesh = NULL;
     for (size_t k = 0; k < n->n_writes; k++)
@@ -426,5 +434,6 @@ void node_down(struct mesh_story *s, unsigned i)
     n->slots = calloc(s->n_slots, sizeof(n->slots[0]));
     assert(n->slots);
     memset(n->is_connected, 0, sizeof(n->is_connected));
+    memset(n->is_dialling, 0, sizeof(n->is_dialling));
     tell_gone(s, i);
 }
