@@ -114,6 +114,8 @@ static void drop_from(struct entries *es, size_t at, size_t until)
 {
     size_t n = es->n + es->n_new;
 
+    if (at == until)
+        return;
     for (size_t i = at; i < until; i++) {
         es->bytes -= size_of(&es->all[i]);
         entry_release(&es->all[i]);

@@ -320,6 +320,8 @@ struct mesh {
     time_us now, wall;
     struct outbox *out, inner;
     struct gossip_outbox gossip_out;
+    struct node_id *changed; /* members to be looked at */
+    size_t n_changed, cap_changed;
     struct buffer scratch;
     const struct held_lease *held; /* of a report that is being taken in */
     const struct offered_attempt *offer; /* whose end the engine is being told */
@@ -385,7 +387,9 @@ struct peer *peer_find(const struct mesh *m, const struct node_id *id);
 struct peer *peer_at(const struct mesh *m, uint32_t number);
 int peer_get(struct mesh *m, const struct node_id *id, struct peer **ret_peer);
 uint32_t peer_boot(const struct peer *p);
-/* Carry out what gossip answered. */
+/* Carry out what gossip answered: at once, for it points to what the next call to gossip
+ * may change; but who changed is looked at by members_carry() alone. */
+int members_emit(struct mesh *m);
 int members_carry(struct mesh *m);
 bool members_has_others(const struct mesh *m);
 
