@@ -108,7 +108,9 @@ int identity_redeem(struct identity *i, const struct redemption *r, time_us wall
  */
 int identity_revoke(struct identity *i, const struct node_id *node, time_us wall,
                     struct error *ret_error);
-/* What a peer told: takes in what is new and right, durably, and tells how many that
- * were. -EBADMSG: the bytes are no records. Anybody may pass them on. */
+/* What a peer told: takes in what is new and right, tells of each, and keeps it
+ * durably. -EBADMSG: the bytes are no records. Anybody may pass them on. */
 int identity_learn_revocations(struct identity *i, const void *data, size_t len,
-                               time_us wall, size_t *ret_n_new);
+                               time_us wall,
+                               void (*on_new)(void *arg, const struct node_id *node),
+                               void *arg);

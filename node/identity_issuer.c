@@ -277,6 +277,8 @@ struct learner {
     struct identity *identity;
     time_us wall;
     size_t n_new;
+    void (*on_new)(void *arg, const struct node_id *node);
+    void *arg;
 };
 
 static int on_record(void *arg, const struct revocation *r)
@@ -284,21 +286,21 @@ static int on_record(void *arg, const struct revocation *r)
     struct learner *l = arg;
     int error = keyring_revoke(l->identity->keyring, r, l->wall, NULL);
 
-    l->n_new += error == 0;
+    if (error == 0) {
+        l->n_new++;
+        l->on_new(l->arg, &r->node);
+    }
     return error == -ENOMEM ? error : 0;
 }
 
 int identity_learn_revocations(struct identity *i, const void *data, size_t len,
-                               time_us wall, size_t *ret_n_new)
+                               time_us wall,
+                               void (*on_new)(void *arg, const struct node_id *node),
+                               void *arg)
 {
-    struct learner l = { .identity = i, .wall = wall };
+    struct learner l = { .identity = i, .wall = wall, .on_new = on_new, .arg = arg };
     int r = revocations_read(data, len, on_record, &l);
+    int saved = l.n_new ? save_revocations(i, NULL) : 0;
 
-    *ret_n_new = l.n_new;
-    if (l.n_new) {
-        int saved = save_revocations(i, NULL);
-
-        return r < 0 ? r : saved;
-    }
-    return r;
+    return r < 0 ? r : saved;
 }

@@ -169,8 +169,9 @@ int run_context_new(const struct launch_config *config, const struct run_record 
     c->tags = copy_list(record->tags, record->n_tags);
     c->steps = calloc(flow->n_all_steps, sizeof(*c->steps));
     c->python_dir = python_folder(config->program_dir);
-    if (!c->steps || !c->user || !c->tags || !c->python_dir
-        || !(c->code_path = code_path_of(config, c->id_text)))
+    c->node_name = config->node_name ? strdup(config->node_name) : NULL;
+    if (!c->steps || (config->node_name && !c->node_name) || !c->user || !c->tags
+        || !c->python_dir || !(c->code_path = code_path_of(config, c->id_text)))
         r = -ENOMEM;
     else
         r = make_environment(c, config);
@@ -201,6 +202,7 @@ void run_context_free(struct run_context *c)
     flow_unref(c->flow);
     free(c->code_path);
     free(c->python_dir);
+    free(c->node_name);
     free(c->user);
     free_list(c->tags);
     free(c);
@@ -358,7 +360,7 @@ void launch_scratch_release(struct launch_scratch *s)
 }
 
 /* A variable is a short name and at most a path and a task. */
-enum { TASK_VARIABLES_MAX = 16, VARIABLE_MAX = 4096 + TASK_TEXT_SIZE + 64 };
+enum { TASK_VARIABLES_MAX = 20, VARIABLE_MAX = 4096 + TASK_TEXT_SIZE + 64 };
 
 static int reserve(struct launch_scratch *s, size_t n)
 {
@@ -476,6 +478,12 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
     }
     put(scratch, &n, "MESH_IDEMPOTENCY_KEY=%s/%s/%s", c->id_text,
         c->flow->steps[t->step].name, task);
+    if (c->node_name) {
+        put(scratch, &n, "MESH_NODE=%s", c->node_name);
+        put(scratch, &n, "MESH_EPOCH=%" PRIu64 ".%" PRIu64, slot->generation,
+            slot->ballot);
+        put(scratch, &n, "MESH_FENCE=%" PRIu64, slot->fence);
+    }
     r = t->depth ? put_items(scratch, &n, slot, items, artifacts) : 0;
     if (r < 0)
         return r;

@@ -39,8 +39,9 @@ struct run_context {
     char **values;   /* of the parameters */
     char *code_path; /* the package, laid out */
     bool is_laid_out;
-    bool has_gpus;  /* the node: tasks are told which are theirs */
-    size_t n_files; /* of the package */
+    bool is_leaving; /* it goes when nothing here needs it any more */
+    bool has_gpus;   /* the node: tasks are told which are theirs */
+    size_t n_files;  /* of the package */
     struct digest package;
     char *user;
     char **tags;          /* NULL-terminated */
@@ -48,6 +49,7 @@ struct run_context {
     struct account account;
     bool has_account;     /* its tasks have this one, not ours */
     char *python_dir;     /* where the package `mesh` lies */
+    char *node_name;      /* among others; NULL: the node is alone */
     struct variables env; /* of every task */
     struct step_launch *steps;
     UT_hash_handle hh;
@@ -56,6 +58,7 @@ struct run_context {
 struct launch_config {
     const char *data_dir, *task_socket, *program_dir; /* of mesh itself, for PATH */
     bool has_gpus;
+    const char *node_name;         /* among others; NULL: it is alone */
     const struct account *account; /* of its tasks; NULL: ours */
     const char
         *code_path; /* where the package is laid out; NULL: the run's own place */

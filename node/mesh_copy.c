@@ -55,6 +55,16 @@ void read_free(struct mesh *m, struct read *r)
     free(r);
 }
 
+/* An answer that never came: what was asked for is asked for again by who needs it. */
+void reads_on_tick(struct mesh *m)
+{
+    struct read *r, *next;
+
+    HASH_ITER(hh, m->reads, r, next)
+    if (m->now > r->at + READ_WAIT && r->type != READ_LOCAL_WITNESS)
+        read_free(m, r);
+}
+
 void reads_release(struct mesh *m)
 {
     struct read *r, *next;
@@ -271,7 +281,7 @@ int copy_on_records(struct mesh *m, const struct mesh_event *event)
 
 /* ---- being installed ---- */
 
-static int delete_all(struct mesh *m, struct group *g)
+int copy_delete_all(struct mesh *m, struct group *g)
 {
     struct record_key keys[] = { attempts_of_run(&g->run), run_end_key(&g->run),
                                  run_state_key(&g->run), run_key(&g->run) };
@@ -300,7 +310,7 @@ static bool is_of(const struct group *g, const struct log_entry *e)
 int copy_keep_install(struct mesh *m, struct group *g,
                       const struct install_message *install)
 {
-    int error = install->part == 0 ? delete_all(m, g) : 0;
+    int error = install->part == 0 ? copy_delete_all(m, g) : 0;
 
     if (install->part == 0) {
         entries_cut(&g->entries, 0);

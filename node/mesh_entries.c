@@ -99,6 +99,17 @@ int entries_add_tell(struct entry *e, const struct action *tell)
     return 0;
 }
 
+/* Nobody is told of what this home does not lead any more. */
+void entries_forget_tells(struct entries *es)
+{
+    for (size_t i = 0; i < es->n; i++) {
+        free(es->all[i].tells);
+        es->all[i].tells = NULL;
+        es->all[i].n_tells = 0;
+        es->all[i].offerer = 0;
+    }
+}
+
 static void drop_from(struct entries *es, size_t at, size_t until)
 {
     size_t n = es->n + es->n_new;

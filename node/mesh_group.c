@@ -272,8 +272,19 @@ int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
     return entries_add(&g->entries, take_e, ret_e);
 }
 
+struct entry *group_undecided_run(struct group *g)
+{
+    struct entries *es = &g->entries;
+    struct entry *first = es->all;
+
+    if (!g->is_new || !g->replica || es->n + es->n_new == 0 || !first->log.key_len
+        || first->log.key[0] != 'r')
+        return NULL;
+    return first->index == 0 || first->index > group_decided(g) ? first : NULL;
+}
+
 /* A generation that closes, or a founder that does not lead yet, makes them wait. */
-static int append(struct mesh *m, struct group *g)
+int group_append(struct mesh *m, struct group *g)
 {
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     struct entries *es = &g->entries;
@@ -326,6 +337,21 @@ static int tell(struct mesh *m, struct group *g, struct entry *e)
     return error;
 }
 
+static bool is_end(const struct log_entry *e)
+{
+    return e->key_len && e->key[0] == 'e' && !e->is_delete;
+}
+
+static int note_end(struct group *g, const struct log_entry *e)
+{
+    CLEANUP(run_end_record_release) struct run_end_record end = { .outcome = 0 };
+    int error = run_end_record_decode(e->value, e->value_len, &end);
+
+    g->has_end = true;
+    g->outcome = end.outcome;
+    return error == -ENOMEM ? error : 0;
+}
+
 static int apply_one(struct mesh *m, struct group *g, struct entry *e)
 {
     const struct log_entry *log = &e->log;
@@ -333,14 +359,9 @@ static int apply_one(struct mesh *m, struct group *g, struct entry *e)
 
     if (log->key_len && !entry_is_attempt(log))
         error = write_record(m, g, log, log->is_delete, false, &e->ticket);
-    if (error == 0 && entry_is_attempt(log) && g->phase == LEAD_FULL)
-        error = keep_on_decided(m, g, log->key, log->key_len, log->value,
-                                log->value_len);
     if (error == 0)
         error = tell(m, g, e);
-    if (log->key_len && log->key[0] == 'e' && !log->is_delete)
-        g->has_end = true;
-    return error;
+    return error || !is_end(log) ? error : note_end(g, log);
 }
 
 static int apply(struct mesh *m, struct group *g, uint64_t decided)
@@ -459,19 +480,8 @@ static int meet(struct mesh *m, const struct node_id *from, const struct message
     int error;
 
     memcpy(run.bytes, id->bytes, RUN_ID_SIZE);
-    if (msg->type == MESSAGE_VOTE) {
-        struct action ask = { .type = ACTION_FIND_END,
-                              .run = run,
-                              .ticket = m->last_ticket,
-                              .slot = NODE_SLOT_NONE };
-        struct read *r = read_add(m, READ_RECORD, id);
-
-        if (!r)
-            return 0;
-        r->peer = *from;
-        ask.u.mesh.token = r->token;
-        return mesh_emit(m, &ask);
-    }
+    if (msg->type == MESSAGE_VOTE)
+        return late_find_end(m, from, &run);
     if (msg->type != MESSAGE_APPEND && msg->type != MESSAGE_INSTALL)
         return 0;
     error = group_add(m, &run, ret_g);
@@ -502,7 +512,7 @@ static int tick(struct mesh *m, struct group *g)
 
     if (!g->replica)
         return 0;
-    error = append(m, g);
+    error = group_append(m, g);
     if (error == 0 && replica_deadline(g->replica) <= m->now)
         error = replica_on_tick(g->replica, m->now, &out);
     return error ? error : group_carry(m, g, &out);
@@ -549,7 +559,7 @@ int groups_on_members(struct mesh *m)
 static int flush(struct mesh *m, struct group *g)
 {
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
-    int error = append(m, g);
+    int error = group_append(m, g);
 
     if (error == 0 && replica_leads(g->replica))
         error = replica_flush(g->replica, m->now, &out);

@@ -23,6 +23,7 @@
  * All functions that return int return 0 or -ENOMEM. */
 #pragma once
 
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "base/prng.h"
@@ -31,7 +32,6 @@
 enum {
     GROUPS_MAX = 65536,
     WORKS_MAX = 65536,
-    GUESTS_MAX = 65536,
     GUESTS_PER_PEER_MAX = 2048,      /* what a worker asks of one leader */
     ENTRIES_BYTES_MAX = 4 << 20,     /* of a log, decided, in memory */
     UNDECIDED_BYTES_MAX = 64 << 20,  /* beyond, a leader grants nothing */
@@ -40,12 +40,14 @@ enum {
 };
 
 static const time_us REPORT_EVERY = TIME_S(2);
+static const time_us TELL_AFTER = TIME_MS(200); /* that a task runs */
 static const time_us OFFER_EVERY = TIME_S(5);
 static const time_us LEASE_TTL = TIME_S(10);
 static const time_us HELD_WAIT = TIME_S(2);
 static const time_us REPAIR_AFTER = TIME_S(10);
 static const time_us NOTE_EVERY = TIME_MS(200);
 static const time_us HOUSEKEEPING = TIME_MS(500);
+static const time_us READ_WAIT = TIME_S(60);
 static const time_us DEGRADE_AFTER = TIME_S(15);
 
 struct group;
@@ -88,9 +90,10 @@ struct peer {
     bool is_live, is_connected;
     bool is_worker; /* the engine was told of it */
     time_us gone_since;
-    uint64_t want_seq;  /* of the last WANT that it sent, under want_boot */
-    uint32_t want_boot;
+    struct want_message wanted; /* the last WANT that it sent */
+    bool has_new_want;          /* which the engine does not know yet */
     struct want_message told; /* the last WANT to it */
+    time_us told_at;
     uint32_t n_leading;       /* runs that it leads, as far as is known: mesh_want.c */
     struct post *posts;
     size_t n_posts, cap_posts;
@@ -141,8 +144,9 @@ struct group {
     uint64_t applied; /* entries up to here are in the records */
     struct node_id leader;
     bool is_new; /* founded here, its first entry is the run itself */
-    bool is_tentative, has_end, is_void, has_copy_round;
-    bool has_dirty_note;
+    bool is_tentative, has_end;
+    bool is_void; /* its run was never decided */
+    enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
 
     enum lead_phase phase;
     bool is_loaded;
@@ -157,6 +161,7 @@ struct group {
     uint64_t note_seq, note_ready;
     time_us note_at;
     struct keeping *keepings; /* mesh_keep.c */
+    size_t n_keeping;         /* that are asked for */
     struct cursor *cursors;   /* mesh_copy.c */
     bool is_marked; /* to be looked at when the mesh is flushed */
     struct group *marked_prev, *marked_next;
@@ -231,7 +236,7 @@ struct work { /* what this node holds of a run as a worker */
     time_us heard, reported;
     uint64_t report_seq;
     bool has_rows; /* `o` rows that go when the run is over */
-    bool is_changed; /* something started that the leader was not told of */
+    bool is_over;    /* what still runs is killed */
     struct guest *guests;
     struct kept *kept;
     UT_hash_handle hh;
@@ -245,8 +250,15 @@ struct wait { /* of a replica */
     uint64_t replica_ticket;
 };
 
-enum read_type { READ_ENTRIES = 1, READ_INSTALL, READ_WITNESS, READ_LOCAL_WITNESS,
-                 READ_KEEP, READ_RECORD };
+enum read_type {
+    READ_ENTRIES = 1,
+    READ_INSTALL,
+    READ_WITNESS,
+    READ_LOCAL_WITNESS,
+    READ_END,
+    READ_OWN_END,
+    READ_KEEP
+};
 struct read {
     uint64_t token;
     enum read_type type;
@@ -254,7 +266,7 @@ struct read {
     struct node_id peer;
     uint64_t lo, hi;
     struct message header; /* READ_ENTRIES, READ_INSTALL; without lists */
-    struct offered_attempt offer; /* READ_WITNESS; owns its record */
+    struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
     uint64_t guest;               /* READ_LOCAL_WITNESS */
     time_us at;
     UT_hash_handle hh;
@@ -287,9 +299,14 @@ struct mesh {
     struct work *works;
     struct guest *guests;
     struct kept *kept;
+    struct guest **in_slot; /* by slot */
     uint64_t last_guest, last_counter;
     time_us average; /* of a guest's task; 0: not known */
-    bool is_draining, is_leaving, is_started;
+    bool is_draining, is_leaving;
+    bool is_worker; /* by its card */
+    bool has_told_members;
+    time_us started;
+    bool is_young; /* has not had the time to see who is here */
 
     struct wait *waits; /* by ticket, from wait_head on */
     size_t wait_head, n_waits, cap_waits;
@@ -303,13 +320,11 @@ struct mesh {
     time_us now, wall;
     struct outbox *out, inner;
     struct gossip_outbox gossip_out;
+    struct buffer scratch;
+    const struct held_lease *held; /* of a report that is being taken in */
     const struct offered_attempt *offer; /* whose end the engine is being told */
     struct peer *offerer;
     bool is_offer_taken;
-    struct {
-        uint32_t slot;
-        bool is_set;
-    } leased; /* the answer to EVENT_HELD */
 };
 
 /* n < *cap afterwards. */
@@ -349,10 +364,11 @@ int row_delete_log(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 int row_put_state(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 /* All rows of its log, then its state. */
 int row_delete_group(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
-int row_put_kept(struct mesh *m, const struct offered_attempt *offer,
+int row_delete_stretch(struct mesh *m, const struct group *g, uint64_t index,
+                       uint64_t *ret_ticket);
+int row_put_kept(struct mesh *m, const struct work *w, const struct kept *k,
                  uint64_t *ret_ticket);
-int row_delete_kept(struct mesh *m, const struct run_id *run,
-                    const struct task_id *task, const struct attempt_name *name);
+int row_delete_kept(struct mesh *m, const struct work *w, const struct kept *k);
 int row_delete_all_kept(struct mesh *m, const struct run_id *run);
 
 /* ---- mesh_engine.c ---- */
@@ -388,6 +404,7 @@ struct entry *entries_at(struct entries *es, uint64_t index);
 int entries_add(struct entries *es, struct entry *take_e, struct entry **ret_e);
 /* The first that has none gets an index; the list's first says where it begins. */
 void entries_number(struct entries *es, uint64_t index);
+void entries_forget_tells(struct entries *es);
 int entries_add_tell(struct entry *e, const struct action *tell);
 /* Everything from `index` on goes, and what has no index. */
 void entries_cut(struct entries *es, uint64_t index);
@@ -406,6 +423,10 @@ void groups_release(struct mesh *m);
 /* Make its replica, from what was saved, or of a new group. */
 int group_open(struct mesh *m, struct group *g, const struct replica_state *state,
                bool is_founder);
+/* The entry that founds the run, until it is decided: nobody is told of a run before. */
+struct entry *group_undecided_run(struct group *g);
+/* What was proposed is numbered and written; a flush sends it. */
+int group_append(struct mesh *m, struct group *g);
 int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
                   struct entry **ret_e);
 void group_mark(struct mesh *m, struct group *g);
@@ -434,11 +455,14 @@ int copy_send_entries(struct mesh *m, struct group *g, const struct replica_acti
 int copy_send_install(struct mesh *m, struct group *g, const struct replica_action *a);
 int copy_keep_install(struct mesh *m, struct group *g,
                       const struct install_message *install);
+/* Rows and records of the run, in one transaction with what follows. */
+int copy_delete_all(struct mesh *m, struct group *g);
 int copy_on_entries(struct mesh *m, const struct mesh_event *event);
 int copy_on_records(struct mesh *m, const struct mesh_event *event);
 struct read *read_add(struct mesh *m, enum read_type type, const struct group_id *group);
 struct read *read_find(const struct mesh *m, uint64_t token);
 void read_free(struct mesh *m, struct read *r);
+void reads_on_tick(struct mesh *m);
 void reads_release(struct mesh *m);
 void copy_release(struct group *g);
 
@@ -450,7 +474,14 @@ int lead_end(struct mesh *m, struct group *g);
 int lead_on_loaded(struct mesh *m, const struct mesh_event *event);
 int lead_on_report(struct mesh *m, struct peer *p, const struct report_message *r);
 int lead_on_peer_gone(struct mesh *m, struct peer *p);
-int lead_on_tick(struct mesh *m, struct group *g);
+int lead_on_peer_live(struct mesh *m, struct peer *p);
+int lead_on_tick(struct mesh *m, struct group *g); /* it may be gone afterwards */
+/* What a worker said of a task while the run was read back; NULL: nothing. */
+const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
+                                       const struct task_id *task);
+int lead_on_ended(struct mesh *m, const struct run_id *run, bool is_forgotten);
+int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found);
+int offer_copy(const struct offered_attempt *from, struct offered_attempt *ret);
 /* Its end is decided. */
 int lead_on_end(struct mesh *m, struct group *g);
 int lead_tell(struct mesh *m, const struct group *g, const struct node_id *peer);
@@ -460,13 +491,17 @@ void lead_release(struct group *g);
 /* ---- mesh_grant.c ---- */
 
 int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w);
+/* Tell the engine of it, if it is known by now what the worker has. */
+int grant_take_want(struct mesh *m, struct peer *p);
 int grant_on_lease(struct mesh *m, const struct action *a);
 int grant_on_recall(struct mesh *m, const struct action *a);
 int grant_on_recalled(struct mesh *m, struct peer *p, const struct recalled_message *r);
 int grant_on_commit(struct mesh *m, struct peer *p, const struct commit_message *c);
 int grant_on_peer_gone(struct mesh *m, struct peer *p);
-int grant_adopt(struct mesh *m, struct group *g, struct peer *p,
-                const struct held_lease *held);
+int grant_on_leased(struct mesh *m, const struct action *a);
+/* What was reported and is of no use is ended. */
+int grant_refuse_held(struct mesh *m, struct group *g, struct peer *p,
+                      const struct held_lease *held);
 int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
                     const struct report_message *r);
 int grants_on_tick(struct mesh *m);
@@ -474,14 +509,21 @@ void grants_drop(struct mesh *m, const struct run_id *run);
 void grants_release(struct mesh *m);
 struct lease_entry *lease_at(const struct mesh *m, uint32_t slot);
 void lease_free(struct mesh *m, uint32_t slot);
-/* A started lease's process is known of. */
+/* Its process runs: told once. */
 int grant_started(struct mesh *m, uint32_t slot);
+/* What an offer says, as a record; as attempt_record_decode(). */
+int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record *ret);
+/* An event that ends an attempt; whether it counts says m->is_offer_taken. */
+int grant_tell_engine(struct mesh *m, struct peer *p, struct event *e,
+                      const struct offered_attempt *offer);
 
 /* ---- mesh_late.c ---- */
 
 int late_offer(struct mesh *m, struct peer *p, struct group *g,
                const struct offered_attempt *offer);
 int late_on_witness(struct mesh *m, const struct mesh_event *event);
+int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run);
+int late_on_end_found(struct mesh *m, const struct mesh_event *event);
 int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
                 const struct attempt_name *name, enum offer_result result,
                 uint64_t ticket);
@@ -490,13 +532,17 @@ int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
 
 struct work *work_find(const struct mesh *m, const struct run_id *run);
 int work_get(struct mesh *m, const struct run_id *run, struct work **ret_w);
-void work_collect(struct mesh *m, struct work *w);
+/* It may be gone afterwards. */
+int work_collect(struct mesh *m, struct work *w);
 void works_release(struct mesh *m);
 int work_on_lead(struct mesh *m, struct peer *p, const struct lead_message *l);
-int work_report(struct mesh *m, struct work *w, bool is_answer);
+int work_report(struct mesh *m, struct work *w, bool with_kept);
 /* The run is over: nothing of it is kept here. */
 int work_end(struct mesh *m, const struct run_id *run);
 int works_on_tick(struct mesh *m);
+void works_on_connected(struct mesh *m, const struct peer *p);
+bool work_obeys(struct mesh *m, struct work *w, const struct peer *p,
+                const struct rank *rank);
 int work_on_committed(struct mesh *m, const struct committed_message *c);
 int work_on_restored(struct mesh *m, const struct offered_attempt *kept);
 int work_keep(struct mesh *m, struct guest *g, const void *record, size_t len);
@@ -515,6 +561,9 @@ int guest_on_local(struct mesh *m, const struct action *a);
 int guest_on_local_witness(struct mesh *m, struct read *r,
                            const struct mesh_event *event);
 void guest_free(struct mesh *m, struct guest *g);
+/* NULL: what runs there is the engine's own. */
+struct guest *guest_in_slot(const struct mesh *m, uint32_t slot);
+int guests_on_drain(struct mesh *m);
 /* Nobody wants it any more. */
 int guest_abandon(struct mesh *m, struct guest *g);
 
@@ -531,8 +580,9 @@ int home_on_tick(struct mesh *m, struct group *g);
 
 /* ---- mesh_keep.c ---- */
 
-int keep_on_decided(struct mesh *m, struct group *g, const void *key, size_t key_len,
-                    const void *value, size_t value_len);
+/* Before the engine is told of an attempt that ended: what it made has to be copied
+ * before its run may end. */
+int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record);
 int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);

@@ -92,12 +92,22 @@ static int on_gone(struct mesh *m, struct peer *p)
     return error ? error : lead_on_peer_gone(m, p);
 }
 
+static int tell_engine(struct mesh *m)
+{
+    struct event e = { .type = EVENT_MEMBERS, .u.has_others = true };
+
+    if (m->has_told_members)
+        return 0;
+    m->has_told_members = true;
+    return engine_step(m, &e);
+}
+
 static int on_changed(struct mesh *m, const struct node_id *id)
 {
     struct action tell = { .type = ACTION_MEMBER, .slot = NODE_SLOT_NONE };
     struct member_view view;
     struct peer *p;
-    bool is_live, is_reborn;
+    bool is_live, is_reborn, is_back;
     int error;
 
     tell.u.mesh.peer = *id;
@@ -113,8 +123,15 @@ static int on_changed(struct mesh *m, const struct node_id *id)
         error = on_gone(m, p);
     if (p->is_live && !is_live)
         p->gone_since = m->now;
+    is_back = is_live && (!p->is_live || is_reborn);
     p->is_live = is_live;
     p->incarnation = view.note->incarnation;
+    if (error == 0 && is_back)
+        error = lead_on_peer_live(m, p);
+    if (error == 0)
+        error = tell_engine(m);
+    if (error == 0)
+        error = grant_take_want(m, p);
     return error ? error : groups_on_members(m);
 }
 
@@ -142,6 +159,8 @@ static int carry_one(struct mesh *m, const struct gossip_action *a)
     case GOSSIP_DISCONNECT:
         return connect(m, ACTION_DISCONNECT, &a->peer);
     case GOSSIP_CHANGED:
+    case GOSSIP_RUN:
+    case GOSSIP_TWIN:
     case GOSSIP_INCARNATION: /* the boot counter in it is on disk: enough, because no
                                 boot lives for 2^32 refutations */
         return 0;

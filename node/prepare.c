@@ -91,11 +91,13 @@ static void tell(struct preparer *p)
 
 /* ---- blobs ---- */
 
+/* 1: it is here by now. */
 static int wait_for_blob(struct preparer *p, const struct digest *id,
                          const struct run_id *run, const struct node_id *leader,
                          const struct waiter *w)
 {
     struct blob_wait *b;
+    int r;
 
     HASH_FIND(hh, p->blobs, id, sizeof(*id), b);
     if (!b) {
@@ -104,10 +106,11 @@ static int wait_for_blob(struct preparer *p, const struct digest *id,
             return -ENOMEM;
         b->id = *id;
         HASH_ADD(hh, p->blobs, id, sizeof(b->id), b);
-        if (p->ops.get_blob(p->ops.arg, run, leader, id) < 0) {
+        r = p->ops.get_blob(p->ops.arg, run, leader, id);
+        if (r) {
             HASH_DELETE(hh, p->blobs, b);
             free(b);
-            return -EHOSTUNREACH;
+            return r;
         }
     }
     return waiters_add(&b->waiters, w);
@@ -121,32 +124,45 @@ static int wait_for_blobs(struct preparer *p, const struct missing *m,
     int r = 0;
 
     *ret_n = 0;
-    for (size_t i = 0; r == 0 && i < m->n; i++) {
+    for (size_t i = 0; r >= 0 && i < m->n; i++) {
         r = wait_for_blob(p, &m->ids[i], run, leader, w);
         *ret_n += r == 0;
     }
-    return r;
+    return r < 0 ? r : 0;
 }
 
 /* ---- a task: records, then blobs ---- */
 
 static const char no_blob[] = "what it needs is nowhere to be had";
 
+/* 1: none is missing; 0: some are waited for. */
+static int ask_for_task(struct preparer *p, struct task *t)
+{
+    struct waiter w = { .guest = t->guest };
+
+    while (t->n_rounds++ < ROUNDS_MAX) {
+        CLEANUP(missing_release) struct missing m = { .ids = NULL };
+        int r = missing_of_task(p->artifacts, t->flow, &t->run, &t->id, &m);
+
+        if (r < 0 || m.n == 0)
+            return r < 0 ? r : 1;
+        r = wait_for_blobs(p, &m, &t->run, &t->leader, &w, &t->n_missing);
+        if (r < 0 || t->n_missing)
+            return r;
+    }
+    return -EHOSTUNREACH;
+}
+
 static int get_task_blobs(struct preparer *p, struct task *t)
 {
-    CLEANUP(missing_release) struct missing m = { .ids = NULL };
-    struct waiter w = { .guest = t->guest };
-    int r = missing_of_task(p->artifacts, t->flow, &t->run, &t->id, &m);
+    int r;
 
     t->phase = TASK_BLOBS;
-    if (r == 0 && m.n && ++t->n_rounds > ROUNDS_MAX)
-        r = -EHOSTUNREACH;
-    if (r == 0)
-        r = wait_for_blobs(p, &m, &t->run, &t->leader, &w, &t->n_missing);
+    r = ask_for_task(p, t);
     if (r == -ENOMEM)
         return r;
-    if (r < 0 || t->n_missing == 0)
-        conclude(p, t, r, no_blob);
+    if (r)
+        conclude(p, t, r < 0 ? r : 0, no_blob);
     return 0;
 }
 
@@ -158,12 +174,12 @@ static int get_task_records(struct preparer *p, struct task *t, time_us now)
     t->phase = TASK_RECORDS;
     t->n_missing = 0;
     for (size_t i = 0; i < t->needs.n; i++) {
-        struct fetch_order order = { .run = t->run,
+        struct range_order order = { .run = t->run,
                                      .leader = t->leader,
                                      .prefix = t->needs.all[i].prefix,
                                      .waiter = { .guest = t->guest } };
         struct digest part;
-        int r = fetch_get(p, &order, now, &part);
+        int r = range_get(p, &order, now, &part);
 
         if (r < 0)
             return r;
@@ -235,19 +251,31 @@ static int end_opening(struct preparer *p, struct opening *o, struct flow *flow,
     return r;
 }
 
+/* As ask_for_task(). */
+static int ask_for_run(struct preparer *p, struct opening *o)
+{
+    struct waiter w = { .run = o->run };
+
+    while (o->n_rounds++ < ROUNDS_MAX) {
+        CLEANUP(missing_release) struct missing m = { .ids = NULL };
+        int r = missing_of_run(p->artifacts->blobs, o->flow, &o->record, &m);
+
+        if (r < 0 || m.n == 0)
+            return r < 0 ? r : 1;
+        r = wait_for_blobs(p, &m, &o->run, &o->leader, &w, &o->n_missing);
+        if (r < 0 || o->n_missing)
+            return r;
+    }
+    return -EHOSTUNREACH;
+}
+
 static int get_run_blobs(struct preparer *p, struct opening *o, time_us now)
 {
-    CLEANUP(missing_release) struct missing m = { .ids = NULL };
-    struct waiter w = { .run = o->run };
     struct error why = { .text = "" };
     struct flow *flow;
-    int r = missing_of_run(p->artifacts->blobs, o->flow, &o->record, &m);
+    int r = ask_for_run(p, o);
 
-    if (r == 0 && m.n && ++o->n_rounds > ROUNDS_MAX)
-        r = -EHOSTUNREACH;
-    if (r == 0)
-        r = wait_for_blobs(p, &m, &o->run, &o->leader, &w, &o->n_missing);
-    if (r == -ENOMEM || (r == 0 && o->n_missing))
+    if (r == -ENOMEM || r == 0)
         return r;
     if (r < 0)
         return end_opening(p, o, NULL, r, no_blob, now);
@@ -301,7 +329,7 @@ static int wake_opening(struct preparer *p, struct opening *o, int status,
 static int open_run(struct preparer *p, struct task *t, time_us now)
 {
     struct opening *o = find_opening(p, &t->run);
-    struct fetch_order order = { .run = t->run,
+    struct range_order order = { .run = t->run,
                                  .leader = t->leader,
                                  .prefix = run_key(&t->run),
                                  .is_run = true,
@@ -318,7 +346,7 @@ static int open_run(struct preparer *p, struct task *t, time_us now)
     o->leader = t->leader;
     HASH_ADD(hh, p->openings, run, sizeof(o->run), o);
     r = waiters_add(&o->waiters, &(struct waiter){ .guest = t->guest });
-    return r < 0 ? r : fetch_get(p, &order, now, &ignored);
+    return r < 0 ? r : range_get(p, &order, now, &ignored);
 }
 
 int preparer_wake(struct preparer *p, const struct waiter *w, int status,
@@ -357,7 +385,7 @@ void preparer_free(struct preparer *p)
 {
     struct task *t, *next_task;
     struct opening *o, *next_opening;
-    struct fetch *f, *next_fetch;
+    struct range *range, *next_range;
     struct blob_wait *b, *next_blob;
 
     if (!p)
@@ -366,8 +394,8 @@ void preparer_free(struct preparer *p)
         task_free(p, t);
     HASH_ITER (hh, p->openings, o, next_opening)
         opening_free(p, o);
-    HASH_ITER (hh, p->fetches, f, next_fetch)
-        fetch_free(p, f);
+    HASH_ITER (hh, p->ranges, range, next_range)
+        range_free(p, range);
     HASH_ITER (hh, p->blobs, b, next_blob)
         blob_wait_free(p, b);
     free(p);
@@ -424,7 +452,7 @@ int preparer_on_blob(struct preparer *p, const struct digest *id, int status,
 
 int preparer_on_tick(struct preparer *p, time_us now)
 {
-    int r = fetches_on_tick(p, now);
+    int r = ranges_on_tick(p, now);
 
     if (r == 0)
         tell(p);
@@ -433,9 +461,9 @@ int preparer_on_tick(struct preparer *p, time_us now)
 
 void preparer_forget(struct preparer *p, const struct run_id *run)
 {
-    struct fetch *f, *next;
+    struct range *range, *next;
 
-    HASH_ITER (hh, p->fetches, f, next)
-        if (f->state == FETCH_DONE && run_id_equal(&f->run, run))
-            fetch_free(p, f);
+    HASH_ITER (hh, p->ranges, range, next)
+        if (range->state == RANGE_DONE && run_id_equal(&range->run, run))
+            range_free(p, range);
 }

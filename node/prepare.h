@@ -49,7 +49,7 @@ struct prepare_ops {
                     struct error *ret_error);
     /* The flow of a run that is ready, borrowed; NULL: it is not. */
     struct flow *(*find_run)(void *arg, const struct run_id *run);
-    /* Get a blob that is not here; preparer_on_blob() tells, later. */
+    /* Get a blob that is not here; preparer_on_blob() tells, later. 1: it is by now. */
     int (*get_blob)(void *arg, const struct run_id *run, const struct node_id *leader,
                     const struct digest *id);
     /* Who else keeps the run's records, at most HOMES_MAX; returns how many. */

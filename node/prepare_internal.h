@@ -2,7 +2,7 @@
 /* prepare_internal - the inside of a preparer, shared by node/prepare*.c only.
  *
  *     prepare.c        tasks, and the runs that are being opened for them
- *     prepare_fetch.c  records of others, by ranges of keys
+ *     prepare_range.c  records of others, by ranges of keys
  */
 #pragma once
 
@@ -24,28 +24,28 @@ struct waiters {
 };
 int waiters_add(struct waiters *w, const struct waiter *waiter);
 
-enum fetch_state {
-    FETCH_QUEUED = 1,
-    FETCH_ASKED,
-    FETCH_LATER, /* not decided here yet: asked again at `at` */
-    FETCH_DONE,
+enum range_state {
+    RANGE_QUEUED = 1,
+    RANGE_ASKED,
+    RANGE_LATER, /* not decided here yet: asked again at `at` */
+    RANGE_DONE,
 };
 
 /* Records under one prefix. */
-struct fetch {
+struct range {
     struct record_key prefix; /* what stands behind its end is zero */
     struct run_id run;
     bool is_run; /* the record of the run itself */
-    enum fetch_state state;
+    enum range_state state;
     struct node_id leader, asked;
     unsigned n_tries, n_delays;
     uint64_t request;
     time_us at, give_up;
     struct buffer from; /* where to go on; empty: from the beginning */
     struct witness_sum sum;
-    struct digest part; /* FETCH_DONE */
+    struct digest part; /* RANGE_DONE */
     struct waiters waiters;
-    struct fetch *prev, *next; /* of those in one state */
+    struct range *prev, *next; /* of those in one state */
     UT_hash_handle hh;
 };
 
@@ -93,8 +93,8 @@ struct preparer {
     struct task *done; /* to be told of */
     bool is_telling;
     struct opening *openings;
-    struct fetch *fetches; /* the oldest first */
-    struct fetch *queued, *asked, *later;
+    struct range *ranges; /* the oldest first */
+    struct range *queued, *asked, *later;
     size_t n_asked;
     struct blob_wait *blobs;
     uint64_t last_request;
@@ -109,9 +109,9 @@ int preparer_wake(struct preparer *p, const struct waiter *w, int status,
 int preparer_on_run_record(struct preparer *p, const struct run_id *run,
                            const struct log_entry *entry, time_us now);
 
-/* ---- prepare_fetch.c ---- */
+/* ---- prepare_range.c ---- */
 
-struct fetch_order {
+struct range_order {
     struct run_id run;
     struct node_id leader;
     struct record_key prefix;
@@ -119,9 +119,9 @@ struct fetch_order {
     struct waiter waiter;
 };
 /* 1: it is here, and *ret_part says what it is; 0: the waiter will be told; -ENOMEM. */
-int fetch_get(struct preparer *p, const struct fetch_order *order, time_us now,
+int range_get(struct preparer *p, const struct range_order *order, time_us now,
               struct digest *ret_part);
 /* Ask for what there is room for. */
-int fetches_go(struct preparer *p, time_us now);
-int fetches_on_tick(struct preparer *p, time_us now);
-void fetch_free(struct preparer *p, struct fetch *f);
+int ranges_go(struct preparer *p, time_us now);
+int ranges_on_tick(struct preparer *p, time_us now);
+void range_free(struct preparer *p, struct range *range);

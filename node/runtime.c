@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "node/machine.h"
+#include "node/runtime_mesh.h"
 
 enum { GRACE_DEFAULT_S = 30, FILES_OF_A_SLOT = 10, FILES_BESIDE_SLOTS = 512 };
 
@@ -154,17 +155,29 @@ static struct slot *slot_of(struct runtime *rt, const struct action *a)
     return a->slot < rt->n_slots ? rt->slots[a->slot] : NULL;
 }
 
+/* What is told when a majority knows it may be about a slot that has another task by
+ * then. */
+static struct slot *slot_of_still(struct runtime *rt, const struct action *a)
+{
+    struct slot *s = slot_of(rt, a);
+
+    return s && s->run && run_id_equal(&s->run->id, &a->run)
+                   && task_id_equal(&s->task, &a->task) && s->attempt == a->attempt
+               ? s
+               : NULL;
+}
+
 static void count_end(struct runtime *rt, const struct action *a,
-                      const struct slot *slot)
+                      const struct attempt_record *end)
 {
     struct counters *c = &rt->counters;
 
     c->tasks_ended[a->u.tell.verdict % COUNTED_VERDICTS]
                   [a->u.tell.reason % COUNTED_REASONS]++;
     c->tasks_retried += a->u.tell.is_retried;
-    if (slot && slot->record.ended_wall >= slot->started_wall)
+    if (end && end->ended_wall >= end->started_wall)
         histogram_add(&c->task_time, histogram_long_bounds,
-                      slot->record.ended_wall - slot->started_wall);
+                      end->ended_wall - end->started_wall);
 }
 
 void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticket)
@@ -184,10 +197,30 @@ void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticke
         runtime_give_up(rt, -ENOMEM, "out of memory");
 }
 
+/* The end of an attempt, which is the slot's, or has been kept. */
+static void fill_end(struct runtime *rt, const struct action *a,
+                     const struct attempt_record *end, struct feed_event *e)
+{
+    e->verdict = a->u.tell.verdict;
+    e->reason = a->u.tell.reason;
+    e->is_retried = a->u.tell.is_retried;
+    e->retry_in_us = a->u.tell.retry_in_us;
+    count_end(rt, a, end);
+    if (!end)
+        return;
+    e->pid = end->pid;
+    e->started_wall = end->started_wall;
+    e->exit_code = end->exit_code;
+    e->signal = end->signal;
+    e->message = end->message;
+}
+
 static void publish(struct runtime *rt, const struct action *a)
 {
+    CLEANUP(attempt_record_release) struct attempt_record kept = { .attempt = 0 };
     struct run_context *c = runtime_context(rt, &a->run);
-    struct slot *slot = slot_of(rt, a);
+    struct slot *slot = rt->mesh ? slot_of_still(rt, a) : slot_of(rt, a);
+    char node[MEMBER_NAME_MAX + 1];
     struct feed_event e = {
         .wall = runtime_wall(), .run = a->run, .task = a->task, .attempt = a->attempt
     };
@@ -208,27 +241,31 @@ static void publish(struct runtime *rt, const struct action *a)
         rt->counters.runs_started++;
         break;
     case TELL_TASK_STARTED:
-        if (slot && slot->state == SLOT_STARTING) {
+        if (slot && (slot->state == SLOT_STARTING || slot->state == SLOT_FETCHING)) {
             slot->has_start_told = true;
             slot->start_ticket = a->ticket;
         }
         if (slot && slot->state == SLOT_RUNNING)
             runtime_tell_start(rt, slot, a->ticket);
-        return; /* one that could not be started has an end that says so */
+        if (!rt->mesh || a->slot < rt->n_slots)
+            return; /* one that could not be started has an end that says so */
+        e.type = FEED_TASK_STARTED;
+        e.node = runtime_mesh_node_of_lease(rt, a->slot, node);
+        rt->counters.tasks_started++;
+        break;
     case TELL_TASK_ENDED:
         e.type = FEED_TASK_ENDED;
-        e.verdict = a->u.tell.verdict;
-        e.reason = a->u.tell.reason;
-        e.is_retried = a->u.tell.is_retried;
-        e.retry_in_us = a->u.tell.retry_in_us;
-        count_end(rt, a, slot);
-        if (!slot)
-            break;
-        e.exit_code = slot->record.exit_code;
-        e.signal = slot->record.signal;
-        e.message = slot->record.message;
+        if (rt->mesh)
+            e.node = runtime_mesh_read_attempt(rt, a, &kept, node);
+        fill_end(rt, a,
+                 rt->mesh ? (kept.reason ? &kept : NULL)
+                 : slot   ? &slot->record
+                          : NULL,
+                 &e);
         break;
     case TELL_RUN_ENDED:
+        if (rt->mesh)
+            runtime_mesh_read_end(rt, &a->run);
         e.type = FEED_RUN_ENDED;
         e.outcome = a->u.tell.outcome;
         rt->counters.runs_ended[e.outcome % COUNTED_OUTCOMES]++;
@@ -250,7 +287,10 @@ static void carry_out(struct runtime *rt, const struct action *a)
         runtime_kill_task(rt, a);
         break;
     case ACTION_PERSIST:
-        runtime_persist(rt, a);
+        if (rt->mesh)
+            runtime_mesh_persist(rt, a);
+        else
+            runtime_persist(rt, a);
         break;
     case ACTION_TELL:
         publish(rt, a);
@@ -258,26 +298,43 @@ static void carry_out(struct runtime *rt, const struct action *a)
             runtime_forget_run(rt, &a->run);
         break;
     default: /* of a node with others */
+        runtime_mesh_carry_out(rt, a);
         break;
     }
+}
+
+void runtime_carry_out(struct runtime *rt)
+{
+    for (size_t i = 0; i < rt->outbox.n; i++)
+        carry_out(rt, &rt->outbox.actions[i]);
+}
+
+static void step_node(struct runtime *rt, const struct event *event)
+{
+    int r = node_step(rt->own_node, event, &rt->outbox);
+
+    if (r < 0) {
+        runtime_give_up(rt, r, "the scheduler");
+        return;
+    }
+    runtime_carry_out(rt);
+    outbox_clear(&rt->outbox);
 }
 
 static void step(struct runtime *rt, const struct event *event)
 {
     struct slot *ended =
         event->type == EVENT_TASK_ENDED ? rt->slots[event->u.ended.slot] : NULL;
-    int r;
 
     if (ended)
         ended->state = SLOT_TOLD;
-    r = node_step(rt->node, event, &rt->outbox);
-    if (r < 0) {
-        runtime_give_up(rt, r, "the scheduler");
-        return;
-    }
-    for (size_t i = 0; i < rt->outbox.n; i++)
-        carry_out(rt, &rt->outbox.actions[i]);
-    outbox_clear(&rt->outbox);
+    if (ended && ended->is_guest)
+        runtime_mesh_made(rt, ended);
+    if (rt->mesh)
+        runtime_mesh_step(rt, &(struct mesh_event){ .type = MESH_EVENT_NODE,
+                                                    .u.node = *event });
+    else
+        step_node(rt, event);
     if (ended && ended->state == SLOT_TOLD)
         runtime_free_slot(rt, ended);
 }
@@ -287,12 +344,15 @@ static void on_deadline(uv_timer_t *timer)
     struct runtime *rt = timer->data;
 
     rt->deadline_set = TIME_NEVER;
-    runtime_event(rt, &(struct event){ .type = EVENT_TICK });
+    if (rt->mesh)
+        runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_TICK });
+    else
+        runtime_event(rt, &(struct event){ .type = EVENT_TICK });
 }
 
 static void set_deadline(struct runtime *rt)
 {
-    time_us at = node_deadline(rt->node);
+    time_us at = rt->mesh ? runtime_mesh_deadline(rt) : node_deadline(rt->node);
     time_us now;
 
     if (at == rt->deadline_set)
@@ -314,7 +374,7 @@ void runtime_event(struct runtime *rt, const struct event *event)
     runtime_drain(rt);
 }
 
-void runtime_drain(struct runtime *rt)
+static void drain_events(struct runtime *rt)
 {
     while (rt->n_events) {
         struct event e = rt->events[rt->event_head++];
@@ -326,6 +386,13 @@ void runtime_drain(struct runtime *rt)
         e.wall = runtime_wall();
         step(rt, &e);
     }
+}
+
+void runtime_drain(struct runtime *rt)
+{
+    do
+        drain_events(rt);
+    while (rt->mesh && runtime_mesh_work(rt));
     set_deadline(rt);
 }
 
@@ -373,6 +440,10 @@ void runtime_forget_run(struct runtime *rt, const struct run_id *run)
 
     if (!c)
         return;
+    if (rt->mesh && runtime_mesh_is_used(rt, run)) {
+        c->is_leaving = true;
+        return;
+    }
     HASH_DELETE(hh, rt->runs, c);
     runtime_warm_forget(rt, c);
     if (c->is_laid_out)
@@ -456,19 +527,30 @@ static time_us grace(void)
                                          : TIME_S(GRACE_DEFAULT_S);
 }
 
-static int open_node(struct runtime *rt)
+void runtime_node_config(struct runtime *rt, struct node_config *ret)
 {
-    struct node_config config = { .capacity = rt->capacity,
-                                  .custom_names = rt->custom_names,
-                                  .sharing = rt->config.conf ? &rt->config.conf->sharing
-                                                             : NULL,
-                                  .slots_max = rt->n_slots,
-                                  .grace_us = grace(),
-                                  .is_paused = rt->config.is_inspect };
+    *ret = (struct node_config){ .capacity = rt->capacity,
+                                 .custom_names = rt->custom_names,
+                                 .sharing =
+                                     rt->config.conf ? &rt->config.conf->sharing : NULL,
+                                 .slots_max = rt->n_slots,
+                                 .grace_us = grace(),
+                                 .is_paused = rt->config.is_inspect };
+}
 
-    rt->node = node_new(&config);
+static int open_node(struct runtime *rt, struct error *ret_error)
+{
+    struct node_config config;
+
     rt->feed = feed_new();
-    return rt->node && rt->feed ? 0 : -ENOMEM;
+    if (!rt->feed)
+        return -ENOMEM;
+    if (rt->config.identity && !rt->config.is_inspect)
+        return runtime_mesh_open(rt, ret_error);
+    runtime_node_config(rt, &config);
+    rt->own_node = node_new(&config);
+    rt->node = rt->own_node;
+    return rt->node ? 0 : -ENOMEM;
 }
 
 static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
@@ -488,13 +570,14 @@ static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
     measure_machine(rt);
     if (!rt->config.is_inspect)
         prctl(PR_SET_CHILD_SUBREAPER, 1);
-    r = open_node(rt);
+    r = open_node(rt, ret_error);
     if (r == 0)
         r = runtime_tasks_open(rt, ret_error);
     if (r == 0)
         r = runtime_sockets_open(rt, ret_error);
     if (r == 0 && !rt->config.is_inspect)
-        r = runtime_restore(rt, ret_error);
+        r = rt->mesh ? runtime_mesh_restore(rt, ret_error)
+                     : runtime_restore(rt, ret_error);
     if (r == 0)
         runtime_restore_removals(rt);
     return r;
@@ -599,6 +682,7 @@ void runtime_close(struct runtime *rt)
         return;
     atomic_store(&rt->is_closing, true);
     runtime_sockets_close(rt);
+    runtime_mesh_close(rt);
     runtime_tasks_kill(rt);
     if (rt->has_loop) {
         uv_walk(&rt->loop, close_handle, rt);
@@ -608,6 +692,7 @@ void runtime_close(struct runtime *rt)
         uv_run(&rt->loop, UV_RUN_DEFAULT);
     }
     runtime_tasks_close(rt);
+    runtime_mesh_release(rt);
     runtime_store_close(rt);
     close_loop(rt);
     HASH_ITER (hh, rt->runs, c, next) {
@@ -616,7 +701,7 @@ void runtime_close(struct runtime *rt)
     }
     runtime_bench_forget(rt);
     feed_free(rt->feed);
-    node_free(rt->node);
+    node_free(rt->own_node);
     outbox_release(&rt->outbox);
     items_release(&rt->items);
     launch_scratch_release(&rt->scratch);

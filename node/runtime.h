@@ -17,19 +17,25 @@
 #include "node/feed.h"
 #include "node/node.h"
 
+struct identity; /* node/identity.h */
 struct runtime;
 struct workbench; /* node/workbench.h */
 
 struct runtime_config {
     const char *dir;                  /* the data folder */
     const char *socket;               /* NULL: DIR/mesh.sock */
-    const char *listen;               /* also here: HOST:PORT on loopback; NULL: no */
+    const char *listen;               /* also here: see node/address.h; NULL: no */
+    bool listens_by_tls;              /* set when the runtime is open */
     uint32_t slots_max;               /* 0: a bound from the machine */
     uint64_t cpu_milli, memory_bytes; /* 0: the machine's */
     uint32_t n_gpus;                  /* set when the runtime is open */
     uint64_t quota_bytes;             /* of the store; 0: none */
     struct conf
         *conf;       /* GPUs, custom resources, users; a reference is taken; or NULL */
+    /* Of a node among others; NULL: alone. Borrowed while the runtime is open. */
+    struct identity *identity;
+    const char *peer_listen;    /* HOST:PORT for the other nodes */
+    const char *peer_advertise; /* the HOST they reach it by; NULL: peer_listen's */
     bool is_inspect; /* serve a store, run nothing, end when nobody asks */
     bool is_quiet;   /* no log lines on stderr */
 };
@@ -99,6 +105,12 @@ struct blobs *runtime_blobs(struct runtime *rt);
 const struct artifacts *runtime_artifacts(struct runtime *rt);
 const struct runtime_config *runtime_configuration(const struct runtime *rt);
 const struct counters *runtime_counters(const struct runtime *rt);
+
+/* Has a blob or a folder of a run here before somebody reads it. 1: it is here already,
+ * or the node is alone; 0: `done` will be called, with 0 or why it cannot be had. */
+int runtime_fetch(struct runtime *rt, const struct run_id *run,
+                  const struct digest *id, bool is_tree,
+                  void (*done)(void *arg, int status), void *arg);
 
 /* What an attempt that runs uses; looked at once a second, 0 before the first time. */
 struct task_use {

@@ -63,7 +63,9 @@ struct runtime {
     struct writer *writer;
     struct blobs *blobs;
     struct artifacts artifacts;
-    struct node *node;
+    struct node *own_node;   /* NULL: the mesh core has it */
+    const struct node *node; /* for questions */
+    struct runtime_mesh *mesh; /* node/runtime_mesh.h; NULL: a node alone */
     struct outbox outbox;
     struct {
         pthread_mutex_t lock;
@@ -125,16 +127,23 @@ void runtime_token(struct runtime *rt, char *ret);
 void runtime_event(struct runtime *rt, const struct event *event);
 void runtime_queue(struct runtime *rt, const struct event *event);
 void runtime_drain(struct runtime *rt);
+/* What the outbox says. */
+void runtime_carry_out(struct runtime *rt);
+void runtime_node_config(struct runtime *rt, struct node_config *ret);
 /* The node cannot go on: stop, with this result. */
 void runtime_give_up(struct runtime *rt, int error, const char *what);
 PRINTF_LIKE(3, 4)
 void runtime_log(const struct runtime *rt, const char *id, const char *format, ...);
 
+/* Among others; NULL: it is alone. */
+const char *runtime_node_name(const struct runtime *rt);
 struct run_context *runtime_context(struct runtime *rt, const struct run_id *run);
 void runtime_forget_run(struct runtime *rt, const struct run_id *run);
 
 /* runtime_task.c */
 void runtime_start_task(struct runtime *rt, const struct action *a);
+/* Its inputs are here. */
+void runtime_start_prepared(struct runtime *rt, struct slot *s);
 void runtime_kill_task(struct runtime *rt, const struct action *a);
 /* Start it as a process of its own, or end it when that cannot be done. */
 void runtime_start_plain(struct runtime *rt, struct slot *s);
@@ -191,6 +200,10 @@ void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
 /* runtime_store.c */
 int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error);
 void runtime_store_close(struct runtime *rt);
+/* This ticket of the writer's makes that one of the node's durable. */
+int runtime_push_ticket(struct runtime *rt, uint64_t node, uint64_t writer);
+/* Reads a run back into the engine: its record and its attempts. -ENOENT. */
+int runtime_load_run(struct runtime *rt, const struct run_id *id);
 void runtime_persist(struct runtime *rt, const struct action *a);
 /* A run that is cancelled and not active becomes so for a moment, in which it ends. */
 int runtime_end_interrupted(struct runtime *rt, const struct run_id *run);

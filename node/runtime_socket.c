@@ -59,12 +59,28 @@ static int listen_on(const char *path, mode_t mode, int *ret_fd,
     return 0;
 }
 
+/* Of what the interface finds when it is loaded, that which is told at the start. */
+static int check_key(const struct runtime *rt, struct error *ret_error)
+{
+    CLEANUP(freep) char *path = NULL;
+    struct stat st;
+
+    if (asprintf(&path, "%s/tls.pem", rt->dir) < 0)
+        return -ENOMEM;
+    if (lstat(path, &st) < 0 || !(st.st_mode & 077))
+        return 0;
+    return fail(ret_error, -EACCES, "others can read the key in %s: chmod 600 %s", path,
+                path);
+}
+
 /* Port 0 becomes one that is free. */
 static int listen_tcp(struct runtime *rt, struct error *ret_error)
 {
     struct address a;
     int fd, on = 1, r = address_parse(rt->config.listen, &a, ret_error);
 
+    if (r == 0 && a.is_secure)
+        r = check_key(rt, ret_error);
     if (r < 0)
         return r;
     fd = socket(a.socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -81,6 +97,7 @@ static int listen_tcp(struct runtime *rt, struct error *ret_error)
     }
     address_text(&a, rt->listen);
     rt->config.listen = rt->listen;
+    rt->config.listens_by_tls = a.is_secure;
     rt->tcp_fd = fd;
     return 0;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "node/removal.h"
-#include "node/runtime_internal.h"
+#include "node/runtime_mesh.h"
 
 /* ---- the record ---- */
 
@@ -45,6 +45,31 @@ static bool is_untouched(const struct run_state_record *s)
     return !s->is_cancelled && !s->is_suspended && !s->has_tags;
 }
 
+static bool is_active(const struct runtime *rt, const struct run_id *run)
+{
+    struct run_view view;
+
+    return node_run(rt->node, run, &view);
+}
+
+/* A run that others keep too is changed by its log. */
+static int write_state_of_many(struct runtime *rt, const struct run_id *run,
+                               const struct run_state_record *state,
+                               uint64_t *ret_ticket)
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    struct record_key key = run_state_key(run);
+    int r = run_state_record_encode(state, &value);
+
+    if (r == 0)
+        r = runtime_mesh_record(rt, run, &key, &value);
+    if (r < 0)
+        return r;
+    /* Durable here behind what it brought; followers hear of it when it is decided. */
+    *ret_ticket = runtime_mesh_barrier(rt);
+    return *ret_ticket ? 0 : -ENOMEM;
+}
+
 static int write_state(struct runtime *rt, const struct run_id *run,
                        const struct run_state_record *state, uint64_t *ret_ticket)
 {
@@ -53,8 +78,11 @@ static int write_state(struct runtime *rt, const struct run_id *run,
     struct store_write write = { .table = STORE_RECORDS,
                                  .key = { key.bytes, key.len },
                                  .is_delete = is_untouched(state) };
-    int r = run_state_record_encode(state, &value);
+    int r;
 
+    if (rt->mesh && is_active(rt, run))
+        return write_state_of_many(rt, run, state, ret_ticket);
+    r = run_state_record_encode(state, &value);
     if (r < 0)
         return r;
     write.value = (struct span){ value.data, value.len };
@@ -102,13 +130,6 @@ void runtime_restore_state(struct runtime *rt, const struct run_id *run)
 }
 
 /* ---- cancel, suspend ---- */
-
-static bool is_active(const struct runtime *rt, const struct run_id *run)
-{
-    struct run_view view;
-
-    return node_run(rt->node, run, &view);
-}
 
 /* 0: it has no end. -EALREADY: it has. -ENOENT: there is no such run. */
 static int check_unfinished(struct runtime *rt, const struct run_id *run)

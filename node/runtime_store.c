@@ -11,6 +11,7 @@
 #include "flow/parameters.h"
 #include "flow/read.h"
 #include "node/runtime_internal.h"
+#include "node/runtime_mesh.h"
 
 enum { WINDOW_MS = 10, QUEUE_BYTES_MAX = 64 << 20, MARK_KEY_SIZE = 1 + RUN_ID_SIZE };
 
@@ -37,6 +38,11 @@ static int push_ticket(struct ticket_queue *q, uint64_t node, uint64_t writer)
     }
     q->pairs[(q->head + q->n++) % q->cap] = (struct ticket_pair){ node, writer };
     return 0;
+}
+
+int runtime_push_ticket(struct runtime *rt, uint64_t node, uint64_t writer)
+{
+    return push_ticket(&rt->tickets, node, writer);
 }
 
 static void pop_tickets(struct ticket_queue *q, uint64_t writer_durable)
@@ -70,6 +76,8 @@ static void on_durable_async(uv_async_t *async)
     }
     pop_tickets(&rt->tickets, writer_durable(rt->writer, &error));
     feed_release(rt->feed, rt->tickets.durable);
+    if (rt->mesh)
+        runtime_mesh_durable(rt, rt->tickets.durable);
     if (!writer_is_full(rt->writer) && rt->tasks_epoll >= 0)
         runtime_pause_tasks(rt, false);
 }
@@ -318,20 +326,35 @@ int runtime_read_run(struct runtime *rt, const struct run_id *id,
                  : flow_read(record->flow_text, record->flow_text_len, ret_flow, &d);
 }
 
-static int restore_run(struct runtime *rt, const struct run_id *id)
+/* A run that is led here again may have its context still. */
+static int add_context(struct runtime *rt, struct flow **flow,
+                       const struct run_record *record)
+{
+    struct run_context *c = runtime_context(rt, &record->run);
+    char **values;
+    int r = c ? 0 : runtime_fill_globs(rt, *flow, &record->package);
+
+    if (r == 0 && !c) {
+        r = runtime_values(rt, *flow, record, &values);
+        return r < 0 ? r : runtime_add_context(rt, record, *flow, values);
+    }
+    if (c) {
+        c->is_leaving = false;
+        flow_unref(*flow);
+        *flow = flow_ref(c->flow);
+    }
+    return r;
+}
+
+int runtime_load_run(struct runtime *rt, const struct run_id *id)
 {
     struct record_key attempts = attempts_of_run(id);
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(flow_unrefp) struct flow *flow = NULL;
-    char **values;
     int r = runtime_read_run(rt, id, &record, &flow);
 
     if (r == 0)
-        r = runtime_fill_globs(rt, flow, &record.package);
-    if (r == 0)
-        r = runtime_values(rt, flow, &record, &values);
-    if (r == 0)
-        r = runtime_add_context(rt, &record, flow, values);
+        r = add_context(rt, &flow, &record);
     if (r < 0)
         return r;
     runtime_event(rt,
@@ -366,7 +389,7 @@ static void restore_running(struct runtime *rt, const struct running_entry *befo
 
 int runtime_end_interrupted(struct runtime *rt, const struct run_id *run)
 {
-    int r = restore_run(rt, run);
+    int r = runtime_load_run(rt, run);
 
     if (r < 0)
         return r;
@@ -388,7 +411,7 @@ int runtime_restore(struct runtime *rt, struct error *ret_error)
                         (struct span){ NULL, 0 }, add_run, &runs);
     for (size_t i = 0; r == 0 && i < runs.n; i++) {
         char text[RUN_ID_TEXT_SIZE];
-        int error = restore_run(rt, &runs.ids[i]);
+        int error = runtime_load_run(rt, &runs.ids[i]);
 
         run_id_text(&runs.ids[i], text);
         if (error < 0)

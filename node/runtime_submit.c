@@ -106,7 +106,8 @@ int runtime_add_context(struct runtime *rt, const struct run_record *record,
     struct launch_config config = { .data_dir = rt->dir,
                                     .task_socket = rt->task_socket,
                                     .program_dir = rt->program_dir,
-                                    .has_gpus = rt->capacity.gpu_milli > 0 };
+                                    .has_gpus = rt->capacity.gpu_milli > 0,
+                                    .node_name = runtime_node_name(rt) };
     struct error why = { .text = "" };
     struct account account;
     struct run_context *c;
@@ -271,7 +272,7 @@ static int fill_record(struct runtime *rt, const struct submission *s,
     runtime_random(rt, random, sizeof(random));
     record->submitted_wall = runtime_wall();
     record->run = run_id_make(record->submitted_wall / 1000, random);
-    record->number = rt->next_number;
+    record->number = rt->mesh ? 0 : rt->next_number; /* a mesh counts for all its nodes */
     record->flow_name = copy_or_empty(flow->name);
     record->flow_path = copy_or_empty(s->flow_path);
     record->flow_text = strndup(s->flow_text, s->flow_text_len);
@@ -449,7 +450,7 @@ static int start_run(struct runtime *rt, const struct submission *s,
     e.u.submit.record = record;
     e.u.submit.flow = flow;
     e.u.submit.is_held = s->origin != NULL;
-    rt->next_number++;
+    rt->next_number += !rt->mesh;
     runtime_event(rt, &e);
     if (s->origin) {
         int r = adopt_all(rt, resume, s->origin, &record->run);

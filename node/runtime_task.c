@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "node/inputs.h"
-#include "node/runtime_internal.h"
+#include "node/runtime_mesh.h"
 #include "node/spawn.h"
 #include "store/tree.h"
 
@@ -65,9 +65,13 @@ static void begin(struct runtime *rt, struct slot *s, const struct action *a,
     s->task = a->task;
     s->attempt = a->attempt;
     s->gpus = a->u.start.gpus;
+    s->is_guest = a->u.start.guest != 0;
     s->started = runtime_now(rt);
     s->started_wall = runtime_wall();
     s->log.bytes_max = s->flow->max_log_bytes;
+    s->fence = s->generation = s->ballot = 0;
+    if (rt->mesh)
+        runtime_mesh_begin(rt, s);
     runtime_token(rt, s->token);
 }
 
@@ -192,11 +196,25 @@ static int prepare(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     return r;
 }
 
+void runtime_start_prepared(struct runtime *rt, struct slot *s)
+{
+    struct error why = { .text = "" };
+    enum reason reason = REASON_START;
+    const struct run_context *c = s->run;
+    int r = c->has_account ? slot_give(s, c->account.uid, c->account.gid) : 0;
+
+    if (r == 0)
+        r = prepare(rt, s, &reason, &why);
+    if (r < 0)
+        runtime_fail_task(rt, s, reason, why.text[0] ? why.text : strerror(-r));
+    else if (r == 0 && !runtime_warm_take(rt, s))
+        runtime_start_plain(rt, s);
+}
+
 void runtime_start_task(struct runtime *rt, const struct action *a)
 {
     struct run_context *c = runtime_context(rt, &a->run);
     struct error why = { .text = "" };
-    enum reason reason;
     struct slot *s;
     int r;
 
@@ -213,14 +231,8 @@ void runtime_start_task(struct runtime *rt, const struct action *a)
     if (s->state == SLOT_TOLD)
         runtime_free_slot(rt, s);
     begin(rt, s, a, c);
-    reason = REASON_START;
-    r = c->has_account ? slot_give(s, c->account.uid, c->account.gid) : 0;
-    if (r == 0)
-        r = prepare(rt, s, &reason, &why);
-    if (r < 0)
-        runtime_fail_task(rt, s, reason, why.text[0] ? why.text : strerror(-r));
-    else if (r == 0 && !runtime_warm_take(rt, s))
-        runtime_start_plain(rt, s);
+    if (!rt->mesh || !runtime_mesh_fetch_first(rt, s))
+        runtime_start_prepared(rt, s);
 }
 
 /* A forked task may not have left its server's session yet. */
@@ -236,6 +248,8 @@ void runtime_kill_task(struct runtime *rt, const struct action *a)
 {
     struct slot *s = runtime_slot(rt, a->slot);
 
+    if (s && s->state == SLOT_FETCHING)
+        runtime_fail_task(rt, s, a->u.kill.why, "it had not started");
     if (!s || (s->state != SLOT_RUNNING && s->state != SLOT_STARTING))
         return;
     s->kill_reason = a->u.kill.why;
@@ -256,6 +270,7 @@ static void check_cleaned(struct runtime *rt, const char *path, int result)
 void runtime_free_slot(struct runtime *rt, struct slot *s)
 {
     time_us wall = s->started_wall;
+    struct run_context *left;
 
     runtime_warm_left(rt, s);
     if (s->hold.since)
@@ -274,5 +289,8 @@ void runtime_free_slot(struct runtime *rt, struct slot *s)
             runtime_give_up(rt, -EMFILE, "a slot's pipes cannot be made");
     }
     cgroup_slot_renew(&rt->cgroups, &s->cgroup);
+    left = s->run;
     slot_reset(s);
+    if (left && left->is_leaving)
+        runtime_mesh_forget_run(rt, &left->id);
 }

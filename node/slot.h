@@ -11,7 +11,8 @@
  *      |         |           |                               |
  *      '---------'-----------'-- it could not be started ----'
  *
- *     starting: a fork server was asked for its process, see runtime_warm.h
+ *     starting: a fork server was asked for its process, see runtime_warm.h; or what it
+ *              needs is got from other nodes first: fetching
  *     leaving: the leader is gone, others of its tree are not yet
  *     keeping: outputs are hashed, maybe in another thread
  *     ended:   the event waits for the node; told: the node has it, followers read it
@@ -34,6 +35,7 @@ enum { SLOT_TOKEN_SIZE = 33 };
 
 enum slot_state {
     SLOT_IDLE = 1,
+    SLOT_FETCHING,
     SLOT_STARTING,
     SLOT_RUNNING,
     SLOT_LEAVING,
@@ -93,7 +95,11 @@ struct slot {
     struct flow *flow;       /* a reference while not idle */
     struct task_id task;
     uint32_t attempt;
-    uint64_t gpus; /* which it has, a bit for each */
+    uint64_t gpus;               /* which it has, a bit for each */
+    uint64_t fetch;              /* of SLOT_FETCHING: which one */
+    bool is_guest;               /* its run is led by another node */
+    uint64_t fence;              /* effect: exclusive; 0: pure */
+    uint64_t generation, ballot; /* of who led the run when it started */
     time_us started, started_wall;
     enum reason kill_reason; /* why we sent a signal; 0: we did not */
     int kill_signal;         /* to be sent when a starting task begins */

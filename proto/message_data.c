@@ -54,6 +54,8 @@ static const struct field blob_find_fields[] = {
     [1] = F_U64(blob_find_message, request),
     [2] = F_FIXEDS(blob_find_message, ids, n_ids),
     [3] = F_FIXED(blob_find_message, from),
+    [4] = F_FIXED(blob_find_message, run),
+    [5] = F_BYTES(blob_find_message, record, MESSAGE_BYTES_MAX),
 };
 const struct schema schema_blob_find =
     SCHEMA("BlobFind", blob_find_message, blob_find_fields, .has_lists = true);

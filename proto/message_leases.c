@@ -75,8 +75,15 @@ static const struct field offered_fields[] = {
     [5] = F_FIXED(offered_attempt, witness),
     [6] = F_BYTES(offered_attempt, record, MESSAGE_BYTES_MAX),
 };
+
+static bool offered_is_valid(const void *message)
+{
+    return !node_id_is_none(&((const struct offered_attempt *)message)->name.node);
+}
+
 static const struct schema schema_offered =
-    SCHEMA("OfferedAttempt", offered_attempt, offered_fields, .has_lists = false);
+    SCHEMA("OfferedAttempt", offered_attempt, offered_fields,
+           .is_valid = offered_is_valid);
 
 static const struct field commit_fields[] = {
     [1] = F_MESSAGE(commit_message, rank, schema_rank),
@@ -90,8 +97,15 @@ static const struct field offer_answer_fields[] = {
     [1] = F_NEEDED(offer_answer, name, schema_attempt_name),
     [2] = F_ENUM(offer_answer, result, OFFER_ENDED),
 };
+
+static bool offer_answer_is_valid(const void *message)
+{
+    return !node_id_is_none(&((const struct offer_answer *)message)->name.node);
+}
+
 static const struct schema schema_offer_answer =
-    SCHEMA("OfferAnswer", offer_answer, offer_answer_fields, .has_lists = false);
+    SCHEMA("OfferAnswer", offer_answer, offer_answer_fields,
+           .is_valid = offer_answer_is_valid);
 
 static const struct field committed_fields[] = {
     [1] = F_ID(committed_message, run),
@@ -117,6 +131,7 @@ static const struct field held_lease_fields[] = {
     [5] = F_U64(held_lease, gpus),
     [6] = F_BOOL(held_lease, is_started),
     [7] = F_FIXED(held_lease, witness),
+    [8] = F_U64(held_lease, lease),
 };
 static const struct schema schema_held_lease =
     SCHEMA("HeldLease", held_lease, held_lease_fields, .has_lists = false);

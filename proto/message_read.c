@@ -354,8 +354,6 @@ static int read_field(const struct field *f, const struct item *item,
     case FIELD_TASK:
         return read_task(item, at);
     case FIELD_MESSAGE:
-        if (f->is_needed && item->len == 0)
-            return -EBADMSG;
         return read_message(f->schema, item->bytes, item->len, arena, at);
     default:
         return read_number(f, item->value, at);

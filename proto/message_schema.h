@@ -40,7 +40,7 @@ enum field_kind {
 
 struct field {
     uint8_t kind;
-    bool is_needed; /* not all zero, not empty */
+    bool is_needed; /* neither zero nor empty; of FIELD_MESSAGE: it is there */
     bool has_flag;  /* the bool at `flag` says whether it is there */
     uint16_t at, count, flag;
     uint32_t max;

@@ -167,10 +167,9 @@ static int write_single(const struct field *f, unsigned number, const void *mess
            header = put_varint((uint8_t[VARINT_MAX]){ 0 }, number << 3);
     int r = write_nested(f->schema, number, message, out);
 
-    if (r < 0 || is_there || out->len > start + header + 1)
-        return r;
-    out->len = start;
-    return f->is_needed ? -EINVAL : 0;
+    if (r == 0 && !is_there && !f->is_needed && out->len == start + header + 1)
+        out->len = start;
+    return r;
 }
 
 static int write_numbers(unsigned number, const uint64_t *values, size_t n,

@@ -91,6 +91,9 @@ struct replica *replica_new(const struct replica_config *config, time_us now)
     replica_rest(r);
     if (r->is_founder || r->state.n_homes == 1)
         r->elect_at = now;
+    r->is_handing =
+        r->state.generation && !r->state.is_installing && !replica_is_home(r, &r->self);
+    r->hand_at = now;
     return r;
 }
 
@@ -310,6 +313,15 @@ int replica_on_missing(struct replica *r, const struct node_id *peer, time_us no
 
 /* ---- questions ---- */
 
+/* A leader cuts nothing, and what is decided is never cut. */
+bool replica_may_send(const struct replica *r, const struct append_message *header)
+{
+    if (ballot_is_none(&header->ballot))
+        return !r->state.is_installing;
+    return r->role == REPLICA_LEADER && header->generation == r->state.generation
+           && ballot_equal(&header->ballot, &r->state.promised);
+}
+
 /* Whoever has no say waits to be told. */
 static bool is_voter(const struct replica *r)
 {
@@ -320,6 +332,8 @@ time_us replica_deadline(const struct replica *r)
 {
     if (r->role == REPLICA_LEADER)
         return replica_lead_deadline(r);
+    if (r->is_handing)
+        return r->hand_at;
     if (!is_voter(r))
         return TIME_NEVER;
     if (r->role != REPLICA_FOLLOWER && r->ask_at < r->elect_at)
@@ -342,6 +356,11 @@ const struct replica_state *replica_state(const struct replica *r)
     return &r->state;
 }
 
+bool replica_is_over(const struct replica *r)
+{
+    return r->state.generation && !replica_is_home(r, &r->self) && !r->is_handing;
+}
+
 uint64_t replica_decided(const struct replica *r)
 {
     return r->state.commit;
@@ -349,7 +368,8 @@ uint64_t replica_decided(const struct replica *r)
 
 bool replica_needs_rows(const struct replica *r)
 {
-    return r->state.n_homes != 1 || r->n_target || r->state.closing;
+    return r->state.n_homes != 1 || !replica_is_home(r, &r->self) || r->n_target
+           || r->state.closing;
 }
 
 static int compare_times(const void *a, const void *b)

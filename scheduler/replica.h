@@ -52,9 +52,10 @@ struct replica_timing { /* all zero: the defaults */
 struct replica_config {
     struct group_id group;
     struct node_id self;
-    /* As kept; or of a new group: generation 1 and its homes. NULL or generation 0:
-     * what a home is when the first message of a group that it does not know arrives.
-     * Copied. */
+    /* As kept; or of a new group: generation 1 and its homes. NULL: what a home is when
+     * a VOTE, APPEND or INSTALL of a group that it does not know arrives. Copied. Who
+     * cannot read the rows that it had acknowledged sets is_installing and no homes: it
+     * takes no part until another generation takes it in. */
     const struct replica_state *state;
     bool is_founder; /* a new group, nobody else knows it: leads at the first tick */
     struct replica_timing timing;
@@ -128,6 +129,10 @@ int replica_on_durable(struct replica *r, uint64_t ticket, time_us now,
 int replica_on_missing(struct replica *r, const struct node_id *peer, time_us now,
                        struct replica_outbox *out);
 
+/* Whether an APPEND whose header is this may still be sent when its entries were read
+ * after the call that asked for them: the log may have been cut in between. */
+bool replica_may_send(const struct replica *r, const struct append_message *header);
+
 /* The leader appends n entries: their indexes are *ret_first and the next, a
  * REPLICA_APPEND asks to keep them. They are sent by replica_flush().
  * -EPERM: it does not lead; -EBUSY: the generation is closing; -ENOMEM */
@@ -146,6 +151,9 @@ bool replica_leads(const struct replica *r);
 /* All zero: nobody known. */
 struct node_id replica_leader(const struct replica *r);
 const struct replica_state *replica_state(const struct replica *r);
+/* It is no home, and those that are know it: what it keeps may go, if it is not about
+ * to become one again. */
+bool replica_is_over(const struct replica *r);
 uint64_t replica_decided(const struct replica *r);
 /* Whether rows of the log, and the state with each of them, are needed: not while the
  * group has one home and is not about to have more. */

@@ -112,6 +112,8 @@ static bool may_stand(const struct replica *r)
 
 void replica_elect_tick(struct replica *r, struct replica_outbox *out)
 {
+    if (r->is_handing)
+        replica_hand_over(r, out);
     if (!may_stand(r))
         return;
     if (r->now < r->elect_at) {
@@ -138,7 +140,7 @@ static void answer_vote(struct replica *r, const struct node_id *to,
     struct voted_message *m = &replica_send(out, to, MESSAGE_VOTED)->u.voted;
 
     m->group = r->group;
-    m->generation = r->state.is_installing ? 0 : r->state.generation;
+    m->generation = is_granted || !r->state.is_installing ? r->state.generation : 0;
     m->ballot = *ballot;
     m->is_trial = is_trial;
     m->is_granted = is_granted;
@@ -202,8 +204,10 @@ void replica_on_vote(struct replica *r, const struct node_id *from,
         replica_refuse_old(r, from, m->generation, m->last.index, out);
         return;
     }
-    if (m->generation == r->state.generation && !r->state.is_installing
-        && replica_is_home(r, &r->self) && replica_is_home(r, from) && is_newer) {
+    /* While it is installed its position is what it was, and so is what it may vote
+     * for. */
+    if (m->generation == r->state.generation && replica_is_home(r, &r->self)
+        && replica_is_home(r, from) && is_newer) {
         if (m->is_trial)
             is_granted =
                 !is_served(r) && ballot_compare(&m->ballot, &r->state.promised) > 0;

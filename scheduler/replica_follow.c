@@ -197,6 +197,8 @@ void replica_on_append(struct replica *r, const struct node_id *from,
         learn(r, from, m, out);
         return;
     }
+    if (ballot_is_none(&m->ballot)) /* we know already */
+        replica_answer(r, from, m->generation, &m->ballot, out);
     if (ballot_is_none(&m->ballot) || !replica_is_home(r, from)
         || !replica_follow(r, from, m->generation, &m->ballot, out))
         return;

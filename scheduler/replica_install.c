@@ -31,10 +31,10 @@ void replica_send_part(struct replica *r, struct replica_peer *p,
 void replica_install(struct replica *r, struct replica_peer *p,
                      struct replica_outbox *out)
 {
-    if (p->is_installing && r->now < p->sent + r->timing.heartbeat)
+    if (p->is_installing && !p->part && r->now < p->sent + r->timing.heartbeat)
         return;
     p->is_installing = true;
-    p->is_ready = false;
+    p->is_ready = p->is_probing = false;
     p->n_unanswered = 0;
     p->base = log_position_at(r, r->state.commit);
     p->part = 0;
@@ -146,8 +146,14 @@ static bool is_wanted(struct replica *r, const struct node_id *from,
     }
     if (!replica_are_homes(m->homes, m->n_homes))
         return false;
+    /* In its own generation only a leader installs it: a majority without it has what
+     * is decided. Nobody does when it has lost what it had acknowledged, see replica.h.
+     */
+    if (m->generation == s->generation
+        && (ballot_is_none(&m->ballot) || (s->is_installing && !s->n_homes)))
+        return false;
     if (ballot_is_none(&m->ballot))
-        return m->generation > s->generation || s->is_installing;
+        return true;
     if (!s->generation || s->is_installing || m->generation > s->generation) {
         if (ballot_compare(&m->ballot, &s->promised) >= 0)
             return node_id_equal(&m->ballot.node, from);
@@ -158,7 +164,10 @@ static bool is_wanted(struct replica *r, const struct node_id *from,
         return false;
     if (!has_base(r, &m->base))
         return true;
+    if (m->base.index > r->matched)
+        r->matched = m->base.index;
     replica_acknowledge(r, out);
+    replica_commit(r, m->base.index, out);
     return false;
 }
 
@@ -169,16 +178,13 @@ void replica_on_install(struct replica *r, const struct node_id *from,
 
     if (in->is_complete || !is_wanted(r, from, m, out))
         return;
-    if (!is_going_on(in, from, m)) {
-        if (m->part) {
-            replica_answer(r, from, 0, &m->ballot, out)->is_gap = true;
-            return;
-        }
+    if (!m->part && (!is_going_on(in, from, m) || in->next_part > 1))
         begin(r, from, m, out);
-    }
-    if (m->part == in->next_part)
+    if (is_going_on(in, from, m) && m->part == in->next_part)
         keep_part(r, m, out);
-    else if (m->part < in->next_part && !in->ticket)
+    else if (!is_going_on(in, from, m) || m->part + 1 != in->next_part)
+        replica_answer(r, from, 0, &m->ballot, out)->is_gap = true; /* from the start */
+    else if (!in->ticket)
         answer_part(r, out);
 }
 

@@ -35,6 +35,9 @@ struct replica_peer {
     uint64_t match; /* durable there */
     uint64_t next;  /* to be sent */
     uint32_t n_unanswered;
+    bool is_probing; /* finds out from where to go on */
+    uint64_t probe;
+    time_us probed;
     struct log_position base; /* of what is installed there */
     uint64_t part;
 };
@@ -94,6 +97,10 @@ struct replica {
     uint64_t matched; /* up to here the log is the leader's */
     bool owes_ack;
     struct replica_incoming incoming;
+
+    /* no home any more */
+    bool is_handing; /* the homes of now may not know that they are */
+    time_us hand_at;
 
     /* the disk */
     uint64_t ticket, done; /* last given; last durable */
@@ -186,6 +193,8 @@ void replica_send_header(struct replica *r, struct message *m, uint64_t before,
 void replica_beat(struct replica *r, struct replica_peer *p,
                   struct replica_outbox *out);
 void replica_send_all(struct replica *r, struct replica_outbox *out);
+/* No home any more: tells those of now until a majority knows. */
+void replica_hand_over(struct replica *r, struct replica_outbox *out);
 /* To one of an older generation: what is decided, from index on. */
 void replica_help(struct replica *r, const struct node_id *peer, uint64_t index,
                   struct replica_outbox *out);

@@ -28,9 +28,14 @@ void replica_send_header(struct replica *r, struct message *m, uint64_t before,
 
 /* Before those that join hear anything of a group of one home, its disk has the log
  * that it did without until now. */
+static bool must_wait(const struct replica *r, const struct replica_peer *p)
+{
+    return !p->is_home && r->done < r->move_ticket;
+}
+
 static bool may_hear(const struct replica *r, const struct replica_peer *p)
 {
-    return !p->is_installing && (p->is_home || r->done >= r->move_ticket);
+    return !p->is_installing && !must_wait(r, p);
 }
 
 void replica_beat(struct replica *r, struct replica_peer *p, struct replica_outbox *out)
@@ -60,7 +65,8 @@ static void send_new(struct replica *r, struct replica_peer *p,
 
     if (!may_hear(r, p))
         return;
-    for (; p->next <= last && p->n_unanswered < PIPELINE_MAX; p->n_unanswered++) {
+    for (; p->next <= last && p->n_unanswered < (p->is_probing ? 1 : PIPELINE_MAX);
+         p->n_unanswered++) {
         send_entries(r, &p->id, p->next, last, true, out);
         p->next = last - p->next < REPLICA_ENTRIES_MAX ? last + 1
                                                        : p->next + REPLICA_ENTRIES_MAX;
@@ -133,7 +139,7 @@ void replica_lead(struct replica *r, struct replica_outbox *out)
 
         p->next = r->state.last.index + 1;
         p->match = p->n_unanswered = 0;
-        p->is_installing = p->is_ready = false;
+        p->is_installing = p->is_ready = p->is_probing = false;
         p->heard = r->now;
     }
     r->lead_from = r->state.last.index + 1;
@@ -231,12 +237,21 @@ void replica_lead_durable(struct replica *r, struct replica_outbox *out)
     close_generation(r, out);
 }
 
+/* It lags, or what was sent before is lost. One message finds out from where to go on;
+ * what else is on its way would each say so again. */
 static void on_gap(struct replica *r, struct replica_peer *p, uint64_t last,
                    struct replica_outbox *out)
 {
     if (last < p->match)
         last = p->match;
-    p->next = (last < r->state.last.index ? last : r->state.last.index) + 1;
+    if (last > r->state.last.index)
+        last = r->state.last.index;
+    if (p->is_probing && last + 1 >= p->probe
+        && r->now < p->probed + r->timing.heartbeat)
+        return;
+    p->is_probing = true;
+    p->probe = p->next = last + 1;
+    p->probed = r->now;
     p->n_unanswered = 0;
     if (p->next <= r->state.last.index)
         send_new(r, p, out);
@@ -249,11 +264,18 @@ static void on_acknowledged(struct replica *r, struct replica_peer *p, uint64_t 
 {
     if (last > r->state.last.index)
         return;
-    if (last > p->match)
+    if (last > p->match) {
         p->match = last;
-    /* Fewer may have been sent than were asked for. */
-    if (p->next <= p->match || !p->n_unanswered)
+        p->is_probing = false;
+        p->n_unanswered -= p->n_unanswered > 0;
+        /* Fewer may have been sent than were asked for. */
+        if (!p->n_unanswered)
+            p->next = last + 1;
+    }
+    if (p->next <= p->match)
         p->next = p->match + 1;
+    if (p->match == r->state.last.index)
+        p->n_unanswered = 0;
     p->is_ready |= p->match >= r->state.commit;
     decide(r, out);
     if (r->role != REPLICA_LEADER)
@@ -262,14 +284,31 @@ static void on_acknowledged(struct replica *r, struct replica_peer *p, uint64_t 
     close_generation(r, out);
 }
 
+/* A leader that is no home any more may be the only one that knows. */
+void replica_hand_over(struct replica *r, struct replica_outbox *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->n_peers; i++)
+        n += r->peers[i].is_ready;
+    r->is_handing = n < replica_majority(r);
+    if (!r->is_handing || r->now < r->hand_at)
+        return;
+    r->hand_at = r->now + STALL_BEATS * r->timing.heartbeat;
+    for (size_t i = 0; i < r->n_peers; i++)
+        if (!r->peers[i].is_ready)
+            replica_help(r, &r->peers[i].id, r->state.commit, out);
+}
+
 /* It does not lead, but what it is asked for is decided. */
 static void on_helped(struct replica *r, struct replica_peer *p,
                       const struct appended_message *m, struct replica_outbox *out)
 {
-    if (r->role == REPLICA_CANDIDATE || r->role == REPLICA_TRIAL)
+    if (r->role != REPLICA_FOLLOWER && m->generation && m->last >= r->state.commit)
         replica_ask(r, p, out);
     if (!ballot_is_none(&m->ballot))
         return;
+    p->is_ready |= m->generation == r->state.generation && !m->is_gap;
     if (!m->generation)
         replica_install(r, p, out);
     else if (m->is_gap && m->last < r->state.commit)
@@ -304,7 +343,6 @@ void replica_on_appended(struct replica *r, const struct node_id *from,
     if (m->generation != r->state.generation)
         return;
     p->is_installing = false;
-    p->n_unanswered -= p->n_unanswered > 0;
     if (m->is_gap)
         on_gap(r, p, m->last, out);
     else
@@ -315,6 +353,8 @@ void replica_on_appended(struct replica *r, const struct node_id *from,
 
 static time_us beat_at(const struct replica *r, const struct replica_peer *p)
 {
+    if (must_wait(r, p))
+        return TIME_NEVER;
     return p->sent + r->timing.heartbeat * (p->is_installing ? STALL_BEATS : 1);
 }
 
@@ -338,7 +378,7 @@ static void beat_peer(struct replica *r, struct replica_peer *p,
     }
     if (r->now >= p->heard + STALL_BEATS * r->timing.heartbeat) {
         p->n_unanswered = 0;
-        p->next = p->match ? p->match + 1 : p->next;
+        p->is_probing = false;
     }
     replica_beat(r, p, out);
     send_new(r, p, out);

@@ -220,6 +220,10 @@ static void begin_generation(struct replica *r, struct replica_outbox *out)
     r->is_heir = replica_is_home(r, &r->self) && (has_led || is_heir);
     if (r->is_heir)
         r->elect_at = r->now;
+    for (size_t i = 0; i < r->n_peers; i++)
+        r->peers[i].is_ready = false;
+    r->is_handing = !replica_is_home(r, &r->self);
+    r->hand_at = r->now;
 }
 
 void replica_commit(struct replica *r, uint64_t index, struct replica_outbox *out)

@@ -272,6 +272,23 @@ static int temporary_make(struct blobs *b, uint64_t size, struct temporary *t)
     return t->fd < 0 ? -errno : 0;
 }
 
+int blobs_make_file(struct blobs *b, uint64_t size, char ret_path[BLOB_FILE_PATH_MAX],
+                    int *ret_fd)
+{
+    CLEANUP(temporary_release) struct temporary t = { .fd = -1 };
+    int r = temporary_make(b, size, &t);
+
+    if (r == -ENOSPC && blob_makes_room(b, size))
+        r = temporary_make(b, size, &t);
+    if (r < 0)
+        return r;
+    memcpy(ret_path, t.path, sizeof(t.path));
+    *ret_fd = t.fd;
+    t.fd = -1;
+    t.path[0] = '\0';
+    return 0;
+}
+
 static int place_temporary(struct blobs *b, struct temporary *t,
                            const struct digest *id, uint64_t size)
 {

@@ -15,7 +15,7 @@
 
 enum {
     LEAF_SIZE = STORE_CHUNK_MAX,
-    GROUP_LEAVES = 1024,
+    GROUP_LEAVES = DIGEST_GROUP_LEAVES,
     THREADS_MAX = 64,
     /* Below this a thread costs more than it saves. */
     PARALLEL_MIN = 2 << 20,
@@ -185,6 +185,42 @@ static int hash_group(struct group_job *job, unsigned threads)
     while (n)
         pthread_join(others[--n], NULL);
     return atomic_load(&job->error);
+}
+
+struct digest digest_part(const void *data, size_t len)
+{
+    return plain(data, len);
+}
+
+struct digest digest_top(uint64_t size, const struct digest *top, size_t n)
+{
+    SHA256_CTX root;
+
+    start_root(&root, size);
+    add(&root, top, n * DIGEST_SIZE);
+    return end(&root);
+}
+
+int digest_file_leaves(int fd, uint64_t size, unsigned threads,
+                       struct digest *ret_leaves)
+{
+    CLEANUP(freep) struct group_job *job = calloc(1, sizeof(*job));
+    uint64_t n_leaves = count_leaves(size);
+    int r = 0;
+
+    if (!job)
+        return -ENOMEM;
+    if (threads > THREADS_MAX)
+        threads = THREADS_MAX;
+    *job = (struct group_job){ .fd = fd, .size = size };
+    while (r == 0 && job->first < n_leaves) {
+        job->n = min_size((size_t)(n_leaves - job->first), GROUP_LEAVES);
+        r = hash_group(job, size < PARALLEL_MIN ? 1 : threads);
+        if (r == 0)
+            memcpy(ret_leaves + job->first, job->leaves, job->n * DIGEST_SIZE);
+        job->first += job->n;
+    }
+    return r;
 }
 
 static int hash_tree(int fd, uint64_t size, unsigned threads, struct digest *ret_digest)

@@ -25,6 +25,18 @@ struct digest digest_memory(const void *data, size_t len);
  * -EIO or what read() said; -ESTALE if the file is shorter or longer than size. */
 int digest_file(int fd, uint64_t size, unsigned threads, struct digest *ret_digest);
 
+/* The parts of a long blob's name, for who sends or checks it piece by piece. */
+enum { DIGEST_GROUP_LEAVES = 1024 };
+
+/* Plain SHA-256: of a leaf, or of the leaf digests of a group. */
+struct digest digest_part(const void *data, size_t len);
+/* The name, from the digests of all leaves, or of their groups if there are several. */
+struct digest digest_top(uint64_t size, const struct digest *top, size_t n);
+/* As digest_file() of more than one leaf, but the digests of the leaves, for all of which
+ * ret_leaves has room. */
+int digest_file_leaves(int fd, uint64_t size, unsigned threads,
+                       struct digest *ret_leaves);
+
 /* For bytes that come in pieces, in order. */
 struct digest_stream;
 struct digest_stream *digest_stream_new(void);

@@ -25,8 +25,9 @@ BEGIN {
     may["scheduler"] = "base flow proto scheduler"
     may["store"] = "base store"
     may["cloud"] = "base cloud"
-    may["node"] = "base flow proto gossip scheduler store cloud node"
+    may["node"] = "base flow proto gossip scheduler store cloud node node/peers"
     may["node/api"] = "base flow proto scheduler store node node/api"
+    may["node/peers"] = "base proto node node/peers"
     may["node/cli"] = "base flow proto scheduler store node node/api node/cli"
     may["simulations"] = "base flow proto gossip scheduler store node simulations"
 
@@ -34,9 +35,9 @@ BEGIN {
     lives("^lmdb[.]h$", "^store/lmdb[^/]*[.]c$")
     lives("[.]pb-c[.]h$|^protobuf-c/", "^proto/")
     lives("^microhttpd[.]h$", "^node/api/")
-    lives("^sodium", "^node/")
+    lives("^sodium", "^(node|gossip)/")
     lives("^curl/", "^cloud/")
-    lives("^zmq[.]h$", "^node/runtime")
+    lives("^zmq[.]h$", "^node/peers/")
     lives("^yaml[.]h$", "^flow/")
     lives("^uv[.]h$", "^node/")
     lives("^(sys/socket|sys/un|sys/epoll|pthread|time|sys/time|fcntl|unistd)[.]h$",
@@ -60,7 +61,7 @@ function folder_of(path)
 {
     if (path == "node/main.c")
         return "node/cli"
-    if (match(path, "^node/(api|cli)/"))
+    if (match(path, "^node/(api|cli|peers)/"))
         return substr(path, 1, RLENGTH - 1)
     sub("/.*", "", path)
     return path

@@ -116,11 +116,12 @@ static bool is_meant_for_us(struct request *r)
     const char *host = request_header(r, MHD_HTTP_HEADER_HOST);
     const char *origin = request_header(r, MHD_HTTP_HEADER_ORIGIN);
 
-    if (!host_is_ours(host, runtime_configuration(r->rt)->listen))
+    /* By TLS the certificate has told whom the client meant. */
+    if (!r->api->tls && !host_is_ours(host, runtime_configuration(r->rt)->listen))
         reply_error(r, MHD_HTTP_MISDIRECTED_REQUEST,
                     "ask 127.0.0.1, [::1] or localhost",
                     "this node does not answer to the name '%.100s'", host ? host : "");
-    else if (!origin_is_ours(origin, host))
+    else if (!origin_is_ours(origin, host, r->api->tls != NULL))
         reply_error(r, MHD_HTTP_FORBIDDEN, NULL,
                     "pages from '%.100s' may not ask this node", origin);
     else

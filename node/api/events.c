@@ -10,6 +10,7 @@
 #include "node/api/nouns.h"
 #include "node/api/sse.h"
 #include "node/api/tokens.h"
+#include "node/runtime_members.h"
 
 enum {
     STALLED_BEATS_MAX = 1, /* one more without a byte taken: the client is dropped */
@@ -39,6 +40,7 @@ struct events {
     struct buffer text;            /* of the event that was told last, */
     uint64_t text_seq;             /* its number; 0: none */
     struct events_stats stats;
+    uint64_t mark; /* of all numbers; 0: a node alone, or not looked at yet */
 };
 
 struct events *events_new(struct api *api)
@@ -53,6 +55,35 @@ struct events *events_new(struct api *api)
 struct events_stats events_stats(const struct events *e)
 {
     return e->stats;
+}
+
+/* ---- numbers ---- */
+
+/* FNV-1a over who this is, and in which life; never 0. */
+static uint64_t make_mark(const struct member_note *self)
+{
+    uint64_t hash = 14695981039346656037u, life = self->incarnation >> 32;
+
+    for (size_t i = 0; i < sizeof(self->id.bytes); i++)
+        hash = (hash ^ self->id.bytes[i]) * 1099511628211u;
+    for (int i = 0; i < 4; i++, life >>= 8)
+        hash = (hash ^ (life & 0xff)) * 1099511628211u;
+    return (hash >> 32) % 8191 + 1;
+}
+
+static uint64_t mark_of(struct events *e)
+{
+    struct member_view m;
+
+    for (size_t i = 0; !e->mark && runtime_member_at(e->api->rt, i, &m); i++)
+        if (m.is_self)
+            e->mark = make_mark(m.note) << EVENTS_NUMBER_BITS;
+    return e->mark;
+}
+
+uint64_t events_number(struct events *e, uint64_t seq)
+{
+    return seq | mark_of(e);
 }
 
 /* ---- one stream ---- */
@@ -109,8 +140,11 @@ static int append_event(struct events *e, const struct feed_event *event,
                         struct buffer *queue)
 {
     if (e->text_seq != event->seq) {
+        struct feed_event marked = *event;
+
+        marked.seq = events_number(e, event->seq);
         buffer_clear(&e->text);
-        e->text_seq = sse_event(event, &e->text) < 0 ? 0 : event->seq;
+        e->text_seq = sse_event(&marked, &e->text) < 0 ? 0 : event->seq;
         if (!e->text_seq)
             return -ENOMEM;
     }
@@ -354,21 +388,36 @@ static bool read_types(struct request *r, unsigned *ret_types)
     return true;
 }
 
+/* Another node's number, or of another life of this one: all that is here is new. */
+static int begin_anew(struct event_stream *s)
+{
+    struct events *e = s->request->api->events;
+
+    sse_gap(events_number(e, feed_oldest(runtime_feed(e->api->rt))), &s->queue);
+    return subscribe(s, FEED_SINCE_OLDEST);
+}
+
 /* Subscribe from `since`; `gap` first if some behind it are gone. A number from an
  * earlier life of the node, larger than any now, is a gap as well. */
 static int begin_stream(struct event_stream *s, uint64_t since, bool is_given)
 {
     struct feed *feed = runtime_feed(s->request->rt);
     uint64_t oldest = feed_oldest(feed), newest = feed_newest(feed);
+    struct events *e = s->request->api->events;
+    uint64_t mark = mark_of(e);
 
     if (!is_given)
         return subscribe(s, 0);
+    /* One that was never told of an event begins with a small number. */
+    if (mark && since > 1 && since >> EVENTS_NUMBER_BITS != mark >> EVENTS_NUMBER_BITS)
+        return begin_anew(s);
+    since = mark && since <= 1 ? 0 : since - mark;
     if (since > newest) {
-        sse_gap(newest + 1, &s->queue);
+        sse_gap(events_number(e, newest + 1), &s->queue);
         return subscribe(s, 0);
     }
     if (since + 1 < oldest)
-        sse_gap(oldest, &s->queue);
+        sse_gap(events_number(e, oldest), &s->queue);
     if (since == newest)
         return subscribe(s, 0);
     return subscribe(s, since + 1 < oldest || since == 0 ? FEED_SINCE_OLDEST : since);

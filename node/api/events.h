@@ -15,6 +15,11 @@
  * then. The pause grows with the number of streams, so that all of them together cost
  * some 4,000 writes a second at most, whatever the runs do.
  *
+ * Each node of a mesh counts its own events, and a client may be sent those of one
+ * leader after those of another. So among others the number that a client sees names
+ * its node and life in the bits above EVENTS_NUMBER_BITS: who goes on from a number of
+ * another's gets `gap`, and all that is here.
+ *
  * A client that takes nothing is found by the heartbeat and dropped. So one that stops
  * reading costs a bounded number of bytes for a bounded time and delays nobody. The
  * heartbeat's timer runs only while a stream is open. */
@@ -30,6 +35,7 @@ enum {
     EVENTS_HEARTBEAT_MS = 15000,
     EVENTS_PAUSE_MIN_MS = 5,
     EVENTS_PAUSE_MAX_MS = 100,
+    EVENTS_NUMBER_BITS = 40, /* and 13 more: a program may keep it in a double */
 };
 
 struct events_stats {
@@ -39,3 +45,5 @@ struct events_stats {
 struct events *events_new(struct api *api);
 void events_free(struct events *e);
 struct events_stats events_stats(const struct events *e);
+/* What clients see of a number of the feed. */
+uint64_t events_number(struct events *e, uint64_t seq);

@@ -246,10 +246,8 @@ static int try(struct forward *f)
 }
 
 /* From a callback, for a request that waits. */
-static void step(struct forward *f)
+static void go_on(struct forward *f, int result)
 {
-    int result = try(f);
-
     if (result == REQUEST_WAIT)
         return;
     if (f->has_answer) { /* of events, and there will be no more */
@@ -258,6 +256,11 @@ static void step(struct forward *f)
         return;
     }
     wake(f, result == 0 ? REQUEST_REPLIED : result);
+}
+
+static void step(struct forward *f)
+{
+    go_on(f, try(f));
 }
 
 int forward_begin(struct request *r)
@@ -333,7 +336,7 @@ static void on_part(struct forward *f, const struct reply_message *part)
     }
     if (is_first && !had_answer && is_tried_elsewhere(f, part->status)) {
         cancel_ask(f);
-        step(f);
+        go_on(f, ask_next(f));
         return;
     }
     if (is_first && !had_answer)
@@ -371,10 +374,7 @@ static void on_silence(struct forward *f, int error)
                 : "the node that leads the run went away; maybe it was done");
         wake(f, REQUEST_REPLIED);
     } else {
-        int result = ask_next(f);
-
-        if (result != REQUEST_WAIT)
-            wake(f, result == 0 ? REQUEST_REPLIED : result);
+        go_on(f, ask_next(f));
     }
 }
 

@@ -36,11 +36,12 @@ bool host_is_ours(const char *host, const char *listened)
            || (len == name_length(listened) && strncasecmp(host, listened, len) == 0);
 }
 
-bool origin_is_ours(const char *origin, const char *host)
+bool origin_is_ours(const char *origin, const char *host, bool is_secure)
 {
-    static const char scheme[] = "http://";
+    const char *scheme = is_secure ? "https://" : "http://";
+    size_t len = strlen(scheme);
 
     return !origin
-           || (strncasecmp(origin, scheme, sizeof(scheme) - 1) == 0
-               && strcasecmp(origin + sizeof(scheme) - 1, host) == 0);
+           || (host && strncasecmp(origin, scheme, len) == 0
+               && strcasecmp(origin + len, host) == 0);
 }

@@ -11,5 +11,6 @@
 /* `host` is a Host header (NULL: none): localhost, a loopback address, or the one that
  * is listened on, HOST:PORT. Any port: an ssh tunnel has its own. */
 bool host_is_ours(const char *host, const char *listened);
-/* `origin` is an Origin header: NULL, or that of a page that came from `host`. */
-bool origin_is_ours(const char *origin, const char *host);
+/* `origin` is an Origin header: NULL, or that of a page that came from `host`, by TLS
+ * or not. */
+bool origin_is_ours(const char *origin, const char *host, bool is_secure);

@@ -13,6 +13,7 @@
 #include "node/api/events.h"
 #include "node/api/exchange.h"
 #include "node/api/serve.h"
+#include "node/api/tls.h"
 #include "node/api/tokens.h"
 #include "node/api/uploads.h"
 
@@ -79,13 +80,22 @@ static struct MHD_Daemon *start_daemon(struct listener *l, int listen_fd)
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME
                      | (is_listening ? 0u : (unsigned)MHD_USE_NO_LISTEN_SOCKET);
     int fd = is_listening ? fcntl(listen_fd, F_DUPFD_CLOEXEC, 0) : -1;
+    const struct tls_pair *tls = l->door == DOOR_TCP ? l->api->tls : NULL;
+    struct MHD_OptionItem options[] = {
+        { is_listening ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, fd, NULL },
+        { tls ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, 0, tls ? tls->key : NULL },
+        { MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? tls->certificate : NULL },
+        { MHD_OPTION_END, 0, NULL },
+    };
     struct MHD_Daemon *daemon;
 
     if (fd < 0 && is_listening)
         return NULL;
+    if (tls)
+        flags |= MHD_USE_TLS;
     daemon =
-        MHD_start_daemon(flags, 0, NULL, NULL, exchange_on_request, l,
-                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_start_daemon(flags, 0, NULL, NULL, exchange_on_request, l, MHD_OPTION_ARRAY,
+                         options, MHD_OPTION_CONNECTION_LIMIT,
                          (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                          (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
                          (unsigned)CONNECTION_TIMEOUT_S,
@@ -192,6 +202,9 @@ static void api_stop(struct api *api)
     events_free(TAKE(api->events));
     uploads_free(TAKE(api->uploads));
     tokens_free(TAKE(api->tokens));
+    if (api->tls)
+        tls_pair_release(api->tls);
+    free(TAKE(api->tls));
     api_drop(api);
 }
 
@@ -242,6 +255,22 @@ static struct api *api_new(struct runtime *rt)
     return api;
 }
 
+static int open_tls(struct api *api, struct error *ret_error)
+{
+    const struct runtime_config *config = runtime_configuration(api->rt);
+    int r;
+
+    if (!config->listens_by_tls)
+        return 0;
+    api->tls = calloc(1, sizeof(*api->tls));
+    if (!api->tls)
+        return -ENOMEM;
+    r = tls_pair_open(config->dir, api->tls, ret_error);
+    if (r < 0)
+        free(TAKE(api->tls));
+    return r;
+}
+
 static int start_listeners(struct api *api, const struct api_sockets *s)
 {
     int r = listener_start(api, s->user_fd, DOOR_USER);
@@ -265,6 +294,8 @@ static int api_start(struct runtime *rt, const struct api_sockets *sockets,
     r = api->serves && api->events && api->uploads && api->spool_dir ? 0 : -ENOMEM;
     if (r == 0)
         r = tokens_open(runtime_configuration(rt)->dir, &api->tokens, &why);
+    if (r == 0)
+        r = open_tls(api, &why);
     if (r == 0) {
         auth_user_name(geteuid(), api->user, sizeof(api->user));
         body_clean_spool(api->spool_dir);

@@ -56,6 +56,7 @@ struct api {
     struct events *events;
     struct uploads *uploads;
     struct tokens *tokens;
+    struct tls_pair *tls; /* NULL: the TCP port is plain, or there is none */
     struct meter meter;
 
     /* Threads that work for a request; api_stop() waits for them. */

@@ -9,6 +9,7 @@
 #include "node/api/auth.h"
 #include "node/api/bodies.h"
 #include "node/api/encode.h"
+#include "node/api/events.h"
 #include "node/api/nouns.h"
 #include "node/api/server.h"
 
@@ -93,7 +94,7 @@ static int reply_started(struct request *r, const struct submitting *s)
     emit_open(&e, NULL, '{');
     emit_run(&e, "run", &r->run);
     emit_u64(&e, "number", s->number);
-    emit_u64(&e, "seq", s->seq);
+    emit_u64(&e, "seq", events_number(r->api->events, s->seq));
     encode_diagnostics(&e, "diagnostics", &s->diagnostics);
     emit_close(&e, '}');
     return reply_json(r, MHD_HTTP_CREATED);

@@ -53,8 +53,10 @@ extern const struct command command_run, command_node, command_submit, command_c
     command_explain, command_diff, command_advise, command_doctor, command_exec,
     command_suspend, command_unsuspend, command_retry, command_rm, command_tag,
     command_verify, command_gc, command_follow, command_top, command_token,
-    command_config, command_help, command_version, command_completion, command_complete,
-    command_manual;
+    command_login, command_logout, command_config, command_help, command_version,
+    command_completion, command_complete, command_manual, command_init, command_invite,
+    command_revoke;
+extern const struct command command_members, command_drain, command_leave;
 
 /* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
 struct exit_line {
@@ -96,10 +98,10 @@ int cli_main(int argc, char **argv);
         "data", 0, "DIR", "the data folder (else $MESH_HOME, ~/.local/state/mesh)" \
     }
 /* Where the node is: two options. */
-#define OPTION_SOCKET                                                                \
-    { "socket", 0, "PATH", "the node's socket (else $MESH_SOCKET, DIR/mesh.sock)" }, \
-    {                                                                                \
-        "address", 0, "URL", "its TCP port, http://HOST:PORT (else $MESH_ADDRESS)"   \
+#define OPTION_SOCKET                                                                 \
+    { "socket", 0, "PATH", "the node's socket (else $MESH_SOCKET, DIR/mesh.sock)" },  \
+    {                                                                                 \
+        "address", 0, "URL", "its TCP port, http(s)://HOST:PORT (else $MESH_ADDRESS)" \
     }
 #define OPTION_JSON                   \
     {                                 \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/cli/client.h"
+#include "node/cli/tls.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,7 +21,10 @@ struct client {
     char *place; /* as people name it: the socket's path, or HOST:PORT */
     char *token; /* NULL: the user's socket */
     struct address address;
-    int fd;       /* -1: not connected */
+    int fd;                                 /* -1: not connected */
+    char fingerprint[TLS_FINGERPRINT_TEXT]; /* wanted of the node; only by TLS */
+    const struct tls_module *module;        /* NULL: no TLS */
+    struct tls *tls;                        /* while it is connected */
     bool is_used; /* an answer came over it: it may be closed by now */
 };
 
@@ -58,23 +62,50 @@ static int connect_to(const struct address *a, int *ret_fd)
     return r;
 }
 
-static int open_at(const char *place, const struct address *a, struct client **ret)
+static void disconnect(struct client *c)
+{
+    if (c->tls)
+        c->module->end(TAKE(c->tls));
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+    c->is_used = false;
+}
+
+static int start_tls(struct client *c, struct error *ret_error)
+{
+    char found[TLS_FINGERPRINT_TEXT];
+
+    c->module = tls_load(ret_error);
+    return c->module
+               ? c->module->start(c->fd, c->fingerprint, &c->tls, found, ret_error)
+               : -ENOENT;
+}
+
+static int reconnect(struct client *c, struct error *ret_error)
+{
+    int r = connect_to(&c->address, &c->fd);
+
+    if (r == 0 && c->address.is_secure)
+        r = start_tls(c, ret_error);
+    if (r < 0)
+        disconnect(c);
+    return r;
+}
+
+static struct client *client_new(const char *place, const struct address *a)
 {
     struct client *c = calloc(1, sizeof(*c));
-    int r;
 
     if (!c)
-        return -ENOMEM;
+        return NULL;
     c->place = strdup(place);
     c->address = *a;
     c->fd = -1;
-    r = c->place ? connect_to(a, &c->fd) : -ENOMEM;
-    if (r < 0) {
-        client_close(c);
-        return r;
-    }
-    *ret = c;
-    return 0;
+    if (c->place)
+        return c;
+    client_close(c);
+    return NULL;
 }
 
 int client_connect(const char *socket_path, struct client **ret)
@@ -84,36 +115,35 @@ int client_connect(const char *socket_path, struct client **ret)
 
     if (strlen(socket_path) >= sizeof(name.sun_path))
         return -ENAMETOOLONG;
+    CLEANUP(client_closep) struct client *c = NULL;
+    struct error none;
+    int r;
+
     strcpy(name.sun_path, socket_path);
     memcpy(&a.socket, &name, sizeof(name));
-    return open_at(socket_path, &a, ret);
+    c = client_new(socket_path, &a);
+    r = c ? reconnect(c, &none) : -ENOMEM;
+    if (r == 0)
+        *ret = TAKE(c);
+    return r;
 }
 
-int client_connect_tcp(const struct address *a, const char *token, struct client **ret)
+int client_connect_tcp(const struct address *a, const struct login *login,
+                       struct client **ret, struct error *ret_error)
 {
+    CLEANUP(client_closep) struct client *c = NULL;
     char place[ADDRESS_TEXT_SIZE];
-    struct client *c;
     int r;
 
     address_text(a, place);
-    r = open_at(place, a, &c);
-    if (r < 0)
-        return r;
-    c->token = strdup(token);
-    if (!c->token) {
-        client_close(c);
+    c = client_new(place, a);
+    if (!c || !(c->token = strdup(login->token)))
         return -ENOMEM;
-    }
-    *ret = c;
-    return 0;
-}
-
-static void disconnect(struct client *c)
-{
-    if (c->fd >= 0)
-        close(c->fd);
-    c->fd = -1;
-    c->is_used = false;
+    memcpy(c->fingerprint, login->fingerprint, sizeof(c->fingerprint));
+    r = reconnect(c, ret_error);
+    if (r == 0)
+        *ret = TAKE(c);
+    return r;
 }
 
 bool client_is_own(const struct client *c)
@@ -167,13 +197,34 @@ int client_open_channel(struct client **ret)
 
 /* ---- sending ---- */
 
-static int send_all(int fd, const char *data, size_t len)
+/* As the system's, but the errno is returned. */
+static ssize_t send_some(struct client *c, const char *data, size_t len)
+{
+    ssize_t n;
+
+    if (c->tls)
+        return c->module->send(c->tls, data, len);
+    n = send(c->fd, data, len, MSG_NOSIGNAL);
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t receive(struct client *c, char *data, size_t len)
+{
+    ssize_t n;
+
+    if (c->tls)
+        return c->module->receive(c->tls, data, len);
+    n = recv(c->fd, data, len, 0);
+    return n < 0 ? -errno : n;
+}
+
+static int send_all(struct client *c, const char *data, size_t len)
 {
     while (len) {
-        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+        ssize_t n = send_some(c, data, len);
 
-        if (n < 0 && errno != EINTR)
-            return -errno;
+        if (n < 0 && n != -EINTR)
+            return (int)n;
         if (n > 0) {
             data += n;
             len -= (size_t)n;
@@ -182,7 +233,7 @@ static int send_all(int fd, const char *data, size_t len)
     return 0;
 }
 
-static int send_file(int fd, int file, size_t len)
+static int send_file(struct client *c, int file, size_t len)
 {
     CLEANUP(freep) char *piece = malloc(READ_BYTES);
     off_t at = 0;
@@ -197,7 +248,7 @@ static int send_file(int fd, int file, size_t len)
             return -errno;
         if (n < 0)
             continue;
-        r = send_all(fd, piece, (size_t)n);
+        r = send_all(c, piece, (size_t)n);
         at += n;
         len -= (size_t)n;
     }
@@ -224,9 +275,9 @@ static int send_request(struct client *c, const struct request *q)
         buffer_append(&head, q->body, q->body_len);
     if (buffer_failed(&head))
         return buffer_failed(&head);
-    r = send_all(c->fd, head.data, head.len);
+    r = send_all(c, head.data, head.len);
     if (r == 0 && q->has_body_fd)
-        r = send_file(c->fd, q->body_fd, q->body_len);
+        r = send_file(c, q->body_fd, q->body_len);
     return r;
 }
 
@@ -309,6 +360,10 @@ static int wait_readable(struct exchange *x, bool *ret_is_readable)
         return x->q->on_signal(x->q->arg);
     if (due == 0)
         return beside->on_wake(x->q->arg);
+    if (x->c->tls && x->c->module->pending(x->c->tls)) {
+        *ret_is_readable = true;
+        return 0;
+    }
     n = poll_both(x, p, is_beside_first ? due : timeout);
     if (n < 0)
         return errno == EINTR ? 0 : -errno;
@@ -331,9 +386,9 @@ static int read_answer(struct exchange *x)
         r = wait_readable(x, &is_readable);
         if (r || !is_readable)
             continue;
-        n = recv(x->c->fd, piece, READ_BYTES, 0);
+        n = receive(x->c, piece, READ_BYTES);
         if (n < 0)
-            r = errno == EINTR ? 0 : -errno;
+            r = n == -EINTR ? 0 : (int)n;
         else if (n == 0)
             r = reply_end(&x->reply);
         else
@@ -369,13 +424,13 @@ int client_request(struct client *c, const struct request *q, struct answer *ret
                    struct error *ret_error)
 {
     bool again = false;
-    int r = c->fd < 0 ? connect_to(&c->address, &c->fd) : 0;
+    int r = c->fd < 0 ? reconnect(c, ret_error) : 0;
 
     *ret = (struct answer){ .status = 0 };
     if (r == 0)
         r = exchange(c, q, ret, &again, ret_error);
     if (again) {
-        r = connect_to(&c->address, &c->fd);
+        r = reconnect(c, ret_error);
         if (r == 0)
             r = exchange(c, q, ret, &again, ret_error);
     }

@@ -12,6 +12,7 @@
 
 #include "node/address.h"
 #include "node/cli/cli.h"
+#include "node/cli/logins.h"
 #include "node/cli/reply.h"
 
 enum { CLIENT_TIMEOUT_MS = 60000, CLIENT_ANSWER_MAX = 1 << 30 };
@@ -31,8 +32,10 @@ int client_open(const struct options *o, enum client_want want, struct client **
 int client_look(const char *dir, struct client **ret, struct error *ret_error);
 /* The node behind a socket. -ECONNREFUSED, -ENOENT, -EACCES ... */
 int client_connect(const char *socket_path, struct client **ret);
-/* The node that listens there, with a token. As above. */
-int client_connect_tcp(const struct address *a, const char *token, struct client **ret);
+/* The node that listens there. As above; -EKEYREJECTED: by TLS, and it is another one.
+ */
+int client_connect_tcp(const struct address *a, const struct login *login,
+                       struct client **ret, struct error *ret_error);
 /* The task's own channel, with its token. Says why not and returns the exit code. */
 int client_open_channel(struct client **ret);
 void client_close(struct client *c);

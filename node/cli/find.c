@@ -16,7 +16,6 @@ enum {
     READY_FD = 3,
     READY_TIMEOUT_MS = 30000,
     RETRY_PAUSE_NS = 20000000,
-    TOKEN_MAX = 256,
     GOING_PAUSE_NS = 300000000, /* as often as it looks whether anybody asks */
     GOING_TRIES = 20,
     RETRIES_MAX = 500, /* ten seconds: a node may be just starting, or just ending */
@@ -165,63 +164,52 @@ static int look_or_say(const char *dir, const char *path, struct client **ret)
 
 /* ---- over TCP ---- */
 
-/* What stands in $MESH_TOKEN_FILE. Never on a command line, which all can read. */
-static int read_token(char ret_token[TOKEN_MAX])
+static int say_no_login(const char *url, const struct error *e, bool is_secure)
 {
-    const char *path = getenv("MESH_TOKEN_FILE");
-    struct stat st;
-    ssize_t n;
-    int fd;
+    if (e->text[0]) {
+        cli_say("%s", e->text);
+        return CLI_USAGE;
+    }
+    cli_say("a node's TCP port wants a token: set MESH_TOKEN_FILE to a file of one, or "
+            "keep one by mesh login %s",
+            url);
+    cli_hint("who owns the node makes one: mesh token create NAME%s",
+             is_secure ? "" : " >FILE");
+    return CLI_USAGE;
+}
 
-    if (!path || !*path) {
-        cli_say(
-            "a node's TCP port wants a token: set MESH_TOKEN_FILE to a file of one");
-        cli_hint("who owns the node makes one: mesh token create NAME >FILE");
-        return CLI_USAGE;
-    }
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 || fstat(fd, &st) < 0 ? -1 : read(fd, ret_token, TOKEN_MAX - 1);
-    if (n < 0)
-        cli_say("the token in %s cannot be read: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    if (n < 0)
-        return CLI_USAGE;
-    if (st.st_mode & 077) {
-        cli_say("others can read the token in %s", path);
-        cli_hint("chmod 600 %s", path);
-        return CLI_USAGE;
-    }
-    ret_token[n] = '\0';
-    ret_token[strcspn(ret_token, " \t\r\n")] = '\0';
-    return 0;
+static int say_unheard(const char *url, const struct error *e, int code)
+{
+    if (e->text[0])
+        cli_say("%s", e->text);
+    else
+        cli_say("no node listens at %s: %s", url, strerror(-code));
+    if (code == -EKEYREJECTED)
+        cli_hint("mesh login %s --fingerprint, with what the node's owner tells", url);
+    else
+        cli_hint("start one that does: mesh node --listen HOST:PORT");
+    return CLI_NO_NODE;
 }
 
 static int open_address(const char *url, struct client **ret)
 {
-    static const char scheme[] = "http://";
-    char place[ADDRESS_TEXT_SIZE], token[TOKEN_MAX];
     struct error error = { .text = "" };
     struct address address;
+    struct login login;
     int r;
 
-    if (strncmp(url, scheme, sizeof(scheme) - 1) != 0)
-        return cli_usage("'%.80s' is no address of a node: write http://127.0.0.1:PORT",
+    if (!strstr(url, "://"))
+        return cli_usage("'%.80s' is no address of a node: write http://127.0.0.1:PORT "
+                         "or https://HOST:PORT",
                          url);
-    snprintf(place, sizeof(place), "%s", url + sizeof(scheme) - 1);
-    place[strcspn(place, "/")] = '\0';
-    if (address_parse(place, &address, &error) < 0)
+    if (address_parse(url, &address, &error) < 0)
         return cli_usage("%s", error.text);
-    r = read_token(token);
-    if (r)
-        return r;
-    r = client_connect_tcp(&address, token, ret);
-    explicit_bzero(token, sizeof(token));
-    if (r < 0) {
-        cli_say("no node listens at %s: %s", url, strerror(-r));
-        cli_hint("start one that does: mesh node --dev --listen %s", place);
-    }
-    return r < 0 ? CLI_NO_NODE : 0;
+    r = login_find(&address, &login, &error);
+    if (r < 0)
+        return say_no_login(url, &error, address.is_secure);
+    r = client_connect_tcp(&address, &login, ret, &error);
+    explicit_bzero(&login, sizeof(login));
+    return r < 0 ? say_unheard(url, &error, r) : 0;
 }
 
 /* ---- where it is ---- */

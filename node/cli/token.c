@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "node/cli/client.h"
+#include "node/cli/duration.h"
 #include "node/cli/words.h"
 
 enum { DAY_S = 24 * 3600, EXPIRES_DEFAULT_S = 30 * DAY_S };
@@ -19,32 +20,6 @@ static const struct option_spec token_options[] = {
     OPTION_END,
 };
 
-/* 30d, 12h, 15m, 90s; `never` is 0. */
-static bool read_expires(const char *text, uint32_t *ret_s)
-{
-    static const struct {
-        char letter;
-        uint64_t seconds;
-    } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', DAY_S } };
-    uint64_t n;
-    char *end;
-
-    *ret_s = EXPIRES_DEFAULT_S;
-    if (!text)
-        return true;
-    *ret_s = 0;
-    if (strcmp(text, "never") == 0)
-        return true;
-    errno = 0;
-    n = strtoull(text, &end, 10);
-    if (text[0] < '1' || text[0] > '9' || errno || !*end || end[1])
-        return false;
-    for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-        if (*end == units[i].letter && n <= UINT32_MAX / units[i].seconds)
-            *ret_s = (uint32_t)(n * units[i].seconds);
-    return *ret_s > 0;
-}
-
 static void say_created(const json_t *json)
 {
     CLEANUP(buffer_release) struct buffer expires = BUFFER_INIT;
@@ -58,18 +33,29 @@ static void say_created(const json_t *json)
     cli_hint("it is shown this once; keep it in a file that only its user can read");
 }
 
+/* Whoever is elsewhere needs to know the node by more than its name. */
+static void say_fingerprint(struct client *c)
+{
+    CLEANUP(json_decrefp) json_t *node = NULL;
+
+    if (client_get_json(c, "/v1/node", &node) == 0 && *json_text(node, "tls"))
+        cli_hint("mesh login https://%s --fingerprint %s", json_text(node, "listen"),
+                 json_text(node, "tls"));
+}
+
 static int create_token(const struct options *o, struct client *c)
 {
     CLEANUP(json_decrefp) json_t *body = NULL;
     CLEANUP(json_decrefp) json_t *json = NULL;
     const char *role = options_text(o, "role");
-    uint32_t expires_in_s;
+    const char *expires = options_text(o, "expires");
+    uint32_t expires_in_s = EXPIRES_DEFAULT_S;
     int r;
 
-    if (!read_expires(options_text(o, "expires"), &expires_in_s))
+    if (expires && !duration_parse(expires, &expires_in_s))
         return cli_usage("--expires must be a time such as 30d, 12h or never, not "
                          "'%.80s'",
-                         options_text(o, "expires"));
+                         expires);
     body = json_pack("{s:s, s:s, s:I}", "name", o->operands[1], "role",
                      role ? role : "viewer", "expires_in_s", (json_int_t)expires_in_s);
     if (!body)
@@ -82,6 +68,7 @@ static int create_token(const struct options *o, struct client *c)
     printf("%s\n", json_text(json, "token"));
     fflush(stdout);
     say_created(json);
+    say_fingerprint(c);
     return ferror(stdout) ? CLI_FAILED : CLI_OK;
 }
 
@@ -165,8 +152,9 @@ const struct command command_token = {
         "  submitter  also starts runs; cancels, suspends, tags and removes its own\n"
         "  operator   does everything, also with tokens\n"
         "\n"
-        "Whoever uses it puts it into a file that nobody else can read, names that\n"
-        "file in MESH_TOKEN_FILE and the node in MESH_ADDRESS or by --address.",
+        "Whoever uses it keeps it by mesh login, or puts it into a file that nobody\n"
+        "else can read, names that file in MESH_TOKEN_FILE and the node in\n"
+        "MESH_ADDRESS or by --address.",
     .options = token_options,
     .examples = "mesh token create ci --role submitter --expires 90d >ci.token\n"
                 "mesh token list\n"

@@ -25,6 +25,7 @@ n=0
 n_failed=0
 is_finished=
 mounted= # file systems of the test, unmounted at the end
+at_leave= # functions that are called when its processes are gone
 trap 'leave $?' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
@@ -250,6 +251,9 @@ leave()
         kill -KILL "$leave_pid" 2>/dev/null
     done
     cd /
+    for leave_function in $at_leave; do
+        $leave_function
+    done
     for leave_mount in $mounted; do
         leave_try=0
         until umount "$leave_mount" 2>/dev/null || [ $leave_try -ge 250 ]; do

@@ -12,9 +12,9 @@ steps:
   start: {run: 'echo made >"$MESH_OUT/x"; until test -e "$MESH_PARAM_GATE"; do sleep 0.1; done'}
 FLOW
 
-run 2 'an address of the network is refused' "$MESH" node --dev --listen 0.0.0.0:0
-like "$err" 'ssh -L' 'with the way round'
-run 2 'and a name that is none' "$MESH" node --dev --listen example.org:80
+run 2 'the network is not listened to as it is' "$MESH" node --dev --listen http://0.0.0.0:0
+like "$err" 'write https://' 'with the way round'
+run 2 'and a name that is none' "$MESH" node --dev --listen nowhere.invalid:80
 node n --listen 127.0.0.1:0
 node_pid=$pid
 address=$(sed -n 's|.* \(http://127[^,]*\), with a token.*|\1|p' n.out)
@@ -71,9 +71,9 @@ chmod 644 viewer
 run 2 'a token that others can read is not used' as viewer runs
 like "$err" 'chmod 600' 'and what to do'
 chmod 600 viewer
-run 2 'another place than this machine is not asked' env MESH_TOKEN_FILE=viewer "$MESH" runs \
-    --address http://example.org:80
-run 2 'nor one by another way' env MESH_TOKEN_FILE=viewer "$MESH" runs \
+run 2 'a token is not sent over the network as it is' env MESH_TOKEN_FILE=viewer "$MESH" \
+    runs --address http://192.0.2.1:80
+run 4 'nor is TLS given up' env MESH_TOKEN_FILE=viewer "$MESH" runs \
     --address "https://127.0.0.1:$port"
 run 4 'a port where nobody listens' env MESH_TOKEN_FILE=viewer "$MESH" runs \
     --address http://127.0.0.1:1

@@ -10,6 +10,8 @@
 
 #include "node/removal.h"
 #include "node/runtime.h"
+#include "node/runtime_members.h"
+#include "node/runtime_peer.h"
 #include "node/workbench.h"
 #include "node/log.h"
 
@@ -37,6 +39,16 @@ struct runtime {
     struct task_id task;
     char out_dir[96];
     char chosen[32], output_type[64];
+
+    /* Of a mesh; other NULL: alone. */
+    struct runtime *other;
+    uv_loop_t *shared_loop; /* the other one's; NULL: `loop` */
+    struct node_id id;
+    struct member_note note;
+    bool is_empty; /* knows no run by itself */
+    struct run_where where;
+    struct peer_desk *peer_desk;
+    bool is_draining;
 };
 
 static struct runtime fake;
@@ -116,6 +128,10 @@ int runtime_find_run(struct runtime *rt, const char *name, struct run_id *ret_ru
 
     if (strcmp(name, "dead") == 0)
         return -ENOTUNIQ;
+    if (rt->is_empty)
+        return -ENOENT;
+    if (run_id_parse(name, ret_run) == 0)
+        return 0;
     r = writer_get(rt->fixture->writer, STORE_RECORDS,
                    (struct span){ key.bytes, key.len }, &value);
     if (r == 0)
@@ -126,7 +142,7 @@ int runtime_find_run(struct runtime *rt, const char *name, struct run_id *ret_ru
 
 uv_loop_t *runtime_loop(struct runtime *rt)
 {
-    return &rt->loop;
+    return rt->shared_loop ? rt->shared_loop : &rt->loop;
 }
 
 /* The node is the runtime itself. */
@@ -227,6 +243,95 @@ bool runtime_use(struct runtime *rt, uint32_t slot, struct task_use *ret)
 bool runtime_is_task_process(struct runtime *rt, pid_t pid)
 {
     return pid == getpid() && rt->is_task_process;
+}
+
+/* ---- the mesh: two nodes at most ---- */
+
+size_t runtime_members(const struct runtime *rt)
+{
+    return rt->other ? 2 : 0;
+}
+
+bool runtime_member_at(const struct runtime *rt, size_t i, struct member_view *ret)
+{
+    const struct runtime *m = i == 0 ? rt : rt->other;
+
+    if (i >= runtime_members(rt))
+        return false;
+    *ret = (struct member_view){ .note = &m->note, .is_self = i == 0 };
+    return true;
+}
+
+bool runtime_member(const struct runtime *rt, const struct node_id *id,
+                    struct member_view *ret)
+{
+    for (size_t i = 0; runtime_member_at(rt, i, ret); i++)
+        if (node_id_equal(&ret->note->id, id))
+            return true;
+    return false;
+}
+
+int runtime_find_member(const struct runtime *rt, const char *name,
+                        struct member_view *ret)
+{
+    for (size_t i = 0; runtime_member_at(rt, i, ret); i++)
+        if (strcmp(ret->note->card.name, name) == 0)
+            return 0;
+    return -ENOENT;
+}
+
+time_us runtime_silence(const struct runtime *rt, const struct member_view *m)
+{
+    (void)rt;
+    return m->note->state == MEMBER_ALIVE ? 0 : TIME_S(42);
+}
+
+time_us runtime_state_age(const struct runtime *rt, const struct member_view *m)
+{
+    (void)rt, (void)m;
+    return TIME_S(7);
+}
+
+bool runtime_where(const struct runtime *rt, const struct run_id *run,
+                   struct run_where *ret)
+{
+    (void)run;
+    *ret = rt->where;
+    return rt->other != NULL;
+}
+
+int runtime_find_told(const struct runtime *rt, const char *name, struct run_id *ret)
+{
+    if (!rt->other || rt->where.place != RUN_PLACE_ELSEWHERE)
+        return -ENOENT;
+    return runtime_find_run(rt->other, name, ret);
+}
+
+struct guest_counts runtime_guests(const struct runtime *rt)
+{
+    (void)rt;
+    return (struct guest_counts){ .n_running = 3 };
+}
+
+int runtime_drain_node(struct runtime *rt, bool is_on)
+{
+    rt->is_draining = is_on;
+    return rt->other ? 0 : -ENOTSUP;
+}
+
+int runtime_leave_mesh(struct runtime *rt)
+{
+    return rt->other ? 0 : -ENOTSUP;
+}
+
+struct peer_desk **runtime_peer_desk(struct runtime *rt)
+{
+    return &rt->peer_desk;
+}
+
+void runtime_load_interface(struct runtime *rt)
+{
+    (void)rt;
 }
 
 /* ---- the node ---- */

@@ -214,7 +214,6 @@ static void test_rows_that_make_no_sense(void **state UNUSED)
     CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
     struct log_row r = some_row();
     struct kept_attempt k = { .record_len = 0 };
-    struct peer_row p = { .id = bob };
 
     r.is_delete = true; /* and a value */
     assert_int_equal(log_row_encode(&r, &b), -EINVAL);
@@ -222,7 +221,6 @@ static void test_rows_that_make_no_sense(void **state UNUSED)
     r.key_len = 0; /* a value of what? */
     assert_int_equal(log_row_encode(&r, &b), -EINVAL);
     assert_int_equal(kept_attempt_encode(&k, &b), -EINVAL); /* whose? */
-    assert_int_equal(peer_row_encode(&p, &b), -EINVAL);     /* no card */
     assert_int_equal(b.len, 0);
 }
 

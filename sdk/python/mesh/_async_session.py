@@ -107,10 +107,19 @@ class AsyncSession:
 
     async def connect(self) -> Connection:
         loop = asyncio.get_running_loop()
-        s = await loop.run_in_executor(None, _where.connect, self.place)
+        s = await loop.run_in_executor(None, _where.connect_bare, self.place)
         s.setblocking(False)
         self.peer = _where.peer_of(s)
-        if self.place.address:
+        if self.place.is_secure:
+            reader, writer = await asyncio.open_connection(
+                sock=s, limit=RECEIVE_BYTES, ssl=_where.tls_context(), server_hostname="mesh")
+            seen = writer.get_extra_info("ssl_object").getpeercert(True)
+            try:
+                _where.check_certificate(self.place, seen)
+            except BaseException:
+                writer.close()
+                raise
+        elif self.place.address:
             reader, writer = await asyncio.open_connection(sock=s, limit=RECEIVE_BYTES)
         else:
             reader, writer = await asyncio.open_unix_connection(sock=s, limit=RECEIVE_BYTES)

@@ -7,6 +7,7 @@ where a node listens or one is started that runs nothing and ends by itself.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import select
 import shutil
@@ -14,10 +15,13 @@ import socket
 import struct
 import time
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 from .errors import NoNode
+
+if TYPE_CHECKING:
+    import ssl
 
 StrPath = Union[str, "os.PathLike[str]"]
 
@@ -36,11 +40,15 @@ class Place(NamedTuple):
     """One of `socket` and `address` says where a node must be; else it is `dir`'s."""
 
     socket: Optional[str] = None
-    address: Optional[str] = None  # http://HOST:PORT
+    address: Optional[str] = None  # http://HOST:PORT, https://HOST:PORT
     dir: Optional[str] = None
 
     def __str__(self) -> str:
         return self.address or self.socket or f"{self.dir}/mesh.sock"
+
+    @property
+    def is_secure(self) -> bool:
+        return urlsplit(self.address or "").scheme == "https"
 
     @property
     def host(self) -> str:
@@ -48,17 +56,19 @@ class Place(NamedTuple):
 
     def token(self) -> Optional[str]:
         """From a file: a command line and an environment are read by others."""
-        path = os.environ.get("MESH_TOKEN_FILE") if self.address else None
-        if not path:
+        if not self.address:
             return None
-        try:
-            mode = os.stat(path).st_mode
-            text = Path(path).read_text(encoding="ascii")
-        except (OSError, ValueError) as e:
-            raise NoNode(f"the token in {path} cannot be read: {e}") from e
-        if mode & 0o077:
-            raise NoNode(f"others can read the token in {path}", f"chmod 600 {path}")
-        return text.strip()
+        path = os.environ.get("MESH_TOKEN_FILE")
+        if path:
+            return _read_private(path).strip()
+        login = _login_of(self.address)
+        return login[1] if login else None
+
+    def fingerprint(self) -> Optional[str]:
+        """Of the certificate of the node that is meant."""
+        given = os.environ.get("MESH_FINGERPRINT")
+        login = None if given or not self.address else _login_of(self.address)
+        return given or (login[0] if login else None)
 
 
 def find_place(
@@ -83,6 +93,35 @@ def _data_dir() -> str:
         return home
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(state, "mesh")
+
+
+# ---- what `mesh login` kept ----
+
+
+def _read_private(path: str) -> str:
+    try:
+        mode = os.stat(path).st_mode
+        text = Path(path).read_text(encoding="ascii")
+    except (OSError, ValueError) as e:
+        raise NoNode(f"the token in {path} cannot be read: {e}") from e
+    if mode & 0o077:
+        raise NoNode(f"others can read the token in {path}", f"chmod 600 {path}")
+    return text
+
+
+def _login_of(address: str) -> Optional[List[str]]:
+    """The fingerprint, which may be empty, and the token; they lie under the number of
+    the host, which the command line looks up too."""
+    parts = urlsplit(address)
+    try:
+        found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return None
+    host = str(found[0][4][0])
+    config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    name = f"[{host}]:{parts.port}" if ":" in host else f"{host}:{parts.port}"
+    path = os.path.join(config, "mesh", "logins", name)
+    return _read_private(path).splitlines()[:2] if os.path.exists(path) else None
 
 
 # ---- the program ----
@@ -120,6 +159,12 @@ def _beside() -> List[Path]:
 
 def connect(place: Place) -> socket.socket:
     """A connection to the node of a place, started if it must be."""
+    s = connect_bare(place)
+    return _secure(s, place) if place.is_secure else s
+
+
+def connect_bare(place: Place) -> socket.socket:
+    """The same before any TLS."""
     try:
         return _connect_once(place)
     except NOBODY as e:
@@ -153,14 +198,7 @@ def peer_of(s: socket.socket) -> Optional[int]:
 
 def _connect_once(place: Place) -> socket.socket:
     if place.address:
-        parts = urlsplit(place.address)
-        if parts.scheme != "http" or not parts.hostname:
-            raise NoNode(f"{place.address!r} is no address of a node",
-                         "write it as http://127.0.0.1:PORT")
-        s = socket.create_connection((parts.hostname, parts.port or 80), CONNECT_SECONDS)
-        s.settimeout(None)
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return s
+        return _connect_tcp(place.address)
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -175,6 +213,55 @@ def _connect_once(place: Place) -> socket.socket:
         except BaseException:
             s.close()
             raise
+
+
+def _connect_tcp(address: str) -> socket.socket:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
+        raise NoNode(f"{address!r} is no address of a node",
+                     "write it as http://127.0.0.1:PORT or https://HOST:PORT")
+    s = socket.create_connection((parts.hostname, parts.port), CONNECT_SECONDS)
+    is_local = ipaddress.ip_address(s.getpeername()[0].partition("%")[0]).is_loopback
+    if parts.scheme == "http" and not is_local:
+        s.close()
+        raise NoNode(f"{address} would send a token as it is over the network",
+                     "write https://")
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    s.settimeout(None)
+    return s
+
+
+def tls_context() -> "ssl.SSLContext":
+    """A node is known by the fingerprint of its certificate, not by a name."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def check_certificate(place: Place, certificate: Optional[bytes]) -> None:
+    import hashlib
+
+    found = "sha256:" + hashlib.sha256(certificate or b"").hexdigest()
+    if found != place.fingerprint():
+        raise NoNode(f"the certificate of the node at {place} is {found}",
+                     f"mesh login {place} --fingerprint, with what its owner tells")
+
+
+def _secure(s: socket.socket, place: Place) -> socket.socket:
+    try:
+        secure = tls_context().wrap_socket(s)
+    except OSError as e:
+        s.close()
+        raise NoNode(f"no TLS with the node at {place}: {e}") from e
+    try:
+        check_certificate(place, secure.getpeercert(True))
+    except NoNode:
+        secure.close()
+        raise
+    return secure
 
 
 def _short(path: str) -> str:

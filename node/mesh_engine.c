@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's events, and what becomes of its answers: a record goes into the log of
+ * its run, and who waits for it waits until it is decided. A run with one home has its
+ * disk for that, as a node alone. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/mesh_internal.h"
+
+/* What became of a ticket of the engine's. */
+struct written {
+    uint64_t ticket;     /* ours; 0: it is an entry */
+    struct group *group; /* of the entry, which is its last but `behind` */
+    size_t position;
+};
+
+struct translation {
+    struct written *all;
+    size_t n, cap;
+    uint64_t first; /* the engine's ticket of all[0] */
+    struct group *group;
+    struct run_id run; /* of the group */
+};
+
+static struct group *find(struct mesh *m, struct translation *t,
+                          const struct run_id *run)
+{
+    if (!t->group || !is_same_run(&t->run, run)) {
+        t->group = group_find(m, run);
+        t->run = *run;
+    }
+    if (t->group)
+        group_mark(m, t->group);
+    return t->group;
+}
+
+static bool is_offers(const struct mesh *m, const struct action *a)
+{
+    const uint8_t *key = a->u.persist.key;
+
+    return m->offer && !m->is_offer_taken && key[0] == 'a'
+           && is_same_run(&m->offer->run, &a->run);
+}
+
+/* Into the log. */
+static int propose(struct mesh *m, struct group *g, const struct action *a,
+                   struct written *w)
+{
+    struct log_entry log = { .key = (uint8_t *)a->u.persist.key,
+                             .key_len = a->u.persist.key_len,
+                             .value = (uint8_t *)a->u.persist.value,
+                             .value_len = a->u.persist.value_len,
+                             .is_delete = a->u.persist.is_delete };
+    struct entry e = { .index = 0 };
+    int error = log_entry_copy(&log, &e.log);
+
+    if (error < 0)
+        return error;
+    if (is_offers(m, a)) {
+        e.offerer = m->offerer->number;
+        e.name = m->offer->name;
+        m->is_offer_taken = true;
+    }
+    *w = (struct written){ .group = g, .position = g->entries.n + g->entries.n_new };
+    return group_propose(m, g, &e, NULL);
+}
+
+/* Of a run with one home. */
+static int write(struct mesh *m, const struct action *a, struct written *w)
+{
+    const struct mesh_write out = { .key = a->u.persist.key,
+                                    .key_len = a->u.persist.key_len,
+                                    .value = a->u.persist.value,
+                                    .value_len = a->u.persist.value_len,
+                                    .is_urgent = a->u.persist.is_urgent,
+                                    .is_delete = a->u.persist.is_delete,
+                                    .is_range = a->u.persist.is_range,
+                                    .with_next = a->u.persist.with_next };
+    int error = mesh_persist(m, &a->run, &out, &w->ticket);
+
+    if (error == 0 && is_offers(m, a)) {
+        m->is_offer_taken = true;
+        error = late_answer(m, m->offerer, &a->run, &m->offer->name, OFFER_DECIDED,
+                            w->ticket);
+    }
+    return error;
+}
+
+static int on_persist(struct mesh *m, struct translation *t, const struct action *a)
+{
+    struct group *g = find(m, t, &a->run);
+    struct written *w;
+
+    if (t->n == 0)
+        t->first = a->ticket;
+    if (mesh_grow(&t->all, t->n, &t->cap, sizeof(t->all[0])) < 0)
+        return -ENOMEM;
+    w = &t->all[t->n++];
+    *w = (struct written){ .ticket = 0 };
+    return g && g->replica ? propose(m, g, a, w) : write(m, a, w);
+}
+
+static int on_tell(struct mesh *m, struct translation *t, const struct action *a)
+{
+    const struct written *w;
+    struct action copy = *a;
+    struct group *g = find(m, t, &a->run);
+    bool is_end = a->u.tell.type == TELL_RUN_ENDED;
+    int error;
+
+    if (!a->ticket && g && group_undecided_run(g))
+        return entries_add_tell(group_undecided_run(g), a);
+    if (!a->ticket)
+        return mesh_emit(m, a);
+    w = &t->all[a->ticket - t->first];
+    if (w->group)
+        return entries_add_tell(&w->group->entries.all[w->position], a);
+    copy.ticket = w->ticket;
+    error = mesh_emit(m, &copy);
+    return error == 0 && is_end && g ? lead_on_end(m, g) : error;
+}
+
+/* A task that starts here reads what those before it made: their records are written
+ * first, as at a node alone. */
+static int on_start(struct mesh *m, struct translation *t, const struct action *a)
+{
+    struct group *g = find(m, t, &a->run);
+    int error;
+
+    if (a->u.start.guest)
+        return guest_on_started(m, a);
+    error = g ? group_append(m, g) : 0;
+    return error ? error : mesh_emit(m, a);
+}
+
+static int carry(struct mesh *m, struct translation *t, const struct action *a)
+{
+    switch (a->type) {
+    case ACTION_PERSIST:
+        return on_persist(m, t, a);
+    case ACTION_TELL:
+        return on_tell(m, t, a);
+    case ACTION_START:
+        return on_start(m, t, a);
+    case ACTION_LEASE:
+        (void)find(m, t, &a->run);
+        return grant_on_lease(m, a);
+    case ACTION_LEASED:
+        return grant_on_leased(m, a);
+    case ACTION_RECALL:
+        return grant_on_recall(m, a);
+    case ACTION_GUEST_STARTED:
+        return 0;
+    case ACTION_GUEST_ENDED:
+        return guest_on_ended(m, a);
+    case ACTION_GUEST_RETURNED:
+        return guest_on_returned(m, a);
+    case ACTION_TO_GUEST:
+        return guest_on_local(m, a);
+    default:
+        return mesh_emit(m, a);
+    }
+}
+
+/* What is carried out here never steps the engine again. */
+int engine_step(struct mesh *m, struct event *e)
+{
+    struct translation t = { .all = NULL };
+    int error;
+
+    e->now = m->now;
+    e->wall = m->wall;
+    error = node_step(m->node, e, &m->inner);
+    for (size_t i = 0; i < m->inner.n && error == 0; i++)
+        error = carry(m, &t, &m->inner.actions[i]);
+    outbox_clear(&m->inner);
+    free(t.all);
+    return error;
+}
+
+uint64_t engine_ready(const struct mesh *m, const struct run_id *run)
+{
+    struct run_view view;
+    struct step_view step;
+    uint64_t n = 0;
+
+    if (!node_run(m->node, run, &view) || view.state != RUN_STATE_RUNNING)
+        return 0;
+    for (uint32_t i = 0; i < view.flow->n_all_steps; i++)
+        if (node_step_of(m->node, run, i, &step))
+            n += step.n_ready;
+    return n;
+}
+
+/* ---- what the caller tells the engine ---- */
+
+static int keep_own(struct mesh *m, uint32_t slot, const struct attempt_record *r)
+{
+    struct run_id run;
+    struct task_id task;
+    uint32_t attempt;
+    struct group *g;
+
+    if (m->n_peers == 1 || !node_slot(m->node, slot, &run, &task, &attempt))
+        return 0;
+    g = group_find(m, &run);
+    return g ? keep_begin(m, g, r) : 0;
+}
+
+static int on_ended(struct mesh *m, struct event *e)
+{
+    struct attempt_record *r = e->u.ended.record;
+    struct guest *g;
+    int error;
+
+    if (e->u.ended.slot >= m->slots_max)
+        return 0; /* the ends of leases come from workers */
+    g = guest_in_slot(m, e->u.ended.slot);
+    if (g || m->n_peers > 1) {
+        r->node = m->self;
+        r->boot = m->boot;
+        r->counter = g ? g->counter : ++m->last_counter;
+    }
+    if (g) {
+        r->has_witness = g->has_witness;
+        r->witness = g->witness;
+        r->gpus = g->gpus;
+        want_on_duration(m, m->now - g->started);
+    }
+    error = g ? 0 : keep_own(m, e->u.ended.slot, r);
+    return error ? error : engine_step(m, e);
+}
+
+int engine_on_event(struct mesh *m, const struct event *from)
+{
+    struct event e = *from;
+
+    switch (e.type) {
+    case EVENT_SUBMIT:
+        return lead_found(m, &e);
+    case EVENT_TASK_ENDED:
+        return on_ended(m, &e);
+    case EVENT_CANCEL:
+    case EVENT_SUSPEND:
+    case EVENT_UNSUSPEND:
+    case EVENT_ADOPT:
+    case EVENT_RELEASE:
+    case EVENT_RESTORE_RUN:
+    case EVENT_RESTORE_ATTEMPT:
+    case EVENT_RESTORE_LOST:
+        return engine_step(m, &e);
+    default:
+        return 0;
+    }
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run keeps has to be on two nodes before it may end well. Who ran the task has
+ * it; the leader gets a copy, or, if the leader ran it, another home. A copy that cannot
+ * be had any more holds up nothing: where only one node is left, one has to do. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "node/mesh_internal.h"
+
+enum { KEEPS_AT_ONCE = 64 };
+static const time_us KEEP_WAIT = TIME_S(10);
+
+struct keeping {
+    uint64_t token;
+    struct node_id holder, target;
+    bool is_asked;
+    time_us again; /* when it is asked once more */
+    uint8_t *record;
+    size_t record_len;
+    struct digest *ids;
+    size_t n_ids;
+    struct keeping *prev, *next;
+};
+
+static void free_keeping(struct keeping *k)
+{
+    free(k->record);
+    free(k->ids);
+    free(k);
+}
+
+void keep_release(struct group *g)
+{
+    struct keeping *k, *next;
+
+    DL_FOREACH_SAFE(g->keepings, k, next)
+    free_keeping(k);
+    g->keepings = NULL;
+    g->n_keeping = 0;
+}
+
+static int count(struct mesh *m, const struct group *g, int32_t by)
+{
+    struct event e = { .type = EVENT_KEEPING, .run = g->run, .u.keeping = by };
+
+    return engine_step(m, &e);
+}
+
+static int done(struct mesh *m, struct group *g, struct keeping *k)
+{
+    DL_DELETE(g->keepings, k);
+    g->n_keeping -= k->is_asked;
+    free_keeping(k);
+    return count(m, g, -1);
+}
+
+/* ---- asking ---- */
+
+static bool may_hold(const struct mesh *m, const struct peer *p)
+{
+    struct member_view v;
+
+    return p && p != m->me && p->is_live && gossip_find(m->gossip, &p->id, &v)
+           && v.note->has_card && !v.note->card.is_draining;
+}
+
+/* A home if there is one, else anybody. */
+static const struct peer *choose(struct mesh *m, const struct group *g)
+{
+    struct node_id homes[HOMES_MAX];
+    uint32_t n = group_homes(m, g, homes), first;
+
+    for (uint32_t i = 0; i < n; i++)
+        if (may_hold(m, peer_find(m, &homes[i])))
+            return peer_find(m, &homes[i]);
+    first = (uint32_t)prng_below(&m->prng, m->n_peers);
+    for (uint32_t i = 0; i < m->n_peers; i++)
+        if (may_hold(m, peer_at(m, 1 + (first + i) % m->n_peers)))
+            return peer_at(m, 1 + (first + i) % m->n_peers);
+    return NULL;
+}
+
+static int get_here(struct mesh *m, const struct run_id *run, uint64_t token,
+                    const struct node_id *holder, const uint8_t *record, size_t len)
+{
+    struct action a = { .type = ACTION_KEEP,
+                        .run = *run,
+                        .ticket = m->last_ticket,
+                        .slot = NODE_SLOT_NONE };
+
+    a.u.mesh.peer = *holder;
+    a.u.mesh.token = token;
+    a.u.mesh.bytes = record;
+    a.u.mesh.len = len;
+    return mesh_emit(m, &a);
+}
+
+static int ask(struct mesh *m, struct group *g, struct keeping *k)
+{
+    struct message msg = { .type = MESSAGE_BLOB_KEEP };
+    const struct peer *p;
+
+    k->again = m->now + KEEP_WAIT;
+    if (!k->is_asked)
+        g->n_keeping++;
+    k->is_asked = true;
+    k->target = m->self;
+    if (!node_id_equal(&k->holder, &m->self))
+        return get_here(m, &g->run, k->token, &k->holder, k->record, k->record_len);
+    p = choose(m, g);
+    if (!p)
+        return done(m, g, k);
+    k->target = p->id;
+    msg.u.blob_find = (struct blob_find_message){ .request = k->token,
+                                                  .ids = k->ids,
+                                                  .n_ids = k->n_ids,
+                                                  .from = m->self,
+                                                  .run = g->run,
+                                                  .record = k->record,
+                                                  .record_len = k->record_len };
+    return mesh_send(m, &p->id, &msg, 0);
+}
+
+/* ---- what there is to keep ---- */
+
+static bool is_blob(const struct artifact *a)
+{
+    return a->size && !a->inline_data;
+}
+
+static size_t collect(const struct attempt_record *r, struct digest *ids)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->n_outputs && n < MESSAGE_ITEMS_MAX; i++)
+        if (is_blob(&r->outputs[i])) {
+            if (ids)
+                ids[n] = r->outputs[i].id;
+            n++;
+        }
+    return n;
+}
+
+static struct keeping *new_keeping(struct mesh *m, const struct attempt_record *r)
+{
+    CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
+    struct attempt_record copy = *r;
+    struct keeping *k = calloc(1, sizeof(*k));
+
+    if (!k)
+        return NULL;
+    k->token = ++m->last_token;
+    k->holder = node_id_is_none(&r->node) ? m->self : r->node;
+    k->n_ids = collect(r, NULL);
+    k->ids = calloc(k->n_ids + 1, sizeof(k->ids[0]));
+    copy.verdict = copy.verdict ? copy.verdict : VERDICT_DONE;
+    if (!k->ids || attempt_record_encode(&copy, &bytes) == -ENOMEM) {
+        free_keeping(k);
+        return NULL;
+    }
+    (void)collect(r, k->ids);
+    k->record_len = bytes.len;
+    k->record = (uint8_t *)buffer_take(&bytes);
+    return k;
+}
+
+int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record)
+{
+    struct keeping *k;
+    int error;
+
+    if (m->level < 2 || record->reason != REASON_OK || !collect(record, NULL)
+        || gossip_alive(m->gossip) < 2)
+        return 0;
+    k = new_keeping(m, record);
+    if (!k)
+        return -ENOMEM;
+    DL_APPEND(g->keepings, k);
+    error = count(m, g, 1);
+    return error || g->n_keeping >= KEEPS_AT_ONCE ? error : ask(m, g, k);
+}
+
+/* ---- answers ---- */
+
+static struct keeping *find(const struct group *g, uint64_t token)
+{
+    struct keeping *k;
+
+    DL_FOREACH(g->keepings, k)
+    if (k->token == token)
+        return k;
+    return NULL;
+}
+
+static int ask_next(struct mesh *m, struct group *g)
+{
+    struct keeping *k, *next;
+    int error = 0;
+
+    DL_FOREACH_SAFE(g->keepings, k, next)
+    if (error == 0 && g->n_keeping < KEEPS_AT_ONCE && !k->is_asked)
+        error = ask(m, g, k);
+    return error;
+}
+
+static int settle(struct mesh *m, uint64_t token, const struct node_id *from, int status)
+{
+    struct group *g, *next;
+    struct keeping *k = NULL;
+    int error = 0;
+
+    HASH_ITER(hh, m->groups, g, next)
+    if ((k = find(g, token)))
+        break;
+    if (!k || !node_id_equal(&k->target, from))
+        return 0;
+    if (status == 0 || !gossip_is_live(m->gossip, &k->holder))
+        error = done(m, g, k);
+    else
+        k->again = m->now + TIME_S(1);
+    return error ? error : ask_next(m, g);
+}
+
+/* Of what this node was asked to hold for another. */
+static int answer(struct mesh *m, struct read *r, int status)
+{
+    struct message msg = { .type = MESSAGE_BLOB_KEPT };
+    int error = 0;
+
+    msg.u.blob_find.request = r->lo;
+    if (status == 0)
+        error = mesh_send(m, &r->peer, &msg, 0);
+    read_free(m, r);
+    return error;
+}
+
+int keep_on_kept(struct mesh *m, const struct mesh_event *event)
+{
+    struct read *r = read_find(m, event->token);
+
+    return r ? answer(m, r, event->status)
+             : settle(m, event->token, &m->self, event->status);
+}
+
+int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg)
+{
+    const struct blob_find_message *b = &msg->u.blob_find;
+    static const struct group_id none;
+    struct read *r;
+
+    if (msg->type == MESSAGE_BLOB_KEPT)
+        return settle(m, b->request, &p->id, 0);
+    r = read_add(m, READ_KEEP, &none);
+    if (!r)
+        return 0;
+    r->peer = p->id;
+    r->lo = b->request;
+    return get_here(m, &b->run, r->token, &b->from, b->record, b->record_len);
+}
+
+int keep_on_tick(struct mesh *m, struct group *g)
+{
+    struct keeping *k, *next;
+    int error = 0;
+
+    DL_FOREACH_SAFE(g->keepings, k, next)
+    if (error == 0 && k->is_asked && m->now >= k->again)
+        error = gossip_is_live(m->gossip, &k->holder) ? ask(m, g, k) : done(m, g, k);
+    return error ? error : ask_next(m, g);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attempts without a lease of this leader's: from an older leader's time, or given up
+ * too early. What they consumed must be what counts upstream now. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "node/mesh_internal.h"
+
+int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
+                const struct attempt_name *name, enum offer_result result,
+                uint64_t ticket)
+{
+    struct post post = { .type = POST_ANSWER,
+                         .run = *run,
+                         .ticket = ticket,
+                         .u.answer = { .name = *name, .result = result } };
+
+    return post_add(m, p, &post);
+}
+
+static int ask_witness(struct mesh *m, const struct peer *p, const struct group *g,
+                       const struct offered_attempt *offer)
+{
+    struct action ask = { .type = ACTION_WITNESS,
+                          .run = g->run,
+                          .task = offer->task,
+                          .ticket = m->last_ticket,
+                          .slot = NODE_SLOT_NONE };
+    struct read *r = read_add(m, READ_WITNESS, &g->id);
+
+    if (!r) /* it is offered again */
+        return 0;
+    r->peer = p->id;
+    if (offer_copy(offer, &r->offer) < 0)
+        return -ENOMEM;
+    ask.u.mesh.token = r->token;
+    return mesh_emit(m, &ask);
+}
+
+/* Of a run that nobody here knows: its end may be in the store. */
+int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run)
+{
+    struct action ask = { .type = ACTION_FIND_END,
+                          .run = *run,
+                          .ticket = m->last_ticket,
+                          .slot = NODE_SLOT_NONE };
+    struct group_id id;
+    struct read *r;
+
+    for (r = m->reads; r; r = r->hh.next)
+        if (r->type == READ_END && node_id_equal(&r->peer, peer)
+            && is_same_run(&r->offer.run, run))
+            return 0;
+    for (size_t i = 0; i < RUN_ID_SIZE; i++)
+        id.bytes[i] = run->bytes[i];
+    r = read_add(m, READ_END, &id);
+    if (!r)
+        return 0;
+    r->peer = *peer;
+    r->offer.run = *run;
+    ask.u.mesh.token = r->token;
+    return mesh_emit(m, &ask);
+}
+
+int late_on_end_found(struct mesh *m, const struct mesh_event *event)
+{
+    struct read *r = read_find(m, event->token);
+    struct message msg = { .type = MESSAGE_LEAD };
+    int error = 0;
+
+    if (!r)
+        return 0;
+    msg.u.lead = (struct lead_message){ .run = r->offer.run,
+                                        .rank = { .is_sealed = true },
+                                        .is_ended = true };
+    if (r->type == READ_OWN_END)
+        error = lead_on_own_end(m, &r->offer.run, event->status == 0);
+    else if (event->status == 0 && r->type == READ_END)
+        error = node_id_equal(&r->peer, &m->self)
+                    ? work_end(m, &r->offer.run)
+                    : mesh_send(m, &r->peer, &msg, 0);
+    read_free(m, r);
+    return error;
+}
+
+int late_offer(struct mesh *m, struct peer *p, struct group *g,
+               const struct offered_attempt *offer)
+{
+    if (!g)
+        return late_find_end(m, &p->id, &offer->run);
+    if (g->phase == LEAD_ENDED && !g->is_void)
+        return late_answer(m, p, &offer->run, &offer->name, OFFER_ENDED, 0);
+    return g->phase == LEAD_FULL ? ask_witness(m, p, g, offer) : 0;
+}
+
+/* Stale, or of a task that another attempt has done: told only when what it lost
+ * against cannot change any more. */
+static int refuse(struct mesh *m, struct peer *p, const struct group *g,
+                  const struct offered_attempt *offer)
+{
+    return group_is_settled(g)
+               ? late_answer(m, p, &offer->run, &offer->name, OFFER_LOSER, 0)
+               : 0;
+}
+
+static int judge(struct mesh *m, struct peer *p, struct group *g,
+                 const struct offered_attempt *offer, const struct digest *witness)
+{
+    CLEANUP(attempt_record_release) struct attempt_record record = { .attempt = 0 };
+    struct event e = { .type = EVENT_LATE, .run = g->run, .u.late = &record };
+    int error;
+
+    if (!digest_equal(witness, &offer->witness))
+        return refuse(m, p, g, offer);
+    error = attempt_of_offer(offer, &record);
+    if (error < 0)
+        return error == -ENOMEM ? error : refuse(m, p, g, offer);
+    error = keep_begin(m, g, &record);
+    if (error == 0)
+        error = grant_tell_engine(m, p, &e, offer);
+    return error || m->is_offer_taken ? error : refuse(m, p, g, offer);
+}
+
+int late_on_witness(struct mesh *m, const struct mesh_event *event)
+{
+    struct read *r = read_find(m, event->token);
+    struct group *g = r ? group_find(m, &r->group) : NULL;
+    struct peer *p = r ? peer_find(m, &r->peer) : NULL;
+    int error = 0;
+
+    if (!r)
+        return 0;
+    if (r->type == READ_LOCAL_WITNESS)
+        error = guest_on_local_witness(m, r, event);
+    else if (g && p && g->phase == LEAD_FULL && event->status == 0)
+        error = judge(m, p, g, &r->offer, &event->u.witness);
+    read_free(m, r);
+    return error;
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leading a run: from its submission, or by taking it over.
+ *
+ *     none -- this home leads its log --> loading -- read back, and all that live have
+ *       ^                                    |       reported or had 2 s --> full
+ *       '--- another one leads, or nobody ---+------------------------------- '  |
+ *                                                        its end is decided --> ended
+ *
+ * A leader that is new asks before it grants: what members run or have finished for the
+ * last one is not started again. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/mesh_internal.h"
+
+/* ---- what was reported while it was read back ---- */
+
+static void release_report(struct report *r)
+{
+    for (size_t i = 0; i < r->n_kept; i++)
+        free(r->kept[i].record);
+    free(r->kept);
+    free(r->held);
+}
+
+static void forget_reports(struct group *g)
+{
+    for (size_t i = 0; i < g->n_reports; i++)
+        release_report(&g->reports[i]);
+    free(g->reports);
+    free(g->asked);
+    g->reports = NULL;
+    g->asked = NULL;
+    g->n_reports = g->n_asked = 0;
+}
+
+void lead_release(struct group *g)
+{
+    forget_reports(g);
+    free(g->holders);
+}
+
+int offer_copy(const struct offered_attempt *from, struct offered_attempt *ret)
+{
+    struct offered_attempt copy = *from;
+
+    copy.record = malloc(from->record_len + 1);
+    if (!copy.record)
+        return -ENOMEM;
+    if (from->record_len)
+        memcpy(copy.record, from->record, from->record_len);
+    *ret = copy;
+    return 0;
+}
+
+static int keep_report(struct group *g, uint32_t peer, const struct report_message *r)
+{
+    struct report *all = realloc(g->reports, (g->n_reports + 1) * sizeof(*all));
+    struct report *copy;
+
+    if (!all)
+        return -ENOMEM;
+    g->reports = all;
+    copy = &all[g->n_reports++];
+    *copy = (struct report){ .peer = peer };
+    copy->held = calloc(r->n_held + 1, sizeof(copy->held[0]));
+    copy->kept = calloc(r->n_kept + 1, sizeof(copy->kept[0]));
+    if (!copy->held || !copy->kept)
+        return -ENOMEM;
+    if (r->n_held)
+        memcpy(copy->held, r->held, r->n_held * sizeof(copy->held[0]));
+    copy->n_held = r->n_held;
+    for (; copy->n_kept < r->n_kept; copy->n_kept++)
+        if (offer_copy(&r->kept[copy->n_kept], &copy->kept[copy->n_kept]) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
+                                       const struct task_id *task)
+{
+    for (size_t i = 0; i < g->n_reports; i++) {
+        const struct report *r = &g->reports[i];
+
+        for (size_t k = 0; r->peer == peer && k < r->n_held; k++)
+            if (task_id_equal(&r->held[k].task, task))
+                return &r->held[k];
+    }
+    return NULL;
+}
+
+/* ---- telling ---- */
+
+int lead_tell(struct mesh *m, const struct group *g, const struct node_id *peer)
+{
+    struct message msg = { .type = MESSAGE_LEAD };
+
+    msg.u.lead = (struct lead_message){ .run = g->run,
+                                        .rank = group_rank(m, g),
+                                        .is_ended = g->phase == LEAD_ENDED };
+    return mesh_send(m, peer, &msg, 0);
+}
+
+int lead_add_holder(struct group *g, uint32_t peer)
+{
+    for (size_t i = 0; i < g->n_holders; i++)
+        if (g->holders[i] == peer)
+            return 0;
+    if (mesh_grow(&g->holders, g->n_holders, &g->cap_holders, sizeof(g->holders[0]))
+        < 0)
+        return -ENOMEM;
+    g->holders[g->n_holders++] = peer;
+    return 0;
+}
+
+static int ask(struct mesh *m, struct group *g, const struct peer *p)
+{
+    uint32_t *asked = realloc(g->asked, (g->n_asked + 1) * sizeof(*asked));
+
+    if (!asked)
+        return -ENOMEM;
+    g->asked = asked;
+    asked[g->n_asked++] = p->number;
+    return lead_tell(m, g, &p->id);
+}
+
+static void answered(struct group *g, uint32_t peer)
+{
+    for (size_t i = 0; i < g->n_asked; i++)
+        if (g->asked[i] == peer) {
+            g->asked[i] = g->asked[--g->n_asked];
+            return;
+        }
+}
+
+/* ---- founding ---- */
+
+int lead_found(struct mesh *m, const struct event *submit)
+{
+    const struct run_id *run = &submit->u.submit.record->run;
+    struct replica_state state = { .generation = 1 };
+    struct event e = *submit;
+    struct group *g = group_find(m, run);
+    int error;
+
+    if (g)
+        return 0;
+    error = group_add(m, run, &g);
+    if (error < 0)
+        return error;
+    if (g) {
+        g->phase = LEAD_FULL;
+        g->is_loaded = g->is_new = true;
+        g->leader = m->self;
+        state.n_homes = home_choose(m, run, state.homes);
+        if (state.n_homes > 1)
+            error = group_open(m, g, &state, true);
+    }
+    return error ? error : engine_step(m, &e);
+}
+
+/* ---- taking over ---- */
+
+static int load(struct mesh *m, struct group *g)
+{
+    return mesh_emit(m, &(struct action){ .type = ACTION_LOAD_RUN,
+                                          .run = g->run,
+                                          .ticket = m->last_ticket,
+                                          .slot = NODE_SLOT_NONE });
+}
+
+static int ask_myself(struct mesh *m, const struct group *g)
+{
+    struct lead_message l = { .run = g->run, .rank = group_rank(m, g) };
+
+    return work_on_lead(m, m->me, &l);
+}
+
+/* The last leader may have been the only one that told it, or have told nobody. */
+static int lead_ended(struct mesh *m, struct group *g)
+{
+    struct action tell = { .type = ACTION_TELL,
+                           .run = g->run,
+                           .ticket = m->last_ticket,
+                           .slot = NODE_SLOT_NONE,
+                           .u.tell = { .type = TELL_RUN_ENDED,
+                                       .outcome = g->outcome } };
+    int error = g->outcome ? mesh_emit(m, &tell) : 0;
+
+    g->phase = LEAD_ENDED;
+    return error ? error : note_update(m, g, true);
+}
+
+int lead_begin(struct mesh *m, struct group *g)
+{
+    int error = 0;
+
+    group_mark(m, g);
+    g->leader = m->self;
+    if (g->phase == LEAD_FULL || g->phase == LEAD_ENDED)
+        return 0;
+    if (g->has_end)
+        return lead_ended(m, g);
+    g->phase = LEAD_LOADING;
+    g->is_loaded = false;
+    g->ask_until = m->now + HELD_WAIT;
+    if (g->ask_until < m->housekeeping_at)
+        m->housekeeping_at = g->ask_until;
+    forget_reports(g);
+    for (uint32_t i = 1; i <= m->n_peers && error == 0; i++)
+        if (peer_at(m, i)->is_live && peer_at(m, i) != m->me)
+            error = ask(m, g, peer_at(m, i));
+    if (error == 0)
+        error = ask_myself(m, g);
+    return error ? error : load(m, g);
+}
+
+static int offer_kept(struct mesh *m, struct group *g)
+{
+    struct report *reports = TAKE(g->reports);
+    size_t n = g->n_reports;
+    int error = 0;
+
+    g->n_reports = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct peer *p = peer_at(m, reports[i].peer);
+
+        for (size_t k = 0; k < reports[i].n_kept && error == 0; k++)
+            error = late_offer(m, p, g, &reports[i].kept[k]);
+        release_report(&reports[i]);
+    }
+    free(reports);
+    return error;
+}
+
+static int adopt(struct mesh *m, struct group *g, const struct report *r)
+{
+    const struct peer *p = peer_at(m, r->peer);
+    int error = p->is_live ? lead_add_holder(g, r->peer) : 0;
+
+    for (size_t i = 0; i < r->n_held && error == 0 && p->is_live; i++) {
+        struct event e = { .type = EVENT_HELD, .run = g->run };
+
+        e.u.held.worker = r->peer;
+        e.u.held.task = r->held[i].task;
+        e.u.held.is_started = r->held[i].is_started;
+        error = engine_step(m, &e);
+    }
+    return error;
+}
+
+static int refuse_held(struct mesh *m, struct group *g)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < g->n_reports; i++) {
+        const struct report *r = &g->reports[i];
+
+        for (size_t k = 0; k < r->n_held && error == 0; k++)
+            error = grant_refuse_held(m, g, peer_at(m, r->peer), &r->held[k]);
+    }
+    return error;
+}
+
+static int finish(struct mesh *m, struct group *g)
+{
+    struct event end = { .type = EVENT_RESTORE_END, .run = g->run };
+    int error = 0;
+
+    g->phase = LEAD_FULL;
+    for (size_t i = 0; i < g->n_reports && error == 0; i++)
+        error = adopt(m, g, &g->reports[i]);
+    if (error == 0)
+        error = engine_step(m, &end);
+    if (error == 0)
+        error = refuse_held(m, g);
+    if (error == 0)
+        error = offer_kept(m, g);
+    forget_reports(g);
+    return error ? error : note_update(m, g, true);
+}
+
+static int check(struct mesh *m, struct group *g)
+{
+    bool has_heard = g->n_asked == 0 && !m->is_young;
+
+    if (g->phase != LEAD_LOADING || !g->is_loaded)
+        return 0;
+    return has_heard || m->now >= g->ask_until ? finish(m, g) : 0;
+}
+
+static int drop(struct mesh *m, struct group *g)
+{
+    struct event e = { .type = EVENT_DROP, .run = g->run };
+
+    grants_drop(m, &g->run);
+    return engine_step(m, &e);
+}
+
+/* A group whose run was never decided has nothing to lead. */
+int lead_on_loaded(struct mesh *m, const struct mesh_event *event)
+{
+    struct group *g = group_find(m, &event->u.run);
+    int error;
+
+    if (!g || g->phase != LEAD_LOADING)
+        return 0;
+    if (event->status == 0) {
+        g->is_loaded = true;
+        return check(m, g);
+    }
+    error = drop(m, g);
+    forget_reports(g);
+    g->has_end = g->has_end || event->status == -EALREADY;
+    g->is_void = !g->has_end;
+    g->phase = LEAD_ENDED;
+    return error || g->is_void ? error : note_update(m, g, true);
+}
+
+int lead_on_report(struct mesh *m, struct peer *p, const struct report_message *r)
+{
+    struct group *g = group_find(m, &r->run);
+    struct rank rank;
+    int error = 0;
+
+    if (!g)
+        return late_find_end(m, &p->id, &r->run);
+    if (g->phase == LEAD_NONE || r->boot != peer_boot(p))
+        return 0;
+    rank = group_rank(m, g);
+    if (g->phase == LEAD_ENDED || rank_compare(&r->rank, &rank) < 0)
+        return lead_tell(m, g, &p->id);
+    if (rank_compare(&r->rank, &rank) > 0)
+        return 0;
+    if (g->phase == LEAD_FULL)
+        return grant_on_report(m, g, p, r);
+    if (r->n_held || r->n_kept)
+        error = keep_report(g, p->number, r);
+    if (error == 0 && r->is_last)
+        answered(g, p->number);
+    return error ? error : check(m, g);
+}
+
+int lead_on_peer_gone(struct mesh *m, struct peer *p)
+{
+    struct group *g, *next;
+    int error = 0;
+
+    HASH_ITER(hh, m->groups, g, next)
+    if (error == 0 && g->phase == LEAD_LOADING) {
+        answered(g, p->number);
+        error = check(m, g);
+    }
+    return error;
+}
+
+/* One that is seen for the first time while others are asked. */
+int lead_on_peer_live(struct mesh *m, struct peer *p)
+{
+    struct group *g, *next;
+    int error = 0;
+
+    HASH_ITER(hh, m->groups, g, next)
+    if (error == 0 && g->phase == LEAD_LOADING)
+        error = ask(m, g, p);
+    return error;
+}
+
+/* ---- letting go ---- */
+
+int lead_end(struct mesh *m, struct group *g)
+{
+    bool was_leading = g->phase == LEAD_LOADING || g->phase == LEAD_FULL;
+    int error = was_leading ? drop(m, g) : 0;
+
+    if (g->phase != LEAD_NONE) {
+        entries_drop_new(&g->entries);
+        entries_forget_tells(&g->entries);
+        forget_reports(g);
+        keep_release(g);
+    }
+    g->phase = LEAD_NONE;
+    g->is_new = false;
+    return error;
+}
+
+/* ---- the end ---- */
+
+/* Who may still hold something of it. */
+static int tell_end(struct mesh *m, struct group *g)
+{
+    struct node_id homes[HOMES_MAX];
+    uint32_t n = group_homes(m, g, homes);
+    int error = 0;
+
+    for (size_t i = 0; i < g->n_holders && error == 0; i++)
+        error = lead_tell(m, g, &peer_at(m, g->holders[i])->id);
+    for (uint32_t i = 0; i < n && error == 0 && g->replica; i++)
+        error = lead_tell(m, g, &homes[i]);
+    return error;
+}
+
+int lead_on_end(struct mesh *m, struct group *g)
+{
+    int error;
+
+    g->has_end = true;
+    if (g->phase != LEAD_FULL)
+        return 0;
+    g->phase = LEAD_ENDED;
+    grants_drop(m, &g->run);
+    keep_release(g);
+    error = note_update(m, g, true);
+    return error ? error : tell_end(m, g);
+}
+
+/* Its log is of no use any more: all homes have the end. */
+static int clean(struct mesh *m, struct group *g)
+{
+    uint64_t ticket;
+    int error = g->replica ? tell_end(m, g) : 0;
+
+    if (error == 0)
+        error = work_end(m, &g->run);
+    if (error == 0 && g->replica)
+        error = row_delete_group(m, g, &ticket);
+    group_forget(m, g);
+    return error;
+}
+
+/* ---- the end, told by others ---- */
+
+static int forget_log(struct mesh *m, struct group *g)
+{
+    uint64_t ticket;
+    int error = row_delete_group(m, g, &ticket);
+
+    group_forget(m, g);
+    return error;
+}
+
+static int ask_own_end(struct mesh *m, const struct group *g)
+{
+    struct action ask = { .type = ACTION_FIND_END,
+                          .run = g->run,
+                          .ticket = m->last_ticket,
+                          .slot = NODE_SLOT_NONE };
+    struct read *r = read_add(m, READ_OWN_END, &g->id);
+
+    if (!r)
+        return 0;
+    r->offer.run = g->run;
+    ask.u.mesh.token = r->token;
+    return mesh_emit(m, &ask);
+}
+
+/* A leader says so as long as some homes may lack the end; who has forgotten the group
+ * knows the end from its record, and then all homes of the last generation have it. */
+int lead_on_ended(struct mesh *m, const struct run_id *run, bool is_forgotten)
+{
+    struct group *g = group_find(m, run);
+
+    if (!g || !g->replica || g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
+        return 0;
+    if (g->has_end)
+        return forget_log(m, g);
+    return is_forgotten ? ask_own_end(m, g) : 0;
+}
+
+/* A copy without the end is of an older generation: others have what counts. */
+int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found)
+{
+    struct group *g = group_find(m, run);
+    int error;
+
+    if (!g || !g->replica || g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
+        return 0;
+    error = is_found ? 0 : copy_delete_all(m, g);
+    return error ? error : forget_log(m, g);
+}
+
+int lead_on_tick(struct mesh *m, struct group *g)
+{
+    bool is_everywhere =
+        !g->replica
+        || (replica_leads(g->replica)
+            && replica_everywhere(g->replica) >= replica_state(g->replica)->last.index);
+
+    if (g->phase == LEAD_ENDED && is_everywhere && group_is_settled(g))
+        return clean(m, g);
+    return check(m, g);
+}
