@@ -39,17 +39,19 @@ time_us detector_heard(const struct gossip *g, const struct node_id *id)
 
 /* ---- whom to watch ---- */
 
-static void keep_or_begin(struct gossip *g, const struct node_id *id, uint8_t ring,
+/* False: it is among them already. */
+static bool keep_or_begin(struct gossip *g, const struct node_id *id, uint8_t ring,
                           struct watch *watches, unsigned *n)
 {
     const struct watch *before = detector_find(g, id);
 
     for (unsigned i = 0; i < *n; i++)
         if (node_id_equal(&watches[i].id, id))
-            return;
+            return false;
     watches[*n] = before ? *before : (struct watch){ .id = *id };
     watches[*n].ring = ring;
     (*n)++;
+    return true;
 }
 
 /* When there are no more than rings, all watch all; then the ring of a blame is only a
@@ -66,21 +68,30 @@ static void watch_all(struct gossip *g, struct watch *watches, unsigned *n)
                           (uint8_t)(i < own ? own - 1 : own), watches, n);
 }
 
+/* One behind us on each ring. In a small mesh several rings often have the same one
+ * there; as all are connected anyway, we then watch the one behind that. */
+static void watch_rings(struct gossip *g, struct watch *watches, unsigned *n)
+{
+    unsigned depth = g->is_full_mesh ? RING_DEPTH : 1;
+
+    for (uint8_t i = 0; i < GOSSIP_RINGS; i++)
+        for (unsigned k = 0; k < depth; k++) {
+            const struct node_id *id = rings_near(&g->rings, i, SIDE_AFTER, k);
+
+            if (id && keep_or_begin(g, id, i, watches, n))
+                break;
+        }
+}
+
 void detector_refresh(struct gossip *g)
 {
     struct watch watches[WATCHES_MAX];
     unsigned n = 0;
 
-    if (members_live(g->members) <= WATCHES_MAX + 1 && g->state == MEMBER_ALIVE) {
+    if (members_live(g->members) <= WATCHES_MAX + 1 && g->state == MEMBER_ALIVE)
         watch_all(g, watches, &n);
-    } else {
-        for (uint8_t i = 0; i < GOSSIP_RINGS; i++) {
-            const struct node_id *id = rings_nearest(&g->rings, i, SIDE_AFTER);
-
-            if (id)
-                keep_or_begin(g, id, i, watches, &n);
-        }
-    }
+    else
+        watch_rings(g, watches, &n);
     memcpy(g->watches, watches, n * sizeof(watches[0]));
     g->n_watches = n;
 }

@@ -97,8 +97,8 @@ void gossip_free(struct gossip *g)
         twig_unref(g->pool, g->members);
     gossip_pool_unref(g->pool);
     card_unref(g->card);
-    table_release(&g->ages);
-    table_release(&g->links);
+    node_table_release(&g->ages);
+    node_table_release(&g->links);
     free(g->suspicions.heap);
     rumours_release(&g->rumours);
     rumours_release(&g->run_rumours);
@@ -111,7 +111,7 @@ void gossip_free(struct gossip *g)
 static void start(struct gossip *g)
 {
     g->has_started = true;
-    g->started = g->heard = g->now;
+    g->started = g->heard = g->spent = g->now;
     g->round = g->now + prng_below(&g->prng, g->timing.ping);
     g->sync_due = g->now + prng_below(&g->prng, g->timing.sync);
     g->redial_due = g->now + prng_below(&g->prng, g->timing.redial / 6 + 1);
@@ -302,7 +302,7 @@ size_t gossip_alive(const struct gossip *g)
 
 static void show(const struct gossip *g, const struct note *n, struct member_view *ret)
 {
-    const struct age *age = table_find(&g->ages, &n->member.id);
+    const struct age *age = node_table_find(&g->ages, &n->member.id);
 
     *ret = (struct member_view){ .note = &n->member,
                                  .since = age ? age->since : g->started,

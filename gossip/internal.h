@@ -57,6 +57,7 @@ struct link {
     struct node_id id;
     bool is_wanted, is_connected;
     time_us dialled;
+    time_us framed; /* when the last rumours went there */
     uint32_t syncs; /* of this round */
 };
 
@@ -105,7 +106,7 @@ struct gossip {
     time_us round;  /* the next one */
 
     struct rumours rumours, run_rumours;
-    time_us flushed;
+    time_us spent; /* of a bucket of FANOUT frames a period: full a period later */
     struct runs runs;
     time_us runs_due;
 

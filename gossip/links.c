@@ -10,7 +10,7 @@ static const time_us dial_again = TIME_S(1), young = TIME_S(30);
 
 struct link *link_find(const struct gossip *g, const struct node_id *id)
 {
-    return table_find(&g->links, id);
+    return node_table_find(&g->links, id);
 }
 
 bool link_is_up(const struct gossip *g, const struct node_id *id)
@@ -32,7 +32,7 @@ static int link_get(struct gossip *g, const struct node_id *id, struct link **re
     struct link *l = link_find(g, id);
 
     if (!l && g->links.n < LINKS_MAX) {
-        l = table_add(&g->links, id);
+        l = node_table_add(&g->links, id);
         if (!l)
             return -ENOMEM;
     }
@@ -56,7 +56,7 @@ static void forget(struct gossip *g, const struct link *l)
     struct node_id id = l->id;
 
     g->n_connected -= l->is_connected;
-    table_remove(&g->links, &id);
+    node_table_remove(&g->links, &id);
 }
 
 int link_drop(struct gossip *g, const struct node_id *id)
@@ -122,7 +122,7 @@ static int drop_others(struct gossip *g)
 
     if (!ids)
         return -ENOMEM;
-    for (const struct link *l = NULL; (l = table_next(&g->links, l));)
+    for (const struct link *l = NULL; (l = node_table_next(&g->links, l));)
         if (l->is_wanted && !is_beside(g, &l->id))
             ids[n++] = l->id;
     for (size_t i = 0; r == 0 && i < n; i++)
@@ -157,7 +157,7 @@ int links_round(struct gossip *g)
 {
     int r = 0;
 
-    for (struct link *l = NULL; r == 0 && (l = table_next(&g->links, l));) {
+    for (struct link *l = NULL; r == 0 && (l = node_table_next(&g->links, l));) {
         l->syncs = 0;
         if (l->is_wanted && !l->is_connected && g->now - l->dialled >= dial_again)
             r = dial(g, l);
@@ -170,7 +170,7 @@ int links_round(struct gossip *g)
 /* Who is new here does not know the runs; who observes it tells. */
 static bool is_new_here(struct gossip *g, const struct note *note)
 {
-    const struct age *age = table_find(&g->ages, &note->member.id);
+    const struct age *age = node_table_find(&g->ages, &note->member.id);
 
     return age && note->member.state == MEMBER_ALIVE && g->now - age->since < young
            && detector_find(g, &note->member.id);

@@ -42,5 +42,14 @@ bool rings_fill(struct rings *r, const struct twig *root, const struct node_id *
 const struct node_id *rings_nearest(const struct rings *r, unsigned ring,
                                     enum ring_side_name side);
 
+/* The k-th nearest, from 0, as far as they are kept. */
+static inline const struct node_id *rings_near(const struct rings *r, unsigned ring,
+                                               enum ring_side_name side, unsigned k)
+{
+    const struct ring_side *s = &r->sides[ring][side];
+
+    return k < s->n ? &s->near[k].id : NULL;
+}
+
 /* By how many different members one is observed; a walk, for small meshes. */
 unsigned rings_observers(const struct twig *root, const struct note *subject);

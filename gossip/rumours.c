@@ -19,7 +19,7 @@ void rumours_init(struct rumours *r)
 
 void rumours_release(struct rumours *r)
 {
-    table_release(&r->rows);
+    node_table_release(&r->rows);
     free(r->slots);
     rumours_init(r);
 }
@@ -76,14 +76,14 @@ static void link_first(struct rumours *r, uint32_t slot, uint32_t sends)
 static void remove_slot(struct rumours *r, uint32_t slot)
 {
     unlink_slot(r, slot);
-    table_remove(&r->rows, at(r, slot)->id);
+    node_table_remove(&r->rows, at(r, slot)->id);
     at(r, slot)->after = r->free;
     r->free = slot;
 }
 
 static void drop_oldest(struct rumours *r)
 {
-    uint32_t sends = RUMOUR_ROUNDS - 1;
+    uint32_t sends = RUMOUR_SENDS - 1;
 
     while (!r->last[sends])
         sends--;
@@ -92,7 +92,7 @@ static void drop_oldest(struct rumours *r)
 
 int rumours_add(struct rumours *r, const void *id, uint32_t sends)
 {
-    struct row *row = table_find(&r->rows, id);
+    struct row *row = node_table_find(&r->rows, id);
 
     if (row) {
         unlink_slot(r, row->slot);
@@ -103,7 +103,7 @@ int rumours_add(struct rumours *r, const void *id, uint32_t sends)
         drop_oldest(r);
     if (!r->free && grow(r) < 0)
         return -ENOMEM;
-    row = table_add(&r->rows, id);
+    row = node_table_add(&r->rows, id);
     if (!row)
         return -ENOMEM;
     row->slot = r->free;
@@ -115,7 +115,7 @@ int rumours_add(struct rumours *r, const void *id, uint32_t sends)
 
 bool rumours_pop(struct rumours *r, void *ret_id, uint32_t *ret_sends)
 {
-    for (uint32_t sends = 0; sends < RUMOUR_ROUNDS; sends++) {
+    for (uint32_t sends = 0; sends < RUMOUR_SENDS; sends++) {
         uint32_t slot = r->first[sends];
 
         if (!slot)
@@ -130,7 +130,7 @@ bool rumours_pop(struct rumours *r, void *ret_id, uint32_t *ret_sends)
 
 void rumours_remove(struct rumours *r, const void *id)
 {
-    struct row *row = table_find(&r->rows, id);
+    struct row *row = node_table_find(&r->rows, id);
 
     if (row)
         remove_slot(r, row->slot);

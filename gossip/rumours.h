@@ -7,7 +7,7 @@
 
 #include "gossip/table.h"
 
-enum { RUMOUR_ROUNDS = 4, RUMOURS_MAX = 16384 };
+enum { RUMOUR_SENDS = 16, RUMOURS_MAX = 16384 };
 
 struct rumour {
     uint8_t id[TABLE_ID_SIZE];
@@ -19,7 +19,7 @@ struct rumours {
     struct table rows; /* which slot has an id */
     struct rumour *slots;
     uint32_t cap, free; /* free: the first of a list */
-    uint32_t first[RUMOUR_ROUNDS], last[RUMOUR_ROUNDS];
+    uint32_t first[RUMOUR_SENDS], last[RUMOUR_SENDS];
 };
 
 void rumours_init(struct rumours *r);
@@ -29,7 +29,7 @@ static inline size_t rumours_n(const struct rumours *r)
     return r->rows.n;
 }
 
-/* Passed on RUMOUR_ROUNDS times from now, or as often as is left. -ENOMEM */
+/* Passed on RUMOUR_SENDS times from now, or as often as is left. -ENOMEM */
 int rumours_add(struct rumours *r, const void *id, uint32_t sends);
 /* The first one, taken out; false if there is none. */
 bool rumours_pop(struct rumours *r, void *ret_id, uint32_t *ret_sends);

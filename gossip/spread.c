@@ -193,6 +193,7 @@ struct batch { /* the same for all that get it */
         uint32_t sends;
     } * sent;
     size_t n_members, n_runs, n_sent, bytes;
+    uint32_t n_targets;
 };
 
 static int send_again(struct rumours *rumours, const struct batch *b)
@@ -200,8 +201,8 @@ static int send_again(struct rumours *rumours, const struct batch *b)
     int r = 0;
 
     for (size_t i = b->n_sent; r == 0 && i-- > 0;)
-        if (b->sent[i].sends + 1 < RUMOUR_ROUNDS)
-            r = rumours_add(rumours, b->sent[i].id, b->sent[i].sends + 1);
+        if (b->sent[i].sends + b->n_targets < RUMOUR_SENDS)
+            r = rumours_add(rumours, b->sent[i].id, b->sent[i].sends + b->n_targets);
     return r;
 }
 
@@ -256,49 +257,89 @@ static int gather_runs(struct gossip *g, struct batch *b)
     return send_again(&g->run_rumours, b);
 }
 
-/* Connected members that live; of more than `max` a random choice. */
-static size_t choose_targets(struct gossip *g, struct node_id *ids, size_t max)
+static bool is_ready(const struct gossip *g, const struct link *l)
+{
+    bool is_early = l->framed && g->now - l->framed < g->timing.rumour;
+
+    /* Who leaves has no time to wait. */
+    return l->is_connected && (!is_early || g->state == MEMBER_LEFT)
+           && gossip_is_live(g, &l->id);
+}
+
+/* Connected members that live and had no frame for a period; of more than `max` a
+ * random choice (reservoir sampling, Vitter 1985). How many there are. */
+static size_t choose_targets(struct gossip *g, struct link **links, size_t max)
 {
     size_t n = 0;
 
-    for (const struct link *l = NULL; (l = table_next(&g->links, l));) {
+    for (struct link *l = NULL; (l = node_table_next(&g->links, l));) {
         size_t place = n;
 
-        if (!l->is_connected || !gossip_is_live(g, &l->id))
+        if (!is_ready(g, l))
             continue;
         if (n >= max)
-            place = prng_below(&g->prng, n + 1); /* reservoir sampling, Vitter 1985 */
+            place = prng_below(&g->prng, n + 1);
         if (place < max)
-            ids[place] = l->id;
+            links[place] = l;
         n++;
     }
-    return min_size(n, max);
+    return n;
+}
+
+/* How many frames the bucket has: a burst leaves at once, a flood at an even rate, with
+ * little waiting at each hop. */
+static size_t take_frames(struct gossip *g)
+{
+    time_us step = g->timing.rumour / FANOUT, full = g->now - g->timing.rumour;
+    size_t n;
+
+    if (g->now < g->timing.rumour)
+        full = 0;
+    if (g->spent < full)
+        g->spent = full;
+    n = min_size((size_t)((g->now - g->spent) / step), FANOUT);
+    g->spent += n * step;
+    return n;
+}
+
+static int send_batch(struct gossip *g, struct link **links, size_t n,
+                      const struct batch *b)
+{
+    struct message m = { .type = MESSAGE_GOSSIP };
+    int r = 0;
+
+    if (b->n_members + b->n_runs == 0)
+        return 0;
+    m.u.gossip = (struct gossip_message){ .members = b->members,
+                                          .n_members = b->n_members,
+                                          .runs = b->runs,
+                                          .n_runs = b->n_runs };
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        links[i]->framed = g->now;
+        r = gossip_send(g, &links[i]->id, &m);
+    }
+    return r;
 }
 
 int spread_flush(struct gossip *g, bool to_all)
 {
-    size_t max = to_all ? g->n_connected : FANOUT, n;
-    struct node_id *ids = gossip_scratch(g, max * sizeof(*ids) + 1);
-    struct message m = { .type = MESSAGE_GOSSIP };
+    size_t max = to_all ? g->n_connected : take_frames(g), n, n_ready;
+    struct link **links = gossip_scratch(g, max * sizeof(struct link *) + 1);
     struct batch b = { .members = NULL };
     int r;
 
-    if (!ids)
+    if (!links)
         return -ENOMEM;
-    g->flushed = g->now;
-    n = choose_targets(g, ids, max);
+    n_ready = choose_targets(g, links, max);
+    n = min_size(n_ready, max);
     if (n == 0)
         return 0;
+    /* When all there are get it, that is a round. */
+    b.n_targets = n == g->n_connected ? FANOUT : (uint32_t)n;
     r = gather_members(g, &b);
     if (r == 0)
         r = gather_runs(g, &b);
-    m.u.gossip = (struct gossip_message){ .members = b.members,
-                                          .n_members = b.n_members,
-                                          .runs = b.runs,
-                                          .n_runs = b.n_runs };
-    for (size_t i = 0; r == 0 && i < n && b.n_members + b.n_runs; i++)
-        r = gossip_send(g, &ids[i], &m);
-    return r;
+    return r < 0 ? r : send_batch(g, links, n, &b);
 }
 
 static bool has_rumours(const struct gossip *g)
@@ -309,8 +350,7 @@ static bool has_rumours(const struct gossip *g)
 time_us spread_deadline(const struct gossip *g)
 {
     time_us at = g->runs.n ? g->runs_due : TIME_NEVER;
+    time_us next = g->spent + 2 * (g->timing.rumour / FANOUT);
 
-    if (has_rumours(g) && g->flushed + g->timing.rumour < at)
-        at = g->flushed + g->timing.rumour;
-    return at;
+    return has_rumours(g) && next < at ? next : at;
 }

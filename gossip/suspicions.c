@@ -110,7 +110,7 @@ int suspicions_arm_all(struct gossip *g)
 {
     int r = 0;
 
-    for (struct age *age = NULL; r == 0 && (age = table_next(&g->ages, age));) {
+    for (struct age *age = NULL; r == 0 && (age = node_table_next(&g->ages, age));) {
         const struct note *note = members_find(g->members, &age->id);
 
         if (note && note->member.state == MEMBER_SUSPECT)
@@ -121,7 +121,7 @@ int suspicions_arm_all(struct gossip *g)
 
 static int expire(struct gossip *g, const struct deadline *d)
 {
-    struct age *age = table_find(&g->ages, &d->id);
+    struct age *age = node_table_find(&g->ages, &d->id);
     const struct note *note = members_find(g->members, &d->id);
     struct fact f = { .id = d->id, .state = MEMBER_DEAD };
 

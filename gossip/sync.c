@@ -343,7 +343,7 @@ static int bury(struct gossip *g)
     if (!ids)
         return -ENOMEM;
     g->sweep_due = g->now + min_size(sweep_again, g->timing.tombstone);
-    for (const struct age *age = NULL; (age = table_next(&g->ages, age));) {
+    for (const struct age *age = NULL; (age = node_table_next(&g->ages, age));) {
         const struct note *note = members_find(g->members, &age->id);
 
         if (!note
@@ -361,7 +361,7 @@ static int bury(struct gossip *g)
         }
         if (r == -ENOENT)
             r = 0;
-        table_remove(&g->ages, &ids[i]);
+        node_table_remove(&g->ages, &ids[i]);
     }
     return r;
 }

@@ -30,7 +30,7 @@ static size_t place_of(const struct table *t, const void *id)
     return (size_t)(halves[0] >> 20) & (t->cap - 1);
 }
 
-void table_release(struct table *t)
+void node_table_release(struct table *t)
 {
     free(t->rows);
     *t = (struct table){ .row_size = t->row_size };
@@ -45,7 +45,7 @@ static uint8_t *probe(const struct table *t, const void *id)
     return row_at(t, i);
 }
 
-void *table_find(const struct table *t, const void *id)
+void *node_table_find(const struct table *t, const void *id)
 {
     uint8_t *row;
 
@@ -64,16 +64,16 @@ static bool grow(struct table *t)
     bigger.rows = calloc(bigger.cap, bigger.row_size);
     if (!bigger.rows)
         return false;
-    for (const void *row = NULL; (row = table_next(t, row));)
+    for (const void *row = NULL; (row = node_table_next(t, row));)
         memcpy(probe(&bigger, row), row, t->row_size);
     free(t->rows);
     *t = bigger;
     return true;
 }
 
-void *table_add(struct table *t, const void *id)
+void *node_table_add(struct table *t, const void *id)
 {
-    uint8_t *row = table_find(t, id);
+    uint8_t *row = node_table_find(t, id);
 
     assert(memcmp(id, no_id, TABLE_ID_SIZE) != 0);
     if (row)
@@ -87,9 +87,9 @@ void *table_add(struct table *t, const void *id)
 }
 
 /* Rows behind the gap move into it when that brings them nearer to their place. */
-void table_remove(struct table *t, const void *id)
+void node_table_remove(struct table *t, const void *id)
 {
-    uint8_t *row = table_find(t, id);
+    uint8_t *row = node_table_find(t, id);
     size_t mask = t->cap - 1, gap;
 
     if (!row)
@@ -105,7 +105,7 @@ void table_remove(struct table *t, const void *id)
     t->n--;
 }
 
-void *table_next(const struct table *t, const void *row)
+void *node_table_next(const struct table *t, const void *row)
 {
     size_t i = row ? (size_t)((const uint8_t *)row - t->rows) / t->row_size + 1 : 0;
 

@@ -19,13 +19,13 @@ struct table {
     size_t n, cap;
 };
 
-void table_release(struct table *t);
+void node_table_release(struct table *t);
 
 /* NULL if there is none. */
-void *table_find(const struct table *t, const void *id);
+void *node_table_find(const struct table *t, const void *id);
 /* Made when there is none; NULL without memory. The id is not all zero. */
-void *table_add(struct table *t, const void *id);
-void table_remove(struct table *t, const void *id);
+void *node_table_add(struct table *t, const void *id);
+void node_table_remove(struct table *t, const void *id);
 
 /* The row behind `row`, or the first with NULL; NULL at the end. */
-void *table_next(const struct table *t, const void *row);
+void *node_table_next(const struct table *t, const void *row);

@@ -11,11 +11,11 @@ static const uint64_t incarnation_max = UINT64_MAX / 2;
 
 struct age *view_age(struct gossip *g, const struct node_id *id)
 {
-    struct age *age = table_find(&g->ages, id);
+    struct age *age = node_table_find(&g->ages, id);
 
     if (age)
         return age;
-    age = table_add(&g->ages, id);
+    age = node_table_add(&g->ages, id);
     if (age)
         age->since = g->started;
     return age;

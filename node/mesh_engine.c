@@ -109,6 +109,8 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
     bool is_end = a->u.tell.type == TELL_RUN_ENDED;
     int error;
 
+    if (!a->ticket && g && group_undecided_run(g))
+        return entries_add_tell(group_undecided_run(g), a);
     if (!a->ticket)
         return mesh_emit(m, a);
     w = &t->all[a->ticket - t->first];
@@ -119,6 +121,19 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
     return error == 0 && is_end && g ? lead_on_end(m, g) : error;
 }
 
+/* A task that starts here reads what those before it made: their records are written
+ * first, as at a node alone. */
+static int on_start(struct mesh *m, struct translation *t, const struct action *a)
+{
+    struct group *g = find(m, t, &a->run);
+    int error;
+
+    if (a->u.start.guest)
+        return guest_on_started(m, a);
+    error = g ? group_append(m, g) : 0;
+    return error ? error : mesh_emit(m, a);
+}
+
 static int carry(struct mesh *m, struct translation *t, const struct action *a)
 {
     switch (a->type) {
@@ -127,8 +142,7 @@ static int carry(struct mesh *m, struct translation *t, const struct action *a)
     case ACTION_TELL:
         return on_tell(m, t, a);
     case ACTION_START:
-        (void)find(m, t, &a->run);
-        return a->u.start.guest ? guest_on_started(m, a) : mesh_emit(m, a);
+        return on_start(m, t, a);
     case ACTION_LEASE:
         (void)find(m, t, &a->run);
         return grant_on_lease(m, a);

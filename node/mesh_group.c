@@ -270,8 +270,19 @@ int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
     return entries_add(&g->entries, take_e, ret_e);
 }
 
+struct entry *group_undecided_run(struct group *g)
+{
+    struct entries *es = &g->entries;
+    struct entry *first = es->all;
+
+    if (!g->is_new || !g->replica || es->n + es->n_new == 0 || !first->log.key_len
+        || first->log.key[0] != 'r')
+        return NULL;
+    return first->index == 0 || first->index > group_decided(g) ? first : NULL;
+}
+
 /* A generation that closes, or a founder that does not lead yet, makes them wait. */
-static int append(struct mesh *m, struct group *g)
+int group_append(struct mesh *m, struct group *g)
 {
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     struct entries *es = &g->entries;
@@ -499,7 +510,7 @@ static int tick(struct mesh *m, struct group *g)
 
     if (!g->replica)
         return 0;
-    error = append(m, g);
+    error = group_append(m, g);
     if (error == 0 && replica_deadline(g->replica) <= m->now)
         error = replica_on_tick(g->replica, m->now, &out);
     return error ? error : group_carry(m, g, &out);
@@ -546,7 +557,7 @@ int groups_on_members(struct mesh *m)
 static int flush(struct mesh *m, struct group *g)
 {
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
-    int error = append(m, g);
+    int error = group_append(m, g);
 
     if (error == 0 && replica_leads(g->replica))
         error = replica_flush(g->replica, m->now, &out);

@@ -431,6 +431,10 @@ void groups_release(struct mesh *m);
 /* Make its replica, from what was saved, or of a new group. */
 int group_open(struct mesh *m, struct group *g, const struct replica_state *state,
                bool is_founder);
+/* The entry that founds the run, until it is decided: nobody is told of a run before. */
+struct entry *group_undecided_run(struct group *g);
+/* What was proposed is numbered and written; a flush sends it. */
+int group_append(struct mesh *m, struct group *g);
 int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
                   struct entry **ret_e);
 void group_mark(struct mesh *m, struct group *g);

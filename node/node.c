@@ -105,10 +105,10 @@ int node_add_run(struct node *n, const struct event *event, enum run_phase phase
 
 static int on_attempt_timer(struct node *n, struct slot *s)
 {
-    if (s->signal)
-        return node_kill(n, s, SIGKILL, s->why);
-    return is_local(n, s) ? node_kill(n, s, SIGTERM, REASON_TIMEOUT)
-                          : node_on_lease_timeout(n, s);
+    if (!is_local(n, s) && (!s->signal || s->signal == SIGKILL))
+        return node_on_lease_timeout(n, s);
+    return s->signal ? node_kill(n, s, SIGKILL, s->why)
+                     : node_kill(n, s, SIGTERM, REASON_TIMEOUT);
 }
 
 static int on_retry_timer(struct node *n, struct exception *e)

@@ -18,9 +18,13 @@ int node_kill(struct node *n, struct slot *s, int signal, enum reason why)
         return 0;
     s->signal = signal;
     s->why = s->why ? s->why : why;
-    if (signal == SIGKILL)
+    if (signal == SIGKILL && is_local(n, s))
         timers_cancel(&n->timers, &s->timer);
-    else if (timers_set(&n->timers, &s->timer, n->now + n->config.grace_us) < 0)
+    else if (timers_set(&n->timers, &s->timer,
+                        n->now
+                            + (signal == SIGKILL ? LEASE_ANSWER_MAX
+                                                 : n->config.grace_us))
+             < 0)
         return -ENOMEM;
     return node_emit_kill(n, s);
 }

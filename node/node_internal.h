@@ -127,6 +127,8 @@ struct node {
 };
 
 enum { LEASES_PER_CHUNK = 256 };
+/* How long a worker may take to say that it ended what it had to end. */
+#define LEASE_ANSWER_MAX TIME_S(60)
 
 static inline bool is_local(const struct node *n, const struct slot *s)
 {
@@ -220,7 +222,7 @@ void node_delist(struct node *n, struct slot *s, struct run *r);
 int node_note_started(struct node *n, struct slot *s);
 /* The worker does not answer for it. */
 int node_lose_lease(struct node *n, struct slot *s, const char *message);
-/* Its worker should have ended it long ago. */
+/* Its worker should have said long ago that it is over. */
 int node_on_lease_timeout(struct node *n, struct slot *s);
 
 /* ---- node_recall.c ---- */

@@ -18,7 +18,6 @@
 /* A task that kills its node before the node could say that it ran. */
 enum { SILENT_LOSSES_MAX = 3 };
 
-static const time_us answer_max = TIME_S(60);     /* beyond timeout and grace */
 static const time_us refused_wait = TIME_MS(100); /* doubles with each time */
 enum { REFUSED_DOUBLINGS_MAX = 7 };
 
@@ -242,7 +241,7 @@ static int watch(struct node *n, struct slot *s)
     if (!timeout || s->signal)
         return 0;
     return timers_set(&n->timers, &s->timer,
-                      n->now + timeout + n->config.grace_us + answer_max);
+                      n->now + timeout + n->config.grace_us + LEASE_ANSWER_MAX);
 }
 
 int node_note_started(struct node *n, struct slot *s)
@@ -269,13 +268,16 @@ int node_on_lease_started(struct node *n, uint32_t slot)
 
 int node_on_lease_timeout(struct node *n, struct slot *s)
 {
+    enum reason why = s->signal ? s->why : REASON_TIMEOUT;
     int error;
 
     s->signal = SIGKILL;
     s->why = REASON_LOST;
     error = node_emit_kill(n, s);
-    return error ? error
-                 : lose(n, s, REASON_TIMEOUT, "its node did not end it in time");
+    if (error < 0)
+        return error;
+    return s->is_started ? lose(n, s, why, "its node did not end it in time")
+                         : take_back(n, s, 0);
 }
 
 /* One that nobody asked back could not be carried out there. It may well be given to

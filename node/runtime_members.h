@@ -21,6 +21,8 @@ int runtime_find_member(const struct runtime *rt, const char *name,
                         struct member_view *ret);
 /* For how long a member is not alive, as far as is known here. */
 time_us runtime_silence(const struct runtime *rt, const struct member_view *m);
+/* For how long it is in the state it is in, likewise. */
+time_us runtime_state_age(const struct runtime *rt, const struct member_view *m);
 /* False: alone. */
 bool runtime_where(const struct runtime *rt, const struct run_id *run,
                    struct run_where *ret);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "node/runtime_members.h"
 #include "node/runtime_peer.h"
 
 /* ---- jobs ---- */
@@ -55,10 +54,9 @@ static void queue_job(struct runtime *rt, const struct action *a)
                                   .token = from->token,
                                   .lo = from->lo,
                                   .hi = from->hi };
-        r = a->type == ACTION_READ_RECORDS
-                ? copy_span(from->from, from->from_len, job)
-            : a->type == ACTION_KEEP ? copy_span(from->bytes, from->len, job)
-                                     : 0;
+        r = a->type == ACTION_READ_RECORDS ? copy_span(from->from, from->from_len, job)
+            : a->type == ACTION_KEEP       ? copy_span(from->bytes, from->len, job)
+                                           : 0;
     }
     if (r < 0)
         runtime_give_up(rt, r, "out of memory");
@@ -139,12 +137,6 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
     case ACTION_CONNECT:
     case ACTION_DISCONNECT:
         runtime_mesh_connect(rt, a);
-        break;
-    case ACTION_GUEST_ENDED:
-        runtime_mesh_guest_ended(rt, a);
-        break;
-    case ACTION_GUEST_RETURNED:
-        runtime_mesh_guest_left(rt, a->u.guest.guest);
         break;
     case ACTION_TO_GUEST:
         if (runtime_slot(rt, a->slot))
@@ -263,8 +255,7 @@ static int fill_card(struct runtime *rt)
     if (chain_encode(chain, &certificate) < 0)
         return -ENOMEM;
     *card = (struct member_card){ .name = strdup(chain->leaf.name),
-                                  .address =
-                                      strdup(m->peers_module->address(m->peers)),
+                                  .address = strdup(m->peers_module->address(m->peers)),
                                   .bulk_port = m->peers_module->bulk_port(m->peers),
                                   .zone = strdup(chain->leaf.zone),
                                   .minor = MESSAGE_MINOR,
@@ -296,10 +287,9 @@ static int open_core(struct runtime *rt)
 {
     struct runtime_mesh *m = rt->mesh;
     struct node_config node;
-    struct mesh_config config = { .self = m->self,
-                                  .boot = m->boot,
-                                  .card = &m->card,
-                                  .node = &node };
+    struct mesh_config config = {
+        .self = m->self, .boot = m->boot, .card = &m->card, .node = &node
+    };
 
     runtime_random(rt, &config.seed, sizeof(config.seed));
     runtime_node_config(rt, &node);
@@ -317,6 +307,8 @@ static void open_handles(struct runtime *rt)
     uv_prepare_init(&rt->loop, &m->flush);
     uv_timer_init(&rt->loop, &m->prepare_timer);
     uv_timer_init(&rt->loop, &m->exchange_timer);
+    uv_timer_init(&rt->loop, &m->leave_timer);
+    m->leave_timer.data = rt;
     m->flush.data = m->prepare_timer.data = m->exchange_timer.data = rt;
     m->prepare_at = m->exchange_at = TIME_NEVER;
     uv_prepare_start(&m->flush, on_flush);
@@ -388,26 +380,4 @@ void runtime_mesh_release(struct runtime *rt)
     free(m);
     rt->mesh = NULL;
     rt->node = NULL;
-}
-
-/* ---- what others ask ---- */
-
-const char *runtime_node_name(const struct runtime *rt)
-{
-    return rt->mesh ? rt->mesh->card.name : NULL;
-}
-
-const struct mesh *runtime_mesh(const struct runtime *rt)
-{
-    return rt->mesh ? rt->mesh->core : NULL;
-}
-
-int runtime_drain_node(struct runtime *rt, bool is_on)
-{
-    struct mesh_event e = { .type = MESH_EVENT_DRAIN, .u.is_on = is_on };
-
-    if (!rt->mesh)
-        return -ENOTSUP;
-    runtime_mesh_event(rt, &e);
-    return 0;
 }

@@ -161,9 +161,8 @@ int runtime_mesh_get_blob(struct runtime *rt, const struct run_id *run,
     return gather_later(g);
 }
 
-int runtime_fetch(struct runtime *rt, const struct run_id *run,
-                  const struct digest *id, bool is_tree,
-                  void (*done)(void *arg, int status), void *arg)
+int runtime_fetch(struct runtime *rt, const struct run_id *run, const struct digest *id,
+                  bool is_tree, void (*done)(void *arg, int status), void *arg)
 {
     struct gathering *g;
 
@@ -250,11 +249,12 @@ void runtime_mesh_get_run(struct runtime *rt, const struct mesh_job *job)
 static int find_task(struct gathering *g, struct missing *m)
 {
     const struct slot *s = g->slot;
-    int r = s->run->is_laid_out ? 0
-                                : missing_of_tree(g->rt->blobs, &s->run->package, m);
+    int r =
+        s->run->is_laid_out ? 0 : missing_of_tree(g->rt->blobs, &s->run->package, m);
 
-    return r < 0 ? r
-                 : missing_of_task(&g->rt->artifacts, s->flow, &s->run->id, &s->task, m);
+    return r < 0
+               ? r
+               : missing_of_task(&g->rt->artifacts, s->flow, &s->run->id, &s->task, m);
 }
 
 /* What is nowhere to be had the start itself names. */

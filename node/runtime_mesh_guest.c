@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tasks of runs that other nodes lead.
  *
- * What a task needs of its run is kept in the store as if the run were led here, but for
- * the run's own record, which is under `c` run_id: so no list shows the run and no
+ * What a task needs of its run is kept in the store as if the run were led here, but
+ * for the run's own record, which is under `c` run_id: so no list shows the run and no
  * restart takes it up, and what collects garbage spares its code. When the run is over,
  * and when the node starts, the copies go.
  *
@@ -83,10 +83,10 @@ static int keep_records(void *arg, const struct run_id *run,
     if (!writes)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
-        writes[i] = (struct store_write){ .table = STORE_RECORDS,
-                                          .key = { entries[i].key, entries[i].key_len },
-                                          .value = { entries[i].value,
-                                                     entries[i].value_len } };
+        writes[i] =
+            (struct store_write){ .table = STORE_RECORDS,
+                                  .key = { entries[i].key, entries[i].key_len },
+                                  .value = { entries[i].value, entries[i].value_len } };
     return writer_put(rt->writer, writes, n, false) ? 0 : -ENOMEM;
 }
 
@@ -172,45 +172,15 @@ void runtime_mesh_begin(struct runtime *rt, struct slot *s)
     s->ballot = note->ballot;
 }
 
-static void add_guest(struct runtime *rt, uint64_t guest, const struct run_id *run)
-{
-    struct mesh_guest *g = calloc(1, sizeof(*g));
-
-    if (!g) {
-        runtime_give_up(rt, -ENOMEM, "out of memory");
-        return;
-    }
-    g->guest = guest;
-    g->run = *run;
-    HASH_ADD(hh, rt->mesh->guests, guest, sizeof(g->guest), g);
-}
-
-static struct mesh_guest *find_guest(const struct runtime *rt, uint64_t guest)
-{
-    struct mesh_guest *g;
-
-    HASH_FIND(hh, rt->mesh->guests, &guest, sizeof(guest), g);
-    return g;
-}
-
-void runtime_mesh_guest_left(struct runtime *rt, uint64_t guest)
-{
-    struct mesh_guest *g = find_guest(rt, guest);
-
-    if (!g)
-        return;
-    HASH_DELETE(hh, rt->mesh->guests, g);
-    free(g);
-}
-
+/* The core says when a run that others lead is needed no more; the engine has those
+ * that are led here. */
 bool runtime_mesh_is_used(struct runtime *rt, const struct run_id *run)
 {
     const struct run_context *c = runtime_context(rt, run);
-    const struct mesh_guest *g;
+    struct run_view view;
 
-    for (g = rt->mesh->guests; g; g = g->hh.next)
-        if (run_id_equal(&g->run, run))
-            return true;
+    if (node_run(rt->node, run, &view))
+        return true;
     for (uint32_t i = 0; c && i < rt->n_slots; i++)
         if (rt->slots[i] && rt->slots[i]->run == c)
             return true;
@@ -227,25 +197,21 @@ static void on_done(void *arg, const struct prepared *p)
     e.u.prepared.flow = p->flow;
     e.u.prepared.witness = p->witness;
     e.u.prepared.text = p->text;
-    if (p->status < 0) {
-        runtime_mesh_guest_left(rt, p->guest);
+    if (p->status < 0)
         runtime_log(rt, "lease.dropped", "error=%s: %s", strerror(-p->status), p->text);
-    }
     runtime_mesh_event(rt, &e);
 }
 
 void runtime_mesh_prepare(struct runtime *rt, const struct mesh_job *job)
 {
-    add_guest(rt, job->token, &job->run);
-    if (preparer_start(rt->mesh->preparer, job->token, &job->run, &job->task, &job->peer,
-                       runtime_now(rt))
+    if (preparer_start(rt->mesh->preparer, job->token, &job->run, &job->task,
+                       &job->peer, runtime_now(rt))
         < 0)
         runtime_give_up(rt, -ENOMEM, "out of memory");
 }
 
 void runtime_mesh_unprepare(struct runtime *rt, const struct mesh_job *job)
 {
-    runtime_mesh_guest_left(rt, job->token);
     if (preparer_cancel(rt->mesh->preparer, job->token, runtime_now(rt)) < 0)
         runtime_give_up(rt, -ENOMEM, "out of memory");
 }
@@ -261,13 +227,7 @@ int runtime_mesh_guests_open(struct runtime *rt)
 
 void runtime_mesh_guests_close(struct runtime *rt)
 {
-    struct mesh_guest *g, *next;
-
-    preparer_free(rt->mesh->preparer);
-    HASH_ITER (hh, rt->mesh->guests, g, next) {
-        HASH_DELETE(hh, rt->mesh->guests, g);
-        free(g);
-    }
+    preparer_free(TAKE(rt->mesh->preparer));
 }
 
 /* ---- what they made ---- */
@@ -280,19 +240,23 @@ static bool has_blobs(const struct attempt_record *record)
     return record->log.has_blob;
 }
 
-void runtime_mesh_guest_ended(struct runtime *rt, const struct action *a)
+void runtime_mesh_made(struct runtime *rt, const struct slot *s)
 {
-    const struct slot *s = runtime_slot(rt, a->slot);
-    struct record_key key = kept_attempt_key(&a->run, &a->task, rt->mesh->boot,
-                                             a->u.guest.guest);
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    struct attempt_record record = s->record;
+    struct record_key key =
+        kept_attempt_key(&s->run->id, &s->task, rt->mesh->boot, ++rt->mesh->n_made);
     struct store_write write = { .table = STORE_RECORDS,
-                                 .key = { key.bytes, key.len },
-                                 .value = { a->u.guest.record,
-                                            a->u.guest.record_len } };
+                                 .key = { key.bytes, key.len } };
 
-    runtime_mesh_guest_left(rt, a->u.guest.guest);
+    if (!has_blobs(&s->record))
+        return;
     key.bytes[0] = MARK_MADE;
-    if (s && has_blobs(&s->record) && !writer_put(rt->writer, &write, 1, false))
+    record.verdict = VERDICT_DONE; /* as far as the blobs are concerned */
+    if (attempt_record_encode(&record, &value) < 0)
+        return; /* what is no record cannot be offered either */
+    write.value = (struct span){ value.data, value.len };
+    if (!writer_put(rt->writer, &write, 1, false))
         runtime_give_up(rt, -ENOMEM, "out of memory");
 }
 
@@ -300,8 +264,7 @@ void runtime_mesh_guest_ended(struct runtime *rt, const struct action *a)
 
 static bool is_over(const struct runtime *rt, const struct run_id *run)
 {
-    const struct run_note *note =
-        gossip_find_run(mesh_members(rt->mesh->core), run);
+    const struct run_note *note = gossip_find_run(mesh_members(rt->mesh->core), run);
 
     return !note || note->is_ended;
 }

@@ -2,10 +2,11 @@
 /* What is written for the mesh core.
  *
  * Beside what it asks for, a run's record makes the mark that it has no end and takes
- * away the one that it is a copy, see runtime_mesh_guest.c; its end takes the mark away.
- * So what a restart finds is the same as at a node alone. */
+ * away the one that it is a copy, see runtime_mesh_guest.c; its end takes the mark
+ * away. So what a restart finds is the same as at a node alone. */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "node/runtime_mesh.h"
@@ -208,7 +209,7 @@ void runtime_mesh_persist(struct runtime *rt, const struct action *a)
     b->is_urgent = b->is_urgent || a->u.persist.is_urgent;
     want_run(rt, a);
     if (r == 0 && a->u.persist.with_next)
-        return; /* what it points to lives until the outbox is cleared */
+        return;              /* what it points to lives until the outbox is cleared */
     if (r == 0 && b->n == 0) /* a range of nothing: the ticket is the next one's */
         r = add(b, nothing.key, nothing.value, true);
     ticket = r == 0 ? writer_put(rt->writer, b->writes, b->n, b->is_urgent) : 0;
@@ -218,6 +219,43 @@ void runtime_mesh_persist(struct runtime *rt, const struct action *a)
 }
 
 /* ---- what is read for followers ---- */
+
+static const char *name_node(struct runtime *rt, const struct node_id *id,
+                             char name[MEMBER_NAME_MAX + 1])
+{
+    struct member_view m;
+
+    if (node_id_is_none(id) || node_id_equal(id, &rt->mesh->self))
+        return NULL;
+    if (gossip_find(mesh_members(rt->mesh->core), id, &m) && m.note->has_card)
+        snprintf(name, MEMBER_NAME_MAX + 1, "%s", m.note->card.name);
+    else
+        node_id_text(id, name);
+    return name;
+}
+
+const char *runtime_mesh_node_of_lease(struct runtime *rt, uint32_t slot,
+                                       char name[MEMBER_NAME_MAX + 1])
+{
+    struct node_id id;
+
+    return mesh_lease_node(rt->mesh->core, slot, &id) ? name_node(rt, &id, name) : NULL;
+}
+
+const char *runtime_mesh_read_attempt(struct runtime *rt, const struct action *a,
+                                      struct attempt_record *ret,
+                                      char name[MEMBER_NAME_MAX + 1])
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    struct record_key key = attempt_key(&a->run, &a->task, a->attempt);
+
+    if (writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
+                   &value)
+            < 0
+        || attempt_record_decode(value.data, value.len, ret) < 0)
+        return NULL;
+    return name_node(rt, &ret->node, name);
+}
 
 void runtime_mesh_read_end(struct runtime *rt, const struct run_id *run)
 {

@@ -153,7 +153,8 @@ static void learn(struct runtime *rt, const struct member_note *note)
     struct chain chain;
 
     if (note->has_card && note->card.certificate_len
-        && chain_decode(note->card.certificate, note->card.certificate_len, &chain) == 0)
+        && chain_decode(note->card.certificate, note->card.certificate_len, &chain)
+               == 0)
         m->peers_module->learn(m->peers, &chain);
 }
 
@@ -264,10 +265,10 @@ static int load(struct runtime *rt, struct error *ret_error)
     m->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (m->module)
         m->peers_module = dlsym(m->module, "mesh_peers_module");
-    return m->peers_module ? 0
-                           : fail(ret_error, -ENOENT,
-                                  "what talks to other nodes cannot be loaded: %s",
-                                  dlerror());
+    return m->peers_module
+               ? 0
+               : fail(ret_error, -ENOENT,
+                      "what talks to other nodes cannot be loaded: %s", dlerror());
 }
 
 int runtime_mesh_wire_open(struct runtime *rt, struct error *ret_error)

@@ -231,8 +231,6 @@ void runtime_start_task(struct runtime *rt, const struct action *a)
     if (s->state == SLOT_TOLD)
         runtime_free_slot(rt, s);
     begin(rt, s, a, c);
-    if (s->is_guest)
-        runtime_mesh_guest_left(rt, a->u.start.guest); /* the slot has its run now */
     if (!rt->mesh || !runtime_mesh_fetch_first(rt, s))
         runtime_start_prepared(rt, s);
 }

@@ -118,6 +118,7 @@ static const struct field sync_fields[] = {
     [2] = F_FIXED(sync_message, from),
     [3] = F_FIXED(sync_message, until),
     [4] = F_MESSAGES(sync_message, entries, n_entries, schema_sync_entry),
+    [5] = F_U64S(sync_message, sums, n_sums),
 };
 const struct schema schema_sync =
     SCHEMA("Sync", sync_message, sync_fields, .has_lists = true);

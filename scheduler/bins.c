@@ -114,11 +114,7 @@ struct bin *bins_make(struct bins *b, uint32_t number)
 
 static uint64_t overbooked(uint64_t amount, uint32_t percent)
 {
-    uint64_t whole = amount / 100, more;
-
-    if (percent == 100 || __builtin_mul_overflow(whole, percent, &more))
-        return amount;
-    return more + amount % 100 * percent / 100;
+    return amount / 100 * percent + amount % 100 * percent / 100;
 }
 
 void bins_set(struct bins *b, struct bin *bin, const struct demand *capacity,
@@ -126,6 +122,7 @@ void bins_set(struct bins *b, struct bin *bin, const struct demand *capacity,
 {
     uint32_t percent = ahead_percent > 100 ? ahead_percent : 100;
 
+    percent = percent < AHEAD_PERCENT_MAX ? percent : AHEAD_PERCENT_MAX;
     bin->capacity = *capacity;
     for (size_t i = 0; i < DEMAND_ENTRIES; i++)
         bin->room.amount[i] = overbooked(capacity->amount[i], percent);

@@ -23,7 +23,7 @@
 #include "scheduler/gpus.h"
 #include "scheduler/heap.h"
 
-enum { BINS_MAX = 1 + 16384 };
+enum { AHEAD_PERCENT_MAX = 10000 };
 
 struct bin {
     uint32_t number;

@@ -9,6 +9,9 @@
 
 enum { CPU_DEFAULT_MILLI = 1000 };
 
+/* No node has more; so that what is taken of an overbooked one has room in 64 bits. */
+static const uint64_t amount_max = UINT64_C(1) << 56;
+
 /* ---- names of custom resources ---- */
 
 static bool is_named(const struct placement *p, uint32_t i)
@@ -113,6 +116,8 @@ static int read_capacity(struct placement *p, const struct resources *r,
     ret->amount[DEMAND_GPU] = n_gpus * GPU_MILLI;
     for (uint32_t i = 0; i < r->n_custom && error == 0; i++)
         error = add_custom(p, names[r->custom[i].name], r->custom[i].milli, ret);
+    for (uint32_t i = 0; i < DEMAND_ENTRIES; i++)
+        ret->amount[i] = ret->amount[i] < amount_max ? ret->amount[i] : amount_max;
     ret->unknown = 0;
     return error;
 }

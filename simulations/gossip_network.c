@@ -49,9 +49,21 @@ static bool is_cut(const struct gossip_world *w, uint32_t from, uint32_t to)
     return false;
 }
 
+static bool is_frayed(const struct gossip_world *w, uint32_t from, uint32_t to)
+{
+    uint64_t pair = w->config.seed ^ ((uint64_t)from << 32 | to);
+
+    if (!w->frayed)
+        return false;
+    pair = (pair ^ (pair >> 30)) * 0xbf58476d1ce4e5b9u;
+    pair = (pair ^ (pair >> 27)) * 0x94d049bb133111ebu;
+    return (pair >> 20) % 10000 < w->frayed;
+}
+
 bool gossip_network_reaches(const struct gossip_world *w, uint32_t from, uint32_t to)
 {
-    return w->nodes[from].side == w->nodes[to].side && !is_cut(w, from, to);
+    return w->nodes[from].side == w->nodes[to].side && !is_cut(w, from, to)
+           && !is_frayed(w, from, to);
 }
 
 /* ---- links ---- */

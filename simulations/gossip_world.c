@@ -547,6 +547,13 @@ void gossip_world_cut(struct gossip_world *w, size_t from, size_t to, bool is_cu
     gossip_network_doubt(w, (uint32_t)from, silence);
 }
 
+void gossip_world_fray(struct gossip_world *w, uint32_t share)
+{
+    w->frayed = share;
+    for (uint32_t i = 0; i < w->n_nodes; i++)
+        gossip_network_doubt(w, i, silence);
+}
+
 void gossip_world_side(struct gossip_world *w, size_t node, uint32_t side)
 {
     w->nodes[node].side = side;

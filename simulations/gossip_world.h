@@ -60,6 +60,8 @@ void gossip_world_leave(struct gossip_world *w, size_t node);
 void gossip_world_stall(struct gossip_world *w, size_t node, time_us length);
 /* One direction carries nothing, or does again. */
 void gossip_world_cut(struct gossip_world *w, size_t from, size_t to, bool is_cut);
+/* Of all directions between two nodes these, in 10,000, carry nothing; 0: none. */
+void gossip_world_fray(struct gossip_world *w, uint32_t share);
 /* Nodes of different sides cannot reach each other. All begin on side 0. */
 void gossip_world_side(struct gossip_world *w, size_t node, uint32_t side);
 void gossip_world_tell_run(struct gossip_world *w, size_t node,

@@ -85,6 +85,7 @@ struct gossip_world {
     size_t n_nodes, n_up;
     struct cut *cuts;
     size_t n_cuts, cap_cuts;
+    uint32_t frayed;
 
     struct queued *heap;
     size_t n_heap, cap_heap;

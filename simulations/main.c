@@ -4,6 +4,8 @@
  *     mesh-sim --seed 42                 what happens in seed 42, line by line
  *     mesh-sim --seeds 0:500             quietly; stops at the first violation
  *     mesh-sim --crash-everywhere --seeds 0:20
+ *     mesh-sim gossip crash --nodes 1000 --seeds 0:20      membership alone
+ *     mesh-sim replica --seeds 0:500     the homes of one group
  */
 #include <errno.h>
 #include <getopt.h>
@@ -12,13 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "simulations/gossip_figures.h"
+#include "simulations/main.h"
+#include "simulations/seeds.h"
 #include "simulations/world.h"
 
 struct options {
-    uint64_t from, to;
+    struct seeds seeds;
     uint64_t crash_after;
     unsigned faults;
-    bool is_replay, is_everywhere, is_json;
+    bool is_everywhere, is_json;
 };
 
 struct totals {
@@ -27,7 +32,9 @@ struct totals {
 };
 
 static const char usage_text[] =
-    "usage: mesh-sim --seed N [--crash-after K] | --seeds A:B\n"
+    "usage: mesh-sim [replica] --seed N [--crash-after K] | --seeds A:B\n"
+    "       mesh-sim gossip SCENARIO [options]\n"
+    "  replica             not a node and its runs, but the homes of one group\n"
     "  --seed N            live through one seed and show what happens\n"
     "  --seeds A:B         live through A .. B-1, each twice; stop at a violation\n"
     "  --crash-everywhere  of each seed: crash after every single event\n"
@@ -141,16 +148,16 @@ static int live_all(const struct options *o)
     uint64_t n_events, hash;
     int r = 0;
 
-    for (uint64_t seed = o->from; seed < o->to && r == 0; seed++) {
+    for (uint64_t seed = o->seeds.from; seed < o->seeds.to && r == 0; seed++) {
         struct world_config c = { .seed = seed,
                                   .faults = o->faults,
                                   .crash_after = o->crash_after,
-                                  .is_traced = o->is_replay && !o->is_json
+                                  .is_traced = o->seeds.is_one && !o->is_json
                                                && !o->is_everywhere };
 
         if (o->is_everywhere)
             r = live_everywhere(o, c, &t);
-        else if (o->is_replay)
+        else if (o->seeds.is_one)
             r = live(o, &c, &t, &n_events, &hash);
         else
             r = live_twice(o, &c, &t, &n_events);
@@ -162,26 +169,6 @@ static int live_all(const struct options *o)
             t.n_worlds, t.n_runs, t.n_events, t.n_crashes, t.n_starts, t.n_checks,
             t.virtual_s);
     return r;
-}
-
-static bool parse_number(const char *text, uint64_t *ret)
-{
-    char *end;
-
-    errno = 0;
-    *ret = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && !*end && !errno;
-}
-
-static bool parse_range(char *text, struct options *o)
-{
-    char *colon = strchr(text, ':');
-
-    if (!colon)
-        return false;
-    *colon = '\0';
-    return parse_number(text, &o->from) && parse_number(colon + 1, &o->to)
-           && o->from < o->to;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
@@ -201,18 +188,14 @@ static bool parse(int argc, char **argv, struct options *o)
     while (is_good && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
         case 's':
-            is_good = parse_number(optarg, &o->from);
-            o->to = o->from + 1;
-            o->is_replay = true;
-            break;
         case 'r':
-            is_good = parse_range(optarg, o);
+            is_good = seeds_parse(optarg, c == 's', &o->seeds);
             break;
         case 'e':
             o->is_everywhere = true;
             break;
         case 'a':
-            is_good = parse_number(optarg, &o->crash_after);
+            is_good = seeds_number(optarg, &o->crash_after);
             break;
         case 'f':
             is_good = faults_parse(optarg, &o->faults) == 0;
@@ -225,13 +208,17 @@ static bool parse(int argc, char **argv, struct options *o)
             break;
         }
     }
-    return is_good && optind == argc && o->from < o->to;
+    return is_good && optind == argc && o->seeds.from < o->seeds.to;
 }
 
 int main(int argc, char **argv)
 {
     struct options o = { .faults = FAULTS_ALL };
 
+    if (argc > 1 && strcmp(argv[1], "gossip") == 0)
+        return gossip_figures(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "replica") == 0)
+        return replica_main(argc - 1, argv + 1);
     if (!parse(argc, argv, &o)) {
         fputs(usage_text, stderr);
         return 2;

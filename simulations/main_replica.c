@@ -9,6 +9,7 @@
 
 #include "simulations/main.h"
 #include "simulations/replica_world.h"
+#include "simulations/seeds.h"
 
 static const char usage_text[] =
     "usage: mesh-sim replica --seed N [--messages] | --seeds A:B\n"
@@ -41,7 +42,8 @@ static bool parse(int argc, char **argv, struct replica_options *o)
     return is_good && optind == argc && o->seeds.from < o->seeds.to;
 }
 
-static void add(struct replica_world_result *total, const struct replica_world_result *r)
+static void add(struct replica_world_result *total,
+                const struct replica_world_result *r)
 {
     total->n_events += r->n_events;
     total->n_crashes += r->n_crashes;
@@ -69,8 +71,8 @@ static int live(uint64_t seed, const struct replica_options *o,
     fputs(buffer_text(&r.trace), stdout);
     add(total, &r);
     if (*r.violation) {
-        printf("seed %" PRIu64 ": %s\nreplay: mesh-sim replica --seed %" PRIu64 "\n", seed,
-               r.violation, seed);
+        printf("seed %" PRIu64 ": %s\nreplay: mesh-sim replica --seed %" PRIu64 "\n",
+               seed, r.violation, seed);
         return -EPROTO;
     }
     if (seed % 64 || o->seeds.is_one)

@@ -3,8 +3,9 @@
 #include <microhttpd.h>
 #include <unistd.h>
 
-#include "node/api/emit.h"
+#include "node/api/about.h"
 #include "node/api/events.h"
+#include "node/api/forward_plan.h"
 #include "node/api/nouns.h"
 #include "node/api/server.h"
 #include "node/api/source.h"
@@ -77,33 +78,78 @@ static void emit_active(struct emit *e, const struct node *node)
     emit_close(e, ']');
 }
 
-int about_get(struct request *r)
+/* The mesh that it is one of. */
+static void emit_mesh(struct emit *e, struct request *r)
+{
+    struct guest_counts guests = runtime_guests(r->rt);
+    uint64_t n_live = 0, n_gone = 0;
+    struct member_view m, self = { .note = NULL };
+
+    for (size_t i = 0; runtime_member_at(r->rt, i, &m); i++) {
+        n_live += plan_is_live(&m);
+        n_gone += !plan_is_live(&m);
+        if (m.is_self)
+            self = m;
+    }
+    if (!self.note)
+        return;
+    emit_open(e, "mesh", '{');
+    emit_text(e, "name", self.note->card.name);
+    emit_text(e, "zone", self.note->card.zone);
+    emit_bool(e, "draining", self.note->card.is_draining);
+    emit_u64(e, "n_live", n_live);
+    emit_u64(e, "n_gone", n_gone);
+    emit_open(e, "guests", '{');
+    emit_u64(e, "preparing", guests.n_preparing);
+    emit_u64(e, "waiting", guests.n_waiting);
+    emit_u64(e, "running", guests.n_running);
+    emit_close(e, '}');
+    emit_close(e, '}');
+}
+
+static void emit_load(struct emit *e)
+{
+    double load[1];
+
+    if (getloadavg(load, 1) == 1)
+        emit_u64(e, "load_milli", (uint64_t)(load[0] * 1000));
+}
+
+int about_emit(struct request *r, struct emit *e, const char *key)
 {
     const struct runtime_config *config = runtime_configuration(r->rt);
     const struct node *node = runtime_node(r->rt);
-    struct emit e = { .out = &r->reply.body };
     struct blobs_usage usage;
     int error = blobs_usage(runtime_blobs(r->rt), &usage);
 
     if (error < 0)
-        return reply_errno(r, error, "the store");
-    emit_open(&e, NULL, '{');
-    emit_text(&e, "version", MESH_VERSION);
-    emit_u64(&e, "pid", (uint64_t)getpid());
-    emit_text(&e, "dir", config->dir);
-    emit_text(&e, "listen", config->listen);
-    emit_text(&e, "tls", r->api->tls ? r->api->tls->fingerprint : NULL);
-    emit_bool(&e, "is_inspect", config->is_inspect);
-    emit_u64(&e, "slots", config->slots_max);
-    emit_u64(&e, "cpu_milli", config->cpu_milli);
-    emit_u64(&e, "memory_bytes", config->memory_bytes);
-    emit_sharing(&e, config, node);
-    emit_u64(&e, "n_running", source_count_running(node));
-    emit_u64(&e, "n_runs", node_runs(node));
-    emit_active(&e, node);
-    emit_u64(&e, "seq",
-             events_number(r->api->events, feed_newest(runtime_feed(r->rt))));
-    emit_store(&e, &usage);
-    emit_close(&e, '}');
-    return reply_json(r, MHD_HTTP_OK);
+        return error;
+    emit_open(e, key, '{');
+    emit_text(e, "version", MESH_VERSION);
+    emit_u64(e, "pid", (uint64_t)getpid());
+    emit_text(e, "dir", config->dir);
+    emit_text(e, "listen", config->listen);
+    emit_text(e, "tls", r->api->tls ? r->api->tls->fingerprint : NULL);
+    emit_bool(e, "is_inspect", config->is_inspect);
+    emit_u64(e, "slots", config->slots_max);
+    emit_u64(e, "cpu_milli", config->cpu_milli);
+    emit_u64(e, "memory_bytes", config->memory_bytes);
+    emit_load(e);
+    emit_sharing(e, config, node);
+    emit_u64(e, "n_running", source_count_running(node));
+    emit_u64(e, "n_runs", node_runs(node));
+    emit_active(e, node);
+    emit_u64(e, "seq", events_number(r->api->events, feed_newest(runtime_feed(r->rt))));
+    emit_store(e, &usage);
+    emit_mesh(e, r);
+    emit_close(e, '}');
+    return 0;
+}
+
+int about_get(struct request *r)
+{
+    struct emit e = { .out = &r->reply.body };
+    int error = about_emit(r, &e, NULL);
+
+    return error < 0 ? reply_errno(r, error, "the store") : reply_json(r, MHD_HTTP_OK);
 }

@@ -8,6 +8,12 @@
 
 /* about.c */
 int about_get(struct request *r);
+/* members.c */
+int members_get(struct request *r);
+int members_get_end(struct request *r);
+int drain_post(struct request *r);
+int undrain_post(struct request *r);
+int leave_post(struct request *r);
 /* metrics.c */
 int metrics_get(struct request *r);
 int metrics_get_work(struct request *r);
@@ -18,6 +24,7 @@ int runs_list_end(struct request *r);
 /* runs.c */
 int runs_get(struct request *r);
 int runs_get_work(struct request *r);
+int runs_get_end(struct request *r);
 int runs_flow_work(struct request *r);
 int runs_graph(struct request *r);
 int runs_graph_work(struct request *r);
@@ -72,6 +79,9 @@ int events_get(struct request *r);
 int verify_post(struct request *r);
 int verify_post_work(struct request *r);
 int gc_post_work(struct request *r);
+/* invitation.c */
+int invitation_create(struct request *r);
+int revocation_create(struct request *r);
 /* token.c */
 int tokens_list_work(struct request *r);
 int token_create_work(struct request *r);

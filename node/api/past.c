@@ -49,12 +49,12 @@ int past_state(struct writer *w, const struct run_id *run, struct run_state_reco
 
 int past_encode(struct writer *w, const struct run_record *record,
                 const struct flow *flow, const struct run_end_record *end,
-                const atomic_bool *is_stopping, struct emit *e)
+                const char *state, const atomic_bool *is_stopping, struct emit *e)
 {
     CLEANUP(tally_release) struct tally tally = { .steps = NULL };
-    CLEANUP(run_state_record_release) struct run_state_record state = { .n_tags = 0 };
+    CLEANUP(run_state_record_release) struct run_state_record changed = { .n_tags = 0 };
     CLEANUP(freep) struct step_about *steps = NULL;
-    struct run_about about = { .record = record, .state = "interrupted" };
+    struct run_about about = { .record = record, .state = state };
     int r = tally_run(w, &record->run, flow->n_all_steps, is_stopping, &tally);
 
     if (r < 0)
@@ -71,9 +71,9 @@ int past_encode(struct writer *w, const struct run_record *record,
     about.tasks = tally.tasks;
     about.summary = &tally.summary;
     /* One that cannot be read changes nothing of what is shown. */
-    if (past_state(w, &record->run, &state) == 0) {
-        about.changed = &state;
-        about.is_suspended = state.is_suspended;
+    if (past_state(w, &record->run, &changed) == 0) {
+        about.changed = &changed;
+        about.is_suspended = changed.is_suspended;
     }
     if (end)
         past_fill_end(&about, end);

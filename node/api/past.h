@@ -9,11 +9,11 @@
 #include "proto/record.h"
 #include "store/writer.h"
 
-/* Appends the run as GET /v1/runs/RUN answers it. end NULL: it was interrupted. Any
+/* Appends the run as GET /v1/runs/RUN answers it. end NULL: its state is `state`. Any
  * thread; is_stopping as for tally_run(), what else it returns too. */
 int past_encode(struct writer *w, const struct run_record *record,
                 const struct flow *flow, const struct run_end_record *end,
-                const atomic_bool *is_stopping, struct emit *e);
+                const char *state, const atomic_bool *is_stopping, struct emit *e);
 
 /* What the end's record alone tells of a run. */
 void past_fill_end(struct run_about *about, const struct run_end_record *end);

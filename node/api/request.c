@@ -11,6 +11,7 @@
 #include "node/api/encode.h"
 #include "node/api/etag.h"
 #include "node/api/forward.h"
+#include "node/api/gather.h"
 #include "node/api/number.h"
 
 static const char json_type[] = "application/json";
@@ -41,6 +42,7 @@ void request_release(struct request *r)
         r->data_release(r->data);
     free(r->data);
     forward_free(r->forward);
+    gather_free(r->gather);
     reply_clear(&r->reply);
     body_release(&r->body);
     for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)

@@ -24,6 +24,7 @@
 struct MHD_Connection;
 struct connection;
 struct forward;
+struct gather;
 struct listener;
 
 enum {
@@ -86,9 +87,11 @@ struct request {
     struct flow *flow; /* a reference, taken and given up on the loop */
     const atomic_bool *is_stopping;
     struct forward *forward;        /* another node is asked; NULL: not so */
+    struct gather *gather;          /* all others were asked; NULL: not so */
     bool is_here;                   /* it is for this node, that is known */
     int (*work)(struct request *r); /* of REQUEST_WORK */
-    uint64_t age_s;                 /* how old what is answered may be */
+    const char *state; /* of a run without an end that is not active here */
+    uint64_t age_s;    /* how old what is answered may be */
 
     /* server.c's */
     enum {

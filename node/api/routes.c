@@ -15,13 +15,18 @@
 #define DELETE METHOD_DELETE
 
 const struct route user_routes[] = {
-    { GET, "/v1/node", .begin = about_get },
-    { GET, "/metrics", .begin = metrics_get, .work = metrics_get_work },
+    { GET, "/v1/node", "node", .begin = about_get },
+    { GET, "/v1/members", "detail", .begin = members_get, .end = members_get_end },
+    { POST, "/v1/drain", "node", BODY_MEMORY, JSON_MAX, .begin = drain_post },
+    { POST, "/v1/undrain", "node", BODY_MEMORY, JSON_MAX, .begin = undrain_post },
+    { POST, "/v1/leave", "node", BODY_MEMORY, JSON_MAX, .begin = leave_post },
+    { GET, "/metrics", "node", .begin = metrics_get, .work = metrics_get_work },
     { GET, "/v1/runs", "flow tag user state limit before", .begin = runs_list,
       .work = runs_list_work, .end = runs_list_end },
     { POST, "/v1/runs", NULL, BODY_MEMORY, JSON_MAX, ROLE_SUBMITTER,
       .work = submit_work, .end = submit_end },
-    { GET, "/v1/runs/RUN", .begin = runs_get, .work = runs_get_work },
+    { GET, "/v1/runs/RUN", .begin = runs_get, .work = runs_get_work,
+      .end = runs_get_end },
     { GET, "/v1/runs/RUN/flow", .begin = source_begin, .work = runs_flow_work },
     { GET, "/v1/runs/RUN/graph", "format", .begin = runs_graph,
       .work = runs_graph_work },
@@ -68,6 +73,10 @@ const struct route user_routes[] = {
       .work = trees_put_work },
     { GET, "/v1/tokens", .role = ROLE_OPERATOR, .work = tokens_list_work },
     { POST, "/v1/tokens", NULL, BODY_MEMORY, JSON_MAX, .work = token_create_work },
+    { POST, "/v1/mesh/invitations", NULL, BODY_MEMORY, JSON_MAX,
+      .begin = invitation_create },
+    { POST, "/v1/mesh/revocations", NULL, BODY_MEMORY, JSON_MAX,
+      .begin = revocation_create },
     { POST, "/v1/tokens/ID/revoke", NULL, BODY_MEMORY, JSON_MAX, .begin = token_revoke,
       .work = token_revoke_work, .end = token_revoke_end },
 };

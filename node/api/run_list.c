@@ -11,11 +11,17 @@
 #include <string.h>
 
 #include "node/api/encode.h"
+#include "node/api/forward_text.h"
+#include "node/api/gather.h"
 #include "node/api/nouns.h"
 #include "node/api/number.h"
 #include "node/api/past.h"
 #include "node/api/run_about.h"
+#include "node/api/run_merge.h"
+#include "node/api/server.h"
 #include "node/api/source.h"
+#include "node/api/where.h"
+#include "node/runtime_members.h"
 
 enum {
     RUNS_MAX = 10000,
@@ -42,6 +48,7 @@ struct run_list {
     struct emit e;
     struct gap *gaps;
     size_t n_gaps, gaps_max;
+    bool is_written; /* what this node knows; what others do is waited for */
     /* of the run that is looked at */
     struct buffer record, end; /* as bytes */
     struct run_state_record changed;
@@ -75,6 +82,34 @@ static bool find_before(struct request *r, struct run_list *list)
     return request_find_run(r, list->before);
 }
 
+static void add_query(struct buffer *out, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buffer_printf(out, "&%s=", name);
+    target_escape(value, out);
+}
+
+/* While this node reads its own. A run is known by its number only here. */
+static int ask_others(struct request *r, const struct run_list *list)
+{
+    CLEANUP(buffer_release) struct buffer target = BUFFER_INIT;
+    int error;
+
+    if (r->listener->door == DOOR_PEER || runtime_members(r->rt) < 2)
+        return REQUEST_NEXT;
+    buffer_printf(&target, "/v1/runs?limit=%" PRIu64, list->limit);
+    add_query(&target, "flow", list->filter.flow);
+    add_query(&target, "user", list->filter.user);
+    add_query(&target, "tag", list->tag);
+    add_query(&target, "state", list->state);
+    add_query(&target, "before", list->before);
+    error = buffer_failed(&target);
+    if (error == 0)
+        error = gather_begin(r, buffer_text(&target));
+    return error < 0 ? error : REQUEST_NEXT;
+}
+
 int runs_list(struct request *r)
 {
     const char *state = request_query(r, "state");
@@ -93,7 +128,7 @@ int runs_list(struct request *r)
     list->tag = request_query(r, "tag");
     list->filter = (struct run_filter){ .flow = request_query(r, "flow"),
                                         .user = request_query(r, "user") };
-    return REQUEST_NEXT;
+    return ask_others(r, list);
 }
 
 /* ---- which numbers there are ---- */
@@ -312,7 +347,7 @@ int runs_list_work(struct request *r)
     list->next = number && list->limit ? number + 1 : 0;
     if (error < 0)
         return reply_errno(r, error, "a run's record");
-    return list->n_gaps ? REQUEST_NEXT : runs_list_end(r);
+    return list->n_gaps || r->gather ? REQUEST_NEXT : runs_list_end(r);
 }
 
 /* A run that stops runs. */
@@ -334,7 +369,7 @@ static void fill_gap(struct request *r, const struct gap *gap, struct emit *e)
     struct run_about about = { .record = &gap->record,
                                .changed = gap->is_changed ? &gap->changed : NULL,
                                .is_suspended = gap->changed.is_suspended,
-                               .state = "interrupted" };
+                               .state = where_state(r, &gap->record.run) };
     struct run_view view;
 
     if (node_run(runtime_node(r->rt), &gap->record.run, &view))
@@ -373,7 +408,7 @@ static void emit_before(struct emit *e, const struct run_list *list)
     emit_text(e, "before", list->next ? number : NULL);
 }
 
-int runs_list_end(struct request *r)
+static void write_own(struct request *r)
 {
     struct run_list *list = r->data;
     CLEANUP(buffer_release) struct buffer text = r->reply.body;
@@ -386,5 +421,57 @@ int runs_list_end(struct request *r)
     emit_close(&e, ']');
     emit_before(&e, list);
     emit_close(&e, '}');
+    list->is_written = true;
+}
+
+/* ---- what the others know ---- */
+
+static int add_others(struct request *r, struct run_merge *merge)
+{
+    const struct gathered *g;
+    int error = 0;
+
+    for (size_t i = 0; error != -ENOMEM && (g = gather_at(r, i)); i++)
+        if (g->has_answered)
+            error = run_merge_add(merge, buffer_text(&g->body), g->body.len);
+    return error == -ENOMEM ? error : 0;
+}
+
+/* On a thread of the pool: there may be many. */
+static int merge_work(struct request *r)
+{
+    const struct run_list *list = r->data;
+    CLEANUP(buffer_release) struct buffer own = r->reply.body;
+    struct run_merge *merge = run_merge_new((size_t)list->limit);
+    struct emit e = { .out = &r->reply.body, .needs_comma = true };
+    int error = -ENOMEM;
+
+    r->reply.body = BUFFER_INIT;
+    if (merge)
+        error = run_merge_add(merge, buffer_text(&own), own.len);
+    if (error == 0)
+        error = add_others(r, merge);
+    buffer_putc(&r->reply.body, '{');
+    if (error == 0)
+        error = run_merge_write(merge, &r->reply.body);
+    run_merge_free(merge);
+    if (error < 0)
+        return reply_errno(r, error, "the list");
+    gather_emit_silent(r, &e);
+    buffer_putc(&r->reply.body, '}');
     return reply_json(r, MHD_HTTP_OK);
+}
+
+int runs_list_end(struct request *r)
+{
+    struct run_list *list = r->data;
+
+    if (!list->is_written)
+        write_own(r);
+    if (!r->gather || buffer_failed(&r->reply.body))
+        return reply_json(r, MHD_HTTP_OK);
+    if (!gather_is_done(r))
+        return REQUEST_WAIT;
+    r->work = merge_work;
+    return REQUEST_WORK;
 }

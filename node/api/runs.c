@@ -11,6 +11,7 @@
 #include "node/api/past.h"
 #include "node/api/run_about.h"
 #include "node/api/source.h"
+#include "node/api/where.h"
 
 /* ---- GET /v1/runs/RUN ---- */
 
@@ -55,6 +56,19 @@ static void view_step(const struct node *n, const struct run_id *run, uint32_t s
         about->waits = buffer_take(&why);
 }
 
+/* The object that was written, with what is known of its nodes. */
+int runs_get_end(struct request *r)
+{
+    struct emit e = { .out = &r->reply.body, .needs_comma = true };
+
+    if (r->reply.body.len) {
+        r->reply.body.len--;
+        where_emit(r, &r->run, &e);
+        buffer_putc(&r->reply.body, '}');
+    }
+    return reply_json(r, MHD_HTTP_OK);
+}
+
 static int reply_run(struct request *r, struct run_about *about,
                      const struct steps_about *steps)
 {
@@ -63,7 +77,7 @@ static int reply_run(struct request *r, struct run_about *about,
     about->steps = steps->all;
     about->n_steps = steps->n;
     encode_run(&e, about);
-    return reply_json(r, MHD_HTTP_OK);
+    return runs_get_end(r);
 }
 
 /* An active run is known to the node alone, the others to the store alone. */
@@ -78,6 +92,7 @@ int runs_get(struct request *r)
 
     if (!request_find_run(r, r->params[0]))
         return 0;
+    r->state = where_state(r, &r->run);
     if (!node_run(n, &r->run, &view))
         return REQUEST_NEXT;
     error = name_steps(view.flow, &steps);
@@ -106,10 +121,8 @@ int runs_get_work(struct request *r)
     if (end_error < 0 && end_error != -ENOENT)
         return reply_errno(r, end_error, "the record of the run's end");
     error = past_encode(runtime_writer(r->rt), &record, r->flow,
-                        end_error == 0 ? &end : NULL, r->is_stopping, &e);
-    if (error < 0)
-        return reply_errno(r, error, "the run's record");
-    return reply_json(r, MHD_HTTP_OK);
+                        end_error == 0 ? &end : NULL, r->state, r->is_stopping, &e);
+    return error < 0 ? reply_errno(r, error, "the run's record") : REQUEST_NEXT;
 }
 
 /* ---- GET /v1/runs/RUN/flow, /graph ---- */

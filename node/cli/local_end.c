@@ -28,7 +28,7 @@ static int describe(struct runtime *rt, const struct run_id *id,
         r = get(rt, &end_key, &value);
     if (r == 0)
         r = run_end_record_decode(value.data, value.len, &end);
-    return r ? r : past_encode(runtime_writer(rt), &record, flow, &end, NULL, e);
+    return r ? r : past_encode(runtime_writer(rt), &record, flow, &end, NULL, NULL, e);
 }
 
 void local_say_end(struct runtime *rt, const struct run_id *id, const struct flow *flow)

@@ -16,7 +16,11 @@
 #include "node/module.h"
 #include "node/peers/peers.h"
 
-enum { PATIENCE_MS = 30000, TOKEN_MAX = JOIN_TOKEN_TEXT_SIZE + 64, LINE_MAX_SIZE = 512 };
+enum {
+    PATIENCE_MS = 30000,
+    TOKEN_MAX = JOIN_TOKEN_TEXT_SIZE + 64,
+    LINE_MAX_SIZE = 512
+};
 
 static const char default_listen[] = "0.0.0.0:8370";
 static const char dev_listen[] = "127.0.0.1:0";
@@ -230,7 +234,8 @@ static int join(const struct options *o, const struct join_token *token,
                 struct identity *identity)
 {
     const struct peers_module *module;
-    char name[MEMBER_NAME_MAX + 1], zone[MEMBER_NAME_MAX + 1], host[MEMBER_NAME_MAX + 1];
+    char name[MEMBER_NAME_MAX + 1], zone[MEMBER_NAME_MAX + 1],
+        host[MEMBER_NAME_MAX + 1];
     struct error error = { .text = "" };
     struct peers_join ask = { .identity = identity,
                               .token = token,
@@ -267,8 +272,8 @@ static int open_keys(const char *dir, struct identity **ret)
     return r < 0 ? cli_failed(r, &error) : 0;
 }
 
-/* A member that is given its token again is a member: a service is started with the same
- * options each time. */
+/* A member that is given its token again is a member: a service is started with the
+ * same options each time. */
 static int join_by_token(const struct options *o, const char *dir,
                          struct identity **identity)
 {
@@ -308,7 +313,8 @@ static int no_mesh(const char *dir)
 {
     cli_say("the node in %s is of no mesh", dir);
     cli_hint("make one:         mesh init");
-    cli_hint("join one:         mesh node --join TOKEN, by what mesh invite says there");
+    cli_hint(
+        "join one:         mesh node --join TOKEN, by what mesh invite says there");
     cli_hint("try things alone: mesh node --dev");
     return CLI_USAGE;
 }

@@ -286,6 +286,12 @@ time_us runtime_silence(const struct runtime *rt, const struct member_view *m)
     return m->note->state == MEMBER_ALIVE ? 0 : TIME_S(42);
 }
 
+time_us runtime_state_age(const struct runtime *rt, const struct member_view *m)
+{
+    (void)rt, (void)m;
+    return TIME_S(7);
+}
+
 bool runtime_where(const struct runtime *rt, const struct run_id *run,
                    struct run_where *ret)
 {

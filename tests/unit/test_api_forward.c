@@ -415,6 +415,73 @@ static void a_role_goes_along(void **state)
     assert_int_equal(far.n_cancelled, 1);
 }
 
+/* ---- what all know ---- */
+
+static void members_are_told_with_what_they_say(void **state)
+{
+    (void)state;
+    ask("GET /v1/members");
+    expect_status(200);
+    expect_text("\"state\":\"alive\",\"since_s\":7");
+    expect_text("\"name\":\"far\"");
+    assert_null(strstr(body_of_answer(), "\"node\""));
+    ask("GET /v1/members?detail=true");
+    expect_status(200);
+    expect_text("\"guests\":{\"preparing\":0,\"waiting\":0,\"running\":3}");
+    expect_text("\"silent\":[]");
+    far_dies();
+    ask("GET /v1/members?detail=true");
+    expect_text("\"state\":\"dead\"");
+    ask("GET /v1/members?detail=maybe");
+    expect_status(400);
+}
+
+static void one_that_does_not_answer_is_named(void **state)
+{
+    (void)state;
+    n_busy = 1000000;
+    ask("GET /v1/members?detail=true");
+    expect_status(200);
+    expect_text("\"silent\":[\"far\"]");
+    ask("GET /v1/runs");
+    expect_status(200);
+    expect_text("\"silent\":[\"far\"]");
+    n_busy = 0;
+}
+
+static void runs_of_all_are_listed_once(void **state)
+{
+    (void)state;
+    put_run(2, "Demo");
+    far_leads();
+    fake.is_empty = false;
+    ask("GET /v1/runs?limit=5");
+    expect_status(200);
+    expect_text("\"number\":2");
+    expect_text("\"number\":1,\"flow\":\"Demo\",\"state\":\"running\"");
+    assert_null(strstr(strstr(body_of_answer(), "\"number\":1,") + 1, "\"number\":1,"));
+    ask("GET /v1/runs?limit=1");
+    expect_text("\"before\":\"2\"");
+}
+
+static void a_request_can_name_its_node(void **state)
+{
+    (void)state;
+    post("POST /v1/drain?node=far", "");
+    expect_status(202);
+    assert_true(far.is_draining);
+    assert_false(fake.is_draining);
+    post("POST /v1/undrain?node=far", "");
+    assert_false(far.is_draining);
+    post("POST /v1/drain?node=nobody", "");
+    expect_status(404);
+    expect_text("there is no member 'nobody'");
+    far_dies();
+    post("POST /v1/leave?node=far", "");
+    expect_status(404);
+    expect_text("member 'far' is not there");
+}
+
 /* ---- texts ---- */
 
 static void targets_are_escaped(void **state)
@@ -462,6 +529,10 @@ int main(void)
         TWO(an_answer_that_is_cut_off_is_seen_to_be),
         TWO(a_peer_may_not_invent_requests),
         TWO(a_role_goes_along),
+        TWO(members_are_told_with_what_they_say),
+        TWO(one_that_does_not_answer_is_named),
+        TWO(runs_of_all_are_listed_once),
+        TWO(a_request_can_name_its_node),
         cmocka_unit_test(targets_are_escaped),
         cmocka_unit_test(heads_are_read),
     };

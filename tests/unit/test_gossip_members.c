@@ -360,24 +360,24 @@ static void tables_lose_nothing(void **state)
         uint32_t i = (uint32_t)prng_below(&p, 400);
         struct node_id id = id_of(i);
 
-        row = table_find(&t, id.bytes);
+        row = node_table_find(&t, id.bytes);
         assert_int_equal(row != NULL, is_in[i]);
         if (row) {
             assert_int_equal(row->number, i);
-            table_remove(&t, id.bytes);
+            node_table_remove(&t, id.bytes);
         } else {
-            row = table_add(&t, id.bytes);
+            row = node_table_add(&t, id.bytes);
             assert_int_equal(row->number, 0);
             row->number = i;
         }
         is_in[i] = !is_in[i];
     }
-    for (row = NULL; (row = table_next(&t, row));) {
+    for (row = NULL; (row = node_table_next(&t, row));) {
         assert_true(is_in[row->number]);
         n++;
     }
     assert_int_equal(n, t.n);
-    table_release(&t);
+    node_table_release(&t);
 }
 
 int main(void)
