@@ -313,6 +313,7 @@ int copy_keep_install(struct mesh *m, struct group *g,
     int error = install->part == 0 ? copy_delete_all(m, g) : 0;
 
     if (install->part == 0) {
+        entries_drop_new(&g->entries);
         entries_cut(&g->entries, 0);
         g->has_end = false;
         g->entries.first = install->base.index + 1;

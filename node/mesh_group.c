@@ -214,9 +214,7 @@ static int take_entries(struct mesh *m, struct group *g, uint64_t index,
 
         error = log_entry_copy(&append->entries[i], &e.log);
         if (error == 0)
-            error = entries_add(&g->entries, &e, NULL);
-        if (error == 0)
-            entries_number(&g->entries, index + i);
+            error = entries_add_numbered(&g->entries, index + i, &e);
     }
     return error;
 }
@@ -613,8 +611,5 @@ int group_on_restored_entry(struct mesh *m, const struct mesh_event *event)
     if (error < 0)
         return error;
     e.is_bare = entry_is_attempt(&e.log);
-    error = entries_add(&g->entries, &e, NULL);
-    if (error == 0)
-        entries_number(&g->entries, e.index);
-    return error;
+    return entries_add_numbered(&g->entries, e.index, &e);
 }
