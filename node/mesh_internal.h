@@ -144,7 +144,6 @@ struct group {
     struct entries entries;
     uint64_t applied; /* entries up to here are in the records */
     struct node_id leader;
-    bool is_new; /* founded here, its first entry is the run itself */
     bool is_tentative, has_end;
     time_us ended_at;
     bool is_void; /* its run was never decided */

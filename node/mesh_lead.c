@@ -153,7 +153,7 @@ int lead_found(struct mesh *m, const struct event *submit)
         return error;
     if (g) {
         g->phase = LEAD_FULL;
-        g->is_loaded = g->is_new = true;
+        g->is_loaded = true;
         g->leader = m->self;
         state.n_homes = home_choose(m, run, state.homes);
         if (state.n_homes > 1)
@@ -385,7 +385,6 @@ int lead_end(struct mesh *m, struct group *g)
         keep_release(g);
     }
     g->phase = LEAD_NONE;
-    g->is_new = false;
     return error;
 }
 
