@@ -97,7 +97,7 @@ time_us runtime_state_age(const struct runtime *rt, const struct member_view *m)
 {
     time_us now = runtime_now(rt);
 
-    return now < m->since ? 0 : now - m->since;
+    return m->since == 0 || now < m->since ? 0 : now - m->since;
 }
 
 bool runtime_where(const struct runtime *rt, const struct run_id *run,
