@@ -321,7 +321,9 @@ static void on_dead(struct gossip_world *w, size_t node, size_t peer)
     if (of->is_gone)
         return;
     w->stats.false_deaths++;
-    if (!w->config.may_bury)
+    if (!w->config.may_bury
+        && !(w->config.may_bury_across
+             && w->nodes[node].last_side != w->nodes[peer].last_side))
         gossip_world_blame(w, "I12: %zu takes %zu for dead, which is alive", node,
                            peer);
 }
@@ -556,6 +558,8 @@ void gossip_world_fray(struct gossip_world *w, uint32_t share)
 
 void gossip_world_side(struct gossip_world *w, size_t node, uint32_t side)
 {
+    if (side)
+        w->nodes[node].last_side = side;
     w->nodes[node].side = side;
     gossip_network_doubt(w, (uint32_t)node, silence);
 }

@@ -58,6 +58,7 @@ struct sim_node {
     struct member_card card;
     char name[16], address[24];
     uint32_t life, boot, side;
+    uint32_t last_side; /* before all were on one again */
     uint64_t persisted;
     bool is_stalling;
     time_us stalled; /* until then */
