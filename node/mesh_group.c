@@ -275,7 +275,7 @@ struct entry *group_undecided_run(struct group *g)
     struct entries *es = &g->entries;
     struct entry *first = es->all;
 
-    if (!g->is_new || !g->replica || es->n + es->n_new == 0 || !first->log.key_len
+    if (!g->replica || es->n + es->n_new == 0 || !first->log.key_len
         || first->log.key[0] != 'r')
         return NULL;
     return first->index == 0 || first->index > group_decided(g) ? first : NULL;
