@@ -136,6 +136,9 @@ static int on_entries(struct mesh *m, struct group *g, const struct read *r,
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     int error;
 
+    /* What was read may be cut by now. */
+    if (!replica_may_send(g->replica, &r->header.u.append))
+        return 0;
     if (event->status == 0 && event->u.entries.n)
         return send_entries(m, &r->peer, &r->header,
                             (struct log_entry *)event->u.entries.entries,

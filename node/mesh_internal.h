@@ -259,6 +259,7 @@ enum read_type {
     READ_LOCAL_WITNESS,
     READ_END,
     READ_OWN_END,
+    READ_MEET,
     READ_KEEP
 };
 struct read {
@@ -429,6 +430,7 @@ int group_add(struct mesh *m, const struct run_id *run, struct group **ret_g);
 void group_forget(struct mesh *m, struct group *g);
 void groups_release(struct mesh *m);
 /* Make its replica, from what was saved, or of a new group. */
+int group_meet(struct mesh *m, const struct run_id *run);
 int group_open(struct mesh *m, struct group *g, const struct replica_state *state,
                bool is_founder);
 /* The entry that founds the run, until it is decided: nobody is told of a run before. */
@@ -531,6 +533,8 @@ int late_offer(struct mesh *m, struct peer *p, struct group *g,
                const struct offered_attempt *offer);
 int late_on_witness(struct mesh *m, const struct mesh_event *event);
 int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run);
+/* As that; if it has not ended, this node becomes a home that knows nothing yet. */
+int late_meet(struct mesh *m, const struct node_id *peer, const struct run_id *run);
 int late_on_end_found(struct mesh *m, const struct mesh_event *event);
 int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
                 const struct attempt_name *name, enum offer_result result,

@@ -497,19 +497,24 @@ static bool is_over(const struct mesh *m, const struct group *g)
            && replica_everywhere(g->replica) >= replica_state(g->replica)->last.index;
 }
 
-/* Others took its place: the copy here would only grow old. */
+/* Others took its place: the copy here would only grow old. That they did is remembered
+ * until the run is over: a home that comes back late may ask for votes of their time. */
 static int leave_group(struct mesh *m, struct group *g)
 {
+    CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     int error = copy_delete_all(m, g);
 
-    return error ? error : forget_log(m, g);
+    if (error == 0)
+        error = replica_give_up(g->replica, m->now, &out);
+    return error ? error : group_carry(m, g, &out);
 }
 
 int lead_on_tick(struct mesh *m, struct group *g)
 {
     if (is_over(m, g))
         return clean(m, g);
-    if (g->phase == LEAD_NONE && g->replica && replica_is_over(g->replica))
+    if (g->phase == LEAD_NONE && g->replica && replica_is_over(g->replica)
+        && !replica_state(g->replica)->is_installing)
         return leave_group(m, g);
     return check(m, g);
 }

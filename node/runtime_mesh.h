@@ -66,7 +66,6 @@ struct runtime_mesh {
     uint32_t boot;
     struct member_card card;
 
-    void *module; /* dlopen() */
     const struct peers_module *peers_module;
     struct peers *peers;
     struct mesh_letters held; /* by ticket */
