@@ -270,12 +270,13 @@ int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
     return entries_add(&g->entries, take_e, ret_e);
 }
 
+/* Its first entry, while nobody may hear of the run. */
 struct entry *group_undecided_run(struct group *g)
 {
     struct entries *es = &g->entries;
     struct entry *first = es->all;
 
-    if (!g->is_new || !g->replica || es->n + es->n_new == 0 || !first->log.key_len
+    if (!g->replica || es->n + es->n_new == 0 || !first->log.key_len
         || first->log.key[0] != 'r')
         return NULL;
     return first->index == 0 || first->index > group_decided(g) ? first : NULL;
