@@ -68,14 +68,11 @@ static void watch_all(struct gossip *g, struct watch *watches, unsigned *n)
                           (uint8_t)(i < own ? own - 1 : own), watches, n);
 }
 
-/* One behind us on each ring. In a small mesh several rings often have the same one
- * there; as all are connected anyway, we then watch the one behind that. */
+/* One behind us on each ring; where that is one we watch already, the one behind it. */
 static void watch_rings(struct gossip *g, struct watch *watches, unsigned *n)
 {
-    unsigned depth = g->is_full_mesh ? RING_DEPTH : 1;
-
     for (uint8_t i = 0; i < GOSSIP_RINGS; i++)
-        for (unsigned k = 0; k < depth; k++) {
+        for (unsigned k = 0; k < RING_DEPTH; k++) {
             const struct node_id *id = rings_near(&g->rings, i, SIDE_AFTER, k);
 
             if (id && keep_or_begin(g, id, i, watches, n))
@@ -254,9 +251,9 @@ static int begin_round(struct gossip *g)
     g->is_round_clean = true;
     for (unsigned i = 0; r == 0 && i < g->n_watches; i++)
         r = round_of(g, &g->watches[i]);
-    /* Not in step with others for ever. */
-    g->round = g->now + period * gossip_slowness(g) - period / 32
-               + prng_below(&g->prng, period / 16 + 1);
+    /* A little early, so that it is not in step with others for ever. */
+    g->round =
+        g->now + period * gossip_slowness(g) - prng_below(&g->prng, period / 8 + 1);
     return r;
 }
 

@@ -97,6 +97,17 @@ static void live_quiet(const struct figures_options *o, struct gossip_world *w,
     gossip_world_run(w, TIME_S(o->seconds));
 }
 
+static bool is_split(const struct gossip_world *w, size_t n, size_t part)
+{
+    for (size_t i = 0; i < n; i++)
+        if (gossip_world_seeing(w, i, MEMBER_DEAD) != (i < part ? n - part : part))
+            return false;
+    return true;
+}
+
+/* A small part takes long to bury all others. It is healed when it has: a death that is
+ * news while the sides meet is believed on both until it is refuted. A part of one or
+ * two is isolated and buries nobody. */
 static void live_heal(const struct figures_options *o, struct gossip_world *w,
                       struct prng *prng, struct sample *s)
 {
@@ -106,6 +117,9 @@ static void live_heal(const struct figures_options *o, struct gossip_world *w,
     for (size_t i = 0; i < part; i++)
         gossip_world_side(w, i, 1);
     gossip_world_run(w, TIME_S(WARM_S + o->seconds));
+    while (part > 2 && !is_split(w, o->n, part) && gossip_world_now(w) < TIME_S(900))
+        if (!gossip_world_run(w, gossip_world_now(w) + TIME_S(5)))
+            return;
     for (size_t i = 0; i < part; i++)
         gossip_world_side(w, i, 0);
     gossip_world_run(w, gossip_world_now(w) + 1);

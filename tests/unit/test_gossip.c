@@ -47,10 +47,10 @@ static void a_machine_dies(void **state)
     (void)state;
     gossip_world_crash(w, 3);
     run(w, TIME_S(20));
-    assert_string_equal(gossip_world_trace(w), "[ 11748] 4 sees 3 suspect\n"
-                                               "[ 11749] all see 3 suspect\n"
-                                               "[ 13748] 4 sees 3 dead\n"
-                                               "[ 13749] all see 3 dead\n");
+    assert_string_equal(gossip_world_trace(w), "[ 11507] 2 sees 3 suspect\n"
+                                               "[ 11508] all see 3 suspect\n"
+                                               "[ 13507] 2 sees 3 dead\n"
+                                               "[ 13508] all see 3 dead\n");
     assert_true(gossip_world_agrees(w));
 }
 
@@ -363,7 +363,7 @@ static time_us dies_after(size_t n, uint8_t observers)
     time_us begin = l.now, after = 0;
 
     lone_say(&l, 1, 1, MEMBER_SUSPECT, observers);
-    while (!after && l.now < begin + TIME_S(20)) {
+    while (!after && l.now < begin + TIME_S(30)) {
         lone_wait(&l, l.now + TIME_MS(100), n - 1);
         if (lone_state(&l, 1) == MEMBER_DEAD)
             after = (l.now - begin) / TIME_MS(100);
@@ -377,12 +377,12 @@ static time_us dies_after(size_t n, uint8_t observers)
 static void how_many_observers(void **state)
 {
     (void)state;
-    assert_int_equal(dies_after(8, 0x02), 0); /* one may be behind a bad link */
+    assert_in_range(dies_after(8, 0x02), 240, 241); /* it may be behind a bad link */
     assert_in_range(dies_after(8, 0x06), 50, 51);
     assert_in_range(dies_after(8, 0x16), 33, 34);
     assert_in_range(dies_after(8, 0x36), 20, 21);
     assert_in_range(dies_after(8, 0xff), 20, 21);
-    assert_int_equal(dies_after(4, 0x02), 0);
+    assert_in_range(dies_after(4, 0x02), 240, 241);
     assert_in_range(dies_after(4, 0x07), 20, 21); /* all that there are */
     assert_in_range(dies_after(3, 0x02), 80, 81); /* there one is enough */
     assert_in_range(dies_after(3, 0x03), 20, 21);
