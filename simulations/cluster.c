@@ -195,6 +195,7 @@ static void become_calm(struct cluster *c)
         c->nodes[i].paused_until = 0;
         node_start(c, i);
     }
+    later(c, TIME_S(60), &(struct incident){ .type = INCIDENT_GIVE_UP });
 }
 
 /* ---- the loop ---- */
@@ -254,6 +255,9 @@ static bool happen(struct cluster *c, struct incident *i)
         break;
     case INCIDENT_CALM:
         become_calm(c);
+        break;
+    case INCIDENT_GIVE_UP:
+        users_give_up(c);
         break;
     default:
         if (is_stale(c, i))

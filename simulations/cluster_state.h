@@ -23,7 +23,7 @@ enum {
     NODES = CLUSTER_NODES_MAX,
     SLOTS = 3,
     RUNS = 8,
-    TRIES = 4, /* of a user whose node went before it answered */
+    TRIES = 6, /* of a user whose node went before it answered */
 };
 
 enum incident_type {
@@ -36,6 +36,7 @@ enum incident_type {
     INCIDENT_STRIKE,
     INCIDENT_SUBMIT,
     INCIDENT_CALM,
+    INCIDENT_GIVE_UP,
 };
 
 struct incident {
@@ -221,6 +222,8 @@ void users_draw(struct cluster *c);
 void users_submit(struct cluster *c, unsigned user);
 void users_accepted(struct cluster *c, struct run *r);
 void users_gone(struct cluster *c, unsigned node);
+/* Who waits for an answer for long does not wait on. */
+void users_give_up(struct cluster *c);
 struct run *run_of(struct cluster *c, const struct run_id *id);
 
 /* ---- cluster_check.c ---- */
