@@ -160,6 +160,8 @@ void read_back(struct cluster *c, unsigned i)
     for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
         CLEANUP(rows_release) struct rows rows = { .all = NULL };
 
+        if (kinds[k].kind == 'q' && c->config->mutant == CLUSTER_MUTANT_FORGET_GROUP)
+            continue;
         read_scan(c, i, &kinds[k].kind, 1, add_row, &rows);
         for (size_t r = 0; r < rows.n && !check_failed(c); r++)
             kinds[k].restore(c, i, &rows.all[r]);

@@ -201,12 +201,16 @@ void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial)
     /* What a task of its own run consumes may be written with the next flush. */
     if (!p->has_witness && !p->guest)
         p->has_witness = read_witness(c, i, run_of(c, &p->run), &p->task, &p->witness);
+    if (c->config->mutant == CLUSTER_MUTANT_OTHER_INPUT)
+        p->witness.bytes[0] ^= 1;
     r = record_of(c, p);
     if (r.reason == REASON_OK)
         make_output(c, i, p, &r);
     trace(c, "%u ends %s#%u %s", i, task_text(c, &p->run, &p->task), p->attempt,
           reason_name(r.reason));
     p->is_used = false;
+    if (c->config->mutant == CLUSTER_MUTANT_SWALLOW_END && p->task.step == 1)
+        return;
     e.u.node.u.ended.slot = slot;
     e.u.node.u.ended.record = &r;
     node_tell(c, i, &e);
