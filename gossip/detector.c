@@ -150,14 +150,10 @@ int detector_on_refused(struct gossip *g, const struct node_id *peer)
 
 int detector_on_suspect(struct gossip *g, const struct note *note, bool was_suspect)
 {
-    struct watch *w = detector_find(g, &note->member.id);
-
-    if (!w)
-        return 0;
-    if (w->strikes >= STRIKES)
-        return blame_if_well(g, w);
     /* Whoever can still reach it brings it the chance to refute. */
-    return was_suspect ? 0 : spread_confront(g, note);
+    return was_suspect || !detector_find(g, &note->member.id)
+               ? 0
+               : spread_confront(g, note);
 }
 
 void detector_on_refuted(struct gossip *g, const struct note *note)
@@ -213,18 +209,22 @@ static int say_all_changed(struct gossip *g)
     return r;
 }
 
+static time_us isolation_at(const struct gossip *g)
+{
+    if (g->is_alone || members_live(g->members) < ISOLATED_MEMBERS)
+        return TIME_NEVER;
+    return g->heard + (g->is_isolated ? alone_after : isolated_after);
+}
+
 static int look_around(struct gossip *g)
 {
-    time_us silent = g->now - g->heard;
-
-    if (members_live(g->members) < ISOLATED_MEMBERS)
+    if (isolation_at(g) > g->now)
         return 0;
-    if (!g->is_isolated && silent >= isolated_after * gossip_slowness(g)) {
+    if (!g->is_isolated) {
         g->is_isolated = true;
         gossip_ail(g);
-    }
-    if (!g->is_isolated || g->is_alone || silent < alone_after)
         return 0;
+    }
     g->is_alone = true;
     return say_all_changed(g);
 }
@@ -247,13 +247,11 @@ static int round_of(struct gossip *g, struct watch *w)
 static int begin_round(struct gossip *g)
 {
     time_us period = g->timing.ping;
-    int r = look_around(g);
+    int r = links_round(g);
 
     if (g->is_round_clean && g->health > 0)
         g->health--;
     g->is_round_clean = true;
-    if (r == 0)
-        r = links_round(g);
     for (unsigned i = 0; r == 0 && i < g->n_watches; i++)
         r = round_of(g, &g->watches[i]);
     /* Not in step with others for ever. */
@@ -273,7 +271,7 @@ static time_us strike_at(const struct gossip *g, const struct watch *w)
 
 int detector_on_tick(struct gossip *g)
 {
-    int r = 0;
+    int r = look_around(g);
 
     for (unsigned i = 0; r == 0 && i < g->n_watches; i++)
         if (strike_at(g, &g->watches[i]) <= g->now)
@@ -283,7 +281,7 @@ int detector_on_tick(struct gossip *g)
 
 time_us detector_deadline(const struct gossip *g)
 {
-    time_us at = g->round;
+    time_us at = g->round < isolation_at(g) ? g->round : isolation_at(g);
 
     for (unsigned i = 0; i < g->n_watches; i++) {
         time_us strike_time = strike_at(g, &g->watches[i]);

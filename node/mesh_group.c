@@ -270,6 +270,7 @@ int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
     return entries_add(&g->entries, take_e, ret_e);
 }
 
+/* Its first entry, while nobody may hear of the run. */
 struct entry *group_undecided_run(struct group *g)
 {
     struct entries *es = &g->entries;

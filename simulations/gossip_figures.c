@@ -32,8 +32,7 @@ struct scenario {
     struct figures_options usual;
     void (*live)(const struct figures_options *o, struct gossip_world *w,
                  struct prng *prng, struct sample *s);
-    bool may_bury;
-    size_t joins;
+    bool is_split, is_empty; /* nodes part; there is one at the start */
 };
 
 static void blame(struct sample *s, const char *text)
@@ -194,13 +193,12 @@ static const struct scenario scenarios[] = {
 static bool live(const struct scenario *sc, const struct figures_options *o,
                  uint64_t seed, struct sample *ret)
 {
-    bool is_join = sc->joins != 0;
     struct gossip_world_config config = { .seed = seed,
-                                          .n = is_join ? 1 : o->n,
-                                          .joins = is_join ? o->n : 0,
+                                          .n = sc->is_empty ? 1 : o->n,
+                                          .joins = sc->is_empty ? o->n : 0,
                                           .loss = o->loss,
                                           .stalling = o->stalling,
-                                          .may_bury = sc->may_bury };
+                                          .may_bury_across = sc->is_split };
     CLEANUP(gossip_world_freep) struct gossip_world *w = gossip_world_new(&config);
     struct prng prng;
 
