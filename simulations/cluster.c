@@ -300,7 +300,11 @@ static void draw_nodes(struct cluster *c)
 {
     for (unsigned i = 0; i < c->n_nodes; i++) {
         struct cluster_node *n = &c->nodes[i];
-        struct disk_config disk = { .seed = prng_next(&c->prng), .keeps_groups = true };
+        struct disk_config disk = { .seed = prng_next(&c->prng),
+                                    .keeps_groups = true,
+                                    .lies = c->config->mutant == CLUSTER_MUTANT_FORGET
+                                                ? DISK_FORGETS
+                                                : 0 };
         char name[2] = { (char)('a' + i), 0 };
 
         n->index = i;

@@ -61,11 +61,15 @@ struct process {
     uint32_t attempt;
     uint64_t guest;
     struct task_plan plan;
-    struct digest witness; /* of what it consumed */
-    bool has_witness;      /* not while nothing of it is written, as on an island */
+    uint64_t consumed;
+    bool has_consumed; /* not while nothing of it is written, as on an island */
     bool is_fickle;
     enum reason why;
     int signal;
+};
+
+struct prepared { /* a guest that has not started */
+    uint64_t guest, consumed;
 };
 
 struct held { /* an action that waits for its ticket */
@@ -92,10 +96,7 @@ struct cluster_node {
     struct process slots[SLOTS], lost[SLOTS];
     bool is_connected[NODES];
     uint64_t tick_serial;
-    struct {
-        uint64_t guest;
-        struct digest witness;
-    } * prepared;
+    struct prepared *prepared;
     size_t n_prepared, cap_prepared;
 };
 
@@ -121,8 +122,9 @@ struct told {
 };
 /* What an output was made of. */
 struct made {
-    struct digest id, witness;
-    bool has_witness;
+    struct digest id;
+    uint64_t consumed;
+    bool has_consumed;
 };
 
 struct cluster {
@@ -204,6 +206,8 @@ void read_back(struct cluster *c, unsigned i);
 void read_answer(struct cluster *c, unsigned i, const struct held *h);
 bool read_witness(struct cluster *c, unsigned i, const struct run *r,
                   const struct task_id *task, struct digest *ret);
+uint64_t read_consumed(struct cluster *c, unsigned i, const struct run *r,
+                       const struct task_id *task);
 
 /* ---- cluster_tasks.c ---- */
 

@@ -65,7 +65,7 @@ MUTANTS = [
      "p->base = log_position_at(r, r->state.commit);",
      "p->base = log_position_at(r, r->state.last.index);", 500),
     ("an old install replaces what is newer", "replica_install.c",
-     "return base->index <= r->state.commit\n           || ", "return ", 1000),
+     "return base->index <= r->state.commit\n           || ", "return ", 0),
     ("installed homes forget what they promised", "replica_install.c",
      "    if (ballot_compare(&m->ballot, &s->promised) > 0)\n        s->promised",
      "    s->promised", 1000),

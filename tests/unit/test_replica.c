@@ -645,6 +645,22 @@ static void test_a_stranger_is_installed_in_parts(void **state)
     end(&b);
 }
 
+static void test_an_old_install_changes_nothing(void **state)
+{
+    struct replica_state s = { .generation = 1,
+                               .promised = ballot(1, 'a'),
+                               .base = { 5, ballot(1, 'a') },
+                               .last = { 5, ballot(1, 'a') },
+                               .commit = 5 };
+    struct bench b;
+
+    (void)state;
+    s.n_homes = list("abc", s.homes);
+    b = begin('b', &s, false);
+    CHECK(&b, install(&b, 'a', 1, 1, 3, 0, true), "follows a\na: has 5\n");
+    end(&b);
+}
+
 static void test_while_it_is_installed_a_home_votes_as_before(void **state)
 {
     struct bench b = begin_home('b', 3, 1);
@@ -728,6 +744,7 @@ int main(void)
         cmocka_unit_test(test_the_end_of_a_generation_is_proposed_anew_by_a_new_leader),
         cmocka_unit_test(test_who_is_out_says_so_for_ever),
         cmocka_unit_test(test_a_stranger_is_installed_in_parts),
+        cmocka_unit_test(test_an_old_install_changes_nothing),
         cmocka_unit_test(test_while_it_is_installed_a_home_votes_as_before),
         cmocka_unit_test(
             test_who_lost_what_it_acknowledged_waits_for_another_generation),
