@@ -280,10 +280,9 @@ static void send_get(struct exchange *x, const struct fetch_action *a)
         .request = a->request, .id = a->id, .part = a->part, .offset = a->offset
     };
     r = exchange_send(x, &a->peer, &m, true);
-    if (r == -EAGAIN)
-        note(x, fetch_on_unsent(x->fetch, a->request, exchange_now(x), &x->out));
-    else if (r < 0)
-        note(x, fetch_on_disconnected(x->fetch, &a->peer, exchange_now(x), &x->out));
+    if (r < 0)
+        note(x, fetch_on_unsent(x->fetch, a->request, r == -EAGAIN, exchange_now(x),
+                                &x->out));
 }
 
 static void apply(struct exchange *x, struct fetch_action *actions, size_t n)
@@ -354,6 +353,8 @@ void exchange_on_message(struct exchange *x, const struct node_id *from,
 void exchange_on_writable(struct exchange *x, const struct node_id *peer)
 {
     give_on_writable(x, peer);
+    note(x, fetch_on_writable(x->fetch, peer, exchange_now(x), &x->out));
+    exchange_apply(x);
 }
 
 void exchange_on_tick(struct exchange *x)

@@ -36,8 +36,9 @@ struct exchange_config {
     uint64_t seed;
     time_us (*now)(void *arg);
     /* 0: it is on its way, nothing of *m is needed any more. -EAGAIN: the peer's queue
-     * is full; another error: it cannot be reached. is_bulk: by the connection for
-     * data. */
+     * is full, exchange_on_writable() tells when it is not. Another error: it cannot be
+     * reached now; it is tried again a few times, so that this may begin to dial.
+     * is_bulk: by the connection for data. */
     int (*send)(void *arg, const struct node_id *peer, const struct message *m,
                 bool is_bulk);
     void *arg; /* of both */

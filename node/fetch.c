@@ -7,13 +7,14 @@
 
 #include "node/fetch_internal.h"
 
-enum { STRIKES_MAX = 5 };
+enum { STRIKES_MAX = 5, UNREACHABLE_MAX = 3 };
 #define TICK_US TIME_MS(100)
 #define SILENCE_US TIME_S(3) /* of a peer of whom something is wanted */
 #define STRIKE_US TIME_S(2)  /* then it is left alone, twice as long each time */
 #define BUSY_US TIME_MS(100) /* up to three times that */
-#define UNSENT_US TIME_MS(20)
-#define ASKED_US TIME_S(2) /* for an answer whether it has anything */
+#define FULL_US TIME_MS(20)
+#define UNREACHABLE_US TIME_MS(500) /* twice as long each time */
+#define ASKED_US TIME_S(2)          /* for an answer whether it has anything */
 
 /* ---- actions ---- */
 
@@ -340,17 +341,43 @@ int fetch_on_holders(struct fetch *f, const struct node_id *from,
 
 /* ---- data ---- */
 
-int fetch_on_unsent(struct fetch *f, uint64_t request, time_us now,
+static void on_unreachable(struct fetch *f, struct fetch_blob *b, struct fetch_peer *p,
+                           time_us now)
+{
+    struct fetch_holder *h = fetch_holder_find(b, &p->id);
+
+    avoid(f, p, now + (UNREACHABLE_US << p->n_strikes));
+    if (++p->n_strikes < UNREACHABLE_MAX)
+        return;
+    p->n_strikes = 0;
+    if (h)
+        fetch_holder_remove(b, h);
+}
+
+int fetch_on_unsent(struct fetch *f, uint64_t request, bool is_full, time_us now,
                     struct fetch_outbox *out)
 {
     struct fetch_request *r = find_request(f, request);
 
     f->out = out;
-    if (r && !r->is_checked) {
-        if (r->peer->avoid_until < now + UNSENT_US)
-            r->peer->avoid_until = now + UNSENT_US;
+    if (r && !r->is_checked && is_full) {
+        r->peer->full_until = now + FULL_US;
         give_back(f, r);
+    } else if (r && !r->is_checked) {
+        on_unreachable(f, r->blob, r->peer, now);
     }
+    return finish(f, now);
+}
+
+int fetch_on_writable(struct fetch *f, const struct node_id *peer, time_us now,
+                      struct fetch_outbox *out)
+{
+    struct fetch_peer *p = fetch_peer_find(f, peer);
+
+    if (!p || p->full_until <= now)
+        return 0;
+    p->full_until = 0;
+    f->out = out;
     return finish(f, now);
 }
 

@@ -18,6 +18,7 @@ struct fetch_peer {
     uint32_t n_strikes; /* silences in a row */
     time_us heard;      /* or first asked since */
     time_us avoid_until;
+    time_us full_until; /* its queue */
     UT_hash_handle hh;
 };
 

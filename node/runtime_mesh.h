@@ -72,7 +72,7 @@ struct runtime_mesh {
 
     struct mesh_job *jobs; /* a queue */
     size_t job_head, n_jobs, cap_jobs;
-    bool is_stepping, is_working;
+    bool is_stepping, is_working, is_flushed;
     struct mesh_batch batch;
 
     struct preparer *preparer;
