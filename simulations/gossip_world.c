@@ -32,8 +32,8 @@ static void set_tick(struct gossip_world *w, size_t node)
     struct sim_node *n = &w->nodes[node];
     time_us due = gossip_deadline(n->gossip);
 
-    /* It would be taken for being late itself. */
-    if (due < w->now)
+    /* It would be taken for being late itself; 0: it has not begun. */
+    if (due && due < w->now)
         gossip_world_blame(w, "the deadline of %zu is over", node);
     if (due >= n->tick)
         return;
