@@ -20,7 +20,7 @@ struct entry {
     uint32_t size;  /* of all of it, a multiple of 8 */
     bool is_filler; /* then nothing follows that can be read */
     /* Where the bytes are, counted from the entry, because entries move; 0: NULL. */
-    uint32_t data_at, step_at, message_at, flow_at;
+    uint32_t data_at, step_at, message_at, flow_at, node_at;
     uint64_t ticket;
     struct feed_event event;
 };
@@ -88,7 +88,7 @@ void feed_free(struct feed *f)
 /* ---- entries ---- */
 
 struct texts {
-    size_t step, message, flow; /* lengths with the NUL; 0: NULL */
+    size_t step, message, flow, node; /* lengths with the NUL; 0: NULL */
 };
 
 /* Cut in front of a character, not within it. */
@@ -107,7 +107,8 @@ static size_t text_size(const char *text)
 
 static size_t entry_size(const struct texts *t, size_t data_len)
 {
-    size_t size = sizeof(struct entry) + data_len + t->step + t->message + t->flow;
+    size_t size =
+        sizeof(struct entry) + data_len + t->step + t->message + t->flow + t->node;
 
     return (size + 7) & ~(size_t)7;
 }
@@ -146,6 +147,7 @@ static void entry_fill(struct entry *e, const struct feed_event *event,
     e->step_at = entry_put_text(e, &at, event->step, t->step);
     e->message_at = entry_put_text(e, &at, event->message, t->message);
     e->flow_at = entry_put_text(e, &at, event->flow, t->flow);
+    e->node_at = entry_put_text(e, &at, event->node, t->node);
 }
 
 static struct feed_event entry_event(const struct entry *e)
@@ -157,6 +159,7 @@ static struct feed_event entry_event(const struct entry *e)
     event.step = e->step_at ? base + e->step_at : NULL;
     event.message = e->message_at ? base + e->message_at : NULL;
     event.flow = e->flow_at ? base + e->flow_at : NULL;
+    event.node = e->node_at ? base + e->node_at : NULL;
     return event;
 }
 
@@ -303,7 +306,7 @@ static void hand_out(struct feed *f)
 int feed_publish(struct feed *f, const struct feed_event *event, uint64_t ticket)
 {
     struct texts t = { text_size(event->step), text_size(event->message),
-                       text_size(event->flow) };
+                       text_size(event->flow), text_size(event->node) };
     size_t len = event->type == FEED_LOG ? event->len : 0;
     const char *data = len ? event->data : NULL;
     size_t whole = len / FEED_DATA_MAX, rest = len % FEED_DATA_MAX;

@@ -48,6 +48,7 @@ struct feed_event {
     uint32_t attempt;
     uint32_t pid;
     const char *step; /* the step's name; NULL for runs */
+    const char *node; /* who runs it, of a task; NULL: this node, or not known */
 
     enum log_stream stream; /* FEED_LOG */
     const char *data;

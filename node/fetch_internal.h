@@ -14,9 +14,11 @@ struct fetch_peer {
     struct node_id id;
     bool is_connected;
     uint32_t n_asked;   /* of it, and not here */
+    uint32_t window;    /* how much is asked for at once: more as it comes */
     uint32_t n_strikes; /* silences in a row */
     time_us heard;      /* or first asked since */
     time_us avoid_until;
+    time_us full_until; /* its queue */
     UT_hash_handle hh;
 };
 
@@ -40,15 +42,17 @@ struct fetch_blob {
     struct digest id;
     uint64_t size;
     bool has_size; /* and `leaves`, `groups` */
-    uint64_t n_leaves, n_missing, n_here;
+    uint64_t n_leaves, n_missing, n_here, stretch;
     uint8_t *leaves, *groups; /* enum leaf_state of each; a single group is here */
     uint64_t n_groups, n_groups_asked;
     uint64_t cursor;
     uint32_t n_asked; /* requests, also those that are being checked */
     struct fetch_holder holders[FETCH_HOLDERS_MAX];
     size_t n_holders;
-    unsigned n_rounds;           /* of asking all */
-    time_us find_at, refresh_at; /* ask all when there is nobody; ask holders again */
+    bool has_parts;                /* some of them fetch it too, */
+    uint8_t spread[BLOB_HAVE_MAX]; /* and together they have these parts */
+    unsigned n_rounds;             /* of asking all */
+    time_us find_at, refresh_at;   /* ask all when there is nobody; ask holders again */
     time_us progress;
     struct fetch_blob *prev, *next; /* in the order in which they were wanted */
     UT_hash_handle hh;
@@ -90,6 +94,13 @@ void fetch_ask_holder(struct fetch *f, struct fetch_blob *b, struct fetch_holder
                       time_us now);
 bool fetch_holder_has(const struct fetch_blob *b, const struct fetch_holder *h,
                       uint64_t leaf);
+
+/* A request is answered, or given up with its blob. */
+void fetch_settle(struct fetch *f, struct fetch_request *r);
+/* Ask nothing of this peer until then, and what it owes of others. */
+void fetch_avoid(struct fetch *f, struct fetch_peer *p, time_us until);
+/* The end of each event: ask for more. */
+int fetch_finish(struct fetch *f, time_us now);
 
 /* Tell, and forget it. */
 void fetch_end(struct fetch *f, struct fetch_blob *b, int status);

@@ -60,8 +60,8 @@ int identity_boot(struct identity *i, uint32_t *ret_boot, struct error *ret_erro
 
 /* ---- being a member ---- */
 
-/* An issuer's answer: checked against what is trusted, then durable. A node that is of
- * a mesh stays in it: -EXDEV. */
+/* An issuer's answer: checked against what is trusted, then durable. A node that is
+ * of a mesh stays in it: -EXDEV. -ESTALE: a certificate from before. */
 int identity_adopt(struct identity *i, const struct mesh_root *root,
                    const struct chain *chain, time_us wall, struct error *ret_error);
 /* A third of the certificate's time is left, or less. */
@@ -80,8 +80,9 @@ size_t identity_contacts(const struct identity *i,
 int identity_issue(struct identity *i, const struct certificate *wanted, time_us wall,
                    struct chain *ret, struct error *ret_error);
 
-/* Its own certificate, where the authority is. */
-int identity_renew(struct identity *i, time_us wall, struct error *ret_error);
+/* Its own certificate, where the authority is; name and zone NULL: as they are. */
+int identity_certify(struct identity *i, const char *name, const char *zone,
+                     time_us wall, struct error *ret_error);
 
 struct invite {
     uint32_t roles, uses, expires_in_s;

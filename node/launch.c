@@ -170,8 +170,8 @@ int run_context_new(const struct launch_config *config, const struct run_record 
     c->steps = calloc(flow->n_all_steps, sizeof(*c->steps));
     c->python_dir = python_folder(config->program_dir);
     c->node_name = config->node_name ? strdup(config->node_name) : NULL;
-    if (!c->steps || (config->node_name && !c->node_name) || !c->user || !c->tags || !c->python_dir
-        || !(c->code_path = code_path_of(config, c->id_text)))
+    if (!c->steps || (config->node_name && !c->node_name) || !c->user || !c->tags
+        || !c->python_dir || !(c->code_path = code_path_of(config, c->id_text)))
         r = -ENOMEM;
     else
         r = make_environment(c, config);

@@ -40,8 +40,8 @@ struct run_context {
     char *code_path; /* the package, laid out */
     bool is_laid_out;
     bool is_leaving; /* it goes when nothing here needs it any more */
-    bool has_gpus;  /* the node: tasks are told which are theirs */
-    size_t n_files; /* of the package */
+    bool has_gpus;   /* the node: tasks are told which are theirs */
+    size_t n_files;  /* of the package */
     struct digest package;
     char *user;
     char **tags;          /* NULL-terminated */
@@ -58,7 +58,7 @@ struct run_context {
 struct launch_config {
     const char *data_dir, *task_socket, *program_dir; /* of mesh itself, for PATH */
     bool has_gpus;
-    const char *node_name; /* among others; NULL: it is alone */
+    const char *node_name;         /* among others; NULL: it is alone */
     const struct account *account; /* of its tasks; NULL: ours */
     const char
         *code_path; /* where the package is laid out; NULL: the run's own place */

@@ -156,6 +156,8 @@ struct run_where {
 };
 /* Where a run is led, as far as is known here. */
 void mesh_where(const struct mesh *m, const struct run_id *run, struct run_where *ret);
+/* Who carries out the lease of this slot; false: there is none. */
+bool mesh_lease_node(const struct mesh *m, uint32_t slot, struct node_id *ret);
 /* Leases carried out here for others: waiting to be prepared, for room, running. */
 struct guest_counts {
     uint32_t n_preparing, n_waiting, n_running;

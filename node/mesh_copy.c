@@ -136,6 +136,9 @@ static int on_entries(struct mesh *m, struct group *g, const struct read *r,
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     int error;
 
+    /* What was read may be cut by now. */
+    if (!replica_may_send(g->replica, &r->header.u.append))
+        return 0;
     if (event->status == 0 && event->u.entries.n)
         return send_entries(m, &r->peer, &r->header,
                             (struct log_entry *)event->u.entries.entries,
@@ -313,6 +316,7 @@ int copy_keep_install(struct mesh *m, struct group *g,
     int error = install->part == 0 ? copy_delete_all(m, g) : 0;
 
     if (install->part == 0) {
+        entries_drop_new(&g->entries);
         entries_cut(&g->entries, 0);
         g->has_end = false;
         g->entries.first = install->base.index + 1;

@@ -109,6 +109,8 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
     bool is_end = a->u.tell.type == TELL_RUN_ENDED;
     int error;
 
+    if (!a->ticket && g && group_undecided_run(g))
+        return entries_add_tell(group_undecided_run(g), a);
     if (!a->ticket)
         return mesh_emit(m, a);
     w = &t->all[a->ticket - t->first];

@@ -66,7 +66,7 @@ static size_t size_of(const struct entry *e)
     return sizeof(*e) + e->log.key_len + e->log.value_len;
 }
 
-int entries_add(struct entries *es, struct entry *take_e, struct entry **ret_e)
+static int insert(struct entries *es, size_t at, struct entry *take_e)
 {
     size_t n = es->n + es->n_new;
 
@@ -74,12 +74,29 @@ int entries_add(struct entries *es, struct entry *take_e, struct entry **ret_e)
         entry_release(take_e);
         return -ENOMEM;
     }
-    es->all[n] = *take_e;
+    memmove(&es->all[at + 1], &es->all[at], (n - at) * sizeof(es->all[0]));
+    es->all[at] = *take_e;
     es->n_new++;
     es->bytes += size_of(take_e);
-    if (ret_e)
-        *ret_e = &es->all[n];
     return 0;
+}
+
+int entries_add(struct entries *es, struct entry *take_e, struct entry **ret_e)
+{
+    int error = insert(es, es->n + es->n_new, take_e);
+
+    if (error == 0 && ret_e)
+        *ret_e = &es->all[es->n + es->n_new - 1];
+    return error;
+}
+
+int entries_add_numbered(struct entries *es, uint64_t index, struct entry *take_e)
+{
+    int error = insert(es, es->n, take_e);
+
+    if (error == 0)
+        entries_number(es, index);
+    return error;
 }
 
 void entries_number(struct entries *es, uint64_t index)
@@ -114,6 +131,8 @@ static void drop_from(struct entries *es, size_t at, size_t until)
 {
     size_t n = es->n + es->n_new;
 
+    if (at == until)
+        return;
     for (size_t i = at; i < until; i++) {
         es->bytes -= size_of(&es->all[i]);
         entry_release(&es->all[i]);
@@ -131,7 +150,6 @@ void entries_cut(struct entries *es, uint64_t index)
 {
     size_t keep = index <= es->first ? 0 : (size_t)(index - es->first);
 
-    entries_drop_new(es);
     if (keep >= es->n)
         return;
     drop_from(es, keep, es->n);

@@ -214,9 +214,7 @@ static int take_entries(struct mesh *m, struct group *g, uint64_t index,
 
         error = log_entry_copy(&append->entries[i], &e.log);
         if (error == 0)
-            error = entries_add(&g->entries, &e, NULL);
-        if (error == 0)
-            entries_number(&g->entries, index + i);
+            error = entries_add_numbered(&g->entries, index + i, &e);
     }
     return error;
 }
@@ -270,6 +268,18 @@ int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
 {
     group_mark(m, g);
     return entries_add(&g->entries, take_e, ret_e);
+}
+
+/* Its first entry, while nobody may hear of the run. */
+struct entry *group_undecided_run(struct group *g)
+{
+    struct entries *es = &g->entries;
+    struct entry *first = es->all;
+
+    if (!g->replica || es->n + es->n_new == 0 || !first->log.key_len
+        || first->log.key[0] != 'r')
+        return NULL;
+    return first->index == 0 || first->index > group_decided(g) ? first : NULL;
 }
 
 /* A generation that closes, or a founder that does not lead yet, makes them wait. */
@@ -458,25 +468,28 @@ static const struct group_id *group_of(const struct message *msg)
     }
 }
 
-/* A home that never heard of the group learns of it from its leader. Who votes for a
- * group that is not here may be late: the run is over. */
-static int meet(struct mesh *m, const struct node_id *from, const struct message *msg,
-                struct group **ret_g)
+int group_meet(struct mesh *m, const struct run_id *run)
 {
     static const struct replica_state empty;
+    struct group *g;
+    int error = group_add(m, run, &g);
+
+    return error < 0 || !g || g->replica ? error : group_open(m, g, &empty, false);
+}
+
+/* A home that never heard of the group learns of it from its leader, or from the founder
+ * that stands again. But who asks may be late, and the run over: then nothing must be
+ * promised once more. It asks again when the store was looked at. */
+static int meet(struct mesh *m, const struct node_id *from, const struct message *msg)
+{
     const struct group_id *id = group_of(msg);
     struct run_id run;
-    int error;
 
     memcpy(run.bytes, id->bytes, RUN_ID_SIZE);
-    if (msg->type == MESSAGE_VOTE)
-        return late_find_end(m, from, &run);
-    if (msg->type != MESSAGE_APPEND && msg->type != MESSAGE_INSTALL)
+    if (msg->type != MESSAGE_VOTE && msg->type != MESSAGE_APPEND
+        && msg->type != MESSAGE_INSTALL)
         return 0;
-    error = group_add(m, &run, ret_g);
-    if (error < 0 || !*ret_g)
-        return error;
-    return group_open(m, *ret_g, &empty, false);
+    return late_meet(m, from, &run);
 }
 
 int group_on_message(struct mesh *m, const struct node_id *from,
@@ -484,12 +497,12 @@ int group_on_message(struct mesh *m, const struct node_id *from,
 {
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     struct group *g = group_find(m, group_of(msg));
-    int error = 0;
+    int error;
 
     if (!g)
-        error = meet(m, from, msg, &g);
-    if (error < 0 || !g || !g->replica)
-        return error;
+        return meet(m, from, msg);
+    if (!g->replica)
+        return 0;
     error = replica_on_message(g->replica, from, msg, m->now, &out);
     return error ? error : group_carry(m, g, &out);
 }
@@ -602,8 +615,5 @@ int group_on_restored_entry(struct mesh *m, const struct mesh_event *event)
     if (error < 0)
         return error;
     e.is_bare = entry_is_attempt(&e.log);
-    error = entries_add(&g->entries, &e, NULL);
-    if (error == 0)
-        entries_number(&g->entries, e.index);
-    return error;
+    return entries_add_numbered(&g->entries, e.index, &e);
 }

@@ -173,7 +173,7 @@ int home_on_tick(struct mesh *m, struct group *g)
     uint32_t n_was = group_homes(m, g, was), n = 0;
     size_t n_all;
 
-    if (g->phase != LEAD_FULL || g->is_tentative || g->is_new
+    if (g->phase != LEAD_FULL || g->is_tentative
         || (g->replica && !replica_leads(g->replica)))
         return 0;
     n_all = list(m, &g->run, &all);

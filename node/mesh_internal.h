@@ -45,9 +45,11 @@ static const time_us OFFER_EVERY = TIME_S(5);
 static const time_us LEASE_TTL = TIME_S(10);
 static const time_us HELD_WAIT = TIME_S(2);
 static const time_us REPAIR_AFTER = TIME_S(10);
+static const time_us END_WAIT = TIME_S(30); /* for homes that are not there */
 static const time_us NOTE_EVERY = TIME_MS(200);
 static const time_us HOUSEKEEPING = TIME_MS(500);
 static const time_us READ_WAIT = TIME_S(60);
+static const time_us LEFT_WAIT = TIME_S(600);
 static const time_us DEGRADE_AFTER = TIME_S(15);
 
 struct group;
@@ -143,14 +145,15 @@ struct group {
     struct entries entries;
     uint64_t applied; /* entries up to here are in the records */
     struct node_id leader;
-    bool is_new; /* founded here, its first entry is the run itself */
     bool is_tentative, has_end;
+    time_us ended_at;
     bool is_void; /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
 
+    time_us left_at; /* others took its place, only that is remembered; 0: not so */
     enum lead_phase phase;
     bool is_loaded;
-    time_us ask_until; /* 0: all have reported */
+    time_us ask_until; /* they have reported by then, or will not */
     uint32_t *asked;   /* peers that have not */
     size_t n_asked;
     struct report *reports;
@@ -204,6 +207,7 @@ struct guest {
     uint64_t gpus, fence, counter;
     struct digest witness;
     bool has_witness;
+    time_us ended_at;
     bool is_void; /* its end is of no use to anybody */
     bool is_told; /* that it started */
     bool is_local; /* was the engine's own; see EVENT_DROP */
@@ -257,6 +261,7 @@ enum read_type {
     READ_LOCAL_WITNESS,
     READ_END,
     READ_OWN_END,
+    READ_MEET,
     READ_KEEP
 };
 struct read {
@@ -320,6 +325,8 @@ struct mesh {
     time_us now, wall;
     struct outbox *out, inner;
     struct gossip_outbox gossip_out;
+    struct node_id *changed; /* members to be looked at */
+    size_t n_changed, cap_changed;
     struct buffer scratch;
     const struct held_lease *held; /* of a report that is being taken in */
     const struct offered_attempt *offer; /* whose end the engine is being told */
@@ -385,7 +392,9 @@ struct peer *peer_find(const struct mesh *m, const struct node_id *id);
 struct peer *peer_at(const struct mesh *m, uint32_t number);
 int peer_get(struct mesh *m, const struct node_id *id, struct peer **ret_peer);
 uint32_t peer_boot(const struct peer *p);
-/* Carry out what gossip answered. */
+/* Carry out what gossip answered: at once, for it points to what the next call to gossip
+ * may change; but who changed is looked at by members_carry() alone. */
+int members_emit(struct mesh *m);
 int members_carry(struct mesh *m);
 bool members_has_others(const struct mesh *m);
 
@@ -406,7 +415,9 @@ int entries_add(struct entries *es, struct entry *take_e, struct entry **ret_e);
 void entries_number(struct entries *es, uint64_t index);
 void entries_forget_tells(struct entries *es);
 int entries_add_tell(struct entry *e, const struct action *tell);
-/* Everything from `index` on goes, and what has no index. */
+/* Behind those that have an index. */
+int entries_add_numbered(struct entries *es, uint64_t index, struct entry *take_e);
+/* Everything from `index` on goes, but what has none. */
 void entries_cut(struct entries *es, uint64_t index);
 void entries_drop_new(struct entries *es);
 /* Decided ones at the front go while they take too much. */
@@ -421,8 +432,11 @@ int group_add(struct mesh *m, const struct run_id *run, struct group **ret_g);
 void group_forget(struct mesh *m, struct group *g);
 void groups_release(struct mesh *m);
 /* Make its replica, from what was saved, or of a new group. */
+int group_meet(struct mesh *m, const struct run_id *run);
 int group_open(struct mesh *m, struct group *g, const struct replica_state *state,
                bool is_founder);
+/* The entry that founds the run, until it is decided: nobody is told of a run before. */
+struct entry *group_undecided_run(struct group *g);
 /* What was proposed is numbered and written; a flush sends it. */
 int group_append(struct mesh *m, struct group *g);
 int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
@@ -521,6 +535,8 @@ int late_offer(struct mesh *m, struct peer *p, struct group *g,
                const struct offered_attempt *offer);
 int late_on_witness(struct mesh *m, const struct mesh_event *event);
 int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run);
+/* As that; if it has not ended, this node becomes a home that knows nothing yet. */
+int late_meet(struct mesh *m, const struct node_id *peer, const struct run_id *run);
 int late_on_end_found(struct mesh *m, const struct mesh_event *event);
 int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
                 const struct attempt_name *name, enum offer_result result,

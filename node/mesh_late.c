@@ -38,7 +38,8 @@ static int ask_witness(struct mesh *m, const struct peer *p, const struct group 
 }
 
 /* Of a run that nobody here knows: its end may be in the store. */
-int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run)
+static int find_end(struct mesh *m, enum read_type type, const struct node_id *peer,
+                    const struct run_id *run)
 {
     struct action ask = { .type = ACTION_FIND_END,
                           .run = *run,
@@ -48,18 +49,28 @@ int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_i
     struct read *r;
 
     for (r = m->reads; r; r = r->hh.next)
-        if (r->type == READ_END && node_id_equal(&r->peer, peer)
+        if (r->type == type && node_id_equal(&r->peer, peer)
             && is_same_run(&r->offer.run, run))
             return 0;
     for (size_t i = 0; i < RUN_ID_SIZE; i++)
         id.bytes[i] = run->bytes[i];
-    r = read_add(m, READ_END, &id);
+    r = read_add(m, type, &id);
     if (!r)
         return 0;
     r->peer = *peer;
     r->offer.run = *run;
     ask.u.mesh.token = r->token;
     return mesh_emit(m, &ask);
+}
+
+int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run)
+{
+    return find_end(m, READ_END, peer, run);
+}
+
+int late_meet(struct mesh *m, const struct node_id *peer, const struct run_id *run)
+{
+    return find_end(m, READ_MEET, peer, run);
 }
 
 int late_on_end_found(struct mesh *m, const struct mesh_event *event)
@@ -75,7 +86,9 @@ int late_on_end_found(struct mesh *m, const struct mesh_event *event)
                                         .is_ended = true };
     if (r->type == READ_OWN_END)
         error = lead_on_own_end(m, &r->offer.run, event->status == 0);
-    else if (event->status == 0 && r->type == READ_END)
+    else if (event->status != 0 && r->type == READ_MEET)
+        error = group_meet(m, &r->offer.run);
+    else if (event->status == 0 && (r->type == READ_END || r->type == READ_MEET))
         error = node_id_equal(&r->peer, &m->self)
                     ? work_end(m, &r->offer.run)
                     : mesh_send(m, &r->peer, &msg, 0);

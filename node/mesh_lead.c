@@ -99,6 +99,8 @@ int lead_tell(struct mesh *m, const struct group *g, const struct node_id *peer)
     msg.u.lead = (struct lead_message){ .run = g->run,
                                         .rank = group_rank(m, g),
                                         .is_ended = g->phase == LEAD_ENDED };
+    if (g->is_void) /* nobody is to look for an end */
+        msg.u.lead.rank.generation = 0;
     return mesh_send(m, peer, &msg, 0);
 }
 
@@ -151,7 +153,7 @@ int lead_found(struct mesh *m, const struct event *submit)
         return error;
     if (g) {
         g->phase = LEAD_FULL;
-        g->is_loaded = g->is_new = true;
+        g->is_loaded = true;
         g->leader = m->self;
         state.n_homes = home_choose(m, run, state.homes);
         if (state.n_homes > 1)
@@ -189,6 +191,7 @@ static int lead_ended(struct mesh *m, struct group *g)
     int error = g->outcome ? mesh_emit(m, &tell) : 0;
 
     g->phase = LEAD_ENDED;
+    g->ended_at = m->now;
     return error ? error : note_update(m, g, true);
 }
 
@@ -315,6 +318,7 @@ int lead_on_loaded(struct mesh *m, const struct mesh_event *event)
     g->has_end = g->has_end || event->status == -EALREADY;
     g->is_void = !g->has_end;
     g->phase = LEAD_ENDED;
+    g->ended_at = m->now;
     return error || g->is_void ? error : note_update(m, g, true);
 }
 
@@ -347,11 +351,11 @@ int lead_on_peer_gone(struct mesh *m, struct peer *p)
     struct group *g, *next;
     int error = 0;
 
-    HASH_ITER(hh, m->groups, g, next)
-    if (error == 0 && g->phase == LEAD_LOADING) {
-        answered(g, p->number);
-        error = check(m, g);
-    }
+    HASH_ITER (hh, m->groups, g, next)
+        if (error == 0 && g->phase == LEAD_LOADING) {
+            answered(g, p->number);
+            error = check(m, g);
+        }
     return error;
 }
 
@@ -361,9 +365,9 @@ int lead_on_peer_live(struct mesh *m, struct peer *p)
     struct group *g, *next;
     int error = 0;
 
-    HASH_ITER(hh, m->groups, g, next)
-    if (error == 0 && g->phase == LEAD_LOADING)
-        error = ask(m, g, p);
+    HASH_ITER (hh, m->groups, g, next)
+        if (error == 0 && g->phase == LEAD_LOADING)
+            error = ask(m, g, p);
     return error;
 }
 
@@ -381,7 +385,6 @@ int lead_end(struct mesh *m, struct group *g)
         keep_release(g);
     }
     g->phase = LEAD_NONE;
-    g->is_new = false;
     return error;
 }
 
@@ -409,6 +412,7 @@ int lead_on_end(struct mesh *m, struct group *g)
     if (g->phase != LEAD_FULL)
         return 0;
     g->phase = LEAD_ENDED;
+    g->ended_at = m->now;
     grants_drop(m, &g->run);
     keep_release(g);
     error = note_update(m, g, true);
@@ -468,7 +472,8 @@ int lead_on_ended(struct mesh *m, const struct run_id *run, bool is_forgotten)
     return is_forgotten ? ask_own_end(m, g) : 0;
 }
 
-/* A copy without the end is of an older generation: others have what counts. */
+/* A copy without the end is of an older generation, and others have what counts; or the
+ * run was never decided. */
 int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found)
 {
     struct group *g = group_find(m, run);
@@ -480,14 +485,54 @@ int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found)
     return error ? error : forget_log(m, g);
 }
 
+/* All homes have the end; or some have been gone for so long that they ask when they
+ * are back. */
+static bool is_over(const struct mesh *m, const struct group *g)
+{
+    if (g->phase != LEAD_ENDED || !group_is_settled(g))
+        return false;
+    if (!g->replica || m->now >= g->ended_at + END_WAIT)
+        return true;
+    return replica_leads(g->replica)
+           && replica_everywhere(g->replica) >= replica_state(g->replica)->last.index;
+}
+
+/* Others took its place: the copy here would only grow old. That they did is remembered
+ * until the run is over: a home that comes back late may ask for votes of their time.
+ */
+static int leave_group(struct mesh *m, struct group *g)
+{
+    CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
+    int error = copy_delete_all(m, g);
+
+    g->left_at = m->now;
+    if (error == 0)
+        error = replica_give_up(g->replica, m->now, &out);
+    return error ? error : group_carry(m, g, &out);
+}
+
+/* A run that goes on has a note. */
+static bool is_past(const struct mesh *m, const struct group *g)
+{
+    const struct run_note *note = gossip_find_run(m->gossip, &g->run);
+
+    return note ? note->is_ended && !note->is_tentative
+                : m->now >= g->left_at + LEFT_WAIT;
+}
+
+static int on_left(struct mesh *m, struct group *g)
+{
+    if (!g->left_at)
+        return leave_group(m, g);
+    return is_past(m, g) ? forget_log(m, g) : 0;
+}
+
 int lead_on_tick(struct mesh *m, struct group *g)
 {
-    bool is_everywhere =
-        !g->replica
-        || (replica_leads(g->replica)
-            && replica_everywhere(g->replica) >= replica_state(g->replica)->last.index);
-
-    if (g->phase == LEAD_ENDED && is_everywhere && group_is_settled(g))
+    if (is_over(m, g))
         return clean(m, g);
+    if (g->phase == LEAD_NONE && g->replica && replica_is_over(g->replica))
+        return on_left(m, g);
+    g->left_at = 0;
     return check(m, g);
 }

@@ -32,6 +32,7 @@ void members_release(struct mesh *m)
     free(m->by_number);
     gossip_free(m->gossip);
     gossip_outbox_release(&m->gossip_out);
+    free(m->changed);
 }
 
 struct peer *peer_find(const struct mesh *m, const struct node_id *id)
@@ -168,11 +169,8 @@ static int carry_one(struct mesh *m, const struct gossip_action *a)
     return 0;
 }
 
-/* What follows from a change may ask gossip again, so the changes are set aside. */
-int members_carry(struct mesh *m)
+int members_emit(struct mesh *m)
 {
-    CLEANUP(freep) struct node_id *changed = NULL;
-    size_t n = 0, cap = 0;
     int error = 0;
 
     for (size_t i = 0; i < m->gossip_out.n && error == 0; i++) {
@@ -181,12 +179,25 @@ int members_carry(struct mesh *m)
         error = carry_one(m, a);
         if (error < 0 || a->type != GOSSIP_CHANGED)
             continue;
-        error = mesh_grow(&changed, n, &cap, sizeof(*changed));
+        error = mesh_grow(&m->changed, m->n_changed, &m->cap_changed,
+                          sizeof(m->changed[0]));
         if (error == 0)
-            changed[n++] = a->peer;
+            m->changed[m->n_changed++] = a->peer;
     }
     gossip_outbox_clear(&m->gossip_out);
-    for (size_t i = 0; i < n && error == 0; i++)
-        error = on_changed(m, &changed[i]);
+    return error;
+}
+
+/* What follows from a change may bring more of them. */
+int members_carry(struct mesh *m)
+{
+    int error = members_emit(m);
+
+    for (size_t i = 0; i < m->n_changed && error == 0; i++) {
+        struct node_id id = m->changed[i];
+
+        error = on_changed(m, &id);
+    }
+    m->n_changed = 0;
     return error;
 }

@@ -7,6 +7,7 @@ int note_update(struct mesh *m, struct group *g, bool is_forced)
     struct rank rank;
     struct run_note note = { .run = g->run, .leader = m->self };
     struct run_view view;
+    int error;
     bool leads = g->phase == LEAD_FULL || g->phase == LEAD_ENDED;
 
     if (!leads || g->is_void || m->n_peers == 1)
@@ -31,5 +32,6 @@ int note_update(struct mesh *m, struct group *g, bool is_forced)
         note.user = view.record->user;
         note.weight = view.record->share;
     }
-    return gossip_tell_run(m->gossip, &note, m->now, &m->gossip_out);
+    error = gossip_tell_run(m->gossip, &note, m->now, &m->gossip_out);
+    return error ? error : members_emit(m);
 }

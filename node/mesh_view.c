@@ -47,6 +47,16 @@ void mesh_where(const struct mesh *m, const struct run_id *run, struct run_where
     ret->last = g->replica ? replica_state(g->replica)->last.index : 0;
 }
 
+bool mesh_lease_node(const struct mesh *m, uint32_t slot, struct node_id *ret)
+{
+    const struct lease_entry *l = lease_at(m, slot);
+
+    if (!l || !l->is_used || l->peer >= m->n_peers || !m->by_number[l->peer])
+        return false;
+    *ret = m->by_number[l->peer]->id;
+    return true;
+}
+
 struct guest_counts mesh_guests(const struct mesh *m)
 {
     struct guest_counts n = { .n_preparing = 0 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* module - a part of mesh that is loaded when it is needed, because it brings libraries
- * that would be paid for at every start. It lies beside the program, or in ../lib/mesh. */
+ * that would be paid for at every start. It lies beside the program, or in ../lib/mesh.
+ */
 #pragma once
 
 #include "base/error.h"

@@ -17,7 +17,12 @@
 #include "node/machine.h"
 #include "node/runtime_mesh.h"
 
-enum { GRACE_DEFAULT_S = 30, FILES_OF_A_SLOT = 10, FILES_BESIDE_SLOTS = 512 };
+enum {
+    GRACE_DEFAULT_S = 30,
+    FILES_OF_A_SLOT = 10,
+    FILES_BESIDE_SLOTS = 512,
+    FILES_OF_PEERS = 4 * PEERS_MAX + PEERS_STRANGERS_MAX,
+};
 
 /* ---- small services ---- */
 
@@ -155,17 +160,29 @@ static struct slot *slot_of(struct runtime *rt, const struct action *a)
     return a->slot < rt->n_slots ? rt->slots[a->slot] : NULL;
 }
 
+/* What is told when a majority knows it may be about a slot that has another task by
+ * then. */
+static struct slot *slot_of_still(struct runtime *rt, const struct action *a)
+{
+    struct slot *s = slot_of(rt, a);
+
+    return s && s->run && run_id_equal(&s->run->id, &a->run)
+                   && task_id_equal(&s->task, &a->task) && s->attempt == a->attempt
+               ? s
+               : NULL;
+}
+
 static void count_end(struct runtime *rt, const struct action *a,
-                      const struct slot *slot)
+                      const struct attempt_record *end)
 {
     struct counters *c = &rt->counters;
 
     c->tasks_ended[a->u.tell.verdict % COUNTED_VERDICTS]
                   [a->u.tell.reason % COUNTED_REASONS]++;
     c->tasks_retried += a->u.tell.is_retried;
-    if (slot && slot->record.ended_wall >= slot->started_wall)
+    if (end && end->ended_wall >= end->started_wall)
         histogram_add(&c->task_time, histogram_long_bounds,
-                      slot->record.ended_wall - slot->started_wall);
+                      end->ended_wall - end->started_wall);
 }
 
 void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticket)
@@ -185,10 +202,30 @@ void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticke
         runtime_give_up(rt, -ENOMEM, "out of memory");
 }
 
+/* The end of an attempt, which is the slot's, or has been kept. */
+static void fill_end(struct runtime *rt, const struct action *a,
+                     const struct attempt_record *end, struct feed_event *e)
+{
+    e->verdict = a->u.tell.verdict;
+    e->reason = a->u.tell.reason;
+    e->is_retried = a->u.tell.is_retried;
+    e->retry_in_us = a->u.tell.retry_in_us;
+    count_end(rt, a, end);
+    if (!end)
+        return;
+    e->pid = end->pid;
+    e->started_wall = end->started_wall;
+    e->exit_code = end->exit_code;
+    e->signal = end->signal;
+    e->message = end->message;
+}
+
 static void publish(struct runtime *rt, const struct action *a)
 {
+    CLEANUP(attempt_record_release) struct attempt_record kept = { .attempt = 0 };
     struct run_context *c = runtime_context(rt, &a->run);
-    struct slot *slot = slot_of(rt, a);
+    struct slot *slot = rt->mesh ? slot_of_still(rt, a) : slot_of(rt, a);
+    char node[MEMBER_NAME_MAX + 1];
     struct feed_event e = {
         .wall = runtime_wall(), .run = a->run, .task = a->task, .attempt = a->attempt
     };
@@ -209,26 +246,27 @@ static void publish(struct runtime *rt, const struct action *a)
         rt->counters.runs_started++;
         break;
     case TELL_TASK_STARTED:
-        if (slot
-            && (slot->state == SLOT_STARTING || slot->state == SLOT_FETCHING)) {
+        if (slot && (slot->state == SLOT_STARTING || slot->state == SLOT_FETCHING)) {
             slot->has_start_told = true;
             slot->start_ticket = a->ticket;
         }
         if (slot && slot->state == SLOT_RUNNING)
             runtime_tell_start(rt, slot, a->ticket);
-        return; /* one that could not be started has an end that says so */
+        if (!rt->mesh || a->slot < rt->n_slots)
+            return; /* one that could not be started has an end that says so */
+        e.type = FEED_TASK_STARTED;
+        e.node = runtime_mesh_node_of_lease(rt, a->slot, node);
+        rt->counters.tasks_started++;
+        break;
     case TELL_TASK_ENDED:
         e.type = FEED_TASK_ENDED;
-        e.verdict = a->u.tell.verdict;
-        e.reason = a->u.tell.reason;
-        e.is_retried = a->u.tell.is_retried;
-        e.retry_in_us = a->u.tell.retry_in_us;
-        count_end(rt, a, slot);
-        if (!slot)
-            break;
-        e.exit_code = slot->record.exit_code;
-        e.signal = slot->record.signal;
-        e.message = slot->record.message;
+        if (rt->mesh)
+            e.node = runtime_mesh_read_attempt(rt, a, &kept, node);
+        fill_end(rt, a,
+                 rt->mesh ? (kept.reason ? &kept : NULL)
+                 : slot   ? &slot->record
+                          : NULL,
+                 &e);
         break;
     case TELL_RUN_ENDED:
         if (rt->mesh)
@@ -298,8 +336,8 @@ static void step(struct runtime *rt, const struct event *event)
     if (ended && ended->is_guest)
         runtime_mesh_made(rt, ended);
     if (rt->mesh)
-        runtime_mesh_step(
-            rt, &(struct mesh_event){ .type = MESH_EVENT_NODE, .u.node = *event });
+        runtime_mesh_step(rt, &(struct mesh_event){ .type = MESH_EVENT_NODE,
+                                                    .u.node = *event });
     else
         step_node(rt, event);
     if (ended && ended->state == SLOT_TOLD)
@@ -331,7 +369,10 @@ static void set_deadline(struct runtime *rt)
     }
     now = runtime_now(rt);
     uv_update_time(&rt->loop);
-    uv_timer_start(&rt->deadline, on_deadline, at > now ? (at - now + 999) / 1000 : 0,
+    uv_timer_start(&rt->deadline, on_deadline,
+                   rt->mesh   ? runtime_timeout(now, at)
+                   : at > now ? (at - now + 999) / 1000
+                              : 0,
                    0);
 }
 
@@ -498,8 +539,8 @@ void runtime_node_config(struct runtime *rt, struct node_config *ret)
 {
     *ret = (struct node_config){ .capacity = rt->capacity,
                                  .custom_names = rt->custom_names,
-                                 .sharing = rt->config.conf ? &rt->config.conf->sharing
-                                                            : NULL,
+                                 .sharing =
+                                     rt->config.conf ? &rt->config.conf->sharing : NULL,
                                  .slots_max = rt->n_slots,
                                  .grace_us = grace(),
                                  .is_paused = rt->config.is_inspect };
@@ -562,7 +603,8 @@ static void open_standard_files(void)
  * cannot be raised there are fewer slots. */
 static void allow_files(struct runtime *rt)
 {
-    const rlim_t wanted = FILES_BESIDE_SLOTS + FILES_OF_A_SLOT * rt->n_slots;
+    const rlim_t wanted = FILES_BESIDE_SLOTS + FILES_OF_A_SLOT * rt->n_slots
+                          + (rt->config.identity ? FILES_OF_PEERS : 0);
     struct rlimit files, raised;
 
     if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= wanted)

@@ -51,42 +51,6 @@ int runtime_invite(struct runtime *rt, struct invite *invite, struct join_token 
     return identity_invite(rt->mesh->identity, invite, runtime_wall(), ret, ret_error);
 }
 
-/* ---- shutting out ---- */
-
-enum { PREFIX_MIN = 4 };
-
-static bool is_called(const struct member_note *note, const char *name)
-{
-    char text[NODE_ID_TEXT_SIZE];
-    size_t len = strlen(name);
-
-    node_id_text(&note->id, text);
-    return (note->has_card && note->card.name && strcmp(note->card.name, name) == 0)
-           || (len >= PREFIX_MIN && strncmp(text, name, len) == 0);
-}
-
-int runtime_find_member(const struct runtime *rt, const char *name, struct node_id *ret)
-{
-    const struct mesh *core = runtime_mesh(rt);
-    const struct gossip *g = core ? mesh_members(core) : NULL;
-    struct node_id found;
-    size_t n = 0;
-
-    if (node_id_parse(name, ret) == 0)
-        return 0;
-    for (size_t i = 0; g && i < gossip_members(g); i++) {
-        struct member_view view;
-
-        if (gossip_at(g, i, &view) && is_called(view.note, name)) {
-            found = view.note->id;
-            n++;
-        }
-    }
-    if (n == 1)
-        *ret = found;
-    return n == 1 ? 0 : n ? -ENOTUNIQ : -ENOENT;
-}
-
 int runtime_revoke(struct runtime *rt, const struct node_id *node,
                    struct error *ret_error)
 {

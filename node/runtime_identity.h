@@ -13,9 +13,6 @@ int runtime_contact(const struct runtime *rt, struct join_contact *ret);
 /* As identity_invite(), with this node as the contact. -ENOTSUP: of no mesh. */
 int runtime_invite(struct runtime *rt, struct invite *invite, struct join_token *ret,
                    struct error *ret_error);
-/* A member by id, by a prefix of four or more characters of its id, or by name; an id in
- * full need not be known. -ENOENT; -ENOTUNIQ. */
-int runtime_find_member(const struct runtime *rt, const char *name, struct node_id *ret);
 /* As peers_revoke(): all nodes that are reached know it when it returns, or soon. */
 int runtime_revoke(struct runtime *rt, const struct node_id *node,
                    struct error *ret_error);

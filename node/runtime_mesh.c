@@ -54,10 +54,9 @@ static void queue_job(struct runtime *rt, const struct action *a)
                                   .token = from->token,
                                   .lo = from->lo,
                                   .hi = from->hi };
-        r = a->type == ACTION_READ_RECORDS
-                ? copy_span(from->from, from->from_len, job)
-            : a->type == ACTION_KEEP ? copy_span(from->bytes, from->len, job)
-                                     : 0;
+        r = a->type == ACTION_READ_RECORDS ? copy_span(from->from, from->from_len, job)
+            : a->type == ACTION_KEEP       ? copy_span(from->bytes, from->len, job)
+                                           : 0;
     }
     if (r < 0)
         runtime_give_up(rt, r, "out of memory");
@@ -195,13 +194,29 @@ void runtime_mesh_durable(struct runtime *rt, uint64_t ticket)
 
 /* ---- time ---- */
 
-/* Before the loop waits: nothing more for now. */
+static bool is_due(const struct runtime *rt)
+{
+    return mesh_deadline(rt->mesh->core) == 0 && !rt->is_stopping;
+}
+
+/* Before the loop waits: nothing more for now. What a flush leaves is for a tick. */
 static void on_flush(uv_prepare_t *prepare)
 {
     struct runtime *rt = prepare->data;
 
-    if (mesh_deadline(rt->mesh->core) == 0)
+    if (is_due(rt))
         runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_FLUSH });
+    if (!is_due(rt))
+        return;
+    rt->mesh->is_flushed = true;
+    runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_TICK });
+    rt->mesh->is_flushed = false;
+}
+
+/* libuv calls timers of no time again before it looks at anything else. */
+uint64_t runtime_timeout(time_us now, time_us at)
+{
+    return at > now ? (at - now + 999) / 1000 : 1;
 }
 
 void runtime_mesh_set_timer(struct runtime *rt, uv_timer_t *timer, uv_timer_cb on_timer,
@@ -218,7 +233,7 @@ void runtime_mesh_set_timer(struct runtime *rt, uv_timer_t *timer, uv_timer_cb o
     }
     now = runtime_now(rt);
     uv_update_time(&rt->loop);
-    uv_timer_start(timer, on_timer, at > now ? (at - now + 999) / 1000 : 0, 0);
+    uv_timer_start(timer, on_timer, runtime_timeout(now, at), 0);
 }
 
 static void on_prepare_timer(uv_timer_t *timer)
@@ -239,7 +254,9 @@ time_us runtime_mesh_deadline(struct runtime *rt)
                            &rt->mesh->prepare_at,
                            preparer_deadline(rt->mesh->preparer));
     runtime_mesh_set_exchange_timer(rt);
-    return at ? at : TIME_NEVER;
+    if (at == 0 && rt->mesh->is_flushed)
+        return runtime_now(rt);
+    return at ? at : TIME_NEVER; /* on_flush() comes before the loop waits */
 }
 
 /* ---- opening and closing ---- */
@@ -256,8 +273,7 @@ static int fill_card(struct runtime *rt)
     if (chain_encode(chain, &certificate) < 0)
         return -ENOMEM;
     *card = (struct member_card){ .name = strdup(chain->leaf.name),
-                                  .address =
-                                      strdup(m->peers_module->address(m->peers)),
+                                  .address = strdup(m->peers_module->address(m->peers)),
                                   .bulk_port = m->peers_module->bulk_port(m->peers),
                                   .zone = strdup(chain->leaf.zone),
                                   .minor = MESSAGE_MINOR,
@@ -289,10 +305,9 @@ static int open_core(struct runtime *rt)
 {
     struct runtime_mesh *m = rt->mesh;
     struct node_config node;
-    struct mesh_config config = { .self = m->self,
-                                  .boot = m->boot,
-                                  .card = &m->card,
-                                  .node = &node };
+    struct mesh_config config = {
+        .self = m->self, .boot = m->boot, .card = &m->card, .node = &node
+    };
 
     runtime_random(rt, &config.seed, sizeof(config.seed));
     runtime_node_config(rt, &node);

@@ -66,20 +66,20 @@ struct runtime_mesh {
     uint32_t boot;
     struct member_card card;
 
-    void *module; /* dlopen() */
     const struct peers_module *peers_module;
     struct peers *peers;
     struct mesh_letters held; /* by ticket */
 
     struct mesh_job *jobs; /* a queue */
     size_t job_head, n_jobs, cap_jobs;
-    bool is_stepping, is_working;
+    bool is_stepping, is_working, is_flushed;
     struct mesh_batch batch;
 
     struct preparer *preparer;
     uint64_t n_made; /* rows of runtime_mesh_made(), in this life */
     struct exchange *exchange;
     struct gathering *gatherings; /* runtime_mesh_blobs.c */
+    uint64_t n_fetches;
     struct running_entry *before; /* what ran when the node died */
     uint32_t n_before;
     uv_prepare_t flush;
@@ -103,6 +103,8 @@ void runtime_mesh_queue(struct runtime *rt, enum action_type type,
 bool runtime_mesh_work(struct runtime *rt);
 /* mesh_deadline(), or TIME_NEVER while a flush is near. */
 time_us runtime_mesh_deadline(struct runtime *rt);
+/* Milliseconds from now, at least one. */
+uint64_t runtime_timeout(time_us now, time_us at);
 /* Has the timer go off at this time; *set is what it was set to before. */
 void runtime_mesh_set_timer(struct runtime *rt, uv_timer_t *timer, uv_timer_cb on_timer,
                             time_us *set, time_us at);
@@ -116,9 +118,18 @@ void runtime_mesh_release(struct runtime *rt);
 /* ---- runtime_mesh_store.c ---- */
 
 void runtime_mesh_persist(struct runtime *rt, const struct action *a);
+/* A run that is removed is in no list any more. */
+void runtime_mesh_unlist(struct runtime *rt, const struct run_id *run);
 void runtime_mesh_batch_release(struct mesh_batch *b);
 /* A ticket of the writer's behind all that was written; 0: no memory. */
 uint64_t runtime_mesh_barrier(struct runtime *rt);
+/* The record of the attempt that is told of, all zero if there is none; who executed
+ * it, in `name`, or NULL: this node. */
+const char *runtime_mesh_read_attempt(struct runtime *rt, const struct action *a,
+                                      struct attempt_record *ret,
+                                      char name[MEMBER_NAME_MAX + 1]);
+const char *runtime_mesh_node_of_lease(struct runtime *rt, uint32_t slot,
+                                       char name[MEMBER_NAME_MAX + 1]);
 /* The end of a run as it is kept, for followers. */
 void runtime_mesh_read_end(struct runtime *rt, const struct run_id *run);
 /* What users changed of a run is to be decided: key and value of its record.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tasks of runs that other nodes lead.
  *
- * What a task needs of its run is kept in the store as if the run were led here, but for
- * the run's own record, which is under `c` run_id: so no list shows the run and no
+ * What a task needs of its run is kept in the store as if the run were led here, but
+ * for the run's own record, which is under `c` run_id: so no list shows the run and no
  * restart takes it up, and what collects garbage spares its code. When the run is over,
  * and when the node starts, the copies go.
  *
@@ -83,10 +83,10 @@ static int keep_records(void *arg, const struct run_id *run,
     if (!writes)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
-        writes[i] = (struct store_write){ .table = STORE_RECORDS,
-                                          .key = { entries[i].key, entries[i].key_len },
-                                          .value = { entries[i].value,
-                                                     entries[i].value_len } };
+        writes[i] =
+            (struct store_write){ .table = STORE_RECORDS,
+                                  .key = { entries[i].key, entries[i].key_len },
+                                  .value = { entries[i].value, entries[i].value_len } };
     return writer_put(rt->writer, writes, n, false) ? 0 : -ENOMEM;
 }
 
@@ -204,8 +204,8 @@ static void on_done(void *arg, const struct prepared *p)
 
 void runtime_mesh_prepare(struct runtime *rt, const struct mesh_job *job)
 {
-    if (preparer_start(rt->mesh->preparer, job->token, &job->run, &job->task, &job->peer,
-                       runtime_now(rt))
+    if (preparer_start(rt->mesh->preparer, job->token, &job->run, &job->task,
+                       &job->peer, runtime_now(rt))
         < 0)
         runtime_give_up(rt, -ENOMEM, "out of memory");
 }
@@ -244,8 +244,8 @@ void runtime_mesh_made(struct runtime *rt, const struct slot *s)
 {
     CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
     struct attempt_record record = s->record;
-    struct record_key key = kept_attempt_key(&s->run->id, &s->task, rt->mesh->boot,
-                                             ++rt->mesh->n_made);
+    struct record_key key =
+        kept_attempt_key(&s->run->id, &s->task, rt->mesh->boot, ++rt->mesh->n_made);
     struct store_write write = { .table = STORE_RECORDS,
                                  .key = { key.bytes, key.len } };
 
@@ -264,8 +264,7 @@ void runtime_mesh_made(struct runtime *rt, const struct slot *s)
 
 static bool is_over(const struct runtime *rt, const struct run_id *run)
 {
-    const struct run_note *note =
-        gossip_find_run(mesh_members(rt->mesh->core), run);
+    const struct run_note *note = gossip_find_run(mesh_members(rt->mesh->core), run);
 
     return !note || note->is_ended;
 }

@@ -59,7 +59,8 @@ static int read_value(struct runtime *rt, const struct log_row *row,
     return 0;
 }
 
-static int add_entry(struct runtime *rt, const struct log_row *row, struct entries *list)
+static int add_entry(struct runtime *rt, const struct log_row *row,
+                     struct entries *list)
 {
     struct log_entry e = { .ballot = row->ballot,
                            .key_len = row->key_len,
@@ -150,11 +151,10 @@ static int read_run_records(struct runtime *rt, const struct run_id *run,
         bool is_first = *type == first && from.len;
 
         if (*type >= first)
-            r = record_range_read(
-                rt->writer, (struct span){ prefix.bytes, prefix.len },
-                is_first ? (struct span){ behind, from.len + 1 }
-                         : (struct span){ NULL, 0 },
-                PART_BYTES, ret);
+            r = record_range_read(rt->writer, (struct span){ prefix.bytes, prefix.len },
+                                  is_first ? (struct span){ behind, from.len + 1 }
+                                           : (struct span){ NULL, 0 },
+                                  PART_BYTES, ret);
     }
     return r;
 }
@@ -202,9 +202,9 @@ void runtime_mesh_serve_records(struct runtime *rt, const struct node_id *peer,
 
     m.u.records.status = may_serve(rt, get, &m.u.records);
     if (m.u.records.status == 0)
-        m.u.records.status = record_range_read(
-            rt->writer, (struct span){ get->prefix, get->prefix_len },
-            (struct span){ get->from, get->from_len }, bytes, &range);
+        m.u.records.status =
+            record_range_read(rt->writer, (struct span){ get->prefix, get->prefix_len },
+                              (struct span){ get->from, get->from_len }, bytes, &range);
     m.u.records.has_more = range.has_more;
     m.u.records.entries = range.entries;
     m.u.records.n_entries = range.n;
@@ -267,8 +267,7 @@ void runtime_mesh_load_run(struct runtime *rt, const struct mesh_job *job)
         runtime_restore_state(rt, &job->run);
     } else if (e.status != -EALREADY) {
         run_id_text(&job->run, text);
-        runtime_log(rt, "run.unreadable", "run=%s error=%s", text,
-                    strerror(-e.status));
+        runtime_log(rt, "run.unreadable", "run=%s error=%s", text, strerror(-e.status));
     }
     runtime_mesh_event(rt, &e);
 }
@@ -306,7 +305,6 @@ void runtime_mesh_witness(struct runtime *rt, const struct mesh_job *job)
 
     e.status = -ENOENT;
     if (c && job->task.step < c->flow->n_all_steps)
-        e.status =
-            witness_of(c->flow, &job->run, &job->task, &reader, &e.u.witness);
+        e.status = witness_of(c->flow, &job->run, &job->task, &reader, &e.u.witness);
     runtime_mesh_event(rt, &e);
 }

@@ -13,7 +13,7 @@ struct rows {
     struct row {
         uint8_t *key; /* the value behind it */
         size_t key_len, value_len;
-    } *all;
+    } * all;
     size_t n, cap;
 };
 
@@ -69,8 +69,8 @@ static int tell_entry(struct runtime *rt, const struct group_id *group,
     struct mesh_event e = { .type = MESH_EVENT_RESTORE_ENTRY,
                             .u.entry = { .group = *group } };
     struct log_entry entry;
-    int r = log_row_key_decode(row->key, row->key_len, &e.u.entry.group,
-                               &e.u.entry.index);
+    int r =
+        log_row_key_decode(row->key, row->key_len, &e.u.entry.group, &e.u.entry.index);
 
     if (r == 0)
         r = log_row_decode(value_of(row), row->value_len, &log);

@@ -95,10 +95,10 @@ struct slot {
     struct flow *flow;       /* a reference while not idle */
     struct task_id task;
     uint32_t attempt;
-    uint64_t gpus;  /* which it has, a bit for each */
-    uint64_t fetch; /* of SLOT_FETCHING: which one */
-    bool is_guest;  /* its run is led by another node */
-    uint64_t fence; /* effect: exclusive; 0: pure */
+    uint64_t gpus;               /* which it has, a bit for each */
+    uint64_t fetch;              /* of SLOT_FETCHING: which one */
+    bool is_guest;               /* its run is led by another node */
+    uint64_t fence;              /* effect: exclusive; 0: pure */
     uint64_t generation, ballot; /* of who led the run when it started */
     time_us started, started_wall;
     enum reason kill_reason; /* why we sent a signal; 0: we did not */

@@ -27,7 +27,8 @@ enum disk_lie {
 struct disk_config {
     uint64_t seed;
     bool may_tear;
-    unsigned lies; /* enum disk_lie, or-ed: for tests of the checkers */
+    bool keeps_groups; /* a crash keeps what one disk_write() wrote, or nothing of it */
+    unsigned lies;     /* enum disk_lie, or-ed: for tests of the checkers */
 };
 
 struct disk;

@@ -9,6 +9,7 @@
 #include "node/api/router.h"
 #include "scheduler/share.h"
 #include "node/api/token_list.h"
+#include "proto/message.h"
 
 /* How one field is read into the struct; `at` is the field's place in it. */
 struct field {
@@ -451,6 +452,95 @@ int token_body_read(const char *data, size_t len, struct token_body *ret,
 }
 
 void token_body_release(struct token_body *b)
+{
+    json_decref(b->json);
+    b->json = NULL;
+}
+
+/* ---- POST /v1/mesh/invitations ---- */
+
+const struct member_role_name member_roles[] = {
+    { "worker", ROLE_WORKER },
+    { "home", ROLE_HOME },
+    { "issuer", ROLE_ISSUER },
+    { NULL, 0 },
+};
+
+static uint32_t member_role(const char *name)
+{
+    const struct member_role_name *role = member_roles;
+
+    while (name && role->name && strcmp(role->name, name) != 0)
+        role++;
+    return name ? role->bit : 0;
+}
+
+static int read_member_roles(const json_t *value, const char *name, void *at,
+                             struct error *error)
+{
+    uint32_t roles = 0;
+    size_t i;
+    json_t *one;
+
+    json_array_foreach((json_t *)value, i, one)
+    {
+        uint32_t bit = member_role(json_string_value(one));
+
+        if (!bit || (roles & bit))
+            roles = UINT32_MAX;
+        roles |= bit;
+    }
+    if (!roles || roles == UINT32_MAX)
+        return fail(error, -EINVAL,
+                    "field '%s' must be a list of 'worker', 'home' and 'issuer', each "
+                    "once at most",
+                    name);
+    *(uint32_t *)at = roles;
+    return 0;
+}
+
+int invitation_body_read(const char *data, size_t len, struct invitation_body *ret,
+                         struct error *ret_error)
+{
+    static const struct field fields[] = {
+        { "roles", read_member_roles, offsetof(struct invitation_body, roles), true },
+        { "uses", read_u32, offsetof(struct invitation_body, uses), true },
+        { "expires_in_s", read_u32, offsetof(struct invitation_body, expires_in_s),
+          true },
+    };
+    CLEANUP(json_release) json_t *json = NULL;
+    struct invitation_body b = { .roles = 0 };
+    int r = load(data, len, &json, ret_error);
+
+    if (r == 0)
+        r = read_object(json, fields, ARRAY_SIZE(fields), &b, ret_error);
+    if (r == 0)
+        *ret = b;
+    return r;
+}
+
+/* ---- POST /v1/mesh/revocations ---- */
+
+int revocation_body_read(const char *data, size_t len, struct revocation_body *ret,
+                         struct error *ret_error)
+{
+    static const struct field fields[] = {
+        { "node", read_text, offsetof(struct revocation_body, node), true },
+    };
+    struct revocation_body b = { .json = NULL };
+    int r = load(data, len, &b.json, ret_error);
+
+    if (r == 0)
+        r = read_object(b.json, fields, ARRAY_SIZE(fields), &b, ret_error);
+    if (r < 0) {
+        revocation_body_release(&b);
+        return r;
+    }
+    *ret = b;
+    return 0;
+}
+
+void revocation_body_release(struct revocation_body *b)
 {
     json_decref(b->json);
     b->json = NULL;

@@ -85,5 +85,26 @@ struct token_body {
 int token_body_read(const char *data, size_t len, struct token_body *ret,
                     struct error *ret_error);
 void token_body_release(struct token_body *b);
+/* The names of enum member_role, up to one without a name. */
+extern const struct member_role_name {
+    const char *name;
+    uint32_t bit;
+} member_roles[];
+
+struct invitation_body {
+    uint32_t roles; /* enum member_role, or-ed */
+    uint32_t uses, expires_in_s;
+};
+int invitation_body_read(const char *data, size_t len, struct invitation_body *ret,
+                         struct error *ret_error);
+
+struct revocation_body {
+    struct json_t *json;
+    const char *node;
+};
+int revocation_body_read(const char *data, size_t len, struct revocation_body *ret,
+                         struct error *ret_error);
+void revocation_body_release(struct revocation_body *b);
+
 /* For requests that need no body: nothing, or an object without a field. */
 int empty_body_read(const char *data, size_t len, struct error *ret_error);

@@ -320,6 +320,8 @@ static void encode_task_event(struct emit *e, const struct feed_event *event)
     emit_task(e, "task", &event->task);
     emit_u64(e, "attempt", event->attempt);
     emit_u64(e, "pid", event->pid);
+    if (event->node)
+        emit_text(e, "node", event->node);
     if (event->type == FEED_LOG) {
         emit_text(e, "stream", stream_name(event->stream));
         emit_bytes(e, "text", event->data, event->len);

@@ -79,6 +79,9 @@ int events_get(struct request *r);
 int verify_post(struct request *r);
 int verify_post_work(struct request *r);
 int gc_post_work(struct request *r);
+/* invitation.c */
+int invitation_create(struct request *r);
+int revocation_create(struct request *r);
 /* token.c */
 int tokens_list_work(struct request *r);
 int token_create_work(struct request *r);

@@ -73,6 +73,10 @@ const struct route user_routes[] = {
       .work = trees_put_work },
     { GET, "/v1/tokens", .role = ROLE_OPERATOR, .work = tokens_list_work },
     { POST, "/v1/tokens", NULL, BODY_MEMORY, JSON_MAX, .work = token_create_work },
+    { POST, "/v1/mesh/invitations", NULL, BODY_MEMORY, JSON_MAX,
+      .begin = invitation_create },
+    { POST, "/v1/mesh/revocations", NULL, BODY_MEMORY, JSON_MAX,
+      .begin = revocation_create },
     { POST, "/v1/tokens/ID/revoke", NULL, BODY_MEMORY, JSON_MAX, .begin = token_revoke,
       .work = token_revoke_work, .end = token_revoke_end },
 };

@@ -54,7 +54,9 @@ extern const struct command command_run, command_node, command_submit, command_c
     command_suspend, command_unsuspend, command_retry, command_rm, command_tag,
     command_verify, command_gc, command_follow, command_top, command_token,
     command_login, command_logout, command_config, command_help, command_version,
-    command_completion, command_complete, command_manual;
+    command_completion, command_complete, command_manual, command_init, command_invite,
+    command_revoke;
+extern const struct command command_members, command_drain, command_leave;
 
 /* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
 struct exit_line {

@@ -24,8 +24,9 @@ static void say_made(const struct options *o, const struct identity *i)
            identity_root(i)->name, identity_chain(i)->leaf.name, text);
     printf("  start it:       mesh node%s%s\n", front, dir ? dir : "");
     printf("  let others in:  mesh invite%s%s\n", front, dir ? dir : "");
-    printf("  keep a copy of: identity/authority, in its folder: without it nobody makes "
-           "issuers\n");
+    printf(
+        "  keep a copy of: identity/authority, in its folder: without it nobody makes "
+        "issuers\n");
 }
 
 static int init(const struct options *o)

@@ -6,6 +6,7 @@
 
 #include "node/cli/client.h"
 #include "node/cli/duration.h"
+#include "node/cli/terminal.h"
 
 enum { HOUR_S = 3600, USES_MAX = 1000 };
 
@@ -39,12 +40,13 @@ static void say_invited(const json_t *json)
 
     terminal_time(json_text(json, "expires"), &expires);
     if (uses == 1)
-        cli_say("one node may join by it until%s: mesh node --join -",
+        cli_say("one node may join by it until %s: mesh node --join -",
                 buffer_text(&expires));
     else
-        cli_say("%d nodes may join by it until%s: mesh node --join -", (int)uses,
+        cli_say("%d nodes may join by it until %s: mesh node --join -", (int)uses,
                 buffer_text(&expires));
-    cli_hint("it is shown this once; who has it may join, so hand it on like a password");
+    cli_hint(
+        "it is shown this once; who has it may join, so hand it on like a password");
 }
 
 static int invite(const struct options *o)
@@ -109,7 +111,7 @@ static const struct option_spec revoke_options[] = {
     OPTION_JSON, OPTION_SOCKET, OPTION_DATA, OPTION_HELP, OPTION_END,
 };
 
-static int revoke(const struct options *o)
+static int shut_out(const struct options *o)
 {
     CLEANUP(client_closep) struct client *c = NULL;
     CLEANUP(json_decrefp) json_t *body = NULL;
@@ -135,12 +137,15 @@ const struct command command_revoke = {
     .synopsis = "NODE",
     .summary = "shut a node out of the mesh, for good",
     .about =
-        "NODE is the name of a member, its id, or four or more characters its id begins\n"
-        "with. All nodes that can be reached know within about a second; the others as\n"
+        "NODE is the name of a member, its id, or four or more characters its id "
+        "begins\n"
+        "with. All nodes that can be reached know within about a second; the others "
+        "as\n"
         "soon as they meet one that knows. What it runs is given to others. With an\n"
         "issuer falls what it signed: who joined through it has to join again.\n"
         "\n"
-        "A node is not let in again with the same keys; with a folder of its own it can\n"
+        "A node is not let in again with the same keys; with a folder of its own it "
+        "can\n"
         "join as another one.",
     .options = revoke_options,
     .examples = "mesh revoke worker-7\n"
@@ -148,5 +153,5 @@ const struct command command_revoke = {
     .exits = EXITS_REFUSED | EXITS_NAMES | EXITS_NODE,
     .operands_min = 1,
     .operands_max = 1,
-    .run = revoke,
+    .run = shut_out,
 };

@@ -10,6 +10,7 @@
 
 #include "node/cli/conf_file.h"
 #include "node/cli/local.h"
+#include "node/cli/membership.h"
 #include "node/cli/order.h"
 #include "store/tree.h"
 
@@ -23,7 +24,7 @@ enum {
 /* ---- opening ---- */
 
 static int node_config(const struct options *o, const char *dir,
-                       struct runtime_config *config)
+                       const struct membership *m, struct runtime_config *config)
 {
     const char *listen = options_text(o, "listen");
     struct error error = { .text = "" };
@@ -50,6 +51,12 @@ static int node_config(const struct options *o, const char *dir,
                                        .conf = c,
                                        .is_inspect = is_inspect,
                                        .is_quiet = !options_has(o, "dev") };
+    if (m) {
+        config->identity = m->identity;
+        config->peer_listen = m->listen;
+        config->peer_advertise = m->advertise;
+        config->is_quiet = is_inspect;
+    }
     return 0;
 }
 
@@ -114,11 +121,12 @@ static int open_runtime(const struct runtime_config *config, const char *dir,
     return CLI_NO_NODE;
 }
 
-int local_open(const struct options *o, const char *dir, struct runtime **ret_runtime,
-               struct client **ret_client, struct error *ret_why)
+int local_open(const struct options *o, const char *dir, const struct membership *m,
+               struct runtime **ret_runtime, struct client **ret_client,
+               struct error *ret_why)
 {
     struct runtime_config config;
-    int r = node_config(o, dir, &config);
+    int r = node_config(o, dir, m, &config);
 
     if (r)
         return r;

@@ -5,14 +5,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "node/cli/membership.h"
 #include "node/cli/order.h"
+#include "node/runtime_identity.h"
 
 static const struct option_spec node_options[] = {
-    { "dev", 0, NULL, "a node by itself, to try things" },
+    { "dev", 0, NULL, "to try things: by itself, or on loopback with --peer-listen" },
     { "inspect", 0, NULL, "show a store and run nothing; end when nobody asks" },
     { "ready-fd", 0, "N", "write `ready` to this descriptor when it listens" },
     { "socket", 0, "PATH", "listen here (else DIR/mesh.sock)" },
     { "listen", 0, "HOST:PORT", "also on this TCP port; see mesh token" },
+    OPTION_MEMBERSHIP,
     OPTION_DATA,
     OPTION_SLOTS,
     OPTION_CPU,
@@ -46,6 +49,20 @@ static void tell_failure(int fd, int r, const struct error *why)
     tell_ready(fd, text);
 }
 
+/* Where other nodes find it: what --contact takes there. */
+static void say_mesh(const struct runtime *rt)
+{
+    const struct identity *i = runtime_identity(rt);
+    char text[CONTACT_TEXT_SIZE];
+    struct join_contact own;
+
+    if (!i || runtime_contact(rt, &own) < 0)
+        return;
+    join_contact_text(&own, text);
+    printf("  of the mesh:    %s, as %s, at %s\n", identity_root(i)->name,
+           identity_chain(i)->leaf.name, text);
+}
+
 static void say_where(const struct options *o, const char *dir,
                       const struct runtime *rt)
 {
@@ -61,6 +78,7 @@ static void say_where(const struct options *o, const char *dir,
     if (listen)
         printf("  for programs:   http%s://%s, with a token: mesh token create NAME\n",
                runtime_configuration(rt)->listens_by_tls ? "s" : "", listen);
+    say_mesh(rt);
     if (socket)
         printf("  hand it a flow: mesh submit --socket %s FLOW.mf --follow\n", socket);
     else if (options_has(o, "data"))
@@ -89,6 +107,7 @@ static int node(const struct options *o)
 {
     CLEANUP(freep) char *dir = cli_data_dir(o);
     CLEANUP(client_closep) struct client *c = NULL;
+    CLEANUP(membership_release) struct membership m = { .identity = NULL };
     struct error error = { .text = "" };
     struct runtime *rt = NULL;
     uint64_t fd;
@@ -96,18 +115,16 @@ static int node(const struct options *o)
 
     if (!dir)
         return CLI_NO_NODE;
-    if (options_has(o, "dev") == options_has(o, "inspect")) {
-        cli_say("give --dev for a node by itself");
-        cli_hint(
-            "nodes that find each other come later; all about it: mesh node --help");
-        return CLI_USAGE;
-    }
+    if (options_has(o, "dev") && options_has(o, "inspect"))
+        return cli_usage("--dev and --inspect do not go together");
     if (options_number(o, "ready-fd", 1 << 20, &fd, &error) < 0)
         return cli_usage("%s", error.text);
     ready_fd = options_has(o, "ready-fd") ? (int)fd : -1;
     if (ready_fd >= 0)
         fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
-    r = local_open(o, dir, &rt, &c, &error);
+    r = membership_open(o, dir, &m);
+    if (r == 0)
+        r = local_open(o, dir, &m, &rt, &c, &error);
     if (r) {
         tell_failure(ready_fd, r, &error);
         return r;
@@ -115,14 +132,15 @@ static int node(const struct options *o)
     if (!rt)
         return refuse(dir, c, ready_fd);
     tell_ready(ready_fd, "ready\n");
-    if (options_has(o, "dev"))
+    if (!options_has(o, "inspect"))
         say_where(o, dir, rt);
     return local_serve(rt);
 }
 
 const struct command command_node = {
     .name = "node",
-    .synopsis = "--dev [--data DIR]",
+    .synopsis = "[--join TOKEN] [--data DIR]\n"
+                "--dev [--data DIR]",
     .summary = "be a node that takes runs until it is ended",
     .about =
         "Opens the store in DIR, goes on with what was interrupted there, and "
@@ -131,12 +149,29 @@ const struct command command_node = {
         "SIGTERM or\n"
         "Ctrl-C. One process at a time has a store.\n"
         "\n"
-        "It listens on a unix socket that is its owner's alone. With --listen also on a\n"
-        "TCP port, for programs that show a token (mesh token create): 127.0.0.1:8372 as\n"
-        "it is, any other address, or https://127.0.0.1:8372, by TLS. Its certificate is\n"
-        "made once, in DIR/tls.pem; clients know it by its fingerprint (mesh login).",
+        "It listens on a unix socket that is its owner's alone. With --listen also on "
+        "a\n"
+        "TCP port, for programs that show a token (mesh token create): 127.0.0.1:8372 "
+        "as\n"
+        "it is, any other address, or https://127.0.0.1:8372, by TLS. Its certificate "
+        "is\n"
+        "made once, in DIR/tls.pem; clients know it by its fingerprint (mesh login).\n"
+        "\n"
+        "It is of the mesh that its folder says: mesh init makes one there, --join "
+        "joins\n"
+        "one, by a token of mesh invite. Other nodes reach it at --peers and at a "
+        "second\n"
+        "port that it tells them; both ends prove who they are. What it knew of the\n"
+        "others it dials again, and --contact and --discover name more.\n"
+        "\n"
+        "With --dev it is alone, of no mesh; with --dev --peer-listen 127.0.0.1:0 it "
+        "makes "
+        "a\n"
+        "mesh of its own in DIR, for others on this machine to join.",
     .options = node_options,
-    .examples = "mesh node --dev\n"
+    .examples = "mesh node --join - <mesh.token\n"
+                "mesh node --advertise node7.example.org --zone rack-3\n"
+                "mesh node --dev\n"
                 "mesh node --dev --data /var/tmp/mesh --cpu 4 --memory 8G --quota 100G",
     .exits = EXITS_NODE,
     .run = node,

@@ -9,6 +9,8 @@
 #include "node/cli/flow_file.h"
 #include "node/runtime.h"
 
+struct membership; /* node/cli/membership.h */
+
 struct order {
     struct flow_file *file;
     bool has_package; /* of the run before: the files of now are not looked at */
@@ -125,9 +127,11 @@ struct console_config console_config_of(const struct options *o);
 /* Opens a node on the data folder. When another process has the store: *ret_client is
  * the node there, or it was said that there is none. 0 with one of both, or the exit
  * code. A node that only shows the store is waited for. ret_why, where it is not NULL,
- * is written when the store cannot be opened by anybody, which was said too. */
-int local_open(const struct options *o, const char *dir, struct runtime **ret_runtime,
-               struct client **ret_client, struct error *ret_why);
+ * is written when the store cannot be opened by anybody, which was said too. m: of
+ * which mesh it is, borrowed until the node is closed; NULL: of none. */
+int local_open(const struct options *o, const char *dir, const struct membership *m,
+               struct runtime **ret_runtime, struct client **ret_client,
+               struct error *ret_why);
 /* Submits, follows until the node's last run ended, and closes the node. */
 int local_run(struct runtime *take_runtime, struct order *order,
               const struct options *o);

@@ -308,7 +308,7 @@ int order_go_on(const struct options *o, const struct going_on *how)
     int r = dir ? order_options(&order, o) : CLI_NO_NODE;
 
     if (r == 0)
-        r = local_open(o, dir, &b.rt, &b.client, NULL);
+        r = local_open(o, dir, NULL, &b.rt, &b.client, NULL);
     if (r)
         return r;
     r = prepare(&b, &order, o, how, dir);

@@ -21,7 +21,7 @@ static int run(const struct options *o)
     if (r == 0)
         r = flow_file_open(o->operands[0], o, dir, &file);
     if (r == 0)
-        r = local_open(o, dir, &rt, &c, NULL);
+        r = local_open(o, dir, NULL, &rt, &c, NULL);
     if (r)
         return r;
     return rt ? local_run(rt, &order, o) : remote_run(c, &order, o);

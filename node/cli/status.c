@@ -119,6 +119,46 @@ static void print_tags(const json_t *run)
     print_line("tags", buffer_text(&text));
 }
 
+static void add_member(const json_t *m, struct buffer *text)
+{
+    const char *name = json_text(m, "name");
+
+    buffer_printf(text, "%s%s", *name ? name : json_text(m, "id"),
+                  json_is_false(json_object_get(m, "alive")) ? " (gone)" : "");
+}
+
+/* Who leads and keeps it, and how far that can be relied on. */
+static void print_mesh(const json_t *run)
+{
+    const json_t *mesh = json_object_get(run, "mesh"), *home;
+    const json_t *leader = json_object_get(mesh, "leader");
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+    uint64_t age_s = json_number(mesh, "age_s");
+    size_t i;
+
+    if (!mesh)
+        return;
+    if (json_is_object(leader))
+        add_member(leader, &text);
+    else
+        buffer_puts(&text, "nobody at the moment");
+    if (json_is_true(json_object_get(mesh, "tentative")))
+        buffer_puts(&text, ", tentatively: most of its homes cannot be reached");
+    print_line("led by", buffer_text(&text));
+    buffer_clear(&text);
+    json_array_foreach(json_object_get(mesh, "homes"), i, home)
+    {
+        buffer_puts(&text, i ? ", " : "");
+        add_member(home, &text);
+    }
+    print_line("kept by", buffer_text(&text));
+    buffer_clear(&text);
+    terminal_duration(TIME_S(age_s), &text);
+    buffer_puts(&text, " old: who leads it does not answer");
+    if (age_s)
+        print_line("this is", buffer_text(&text));
+}
+
 static void print_what_to_do(const json_t *run, const char *state)
 {
     uint64_t number = json_number(run, "number");
@@ -145,6 +185,7 @@ void status_print(struct client *c, const json_t *run)
     print_line("by", json_text(run, "user"));
     print_when(run);
     print_counts(run);
+    print_mesh(run);
     print_tags(run);
     print_parameters(run);
     print_line("goes on", json_text(run, "origin"));
@@ -257,6 +298,30 @@ static void print_node(const json_t *node)
     print_line("store", buffer_text(&text));
 }
 
+static void print_node_mesh(const json_t *mesh)
+{
+    const json_t *guests = json_object_get(mesh, "guests");
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    if (!mesh)
+        return;
+    buffer_printf(&text, "%s, one of %" PRIu64, json_text(mesh, "name"),
+                  json_number(mesh, "n_live"));
+    if (json_number(mesh, "n_gone"))
+        buffer_printf(&text, ", %" PRIu64 " gone", json_number(mesh, "n_gone"));
+    if (*json_text(mesh, "zone"))
+        buffer_printf(&text, ", in zone %s", json_text(mesh, "zone"));
+    if (json_is_true(json_object_get(mesh, "draining")))
+        buffer_puts(&text, "; it drains: it takes no work");
+    print_line("mesh", buffer_text(&text));
+    buffer_clear(&text);
+    buffer_printf(&text,
+                  "%" PRIu64 " tasks run, %" PRIu64 " wait, %" PRIu64 " are prepared",
+                  json_number(guests, "running"), json_number(guests, "waiting"),
+                  json_number(guests, "preparing"));
+    print_line("for others", buffer_text(&text));
+}
+
 static bool is_active(const json_t *run)
 {
     const char *state = json_text(run, "state");
@@ -311,6 +376,7 @@ static int status_of_node(struct client *c, const struct options *o)
     if (options_has(o, "json"))
         return json_print(node);
     print_node(node);
+    print_node_mesh(json_object_get(node, "mesh"));
     print_users(json_object_get(node, "users"));
     print_active(json_object_get(runs, "runs"));
     return CLI_OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "node/cli/client.h"
+#include "node/cli/duration.h"
 #include "node/cli/words.h"
 
 enum { DAY_S = 24 * 3600, EXPIRES_DEFAULT_S = 30 * DAY_S };
@@ -18,32 +19,6 @@ static const struct option_spec token_options[] = {
     OPTION_HELP,
     OPTION_END,
 };
-
-/* 30d, 12h, 15m, 90s; `never` is 0. */
-static bool read_expires(const char *text, uint32_t *ret_s)
-{
-    static const struct {
-        char letter;
-        uint64_t seconds;
-    } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', DAY_S } };
-    uint64_t n;
-    char *end;
-
-    *ret_s = EXPIRES_DEFAULT_S;
-    if (!text)
-        return true;
-    *ret_s = 0;
-    if (strcmp(text, "never") == 0)
-        return true;
-    errno = 0;
-    n = strtoull(text, &end, 10);
-    if (text[0] < '1' || text[0] > '9' || errno || !*end || end[1])
-        return false;
-    for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-        if (*end == units[i].letter && n <= UINT32_MAX / units[i].seconds)
-            *ret_s = (uint32_t)(n * units[i].seconds);
-    return *ret_s > 0;
-}
 
 static void say_created(const json_t *json)
 {
@@ -73,13 +48,14 @@ static int create_token(const struct options *o, struct client *c)
     CLEANUP(json_decrefp) json_t *body = NULL;
     CLEANUP(json_decrefp) json_t *json = NULL;
     const char *role = options_text(o, "role");
-    uint32_t expires_in_s;
+    const char *expires = options_text(o, "expires");
+    uint32_t expires_in_s = EXPIRES_DEFAULT_S;
     int r;
 
-    if (!read_expires(options_text(o, "expires"), &expires_in_s))
+    if (expires && !duration_parse(expires, &expires_in_s))
         return cli_usage("--expires must be a time such as 30d, 12h or never, not "
                          "'%.80s'",
-                         options_text(o, "expires"));
+                         expires);
     body = json_pack("{s:s, s:s, s:I}", "name", o->operands[1], "role",
                      role ? role : "viewer", "expires_in_s", (json_int_t)expires_in_s);
     if (!body)

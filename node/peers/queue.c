@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The queue is written last and read first: the library hands a parcel from one thread
+ * to another in a way that tools cannot see. */
 struct parcel {
-    struct queue *queue;
+    _Atomic(struct queue *) queue;
     size_t len;
     unsigned char data[];
 };
@@ -53,7 +55,7 @@ static void offer_room(struct queue *q)
 static void parcel_free(void *data, void *hint)
 {
     struct parcel *parcel = hint;
-    struct queue *q = parcel->queue;
+    struct queue *q = atomic_load(&parcel->queue);
 
     (void)data;
     atomic_fetch_sub(&q->n, 1);
@@ -75,9 +77,9 @@ int queue_put(struct queue *q, const void *data, size_t len, zmq_msg_t *ret)
     parcel = malloc(sizeof(*parcel) + len);
     if (!parcel)
         return -ENOMEM;
-    parcel->queue = q;
     parcel->len = len;
     memcpy(parcel->data, data, len);
+    atomic_store(&parcel->queue, q);
     if (zmq_msg_init_data(ret, parcel->data, len, parcel_free, parcel) != 0) {
         free(parcel);
         return -ENOMEM;

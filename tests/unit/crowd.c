@@ -20,6 +20,7 @@ struct written {
 
 struct crowd {
     struct node *node;
+    const struct sharing *sharing;
     struct outbox out;
     time_us now;
     struct flow *flows[FLOWS_MAX]; /* those of guests too */
@@ -27,6 +28,7 @@ struct crowd {
     unsigned n_flows;
     struct written *written;
     size_t n_written;
+    bool has_message; /* the last end that was written */
     struct buffer trace, told;
 };
 
@@ -146,8 +148,9 @@ static void say_told(struct crowd *c, const struct action *a, const char *name)
         buffer_puts(&c->trace, "\n");
         break;
     case TELL_RUN_ENDED:
-        buffer_printf(&c->trace, "run %u %s\n", number_of(c, &a->run),
-                      run_outcome_name(a->u.tell.outcome));
+        buffer_printf(&c->trace, "run %u %s%s\n", number_of(c, &a->run),
+                      run_outcome_name(a->u.tell.outcome),
+                      a->u.tell.outcome == RUN_OK && c->has_message ? ", but" : "");
         break;
     }
 }
@@ -163,6 +166,13 @@ static void keep(struct crowd *c, const struct action *a)
     w->value = malloc(w->value_len + 1);
     assert(w->value);
     memcpy(w->value, a->u.persist.value, w->value_len);
+    if (w->key.bytes[0] == 'e') {
+        struct run_end_record end;
+
+        assert(run_end_record_decode(w->value, w->value_len, &end) == 0);
+        c->has_message = end.message && *end.message;
+        run_end_record_release(&end);
+    }
 }
 
 static void carry_out(struct crowd *c, const struct action *a)
@@ -216,20 +226,27 @@ static void tell(struct crowd *c, struct event *event)
 
 /* ---- the crowd ---- */
 
-static struct node *make_node(uint32_t slots)
+static struct node *make_node(uint32_t slots, const struct sharing *sharing)
 {
     return node_new(&(struct node_config){
         .capacity = { .cpu_milli = 1000000, .memory_bytes = UINT64_C(1) << 40 },
+        .sharing = sharing,
         .slots_max = slots,
         .grace_us = TIME_S(1) });
 }
 
 struct crowd *crowd_new(uint32_t slots)
 {
+    return crowd_new_shared(slots, NULL);
+}
+
+struct crowd *crowd_new_shared(uint32_t slots, const struct sharing *sharing)
+{
     struct crowd *c = calloc(1, sizeof(*c));
 
     assert(c);
-    c->node = make_node(slots);
+    c->sharing = sharing;
+    c->node = make_node(slots, sharing);
     c->written = calloc(WRITTEN_MAX, sizeof(c->written[0]));
     assert(c->node && c->written);
     return c;
@@ -461,7 +478,7 @@ void crowd_take_over(struct crowd *c, uint32_t slots, const char *const *held)
     unsigned run;
 
     node_free(c->node);
-    c->node = make_node(slots);
+    c->node = make_node(slots, c->sharing);
     assert(c->node);
     restore_runs(c);
     restore_attempts(c);

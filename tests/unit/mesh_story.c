@@ -213,7 +213,7 @@ static bool has_ended(struct mesh_story *s)
                 && run_end_record_decode(row->value, row->value_len, &end) == 0)
                 s->outcomes[r] = end.outcome;
         }
-        has_all = has_all && s->outcomes[r];
+        has_all = has_all && (s->outcomes[r] || !s->is_accepted[r]);
     }
     return has_all;
 }
@@ -295,7 +295,8 @@ bool mesh_story_run(struct mesh_story *s, uint64_t ms_max)
     if (!is_quiet(s))
         return false;
     for (unsigned i = 0; i < s->n_runs; i++)
-        check_run(s, &s->runs[i]);
+        if (s->outcomes[i])
+            check_run(s, &s->runs[i]);
     return true;
 }
 

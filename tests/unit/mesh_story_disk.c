@@ -73,7 +73,8 @@ static void insert(struct disk_map *d, size_t i, const struct disk_row *row)
         d->rows = realloc(d->rows, d->cap * sizeof(d->rows[0]));
         assert(d->rows);
     }
-    memmove(&d->rows[i + 1], &d->rows[i], (d->n - i) * sizeof(d->rows[0]));
+    if (i < d->n)
+        memmove(&d->rows[i + 1], &d->rows[i], (d->n - i) * sizeof(d->rows[0]));
     d->n++;
     d->rows[i] = (struct disk_row){ .key = copy(row->key, row->key_len),
                                     .value = copy(row->value, row->value_len),
@@ -83,6 +84,8 @@ static void insert(struct disk_map *d, size_t i, const struct disk_row *row)
 
 static void remove_rows(struct disk_map *d, size_t from, size_t to)
 {
+    if (from == to)
+        return;
     for (size_t i = from; i < to; i++)
         free_row(&d->rows[i]);
     memmove(&d->rows[from], &d->rows[to], (d->n - to) * sizeof(d->rows[0]));

@@ -116,6 +116,7 @@ struct mesh_story {
     struct flow *flows[RUNS_MAX];
     struct run_id runs[RUNS_MAX];
     enum run_outcome outcomes[RUNS_MAX];
+    bool is_accepted[RUNS_MAX]; /* told to be */
     unsigned n_runs, n_starts;
     struct told *told;
     size_t n_told;

@@ -140,6 +140,8 @@ static void on_tell(struct mesh_story *s, unsigned i, const struct action *a)
                   run_outcome_name(a->u.tell.outcome));
         break;
     case TELL_RUN_ACCEPTED:
+        s->is_accepted[run - 1] = true;
+        break;
     case TELL_TASK_STARTED:
         break;
     }

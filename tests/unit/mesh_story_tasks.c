@@ -211,8 +211,9 @@ static bool is_beside(const struct task_id *a, const struct task_id *b)
     return true;
 }
 
-static bool consume(const struct disk_row *row, const struct task_id *task,
-                    const struct flow *f, uint64_t *hash)
+/* Of which step it is that it consumed; FLOW_NONE: nothing. */
+static uint32_t consume(const struct disk_row *row, const struct task_id *task,
+                        const struct flow *f, uint64_t *hash)
 {
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
 
@@ -221,11 +222,11 @@ static bool consume(const struct disk_row *row, const struct task_id *task,
            == 0);
     if ((r.verdict != VERDICT_DONE && r.verdict != VERDICT_CAUGHT)
         || !is_before(f, r.task.step, task->step) || !is_beside(&r.task, task))
-        return false;
+        return FLOW_NONE;
     *hash = fold(*hash, row->key, row->key_len);
     for (size_t i = 0; i < r.n_outputs; i++)
         *hash = fold(*hash, r.outputs[i].id.bytes, DIGEST_SIZE);
-    return true;
+    return r.task.step;
 }
 
 bool task_witness(const struct mesh_story *s, const struct disk_map *disk,
@@ -234,14 +235,23 @@ bool task_witness(const struct mesh_story *s, const struct disk_map *disk,
 {
     const struct flow *f = s->flows[run_number(s, run) - 1];
     struct record_key prefix = attempts_of_run(run);
+    const struct step *step = &f->steps[task->step];
+    bool has[64] = { false }, has_all = true;
     uint64_t hash = 1;
-    unsigned n = 0;
 
+    assert(f->n_all_steps <= 64);
     for (size_t i = disk_map_find(disk, prefix.bytes, prefix.len);
-         i < disk->n && disk_row_begins(&disk->rows[i], prefix.bytes, prefix.len); i++)
-        n += consume(&disk->rows[i], task, f, &hash);
+         i < disk->n && disk_row_begins(&disk->rows[i], prefix.bytes, prefix.len);
+         i++) {
+        uint32_t from = consume(&disk->rows[i], task, f, &hash);
+
+        if (from != FLOW_NONE)
+            has[from] = true;
+    }
+    for (uint32_t i = 0; i < step->n_before; i++)
+        has_all = has_all && has[step->before[i]];
     *ret = digest_of(hash);
-    return n >= f->steps[task->step].n_before;
+    return has_all;
 }
 
 static bool has_run(const struct mesh_story *s, unsigned i, const struct run_id *run)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stories of some nodes and their runs. */
-#include <stdio.h>
+/* Stories of some nodes and their runs, when all goes well. */
 #include <string.h>
 
 #include "tests/unit/mesh_story.h"
 #include "tests/unit/unit.h"
+
+static const char fan[] = "split foreach=6\n"
+                          "fit: split\n"
+                          "join: fit join=split\n";
 
 static void a_flow_runs_over_three_nodes(void **state)
 {
@@ -12,24 +15,155 @@ static void a_flow_runs_over_three_nodes(void **state)
     char homes[8];
 
     (void)state;
+    mesh_story_show(s, "start told run");
     mesh_story_meet(s);
-    mesh_story_submit(s, 'a', "split foreach=6\n"
-                              "fit: split\n"
-                              "join: fit join=split\n");
+    mesh_story_submit(s, 'a', fan);
     assert_true(mesh_story_run_until(s, "start a split", 1000));
     assert_int_equal(mesh_story_homes(s, 1, homes), 3);
     assert_true(mesh_story_run(s, 20000));
-    fputs(mesh_story_trace(s), stdout);
+    assert_string_equal(mesh_story_trace(s), "");
     assert_int_equal(mesh_story_outcome(s, 1), RUN_OK);
-    assert_int_equal(mesh_story_starts(s), 8);
-    assert_true(mesh_story_starts_of(s, 'b') > 0 && mesh_story_starts_of(s, 'c') > 0);
     mesh_story_free(s);
+}
+
+static void a_node_alone_has_one_home_and_no_rows(void **state)
+{
+    struct mesh_story *s = mesh_story_new(1, 2, 1);
+
+    (void)state;
+    mesh_story_show(s, "start told run");
+    mesh_story_submit(s, 'a', "a\n"
+                              "b: a\n");
+    assert_true(mesh_story_run_until(s, "start a b", 1000));
+    assert_int_equal(mesh_story_rows(s), 0);
+    assert_true(mesh_story_run(s, 1000));
+    assert_string_equal(mesh_story_trace(s), "");
+    mesh_story_free(s);
+}
+
+/* What a task made has a second copy before its run ends. */
+static void kept_outputs_are_on_two_nodes(void **state)
+{
+    struct mesh_story *s = mesh_story_new(3, 1, 3);
+
+    (void)state;
+    mesh_story_show(s, "keep run");
+    mesh_story_task(s, "fit", "30 blob 5000");
+    mesh_story_meet(s);
+    mesh_story_submit(s, 'b', fan);
+    assert_true(mesh_story_run(s, 20000));
+    assert_string_equal(mesh_story_trace(s), "");
+    mesh_story_free(s);
+}
+
+static void two_nodes_have_one_home(void **state)
+{
+    struct mesh_story *s = mesh_story_new(2, 1, 1);
+    char homes[8];
+
+    (void)state;
+    mesh_story_meet(s);
+    mesh_story_submit(s, 'b', fan);
+    assert_true(mesh_story_run_until(s, "start b split", 1000));
+    assert_int_equal(mesh_story_homes(s, 1, homes), 1);
+    assert_true(mesh_story_run(s, 20000));
+    assert_true(mesh_story_starts_of(s, 'a') > 0);
+    assert_int_equal(mesh_story_starts(s), 8);
+    mesh_story_free(s);
+}
+
+static void a_run_is_cancelled_everywhere(void **state)
+{
+    struct mesh_story *s = mesh_story_new(3, 2, 1);
+
+    (void)state;
+    mesh_story_show(s, "start end run");
+    mesh_story_task(s, "fit", "60000");
+    mesh_story_meet(s);
+    mesh_story_submit(s, 'a', fan);
+    mesh_story_run_for(s, 1000);
+    mesh_story_cancel(s, 'a', 1);
+    assert_true(mesh_story_run(s, 5000));
+    assert_int_equal(mesh_story_outcome(s, 1), RUN_CANCELLED);
+    assert_int_equal(mesh_story_starts(s), 7);
+    mesh_story_free(s);
+}
+
+/* Many short tasks go in few messages. */
+static void a_burst_is_few_messages(void **state)
+{
+    struct mesh_story *s = mesh_story_new(4, 2, 1);
+    uint64_t began;
+
+    (void)state;
+    mesh_story_show(s, "run");
+    mesh_story_meet(s);
+    began = mesh_story_now_ms(s);
+    mesh_story_submit(s, 'a', "split foreach=2000\n"
+                              "fit: split\n"
+                              "join: fit join=split\n");
+    assert_true(mesh_story_run(s, 60000));
+    print_message("grants %u commits %u appends %u, %u ms\n",
+                  (unsigned)mesh_story_messages(s, MESSAGE_GRANT),
+                  (unsigned)mesh_story_messages(s, MESSAGE_COMMIT),
+                  (unsigned)mesh_story_messages(s, MESSAGE_APPEND),
+                  (unsigned)(mesh_story_now_ms(s) - began));
+    for (char c = 'a'; c <= 'd'; c++)
+        print_message("%c %u\n", c, mesh_story_starts_of(s, c));
+    print_message("%s\n", mesh_story_trace(s));
+    mesh_story_free(s);
+}
+
+static void a_run_is_led_where_it_was_submitted(void **state)
+{
+    struct mesh_story *s = mesh_story_new(5, 1, 9);
+    char homes[8];
+
+    (void)state;
+    mesh_story_meet(s);
+    for (char c = 'a'; c <= 'e'; c++) {
+        unsigned run = mesh_story_submit(s, c, fan);
+
+        mesh_story_run_for(s, 5);
+        assert_int_equal(mesh_story_leader(s, run), c);
+        assert_int_equal(mesh_story_homes(s, run, homes), 3);
+        assert_int_equal(homes[0], c);
+    }
+    assert_true(mesh_story_run(s, 20000));
+    mesh_story_free(s);
+}
+
+static void the_same_seed_is_the_same_story(void **state)
+{
+    uint64_t hashes[2];
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct mesh_story *s = mesh_story_new(4, 2, 77);
+
+        mesh_story_network(s, 20, 20, 20);
+        mesh_story_meet(s);
+        mesh_story_submit(s, 'c', fan);
+        mesh_story_run_for(s, 30);
+        mesh_story_kill(s, 'c');
+        mesh_story_run_for(s, 3000);
+        hashes[i] = mesh_story_hash(s);
+        mesh_story_free(s);
+    }
+    assert_int_equal(hashes[0], hashes[1]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_flow_runs_over_three_nodes),
+        cmocka_unit_test(a_node_alone_has_one_home_and_no_rows),
+        cmocka_unit_test(kept_outputs_are_on_two_nodes),
+        cmocka_unit_test(two_nodes_have_one_home),
+        cmocka_unit_test(a_run_is_cancelled_everywhere),
+        cmocka_unit_test(a_burst_is_few_messages),
+        cmocka_unit_test(a_run_is_led_where_it_was_submitted),
+        cmocka_unit_test(the_same_seed_is_the_same_story),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

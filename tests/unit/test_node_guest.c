@@ -67,6 +67,23 @@ static void small_guests_pass_large_ones(void **state)
     crowd_free(c);
 }
 
+static void who_came_first_is_first(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_submit(c, "a\n");
+    crowd_guest(c, 1, "x cpu=2000\n", "x/0");
+    crowd_guest(c, 2, "y cpu=1000\n", "y/0");
+    crowd_trace(c);
+    crowd_ended(c, "a/0", REASON_OK);
+    told(c, "a/0#0 done\n"
+            "start 2:x/0#0 slot 0\n"
+            "guest 1 started slot 0\n"
+            "run 1 ok\n");
+    crowd_free(c);
+}
+
 static void what_can_never_run_here_is_returned(void **state)
 {
     struct crowd *c = crowd_new(1);
@@ -162,15 +179,34 @@ static void a_dropped_run_goes_on_as_guests(void **state)
     crowd_free(c);
 }
 
+/* A guest is nobody's: what its user may have is free for others. */
+static void a_dropped_run_holds_no_share(void **state)
+{
+    struct crowd *c = crowd_new(2);
+    struct user_view user;
+
+    (void)state;
+    crowd_submit(c, "a\n");
+    crowd_submit(c, "b\n");
+    crowd_run_event(c, 1, EVENT_DROP);
+    assert_true(node_user_at(crowd_node(c), 0, &user));
+    assert_int_equal(user.n_running, 1);
+    assert_int_equal(user.cpu_milli, 1000);
+    assert_int_equal(node_claims(crowd_node(c)).n_slots, 2);
+    crowd_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(guests_come_before_own_tasks),
         cmocka_unit_test(small_guests_pass_large_ones),
+        cmocka_unit_test(who_came_first_is_first),
         cmocka_unit_test(what_can_never_run_here_is_returned),
         cmocka_unit_test(its_leader_ends_a_guest),
         cmocka_unit_test(a_node_that_drains),
         cmocka_unit_test(a_dropped_run_goes_on_as_guests),
+        cmocka_unit_test(a_dropped_run_holds_no_share),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
