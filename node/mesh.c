@@ -150,14 +150,16 @@ static int on_tick(struct mesh *m)
     return housekeep(m);
 }
 
+/* What goes to this node itself may bring more of both. */
 static int flush(struct mesh *m)
 {
-    int error = post_flush(m);
+    int error = 0;
 
-    if (error == 0)
+    while (error == 0 && (m->marked || m->has_posts)) {
         error = groups_flush(m);
-    while (error == 0 && m->has_posts)
-        error = post_flush(m);
+        if (error == 0)
+            error = post_flush(m);
+    }
     return error ? error : members_carry(m);
 }
 

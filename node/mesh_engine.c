@@ -21,6 +21,8 @@ struct translation {
     uint64_t first; /* the engine's ticket of all[0] */
     struct group *group;
     struct run_id run; /* of the group */
+    struct action *starts;
+    size_t n_starts, cap_starts;
 };
 
 static struct group *find(struct mesh *m, struct translation *t,
@@ -121,17 +123,32 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
     return error == 0 && is_end && g ? lead_on_end(m, g) : error;
 }
 
-/* A task that starts here reads what those before it made: their records are written
- * first, as at a node alone. */
+/* A task that starts here reads what those before it made: the start waits for the end
+ * of the translation, when their records are written, as at a node alone. */
 static int on_start(struct mesh *m, struct translation *t, const struct action *a)
 {
-    struct group *g = find(m, t, &a->run);
-    int error;
-
     if (a->u.start.guest)
         return guest_on_started(m, a);
-    error = g ? group_append(m, g) : 0;
-    return error ? error : mesh_emit(m, a);
+    if (!find(m, t, &a->run) || !t->group->replica)
+        return mesh_emit(m, a);
+    if (mesh_grow(&t->starts, t->n_starts, &t->cap_starts, sizeof(t->starts[0])) < 0)
+        return -ENOMEM;
+    t->starts[t->n_starts++] = *a;
+    return 0;
+}
+
+static int emit_starts(struct mesh *m, const struct translation *t)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < t->n_starts && error == 0; i++) {
+        struct group *g = group_find(m, &t->starts[i].run);
+
+        error = g ? group_append(m, g) : 0;
+        if (error == 0)
+            error = mesh_emit(m, &t->starts[i]);
+    }
+    return error;
 }
 
 static int carry(struct mesh *m, struct translation *t, const struct action *a)
@@ -175,7 +192,10 @@ int engine_step(struct mesh *m, struct event *e)
     for (size_t i = 0; i < m->inner.n && error == 0; i++)
         error = carry(m, &t, &m->inner.actions[i]);
     outbox_clear(&m->inner);
+    if (error == 0)
+        error = emit_starts(m, &t);
     free(t.all);
+    free(t.starts);
     return error;
 }
 

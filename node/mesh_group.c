@@ -270,12 +270,13 @@ int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
     return entries_add(&g->entries, take_e, ret_e);
 }
 
+/* Its first entry, while nobody may hear of the run. */
 struct entry *group_undecided_run(struct group *g)
 {
     struct entries *es = &g->entries;
     struct entry *first = es->all;
 
-    if (!g->is_new || !g->replica || es->n + es->n_new == 0 || !first->log.key_len
+    if (!g->replica || es->n + es->n_new == 0 || !first->log.key_len
         || first->log.key[0] != 'r')
         return NULL;
     return first->index == 0 || first->index > group_decided(g) ? first : NULL;
@@ -441,6 +442,7 @@ int group_open(struct mesh *m, struct group *g, const struct replica_state *stat
     g->replica = replica_new(&config, m->now);
     if (!g->replica)
         return -ENOMEM;
+    g->heard = m->now;
     g->entries.first = state->base.index + 1;
     g->applied = state->base.index;
     m->groups_due = m->now;
@@ -499,6 +501,7 @@ int group_on_message(struct mesh *m, const struct node_id *from,
         error = meet(m, from, msg, &g);
     if (error < 0 || !g || !g->replica)
         return error;
+    g->heard = m->now;
     error = replica_on_message(g->replica, from, msg, m->now, &out);
     return error ? error : group_carry(m, g, &out);
 }

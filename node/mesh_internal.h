@@ -46,6 +46,7 @@ static const time_us LEASE_TTL = TIME_S(10);
 static const time_us HELD_WAIT = TIME_S(2);
 static const time_us REPAIR_AFTER = TIME_S(10);
 static const time_us END_WAIT = TIME_S(30); /* for homes that are not there */
+static const time_us FORGET_AFTER = TIME_S(60);
 static const time_us NOTE_EVERY = TIME_MS(200);
 static const time_us HOUSEKEEPING = TIME_MS(500);
 static const time_us READ_WAIT = TIME_S(60);
@@ -143,6 +144,7 @@ struct group {
     struct replica *replica; /* NULL: one home, this one */
     struct entries entries;
     uint64_t applied; /* entries up to here are in the records */
+    time_us heard;    /* of another home */
     struct node_id leader;
     bool is_tentative, has_end;
     time_us ended_at;

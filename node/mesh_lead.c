@@ -497,7 +497,18 @@ static bool is_over(const struct mesh *m, const struct group *g)
            && replica_everywhere(g->replica) >= replica_state(g->replica)->last.index;
 }
 
-/* Others took its place: the copy here would only grow old. */
+/* Others are its homes: the copy here would only grow old. Or it was to become one, and
+ * nobody says anything more. */
+static bool is_stranger(const struct mesh *m, const struct group *g)
+{
+    const struct replica_state *s = g->replica ? replica_state(g->replica) : NULL;
+
+    if (!s || g->phase != LEAD_NONE)
+        return false;
+    return replica_is_over(g->replica)
+           || (s->generation == 0 && m->now > g->heard + FORGET_AFTER);
+}
+
 static int leave_group(struct mesh *m, struct group *g)
 {
     int error = copy_delete_all(m, g);
@@ -509,7 +520,7 @@ int lead_on_tick(struct mesh *m, struct group *g)
 {
     if (is_over(m, g))
         return clean(m, g);
-    if (g->phase == LEAD_NONE && g->replica && replica_is_over(g->replica))
+    if (is_stranger(m, g))
         return leave_group(m, g);
     return check(m, g);
 }
