@@ -497,16 +497,15 @@ static bool is_over(const struct mesh *m, const struct group *g)
            && replica_everywhere(g->replica) >= replica_state(g->replica)->last.index;
 }
 
-/* Others are its homes: the copy here would only grow old. Or it was to become one, and
- * nobody says anything more. */
+/* Others are its homes: the copy here would only grow old. Or nothing of it was ever
+ * decided, as far as is known here, and nobody says anything more: its run was accepted
+ * by nobody, or is over. */
 static bool is_stranger(const struct mesh *m, const struct group *g)
 {
-    const struct replica_state *s = g->replica ? replica_state(g->replica) : NULL;
-
-    if (!s || g->phase != LEAD_NONE)
+    if (!g->replica || g->phase != LEAD_NONE)
         return false;
     return replica_is_over(g->replica)
-           || (s->generation == 0 && m->now > g->heard + FORGET_AFTER);
+           || (group_decided(g) == 0 && m->now > g->heard + FORGET_AFTER);
 }
 
 static int leave_group(struct mesh *m, struct group *g)

@@ -9,7 +9,7 @@
 #include "tests/unit/mesh_story.h"
 #include "tests/unit/unit.h"
 
-enum { SEEDS = 300, NODES = 5, BLOWS = 12 };
+enum { SEEDS = 1000, NODES = 5, BLOWS = 12 };
 
 struct storm {
     struct mesh_story *story;
