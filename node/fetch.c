@@ -103,6 +103,7 @@ static void avoid(struct fetch *f, struct fetch_peer *p, time_us until)
 {
     if (p->avoid_until < until)
         p->avoid_until = until;
+    p->window = FETCH_OF_SEED_MAX;
     give_back_of(f, p);
 }
 
@@ -281,6 +282,21 @@ static int copy_have(struct fetch_holder *h, const struct blob_holder *from)
     return 0;
 }
 
+static void gather_parts(struct fetch_blob *b)
+{
+    memset(b->spread, 0, sizeof(b->spread));
+    b->has_parts = false;
+    for (size_t i = 0; i < b->n_holders; i++) {
+        const struct fetch_holder *h = &b->holders[i];
+
+        if (h->kind != HOLDER_PART)
+            continue;
+        b->has_parts = true;
+        for (size_t k = 0; k < h->have_len; k++)
+            b->spread[k] |= h->have[k];
+    }
+}
+
 static void hear_of(struct fetch *f, struct fetch_blob *b, const struct node_id *from,
                     const struct blob_holder *said, time_us now)
 {
@@ -296,6 +312,7 @@ static void hear_of(struct fetch *f, struct fetch_blob *b, const struct node_id 
         h->kind = HOLDER_WHOLE;
     else if (h && h->kind != HOLDER_WHOLE && copy_have(h, said) < 0)
         f->is_out_of_memory = true;
+    gather_parts(b);
     for (size_t i = 0; i < said->n_others; i++) {
         const struct node_id *other = &said->others[i];
 
@@ -362,7 +379,7 @@ static bool is_of_shape(const struct fetch_request *r,
 static void forget_leaf(const struct fetch_blob *b, struct fetch_holder *h,
                         uint64_t leaf)
 {
-    uint64_t bit = leaf / fetch_stretch(b->size);
+    uint64_t bit = leaf / b->stretch;
 
     if (bit / 8 < h->have_len)
         h->have[bit / 8] &= (uint8_t) ~(1U << bit % 8);
@@ -419,6 +436,7 @@ static int open_blob(struct fetch *f, struct fetch_blob *b, uint64_t size)
 {
     b->n_leaves = b->n_missing = fetch_leaves(size);
     b->n_groups = fetch_groups(size);
+    b->stretch = fetch_stretch(size);
     b->leaves = calloc(b->n_leaves, 1);
     b->groups = calloc(b->n_groups, 1);
     if (!b->leaves || !b->groups)
@@ -441,6 +459,7 @@ static void on_good(struct fetch *f, struct fetch_request *r, enum blob_part par
 
     b->progress = now;
     r->peer->n_strikes = 0;
+    r->peer->window += r->peer->window < FETCH_OF_PEER_MAX;
     settle(f, r);
     if (part == BLOB_FIRST) {
         fetch_end(f, b, 0);
@@ -452,10 +471,11 @@ static void on_good(struct fetch *f, struct fetch_request *r, enum blob_part par
         b->n_groups_asked--;
         b->groups[at] = LEAF_HERE;
     } else if (b->leaves[at] != LEAF_HERE) {
-        b->n_missing -= b->leaves[at] == LEAF_MISSING;
         b->leaves[at] = LEAF_HERE;
         if (++b->n_here == b->n_leaves)
             fetch_end(f, b, 0);
+        else if (now >= b->refresh_at)
+            fetch_look_around(f, b, now);
     }
 }
 
@@ -557,9 +577,9 @@ bool fetch_have(const struct fetch *f, const struct digest *id, uint64_t *ret_si
     const struct fetch_blob *b = find_blob(f, id);
     uint64_t stretch;
 
-    if (!b || !b->has_size || b->n_here == 0)
+    if (!b || !b->has_size)
         return false;
-    stretch = fetch_stretch(b->size);
+    stretch = b->stretch;
     *ret_size = b->size;
     *ret_len = fetch_have_bytes(b->size);
     memset(ret_have, 0xff, *ret_len);

@@ -31,6 +31,7 @@ enum {
     FETCH_GROUPS_MAX = 8192,   /* their digests have to fit in a frame: 2 TiB */
     FETCH_IN_FLIGHT_MAX = 64,  /* 16 MiB */
     FETCH_OF_PEER_MAX = 32,
+    FETCH_OF_SEED_MAX = 8,  /* of one who has all of what others fetch too */
     FETCH_HOLDERS_MAX = 16, /* of a blob; asked at once: FETCH_SOURCES_MAX */
     FETCH_SOURCES_MAX = 4,
     FETCH_BLOBS_MAX = 16384,
@@ -123,7 +124,8 @@ size_t fetch_in_flight(const struct fetch *f);
 /* Whether it is being fetched and its size is known. */
 bool fetch_size(const struct fetch *f, const struct digest *id, uint64_t *ret_size);
 bool fetch_has_leaf(const struct fetch *f, const struct digest *id, uint64_t leaf);
-/* What may be told to others of a blob that is being fetched; false: nothing yet. */
+/* What may be told to others of a blob that is being fetched, be it that nothing is
+ * here yet: they will ask again. False: it is not, or its size is not known yet. */
 bool fetch_have(const struct fetch *f, const struct digest *id, uint64_t *ret_size,
                 uint8_t ret_have[BLOB_HAVE_MAX], size_t *ret_len);
 bool fetch_avoids(const struct fetch *f, const struct node_id *peer, time_us now);

@@ -104,6 +104,7 @@ struct fetch_peer *fetch_peer_get(struct fetch *f, const struct node_id *id)
     if (!p)
         return NULL;
     p->id = *id;
+    p->window = FETCH_OF_SEED_MAX;
     HASH_ADD(hh, f->peers, id.bytes, NODE_ID_SIZE, p);
     if (!p->hh.tbl) {
         free(p);
@@ -162,7 +163,7 @@ void fetch_ask_holder(struct fetch *f, struct fetch_blob *b, struct fetch_holder
 bool fetch_holder_has(const struct fetch_blob *b, const struct fetch_holder *h,
                       uint64_t leaf)
 {
-    uint64_t bit = leaf / fetch_stretch(b->size);
+    uint64_t bit = leaf / b->stretch;
 
     return h->kind == HOLDER_WHOLE
            || (h->kind == HOLDER_PART && bit / 8 < h->have_len

@@ -14,6 +14,7 @@ struct fetch_peer {
     struct node_id id;
     bool is_connected;
     uint32_t n_asked;   /* of it, and not here */
+    uint32_t window;    /* how much is asked for at once: more as it comes */
     uint32_t n_strikes; /* silences in a row */
     time_us heard;      /* or first asked since */
     time_us avoid_until;
@@ -40,15 +41,17 @@ struct fetch_blob {
     struct digest id;
     uint64_t size;
     bool has_size; /* and `leaves`, `groups` */
-    uint64_t n_leaves, n_missing, n_here;
+    uint64_t n_leaves, n_missing, n_here, stretch;
     uint8_t *leaves, *groups; /* enum leaf_state of each; a single group is here */
     uint64_t n_groups, n_groups_asked;
     uint64_t cursor;
     uint32_t n_asked; /* requests, also those that are being checked */
     struct fetch_holder holders[FETCH_HOLDERS_MAX];
     size_t n_holders;
-    unsigned n_rounds;           /* of asking all */
-    time_us find_at, refresh_at; /* ask all when there is nobody; ask holders again */
+    bool has_parts;                /* some of them fetch it too, */
+    uint8_t spread[BLOB_HAVE_MAX]; /* and together they have these parts */
+    unsigned n_rounds;             /* of asking all */
+    time_us find_at, refresh_at;   /* ask all when there is nobody; ask holders again */
     time_us progress;
     struct fetch_blob *prev, *next; /* in the order in which they were wanted */
     UT_hash_handle hh;

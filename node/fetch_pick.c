@@ -6,15 +6,22 @@
 
 enum {
     GROUPS_AHEAD = 2, /* of digests that are on their way */
-    LOOK_MAX = 64,    /* leaves that one pick passes over for a rarer one */
+    LOOK_MAX = 8192,  /* leaves that one pick passes over for a rarer one */
+    SPREAD_OF_SEED_MAX = 1,
     ENDGAME_LEAVES = 4,
 };
 #define DRY_US TIME_MS(200)
 
-static bool is_usable(const struct fetch_holder *h, time_us now)
+/* Where others fetch the same, one who has it all is asked for little at a time: what
+ * is asked of it today, somebody else may have tomorrow. */
+static bool is_usable(const struct fetch_blob *b, const struct fetch_holder *h,
+                      time_us now)
 {
+    unsigned most =
+        h->kind == HOLDER_WHOLE && b->has_parts ? FETCH_OF_SEED_MAX : h->peer->window;
+
     return h->kind != HOLDER_ASKED && h->peer->avoid_until <= now
-           && h->peer->n_asked < FETCH_OF_PEER_MAX && h->dry_until <= now;
+           && h->peer->n_asked < most && h->dry_until <= now;
 }
 
 static bool is_source(const struct fetch *f, const struct fetch_blob *b,
@@ -48,7 +55,7 @@ static size_t list_holders(struct fetch *f, struct fetch_blob *b, time_us now,
     for (size_t i = 0; i < b->n_holders; i++) {
         struct fetch_holder *h = &b->holders[i];
 
-        if (is_usable(h, now) && (!is_full || is_source(f, b, h->peer)))
+        if (is_usable(b, h, now) && (!is_full || is_source(f, b, h->peer)))
             ret[n++] = h;
     }
     for (size_t i = 0; i + 1 < n; i++) {
@@ -86,13 +93,12 @@ static void ask(struct fetch *f, struct fetch_blob *b, struct fetch_peer *p,
                                          .offset = leaf * FETCH_LEAF_BYTES });
 }
 
-static bool is_somewhere_else(const struct fetch_blob *b, uint64_t leaf)
+/* Others who fetch it have it. */
+static bool is_spread(const struct fetch_blob *b, uint64_t leaf)
 {
-    for (size_t i = 0; i < b->n_holders; i++)
-        if (b->holders[i].kind == HOLDER_PART
-            && fetch_holder_has(b, &b->holders[i], leaf))
-            return true;
-    return false;
+    uint64_t bit = leaf / b->stretch;
+
+    return b->has_parts && b->spread[bit / 8] >> bit % 8 & 1;
 }
 
 /* The next missing leaf from the cursor on, whose digest is known; n_leaves: none. A
@@ -122,12 +128,15 @@ static uint64_t pick_leaf(const struct fetch_blob *b, const struct fetch_holder 
             continue;
         if (first == b->n_leaves)
             first = at;
-        if (h->kind == HOLDER_PART || !is_somewhere_else(b, at)) {
+        if (h->kind == HOLDER_PART || !is_spread(b, at)) {
             first = at;
             break;
         }
         if (++n_looked == LOOK_MAX)
             break;
+        /* It is left to the others, who have room for it. */
+        if (h->peer->n_asked >= SPREAD_OF_SEED_MAX)
+            first = b->n_leaves;
     }
     if (first < b->n_leaves)
         *cursor = first + 1;
@@ -139,8 +148,13 @@ static bool ask_holder(struct fetch *f, struct fetch_blob *b, struct fetch_holde
                        time_us now)
 {
     uint64_t group = b->n_groups;
-    uint64_t leaf =
-        pick_leaf(b, h, h->kind == HOLDER_PART ? &h->cursor : &b->cursor, &group);
+    uint64_t leaf;
+
+    /* In order where one node fetches, for its disk's sake. Where several do and two of
+     * them came to one place they would ask for the same from there on. */
+    if (b->has_parts)
+        b->cursor = prng_below(&f->prng, b->n_leaves);
+    leaf = pick_leaf(b, h, h->kind == HOLDER_PART ? &h->cursor : &b->cursor, &group);
 
     if (group < b->n_groups && b->n_groups_asked < GROUPS_AHEAD) {
         b->groups[group] = LEAF_ASKED;
@@ -174,7 +188,7 @@ static bool ask_again(struct fetch *f, struct fetch_blob *b, time_us now)
         for (size_t k = 0; k < b->n_holders; k++) {
             struct fetch_holder *h = &b->holders[k];
 
-            if (h->peer == r->peer || !is_usable(h, now)
+            if (h->peer == r->peer || !is_usable(b, h, now)
                 || !fetch_holder_has(b, h, r->at)
                 || h->peer->n_asked >= r->peer->n_asked)
                 continue;
@@ -220,7 +234,7 @@ enum {
     FINDS_MAX = 1024, /* questions between two ticks, about */
 };
 #define FIND_US TIME_S(1)
-#define REFRESH_US TIME_MS(250)
+#define REFRESH_US TIME_MS(50)
 
 static void ask_all(struct fetch *f, struct fetch_blob *b)
 {

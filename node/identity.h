@@ -80,8 +80,9 @@ size_t identity_contacts(const struct identity *i,
 int identity_issue(struct identity *i, const struct certificate *wanted, time_us wall,
                    struct chain *ret, struct error *ret_error);
 
-/* Its own certificate, where the authority is. */
-int identity_renew(struct identity *i, time_us wall, struct error *ret_error);
+/* Its own certificate, where the authority is; name and zone NULL: as they are. */
+int identity_certify(struct identity *i, const char *name, const char *zone,
+                     time_us wall, struct error *ret_error);
 
 struct invite {
     uint32_t roles, uses, expires_in_s;

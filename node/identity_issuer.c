@@ -2,6 +2,7 @@
 /* What the founder of a mesh, and its issuers, do: sign for nodes, invite, revoke. */
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "node/identity_internal.h"
@@ -85,11 +86,16 @@ int identity_found(const char *dir, const char *mesh_name, const char *node_name
     return 0;
 }
 
-int identity_renew(struct identity *i, time_us wall, struct error *ret_error)
+int identity_certify(struct identity *i, const char *name, const char *zone,
+                     time_us wall, struct error *ret_error)
 {
+    struct certificate wanted = i->chain.leaf;
     struct chain chain;
-    int r = identity_issue(i, &i->chain.leaf, wall, &chain, ret_error);
+    int r;
 
+    snprintf(wanted.name, sizeof(wanted.name), "%s", name ? name : i->chain.leaf.name);
+    snprintf(wanted.zone, sizeof(wanted.zone), "%s", zone ? zone : i->chain.leaf.zone);
+    r = identity_issue(i, &wanted, wall, &chain, ret_error);
     return r < 0 ? r : identity_set_chain(i, &chain, ret_error);
 }
 

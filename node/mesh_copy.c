@@ -52,6 +52,7 @@ void read_free(struct mesh *m, struct read *r)
 {
     HASH_DEL(m->reads, r);
     free(r->offer.record);
+    buffer_release(&r->frame);
     free(r);
 }
 
@@ -136,6 +137,9 @@ static int on_entries(struct mesh *m, struct group *g, const struct read *r,
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     int error;
 
+    /* What was read may be cut by now. */
+    if (!replica_may_send(g->replica, &r->header.u.append))
+        return 0;
     if (event->status == 0 && event->u.entries.n)
         return send_entries(m, &r->peer, &r->header,
                             (struct log_entry *)event->u.entries.entries,

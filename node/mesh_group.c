@@ -469,25 +469,28 @@ static const struct group_id *group_of(const struct message *msg)
     }
 }
 
-/* A home that never heard of the group learns of it from its leader. Who votes for a
- * group that is not here may be late: the run is over. */
-static int meet(struct mesh *m, const struct node_id *from, const struct message *msg,
-                struct group **ret_g)
+int group_meet(struct mesh *m, const struct run_id *run)
 {
     static const struct replica_state empty;
+    struct group *g;
+    int error = group_add(m, run, &g);
+
+    return error < 0 || !g || g->replica ? error : group_open(m, g, &empty, false);
+}
+
+/* A home that never heard of the group learns of it from its leader, or from the founder
+ * that stands again. But who asks may be late, and the run over: then nothing must be
+ * promised once more. So the store is looked at first. */
+static int meet(struct mesh *m, const struct node_id *from, const struct message *msg)
+{
     const struct group_id *id = group_of(msg);
     struct run_id run;
-    int error;
 
     memcpy(run.bytes, id->bytes, RUN_ID_SIZE);
-    if (msg->type == MESSAGE_VOTE)
-        return late_find_end(m, from, &run);
-    if (msg->type != MESSAGE_APPEND && msg->type != MESSAGE_INSTALL)
+    if (msg->type != MESSAGE_VOTE && msg->type != MESSAGE_APPEND
+        && msg->type != MESSAGE_INSTALL)
         return 0;
-    error = group_add(m, &run, ret_g);
-    if (error < 0 || !*ret_g)
-        return error;
-    return group_open(m, *ret_g, &empty, false);
+    return late_meet(m, from, &run, msg);
 }
 
 int group_on_message(struct mesh *m, const struct node_id *from,
@@ -495,12 +498,12 @@ int group_on_message(struct mesh *m, const struct node_id *from,
 {
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     struct group *g = group_find(m, group_of(msg));
-    int error = 0;
+    int error;
 
     if (!g)
-        error = meet(m, from, msg, &g);
-    if (error < 0 || !g || !g->replica)
-        return error;
+        return meet(m, from, msg);
+    if (!g->replica)
+        return 0;
     g->heard = m->now;
     error = replica_on_message(g->replica, from, msg, m->now, &out);
     return error ? error : group_carry(m, g, &out);

@@ -261,6 +261,7 @@ enum read_type {
     READ_LOCAL_WITNESS,
     READ_END,
     READ_OWN_END,
+    READ_MEET,
     READ_KEEP
 };
 struct read {
@@ -272,6 +273,7 @@ struct read {
     struct message header; /* READ_ENTRIES, READ_INSTALL; without lists */
     struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
     uint64_t guest;               /* READ_LOCAL_WITNESS */
+    struct buffer frame;          /* READ_MEET: what was said, for when it is known */
     time_us at;
     UT_hash_handle hh;
 };
@@ -430,6 +432,8 @@ struct group *group_find(const struct mesh *m, const void *id);
 int group_add(struct mesh *m, const struct run_id *run, struct group **ret_g);
 void group_forget(struct mesh *m, struct group *g);
 void groups_release(struct mesh *m);
+/* Become a home that knows nothing yet. */
+int group_meet(struct mesh *m, const struct run_id *run);
 /* Make its replica, from what was saved, or of a new group. */
 int group_open(struct mesh *m, struct group *g, const struct replica_state *state,
                bool is_founder);
@@ -533,6 +537,10 @@ int late_offer(struct mesh *m, struct peer *p, struct group *g,
                const struct offered_attempt *offer);
 int late_on_witness(struct mesh *m, const struct mesh_event *event);
 int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run);
+/* As that; if it has not ended, this node becomes a home that knows nothing yet, and
+ * hears the message. */
+int late_meet(struct mesh *m, const struct node_id *peer, const struct run_id *run,
+              const struct message *msg);
 int late_on_end_found(struct mesh *m, const struct mesh_event *event);
 int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
                 const struct attempt_name *name, enum offer_result result,

@@ -497,29 +497,43 @@ static bool is_over(const struct mesh *m, const struct group *g)
            && replica_everywhere(g->replica) >= replica_state(g->replica)->last.index;
 }
 
-/* Others are its homes: the copy here would only grow old. Or nothing of it was ever
- * decided, as far as is known here, and nobody says anything more: its run was accepted
- * by nobody, or is over. */
-static bool is_stranger(const struct mesh *m, const struct group *g)
-{
-    if (!g->replica || g->phase != LEAD_NONE)
-        return false;
-    return replica_is_over(g->replica)
-           || (group_decided(g) == 0 && m->now > g->heard + FORGET_AFTER);
-}
-
+/* Others took its place: the copy here would only grow old. That they did is remembered
+ * until the run is over: a home that comes back late may ask for votes of their time. */
 static int leave_group(struct mesh *m, struct group *g)
 {
+    CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     int error = copy_delete_all(m, g);
 
-    return error ? error : forget_log(m, g);
+    if (error == 0)
+        error = replica_give_up(g->replica, m->now, &out);
+    return error ? error : group_carry(m, g, &out);
+}
+
+/* A group of which this node is no home any more, or of which nothing was ever decided,
+ * as far as is known here, when nobody says anything: its run was accepted by nobody, or
+ * is over. */
+static bool is_stale(const struct mesh *m, const struct group *g)
+{
+    const struct run_note *note = gossip_find_run(m->gossip, &g->run);
+
+    if (m->now <= g->heard + FORGET_AFTER || (note && !note->is_ended))
+        return false;
+    return group_decided(g) == 0 || replica_is_over(g->replica);
 }
 
 int lead_on_tick(struct mesh *m, struct group *g)
 {
+    bool is_follower = g->phase == LEAD_NONE && g->replica;
+    int error;
+
     if (is_over(m, g))
         return clean(m, g);
-    if (is_stranger(m, g))
+    if (is_follower && is_stale(m, g)) {
+        error = copy_delete_all(m, g);
+        return error ? error : forget_log(m, g);
+    }
+    if (is_follower && replica_is_over(g->replica)
+        && !replica_state(g->replica)->is_installing)
         return leave_group(m, g);
     return check(m, g);
 }

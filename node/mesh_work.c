@@ -402,7 +402,9 @@ static bool is_orphan(const struct mesh *m, const struct work *w)
 
     if (m->now < w->reported + OFFER_EVERY || (!w->has_rows && !w->guests))
         return false;
-    return !note || !leader || !leader->is_live;
+    if (!leader || !leader->is_live)
+        return true;
+    return !note && m->now >= w->heard + m->degrade; /* a new run's note is on its way */
 }
 
 static int offer_again(struct mesh *m, struct work *w)

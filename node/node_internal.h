@@ -102,6 +102,7 @@ struct node {
     struct worker **workers;  /* by number */
     uint32_t n_workers;
     struct heap loaded; /* workers that have more than they can run */
+    uint32_t glance;    /* the bin that node_balance() looked at last */
     struct run *runs;   /* hash by id */
     struct run *oldest; /* list by age */
     size_t n_runs;

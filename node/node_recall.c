@@ -11,8 +11,15 @@
 
 #include "node/node_internal.h"
 
-/* How far one looks for something that suits. */
-enum { BINS_TRIED = 2, WORKERS_TRIED = 4, LEASES_TRIED = 32 };
+/* How far one looks for something that suits: at the first of each order and what is
+ * next to it with many leases, then at some more bins with few. */
+enum {
+    BINS_TRIED = 3,
+    BINS_GLANCED_AT = 64,
+    WORKERS_TRIED = 3,
+    LEASES_TRIED = 32,
+    LEASES_GLANCED_AT = 4,
+};
 
 static struct worker *worker_of(const struct heap_item *item)
 {
@@ -97,10 +104,10 @@ static bool suits(const struct slot *s, const struct bin *bin, struct demand *le
 }
 
 /* The newest first: those before them are nearer to their start. */
-static int recall_for(struct node *n, struct worker *w, struct bin *bin,
-                      uint32_t *ret_n)
+static int recall_from(struct node *n, struct worker *w, struct bin *bin,
+                       uint32_t n_tries, uint32_t *ret_n)
 {
-    uint32_t n_wanted = (surplus_of(w) + 1) / 2, room = room_of(bin), n_tried = 0;
+    uint32_t n_wanted = (surplus_of(w) + 1) / 2, room = room_of(bin);
     struct slot *s = w->waiting->prev;
     struct demand left = bin->capacity;
     int error = 0;
@@ -110,7 +117,7 @@ static int recall_for(struct node *n, struct worker *w, struct bin *bin,
         return 0;
     demand_subtract(&left, &bin->used);
     n_wanted = n_wanted < room ? n_wanted : room;
-    while (error == 0 && *ret_n < n_wanted && n_tried++ < LEASES_TRIED) {
+    while (error == 0 && *ret_n < n_wanted && n_tries--) {
         struct slot *before = s == w->waiting ? NULL : s->prev;
 
         if (suits(s, bin, &left)) {
@@ -124,6 +131,20 @@ static int recall_for(struct node *n, struct worker *w, struct bin *bin,
     return error;
 }
 
+static int recall_for(struct node *n, struct bin *bin, uint32_t n_tries,
+                      uint32_t *ret_n)
+{
+    int error = 0;
+
+    *ret_n = 0;
+    if (!bin || !bin->item.place || !room_of(bin))
+        return 0;
+    for (uint32_t i = 0; i < WORKERS_TRIED && i < n->loaded.n && !*ret_n && error == 0;
+         i++)
+        error = recall_from(n, worker_of(n->loaded.all[i]), bin, n_tries, ret_n);
+    return error;
+}
+
 static struct bin *open_bin(const struct node *n, uint32_t i)
 {
     const struct heap *open = &n->placement.bins.open;
@@ -131,19 +152,27 @@ static struct bin *open_bin(const struct node *n, uint32_t i)
     return i < open->n ? CONTAINER_OF(open->all[i], struct bin, item) : NULL;
 }
 
+/* Where many have room, but not for what waits, each event looks at others. */
+static struct bin *next_bin(struct node *n)
+{
+    const struct bins *bins = &n->placement.bins;
+
+    n->glance = n->glance + 1 < bins->n ? n->glance + 1 : 0;
+    return bins_at(bins, n->glance);
+}
+
 int node_balance(struct node *n)
 {
-    uint32_t n_recalled = 0;
+    const struct bin *emptiest = open_bin(n, 0);
+    uint32_t n_bins = n->placement.bins.n, n_recalled = 0;
     int error = 0;
 
-    for (uint32_t i = 0; n->loaded.n && i < BINS_TRIED && !n_recalled; i++) {
-        struct bin *bin = open_bin(n, i);
-
-        if (!bin || !room_of(bin))
-            continue;
-        for (uint32_t k = 0;
-             error == 0 && !n_recalled && k < WORKERS_TRIED && k < n->loaded.n; k++)
-            error = recall_for(n, worker_of(n->loaded.all[k]), bin, &n_recalled);
-    }
+    if (!n->loaded.n || !emptiest || emptiest->n_taken >= emptiest->size)
+        return 0;
+    for (uint32_t i = 0; i < BINS_TRIED && !n_recalled && error == 0; i++)
+        error = recall_for(n, open_bin(n, i), LEASES_TRIED, &n_recalled);
+    for (uint32_t i = 0; i < BINS_GLANCED_AT && i < n_bins && !n_recalled && error == 0;
+         i++)
+        error = recall_for(n, next_bin(n), LEASES_GLANCED_AT, &n_recalled);
     return error;
 }

@@ -364,7 +364,10 @@ static void set_deadline(struct runtime *rt)
     }
     now = runtime_now(rt);
     uv_update_time(&rt->loop);
-    uv_timer_start(&rt->deadline, on_deadline, at > now ? (at - now + 999) / 1000 : 0,
+    uv_timer_start(&rt->deadline, on_deadline,
+                   rt->mesh   ? runtime_timeout(now, at)
+                   : at > now ? (at - now + 999) / 1000
+                              : 0,
                    0);
 }
 

@@ -95,8 +95,9 @@ time_us runtime_silence(const struct runtime *rt, const struct member_view *m)
 
 time_us runtime_state_age(const struct runtime *rt, const struct member_view *m)
 {
-    (void)rt, (void)m;
-    return 0;
+    time_us now = runtime_now(rt);
+
+    return m->since == 0 || now < m->since ? 0 : now - m->since;
 }
 
 bool runtime_where(const struct runtime *rt, const struct run_id *run,
@@ -147,6 +148,9 @@ int runtime_drain_node(struct runtime *rt, bool is_on)
     if (!rt->mesh)
         return -ENOTSUP;
     runtime_mesh_event(rt, &e);
+    rt->mesh->card.is_draining = is_on; /* the others give it nothing any more */
+    runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_CARD,
+                                                 .u.card = &rt->mesh->card });
     return 0;
 }
 

@@ -203,6 +203,12 @@ static void on_flush(uv_prepare_t *prepare)
         runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_FLUSH });
 }
 
+/* libuv calls timers of no time again before it looks at anything else. */
+uint64_t runtime_timeout(time_us now, time_us at)
+{
+    return at > now ? (at - now + 999) / 1000 : 1;
+}
+
 void runtime_mesh_set_timer(struct runtime *rt, uv_timer_t *timer, uv_timer_cb on_timer,
                             time_us *set, time_us at)
 {
@@ -217,7 +223,7 @@ void runtime_mesh_set_timer(struct runtime *rt, uv_timer_t *timer, uv_timer_cb o
     }
     now = runtime_now(rt);
     uv_update_time(&rt->loop);
-    uv_timer_start(timer, on_timer, at > now ? (at - now + 999) / 1000 : 0, 0);
+    uv_timer_start(timer, on_timer, runtime_timeout(now, at), 0);
 }
 
 static void on_prepare_timer(uv_timer_t *timer)

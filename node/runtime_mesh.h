@@ -66,7 +66,6 @@ struct runtime_mesh {
     uint32_t boot;
     struct member_card card;
 
-    void *module; /* dlopen() */
     const struct peers_module *peers_module;
     struct peers *peers;
     struct mesh_letters held; /* by ticket */
@@ -103,6 +102,8 @@ void runtime_mesh_queue(struct runtime *rt, enum action_type type,
 bool runtime_mesh_work(struct runtime *rt);
 /* mesh_deadline(), or TIME_NEVER while a flush is near. */
 time_us runtime_mesh_deadline(struct runtime *rt);
+/* Milliseconds from now, at least one. */
+uint64_t runtime_timeout(time_us now, time_us at);
 /* Has the timer go off at this time; *set is what it was set to before. */
 void runtime_mesh_set_timer(struct runtime *rt, uv_timer_t *timer, uv_timer_cb on_timer,
                             time_us *set, time_us at);
@@ -116,6 +117,8 @@ void runtime_mesh_release(struct runtime *rt);
 /* ---- runtime_mesh_store.c ---- */
 
 void runtime_mesh_persist(struct runtime *rt, const struct action *a);
+/* A run that is removed is in no list any more. */
+void runtime_mesh_unlist(struct runtime *rt, const struct run_id *run);
 void runtime_mesh_batch_release(struct mesh_batch *b);
 /* A ticket of the writer's behind all that was written; 0: no memory. */
 uint64_t runtime_mesh_barrier(struct runtime *rt);

@@ -89,6 +89,9 @@ void runtime_mesh_batch_release(struct mesh_batch *b)
 
 /* ---- runs ---- */
 
+/* Lists go by numbers. A run that has none yet stands under one that is of this store
+ * alone, which is shown to nobody and finds nothing: see runtime_find_run(). */
+
 static struct record_key mark(char type, const struct run_id *run)
 {
     struct record_key k = { .len = 1 + RUN_ID_SIZE };
@@ -109,16 +112,21 @@ static bool is_written(const struct mesh_batch *b, const struct record_key *key)
     return is;
 }
 
+static bool is_kept(struct runtime *rt, const struct record_key *key)
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+
+    return writer_get(rt->writer, STORE_RECORDS, (struct span){ key->bytes, key->len },
+                      &value)
+           == 0;
+}
+
 /* A home that is new gets a run's end before its record. */
 static bool has_end(struct runtime *rt, const struct run_id *run)
 {
-    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
     struct record_key key = run_end_key(run);
 
-    return is_written(&rt->mesh->batch, &key)
-           || writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
-                         &value)
-                  == 0;
+    return is_written(&rt->mesh->batch, &key) || is_kept(rt, &key);
 }
 
 static struct run_id run_of(const struct action *a)
@@ -130,35 +138,107 @@ static struct run_id run_of(const struct action *a)
     return run;
 }
 
-static int put_run(struct runtime *rt, const struct action *a)
+struct listed {
+    const struct run_id *run;
+    struct record_key key; /* len 0: not found */
+};
+
+static int match_listed(void *arg, struct span key, struct span value)
 {
-    struct run_id run = run_of(a);
-    struct record_key unfinished = mark('u', &run), copy = mark('c', &run);
+    struct listed *l = arg;
+
+    if (value.len != RUN_ID_SIZE || memcmp(value.data, l->run->bytes, RUN_ID_SIZE) != 0
+        || key.len > RECORD_KEY_MAX)
+        return 0;
+    l->key.len = key.len;
+    memcpy(l->key.bytes, key.data, key.len);
+    return 1;
+}
+
+static int find_listed(struct runtime *rt, const struct run_id *run,
+                       struct record_key *ret)
+{
+    struct record_key any = number_key(0);
+    struct listed l = { .run = run };
+    int r = writer_scan(rt->writer, STORE_RECORDS, (struct span){ any.bytes, 1 },
+                        (struct span){ NULL, 0 }, match_listed, &l);
+
+    *ret = l.key;
+    return r < 0 ? r : 0;
+}
+
+static int list_run(struct runtime *rt, const struct run_id *run)
+{
+    struct record_key number = number_key(rt->next_number);
+    struct mesh_batch *b = &rt->mesh->batch;
+    const void *id = own(b, run->bytes, RUN_ID_SIZE);
+    struct store_write next;
+    int r = id ? add_own(b, &number, (struct span){ id, RUN_ID_SIZE }, false) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    next = runtime_count_run(rt);
+    next.value.data = own(b, next.value.data, next.value.len);
+    if (!next.value.data)
+        return -ENOMEM;
+    r = add(b, next.key, next.value, false);
+    if (r == 0)
+        b->writes[b->n - 1].table = next.table;
+    return r;
+}
+
+static int put_run(struct runtime *rt, const struct run_id *run)
+{
+    struct record_key unfinished = mark('u', run), copy = mark('c', run);
+    struct record_key record = run_key(run);
     int r = add_own(&rt->mesh->batch, &copy, (struct span){ "", 0 }, true);
 
-    if (r == 0 && !has_end(rt, &run))
+    if (r == 0 && !is_kept(rt, &record))
+        r = list_run(rt, run);
+    if (r == 0 && !has_end(rt, run))
         r = add_own(&rt->mesh->batch, &unfinished, (struct span){ "", 0 }, false);
     return r;
 }
 
-static int delete_mark(struct runtime *rt, const struct action *a)
+static int delete_mark(struct runtime *rt, const struct run_id *run)
 {
-    struct run_id run = run_of(a);
-    struct record_key unfinished = mark('u', &run);
+    struct record_key unfinished = mark('u', run);
 
     return add_own(&rt->mesh->batch, &unfinished, (struct span){ "", 0 }, true);
+}
+
+static int delete_run(struct runtime *rt, const struct run_id *run)
+{
+    struct record_key listed;
+    int r = find_listed(rt, run, &listed);
+
+    if (r == 0 && listed.len)
+        r = add_own(&rt->mesh->batch, &listed, (struct span){ "", 0 }, true);
+    return r < 0 ? r : delete_mark(rt, run);
+}
+
+void runtime_mesh_unlist(struct runtime *rt, const struct run_id *run)
+{
+    struct record_key listed;
+    struct store_write write = { .table = STORE_RECORDS, .is_delete = true };
+
+    if (find_listed(rt, run, &listed) < 0 || !listed.len)
+        return;
+    write.key = (struct span){ listed.bytes, listed.len };
+    writer_put(rt->writer, &write, 1, false);
 }
 
 /* What goes with it in the same transaction. */
 static int add_marks(struct runtime *rt, const struct action *a)
 {
     bool is_delete = a->u.persist.is_delete;
+    struct run_id run = run_of(a);
 
     switch (*(const char *)a->u.persist.key) {
     case 'r':
-        return is_delete ? delete_mark(rt, a) : put_run(rt, a);
+        return is_delete ? delete_run(rt, &run) : put_run(rt, &run);
     case 'e':
-        return is_delete ? 0 : delete_mark(rt, a);
+        return is_delete ? 0 : delete_mark(rt, &run);
     default:
         return 0;
     }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages to and from the other nodes, by the module that speaks ZeroMQ. */
 #include <assert.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "node/exchange.h"
+#include "node/module.h"
 #include "node/runtime_mesh.h"
 #include "node/runtime_peer.h"
 
@@ -226,6 +226,32 @@ static void on_refused(void *arg, const char *address, int status, const char *t
                 strerror(-status), text);
 }
 
+static void on_revoked(void *arg, const struct node_id *node)
+{
+    struct runtime *rt = arg;
+
+    if (node_id_equal(node, &rt->mesh->self))
+        runtime_log(rt, "mesh.shut_out",
+                    "this node was revoked: the others do not talk to it any more");
+}
+
+/* The others take the new certificate from the card. */
+static void on_renewed(void *arg)
+{
+    struct runtime *rt = arg;
+    struct runtime_mesh *m = rt->mesh;
+    CLEANUP(buffer_release) struct buffer certificate = BUFFER_INIT;
+    struct mesh_event e = { .type = MESH_EVENT_CARD, .u.card = &m->card };
+
+    if (chain_encode(identity_chain(m->identity), &certificate) < 0)
+        return; /* the old one is good for a while, and it is asked for again */
+    free(m->card.certificate);
+    m->card.certificate_len = certificate.len;
+    m->card.certificate = (uint8_t *)buffer_take(&certificate);
+    if (m->core && !rt->is_stopping)
+        runtime_mesh_event(rt, &e);
+}
+
 static void on_event(void *arg, const char *event, const char *text)
 {
     runtime_log(arg, event, "%s", text);
@@ -256,19 +282,9 @@ void runtime_mesh_connect(struct runtime *rt, const struct action *a)
 static int load(struct runtime *rt, struct error *ret_error)
 {
     struct runtime_mesh *m = rt->mesh;
-    CLEANUP(freep) char *path = NULL;
 
-    if (asprintf(&path, "%s/mesh-peer.so", rt->program_dir) < 0) {
-        path = NULL;
-        return -ENOMEM;
-    }
-    m->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (m->module)
-        m->peers_module = dlsym(m->module, "mesh_peers_module");
-    return m->peers_module
-               ? 0
-               : fail(ret_error, -ENOENT,
-                      "what talks to other nodes cannot be loaded: %s", dlerror());
+    m->peers_module = module_load("mesh-peer.so", "mesh_peers_module", ret_error);
+    return m->peers_module ? 0 : -ENOENT;
 }
 
 int runtime_mesh_wire_open(struct runtime *rt, struct error *ret_error)
@@ -286,6 +302,8 @@ int runtime_mesh_wire_open(struct runtime *rt, struct error *ret_error)
                        .on_disconnected = on_disconnected,
                        .on_room = on_room,
                        .on_refused = on_refused,
+                       .on_revoked = on_revoked,
+                       .on_renewed = on_renewed,
                        .on_event = on_event },
     };
     int r = load(rt, ret_error);

@@ -240,6 +240,8 @@ int runtime_remove(struct runtime *rt, const struct run_id *run, uint64_t *ret_t
     if (is_active(rt, run))
         return -EBUSY;
     runtime_room_changed(rt);
+    if (rt->mesh)
+        runtime_mesh_unlist(rt, run);
     return removal_begin(rt->writer, run, ret_ticket);
 }
 

@@ -90,6 +90,16 @@ static void encode_number(uint64_t number, uint8_t ret_bytes[8])
         ret_bytes[i] = (uint8_t)(number >> (56 - 8 * i));
 }
 
+struct store_write runtime_count_run(struct runtime *rt)
+{
+    static uint8_t next[8];
+
+    encode_number(++rt->next_number, next);
+    return (struct store_write){ .table = STORE_META,
+                                 .key = { next_number_key, sizeof(next_number_key) },
+                                 .value = { next, sizeof(next) } };
+}
+
 /* Of the mark that a run has no end. */
 static struct span mark_key(const struct run_id *run, uint8_t key[MARK_KEY_SIZE])
 {

@@ -56,9 +56,19 @@ static size_t prefix_bytes(const char *text, uint8_t ret_key[1 + RUN_ID_SIZE])
     return n;
 }
 
+/* In a mesh a run may be listed under a number that is not its own. */
+static bool has_number(struct runtime *rt, const struct run_id *run, uint64_t number)
+{
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+
+    return !rt->mesh
+           || (runtime_read_record(rt, run, &record) == 0 && record.number == number);
+}
+
 static int find_by_number(struct runtime *rt, const char *name, struct run_id *ret_run)
 {
-    struct record_key key = number_key(strtoull(name, NULL, 10));
+    uint64_t number = strtoull(name, NULL, 10);
+    struct record_key key = number_key(number);
     CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
     int r = writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
                        &value);
@@ -68,7 +78,7 @@ static int find_by_number(struct runtime *rt, const char *name, struct run_id *r
     if (value.len != RUN_ID_SIZE)
         return -EBADMSG;
     memcpy(ret_run->bytes, value.data, RUN_ID_SIZE);
-    return 0;
+    return has_number(rt, ret_run, number) ? 0 : -ENOENT;
 }
 
 int runtime_find_run(struct runtime *rt, const char *name, struct run_id *ret_run)
@@ -272,7 +282,8 @@ static int fill_record(struct runtime *rt, const struct submission *s,
     runtime_random(rt, random, sizeof(random));
     record->submitted_wall = runtime_wall();
     record->run = run_id_make(record->submitted_wall / 1000, random);
-    record->number = rt->mesh ? 0 : rt->next_number; /* a mesh counts for all its nodes */
+    record->number =
+        rt->mesh ? 0 : rt->next_number; /* a mesh counts for all its nodes */
     record->flow_name = copy_or_empty(flow->name);
     record->flow_path = copy_or_empty(s->flow_path);
     record->flow_text = strndup(s->flow_text, s->flow_text_len);

@@ -311,6 +311,15 @@ int replica_on_missing(struct replica *r, const struct node_id *peer, time_us no
     return replica_finish(r, out);
 }
 
+int replica_give_up(struct replica *r, time_us now, struct replica_outbox *out)
+{
+    r->now = now;
+    r->is_dirty = !r->state.is_installing;
+    r->state.is_installing = true;
+    r->is_handing = false;
+    return replica_finish(r, out);
+}
+
 /* ---- questions ---- */
 
 /* A leader cuts nothing, and what is decided is never cut. */

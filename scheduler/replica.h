@@ -133,6 +133,11 @@ int replica_on_missing(struct replica *r, const struct node_id *peer, time_us no
  * after the call that asked for them: the log may have been cut in between. */
 bool replica_may_send(const struct replica *r, const struct append_message *header);
 
+/* Of one that is over (replica_is_over()): what it keeps but for the state may go. The
+ * state stays until nobody can ask for this group any more: who forgot that a
+ * generation is closed could vote in it again. */
+int replica_give_up(struct replica *r, time_us now, struct replica_outbox *out);
+
 /* The leader appends n entries: their indexes are *ret_first and the next, a
  * REPLICA_APPEND asks to keep them. They are sent by replica_flush().
  * -EPERM: it does not lead; -EBUSY: the generation is closing; -ENOMEM */

@@ -200,7 +200,7 @@ void replica_on_vote(struct replica *r, const struct node_id *from,
 
     if (!node_id_equal(&m->ballot.node, from))
         return;
-    if (m->generation < r->state.generation && !r->state.is_installing) {
+    if (m->generation < r->state.generation) {
         replica_refuse_old(r, from, m->generation, m->last.index, out);
         return;
     }

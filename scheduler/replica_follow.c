@@ -185,12 +185,12 @@ void replica_on_append(struct replica *r, const struct node_id *from,
 {
     uint64_t guess, matched;
 
-    if (!r->state.generation || r->state.is_installing) {
-        replica_answer(r, from, 0, &m->ballot, out)->is_gap = true;
-        return;
-    }
     if (m->generation < r->state.generation) {
         replica_refuse_old(r, from, m->generation, m->before.index, out);
+        return;
+    }
+    if (!r->state.generation || r->state.is_installing) {
+        replica_answer(r, from, 0, &m->ballot, out)->is_gap = true;
         return;
     }
     if (m->generation > r->state.generation) {

@@ -21,6 +21,7 @@ struct image {
 struct pending {
     struct entry entry;
     bool is_delete;
+    bool is_last; /* of its group */
 };
 
 struct disk {
@@ -194,6 +195,7 @@ static int add_pending(struct disk *d, const struct store_write *w)
     if (r < 0)
         return r;
     p->is_delete = w->is_delete;
+    p->is_last = false;
     d->n_pending++;
     return image_apply(&d->visible, p);
 }
@@ -208,6 +210,8 @@ int disk_write(struct disk *d, const struct store_write *writes, size_t n)
         return -ENOSPC;
     for (size_t i = 0; i < n && r == 0; i++)
         r = add_pending(d, &writes[i]);
+    if (n && r == 0)
+        d->pending[d->n_pending - 1].is_last = true;
     return r;
 }
 
@@ -258,6 +262,8 @@ int disk_crash(struct disk *d)
     size_t n = d->n_pending ? prng_below(&d->prng, d->n_pending + 1) : 0;
     int r = 0;
 
+    while (d->config.keeps_groups && n && !d->pending[n - 1].is_last)
+        n--;
     for (size_t i = 0; i < n && r == 0; i++)
         r = image_apply(&d->durable, &d->pending[i]);
     if (r == 0 && n < d->n_pending && d->config.may_tear && prng_below(&d->prng, 2)) {

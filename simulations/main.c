@@ -6,6 +6,7 @@
  *     mesh-sim --crash-everywhere --seeds 0:20
  *     mesh-sim gossip crash --nodes 1000 --seeds 0:20      membership alone
  *     mesh-sim replica --seeds 0:500     the homes of one group
+ *     mesh-sim cluster --seeds 0:500 --nodes 5
  */
 #include <errno.h>
 #include <getopt.h>
@@ -32,9 +33,11 @@ struct totals {
 };
 
 static const char usage_text[] =
-    "usage: mesh-sim [replica] --seed N [--crash-after K] | --seeds A:B\n"
+    "usage: mesh-sim [replica | cluster] --seed N [--crash-after K] | --seeds A:B\n"
     "       mesh-sim gossip SCENARIO [options]\n"
     "  replica             not a node and its runs, but the homes of one group\n"
+    "  cluster             several nodes and their runs; both have options of their "
+    "own\n"
     "  --seed N            live through one seed and show what happens\n"
     "  --seeds A:B         live through A .. B-1, each twice; stop at a violation\n"
     "  --crash-everywhere  of each seed: crash after every single event\n"
@@ -219,6 +222,8 @@ int main(int argc, char **argv)
         return gossip_figures(argc - 2, argv + 2);
     if (argc > 1 && strcmp(argv[1], "replica") == 0)
         return replica_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "cluster") == 0)
+        return cluster_main(argc - 1, argv + 1);
     if (!parse(argc, argv, &o)) {
         fputs(usage_text, stderr);
         return 2;

@@ -3,3 +3,4 @@
 #pragma once
 
 int replica_main(int argc, char **argv);
+int cluster_main(int argc, char **argv);

@@ -530,7 +530,7 @@ static bool is_of_home(const struct incident *i)
 
 static void live(struct replica_world *w)
 {
-    while (w->n_heap && !w->error && !check_failed(w)) {
+    while (w->n_heap && !w->error && !group_check_failed(w)) {
         struct incident i = next_incident(w);
         time_us until = is_of_home(&i) ? w->homes[i.node].paused_until : 0;
 
@@ -552,10 +552,10 @@ static void live(struct replica_world *w)
         }
         packet_free(i.packet);
         if (w->result->n_events > EVENTS_MAX)
-            check_fail(w, "liveness", "too much happens");
+            group_check_fail(w, "liveness", "too much happens");
     }
-    if (!w->error && !check_failed(w))
-        check_end(w);
+    if (!w->error && !group_check_failed(w))
+        group_check_end(w);
 }
 
 static void draw(struct replica_world *w)

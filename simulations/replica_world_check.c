@@ -16,13 +16,14 @@ struct replica_world_entry {
     uint64_t value, before;
 };
 
-void check_fail(struct replica_world *w, const char *rule, const char *format, ...)
+void group_check_fail(struct replica_world *w, const char *rule, const char *format,
+                      ...)
 {
     struct replica_world_result *r = w->result;
     char text[400];
     va_list args;
 
-    if (check_failed(w))
+    if (group_check_failed(w))
         return;
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
@@ -31,7 +32,7 @@ void check_fail(struct replica_world *w, const char *rule, const char *format, .
     sim_trace(w, "VIOLATION %s", r->violation);
 }
 
-bool check_failed(const struct replica_world *w)
+bool group_check_failed(const struct replica_world *w)
 {
     return *w->result->violation;
 }
@@ -81,7 +82,7 @@ static bool grow_entries(struct replica_world *w)
     return true;
 }
 
-void check_row(struct replica_world *w, unsigned node, uint64_t index)
+void group_check_row(struct replica_world *w, unsigned node, uint64_t index)
 {
     const struct sim_log *log = &w->homes[node].seen.log;
     const struct sim_row *row = &log->rows[index - 1];
@@ -93,8 +94,9 @@ void check_row(struct replica_world *w, unsigned node, uint64_t index)
     e = find_entry(w->entries, w->cap_entries, index, &row->ballot);
     if (e->is_used) {
         if (e->value != row->value || e->before != before)
-            check_fail(w, "logs", "%u has another entry %" PRIu64 " of one ballot",
-                       node, index);
+            group_check_fail(w, "logs",
+                             "%u has another entry %" PRIu64 " of one ballot", node,
+                             index);
         return;
     }
     *e = (struct replica_world_entry){ .is_used = true,
@@ -145,8 +147,8 @@ static void check_majority(struct replica_world *w, unsigned homes, uint64_t ind
         n += has_on_disk(&w->homes[i], index, value);
     }
     if (2 * n <= n_homes)
-        check_fail(w, "durable", "%" PRIu64 " is decided and on %u of %u disks", index,
-                   n, n_homes);
+        group_check_fail(w, "durable", "%" PRIu64 " is decided and on %u of %u disks",
+                         index, n, n_homes);
 }
 
 static void first_decided(struct replica_world *w, unsigned node, uint64_t index,
@@ -157,13 +159,14 @@ static void first_decided(struct replica_world *w, unsigned node, uint64_t index
     uint64_t generation = h->generation;
 
     if (!node_id_equal(&s->promised.node, &h->id))
-        check_fail(w, "told", "%u was told that %" PRIu64 " is decided", node, index);
+        group_check_fail(w, "told", "%u was told that %" PRIu64 " is decided", node,
+                         index);
     if (generation >= GENERATIONS)
         return;
     if (w->closed_at[generation])
-        check_fail(w, "closed",
-                   "%u decides %" PRIu64 " in the closed generation %" PRIu64, node,
-                   index, generation);
+        group_check_fail(w, "closed",
+                         "%u decides %" PRIu64 " in the closed generation %" PRIu64,
+                         node, index, generation);
     check_majority(w, w->homes_of[generation], index, row->value);
     w->result->n_decided++;
     if (!row->homes)
@@ -176,7 +179,7 @@ static void first_decided(struct replica_world *w, unsigned node, uint64_t index
     }
 }
 
-void check_decided(struct replica_world *w, unsigned node, uint64_t index)
+void group_check_decided(struct replica_world *w, unsigned node, uint64_t index)
 {
     const struct sim_home *h = &w->homes[node];
     const struct sim_row *row;
@@ -185,8 +188,8 @@ void check_decided(struct replica_world *w, unsigned node, uint64_t index)
     if (!t)
         return;
     if (index > h->seen.log.n) {
-        check_fail(w, "told", "%u is told of %" PRIu64 " and has %zu", node, index,
-                   h->seen.log.n);
+        group_check_fail(w, "told", "%u is told of %" PRIu64 " and has %zu", node,
+                         index, h->seen.log.n);
         return;
     }
     row = &h->seen.log.rows[index - 1];
@@ -196,14 +199,14 @@ void check_decided(struct replica_world *w, unsigned node, uint64_t index)
                              .homes = row->homes };
         first_decided(w, node, index, row);
     } else if (t->value != row->value) {
-        check_fail(w, "decided", "%" PRIu64 " is %" PRIu64 " and at %u %" PRIu64, index,
-                   t->value, node, row->value);
+        group_check_fail(w, "decided", "%" PRIu64 " is %" PRIu64 " and at %u %" PRIu64,
+                         index, t->value, node, row->value);
     }
 }
 
 /* ---- leaders, homes ---- */
 
-void check_lead(struct replica_world *w, unsigned node)
+void group_check_lead(struct replica_world *w, unsigned node)
 {
     struct sim_home *h = &w->homes[node];
     const struct replica_state *s = replica_state(h->replica);
@@ -214,17 +217,17 @@ void check_lead(struct replica_world *w, unsigned node)
 
     w->result->n_leads++;
     if (!node_id_equal(&s->promised.node, &h->id))
-        check_fail(w, "leader", "%u leads with another's ballot", node);
+        group_check_fail(w, "leader", "%u leads with another's ballot", node);
     if (s->generation < GENERATIONS && !(w->homes_of[s->generation] >> node & 1))
-        check_fail(w, "leader", "%u leads and is no home", node);
+        group_check_fail(w, "leader", "%u leads and is no home", node);
     for (size_t i = 0; i < w->n_leads; i++)
         if (ballot_compare(&w->leads[i].ballot, &lead.ballot) == 0)
-            check_fail(w, "leader", "%u leads twice with one ballot", node);
+            group_check_fail(w, "leader", "%u leads twice with one ballot", node);
     if (w->n_leads < LEADS)
         w->leads[w->n_leads++] = lead;
 }
 
-void check_homes(struct replica_world *w, unsigned node)
+void group_check_homes(struct replica_world *w, unsigned node)
 {
     struct sim_home *h = &w->homes[node];
     const struct replica_state *s = replica_state(h->replica);
@@ -233,14 +236,15 @@ void check_homes(struct replica_world *w, unsigned node)
     if (s->generation >= GENERATIONS)
         return;
     if (s->generation > w->newest)
-        check_fail(w, "closed", "%u begins generation %" PRIu64 " that nobody decided",
-                   node, s->generation);
+        group_check_fail(w, "closed",
+                         "%u begins generation %" PRIu64 " that nobody decided", node,
+                         s->generation);
     else if (w->homes_of[s->generation] != sim_bits(s->homes, s->n_homes))
-        check_fail(w, "closed", "%u has other homes in generation %" PRIu64, node,
-                   s->generation);
+        group_check_fail(w, "closed", "%u has other homes in generation %" PRIu64, node,
+                         s->generation);
 }
 
-void check_installed(struct replica_world *w, unsigned node)
+void group_check_installed(struct replica_world *w, unsigned node)
 {
     const struct sim_log *log = &w->homes[node].seen.log;
 
@@ -248,9 +252,9 @@ void check_installed(struct replica_world *w, unsigned node)
         const struct truth *t = truth_at(w, i);
 
         if (!t || !t->is_decided || t->value != log->rows[i - 1].value) {
-            check_fail(w, "decided",
-                       "%u was given another %zu: %" PRIu64 " for %" PRIu64, node, i,
-                       log->rows[i - 1].value, t ? t->value : 0);
+            group_check_fail(w, "decided",
+                             "%u was given another %zu: %" PRIu64 " for %" PRIu64, node,
+                             i, log->rows[i - 1].value, t ? t->value : 0);
             return;
         }
     }
@@ -258,31 +262,33 @@ void check_installed(struct replica_world *w, unsigned node)
 
 /* ---- what is told and on the disk ---- */
 
-void check_told(struct replica_world *w, unsigned node, const struct message *m)
+void group_check_told(struct replica_world *w, unsigned node, const struct message *m)
 {
     const struct sim_image *disk = &w->homes[node].disk;
     const struct ballot *promised = &disk->state.promised;
 
     if (m->type == MESSAGE_VOTED && m->u.voted.is_granted && !m->u.voted.is_trial
         && ballot_compare(promised, &m->u.voted.ballot) < 0)
-        check_fail(w, "promise", "%u gives a vote that is not on its disk", node);
+        group_check_fail(w, "promise", "%u gives a vote that is not on its disk", node);
     if (m->type == MESSAGE_VOTE && !m->u.vote.is_trial
         && ballot_compare(promised, &m->u.vote.ballot) < 0)
-        check_fail(w, "promise", "%u stands, and its disk does not know", node);
+        group_check_fail(w, "promise", "%u stands, and its disk does not know", node);
     if (m->type != MESSAGE_APPENDED || m->u.appended.is_gap || m->u.appended.is_refused)
         return;
     if (ballot_compare(promised, &m->u.appended.ballot) < 0)
-        check_fail(w, "promise", "%u follows a leader that its disk does not know",
-                   node);
+        group_check_fail(w, "promise",
+                         "%u follows a leader that its disk does not know", node);
     if (disk->log.n < m->u.appended.last)
-        check_fail(w, "durable", "%u acknowledges %" PRIu64 " and has %zu on its disk",
-                   node, m->u.appended.last, disk->log.n);
+        group_check_fail(w, "durable",
+                         "%u acknowledges %" PRIu64 " and has %zu on its disk", node,
+                         m->u.appended.last, disk->log.n);
 }
 
-void check_disk(struct replica_world *w, unsigned node, const struct ballot *before)
+void group_check_disk(struct replica_world *w, unsigned node,
+                      const struct ballot *before)
 {
     if (ballot_compare(&w->homes[node].disk.state.promised, before) < 0)
-        check_fail(w, "promise", "%u has promised less than before", node);
+        group_check_fail(w, "promise", "%u has promised less than before", node);
 }
 
 /* ---- the end ---- */
@@ -293,34 +299,36 @@ static void check_home_at_end(struct replica_world *w, unsigned node)
     const struct replica_state *s;
 
     if (!h->replica) {
-        check_fail(w, "liveness", "the home %u knows nothing", node);
+        group_check_fail(w, "liveness", "the home %u knows nothing", node);
         return;
     }
     s = replica_state(h->replica);
     if (s->generation != w->newest || s->is_installing)
-        check_fail(w, "liveness", "%u is in generation %" PRIu64 " of %" PRIu64 "%s",
-                   node, s->generation, w->newest,
-                   s->is_installing ? ", installing" : "");
+        group_check_fail(w, "liveness",
+                         "%u is in generation %" PRIu64 " of %" PRIu64 "%s", node,
+                         s->generation, w->newest,
+                         s->is_installing ? ", installing" : "");
     else if (s->commit + 1 != w->n_truth)
-        check_fail(w, "liveness", "%u knows of %" PRIu64 " decided entries of %zu",
-                   node, s->commit, w->n_truth - 1);
+        group_check_fail(w, "liveness",
+                         "%u knows of %" PRIu64 " decided entries of %zu", node,
+                         s->commit, w->n_truth - 1);
 }
 
-void check_end(struct replica_world *w)
+void group_check_end(struct replica_world *w)
 {
     unsigned homes = w->homes_of[w->newest], n_leaders = 0;
 
-    for (unsigned i = 0; i < NODES && !check_failed(w); i++) {
+    for (unsigned i = 0; i < NODES && !group_check_failed(w); i++) {
         if (!(homes >> i & 1))
             continue;
         check_home_at_end(w, i);
         n_leaders += w->homes[i].replica && replica_leads(w->homes[i].replica);
     }
     if (n_leaders != 1)
-        check_fail(w, "liveness", "%u lead", n_leaders);
+        group_check_fail(w, "liveness", "%u lead", n_leaders);
     for (size_t i = 1; i < w->n_truth; i++)
         if (!w->truth[i].is_decided)
-            check_fail(w, "decided", "%zu was passed over", i);
+            group_check_fail(w, "decided", "%zu was passed over", i);
     if (w->n_truth < 2 || w->truth[w->n_truth - 1].value < w->next_value - 1)
-        check_fail(w, "liveness", "what is asked for is not decided");
+        group_check_fail(w, "liveness", "what is asked for is not decided");
 }

@@ -187,7 +187,7 @@ static void keep_entries(struct replica_world *w, unsigned node,
         h->seen.rows_from = a->lo;
     write_rows(w, node, write, a->lo, rows, n);
     for (uint64_t i = a->lo; i <= a->hi; i++)
-        check_row(w, node, i);
+        group_check_row(w, node, i);
     free(rows);
 }
 
@@ -211,7 +211,7 @@ static void keep_install(struct replica_world *w, unsigned node,
     if (m->is_last) {
         w->result->n_installs++;
         sim_trace(w, "%u has all up to %" PRIu64, node, m->base.index);
-        check_installed(w, node);
+        group_check_installed(w, node);
         h->is_damaged = false;
     }
 }
@@ -269,13 +269,13 @@ static void tell(struct replica_world *w, unsigned node, const struct replica_ac
     switch (a->type) {
     case REPLICA_DECIDED:
         sim_trace(w, "%u: up to %" PRIu64 " is decided", node, a->hi);
-        for (uint64_t i = a->lo; i <= a->hi && !check_failed(w); i++)
-            check_decided(w, node, i);
+        for (uint64_t i = a->lo; i <= a->hi && !group_check_failed(w); i++)
+            group_check_decided(w, node, i);
         break;
     case REPLICA_LEAD:
         sim_trace(w, "%u leads, ballot %" PRIu64, node,
                   replica_state(h->replica)->promised.counter);
-        check_lead(w, node);
+        group_check_lead(w, node);
         break;
     case REPLICA_FOLLOW:
         if (node_id_is_none(&a->peer))
@@ -288,7 +288,7 @@ static void tell(struct replica_world *w, unsigned node, const struct replica_ac
                   replica_state(h->replica)->generation,
                   sim_text(sim_bits(replica_state(h->replica)->homes,
                                     replica_state(h->replica)->n_homes)));
-        check_homes(w, node);
+        group_check_homes(w, node);
         break;
     default:
         break;
@@ -301,7 +301,7 @@ static void carry_out(struct replica_world *w, unsigned node)
     struct replica_outbox *out = &w->out;
     time_us at;
 
-    for (size_t i = 0; i < out->n && !w->error && !check_failed(w); i++) {
+    for (size_t i = 0; i < out->n && !w->error && !group_check_failed(w); i++) {
         const struct replica_action *a = &out->actions[i];
 
         switch (a->type) {
@@ -315,7 +315,7 @@ static void carry_out(struct replica_world *w, unsigned node)
             keep_install(w, node, a);
             break;
         case REPLICA_SEND:
-            check_told(w, node, &a->message);
+            group_check_told(w, node, &a->message);
             sim_post(w, node, sim_node(&a->peer), &a->message);
             break;
         case REPLICA_SEND_ENTRIES:
@@ -454,7 +454,7 @@ void home_sync(struct replica_world *w, unsigned node)
         w->error = image_apply(&h->disk, &h->writes[i]);
     drop_writes(h, h->n_writes);
     h->is_syncing = false;
-    check_disk(w, node, &before);
+    group_check_disk(w, node, &before);
     if (replica_on_durable(h->replica, ticket, w->now, &w->out) < 0)
         w->error = -ENOMEM;
     carry_out(w, node);
@@ -556,7 +556,7 @@ void home_crash(struct replica_world *w, unsigned node)
     for (size_t i = 0; i < n && !w->error; i++)
         w->error = image_apply(&h->disk, &h->writes[i]);
     drop_writes(h, h->n_writes);
-    check_disk(w, node, &before);
+    group_check_disk(w, node, &before);
     replica_free(h->replica);
     h->replica = NULL;
     h->is_down = true;
@@ -595,7 +595,7 @@ void home_start(struct replica_world *w, unsigned node, bool is_damaged)
     if (!make_replica(w, node, false))
         return;
     for (uint64_t i = 1; is_alone && i <= h->seen.log.n; i++)
-        check_decided(w, node, i);
+        group_check_decided(w, node, i);
     carry_out(w, node);
 }
 

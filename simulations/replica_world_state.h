@@ -176,14 +176,15 @@ void home_start(struct replica_world *w, unsigned node, bool is_damaged);
 void home_trim(struct replica_world *w, unsigned node, uint64_t index);
 void home_release(struct sim_home *h);
 
-void check_fail(struct replica_world *w, const char *rule, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-bool check_failed(const struct replica_world *w);
-void check_row(struct replica_world *w, unsigned node, uint64_t index);
-void check_decided(struct replica_world *w, unsigned node, uint64_t index);
-void check_lead(struct replica_world *w, unsigned node);
-void check_homes(struct replica_world *w, unsigned node);
-void check_told(struct replica_world *w, unsigned node, const struct message *m);
-void check_disk(struct replica_world *w, unsigned node, const struct ballot *before);
-void check_installed(struct replica_world *w, unsigned node);
-void check_end(struct replica_world *w);
+void group_check_fail(struct replica_world *w, const char *rule, const char *format,
+                      ...) PRINTF_LIKE(3, 4);
+bool group_check_failed(const struct replica_world *w);
+void group_check_row(struct replica_world *w, unsigned node, uint64_t index);
+void group_check_decided(struct replica_world *w, unsigned node, uint64_t index);
+void group_check_lead(struct replica_world *w, unsigned node);
+void group_check_homes(struct replica_world *w, unsigned node);
+void group_check_told(struct replica_world *w, unsigned node, const struct message *m);
+void group_check_disk(struct replica_world *w, unsigned node,
+                      const struct ballot *before);
+void group_check_installed(struct replica_world *w, unsigned node);
+void group_check_end(struct replica_world *w);

@@ -67,11 +67,11 @@ function folder_of(path)
     return path
 }
 
-# node.h and node*.c decide and are driven by the simulator too, as mesh.h and mesh*.c:
-# they must not see what stores, loops or talks.
+# node*.c, mesh*.c and fetch*.c decide and are driven by the simulator too: they must not
+# see what stores, loops or talks.
 function check_core(file, header, is_ours)
 {
-    if (is_ours && (header ~ "^store/" || (header ~ "^node/" && header !~ "^node/(node|mesh)[^/]*[.]h$")))
+    if (is_ours && (header ~ "^store/" || (header ~ "^node/" && header !~ "^node/(node|mesh|fetch)[^/]*[.]h$")))
         blame(file, "the core must not include " header)
     if (!is_ours && header ~ system_header)
         blame(file, "the core must not include headers of the system")
@@ -89,7 +89,7 @@ function check_core(file, header, is_ours)
         if (folder == "simulations" && header ~ "^node/runtime")
             blame(file, "the simulator is a runtime and must not include " header)
     }
-    if (file ~ "^node/(node|mesh)[^/]*[.][ch]$")
+    if (file ~ "^node/(node|mesh|fetch)[^/]*[.][ch]$")
         check_core(file, header, is_ours)
     for (foreign in homes)
         if (header ~ foreign && file !~ homes[foreign])

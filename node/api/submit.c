@@ -106,8 +106,11 @@ static void on_event(void *arg, const struct feed_event *event)
 
     if (s->is_durable)
         return;
+    if (!s->seq)
+        s->seq = event->seq - 1; /* ?since= this tells all of the run */
+    if (event->type != FEED_RUN_STARTED)
+        return; /* a task may write before a majority has the run */
     s->is_durable = true;
-    s->seq = event->seq - 1; /* ?since= this tells all of the run */
     request_wake(s->request);
 }
 

@@ -40,10 +40,10 @@ static void say_invited(const json_t *json)
 
     terminal_time(json_text(json, "expires"), &expires);
     if (uses == 1)
-        cli_say("one node may join by it until%s: mesh node --join -",
+        cli_say("one node may join by it until %s: mesh node --join -",
                 buffer_text(&expires));
     else
-        cli_say("%d nodes may join by it until%s: mesh node --join -", (int)uses,
+        cli_say("%d nodes may join by it until %s: mesh node --join -", (int)uses,
                 buffer_text(&expires));
     cli_hint(
         "it is shown this once; who has it may join, so hand it on like a password");

@@ -55,6 +55,7 @@ static int node_config(const struct options *o, const char *dir,
         config->identity = m->identity;
         config->peer_listen = m->listen;
         config->peer_advertise = m->advertise;
+        config->is_quiet = is_inspect;
     }
     return 0;
 }

@@ -65,7 +65,10 @@ static void add_span(struct table *t, uint64_t seconds)
 {
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
 
-    terminal_duration(TIME_S(seconds), &text);
+    if (seconds)
+        terminal_duration(TIME_S(seconds), &text);
+    else
+        buffer_puts(&text, "now");
     table_add(t, NULL, buffer_text(&text));
 }
 

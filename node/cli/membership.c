@@ -116,7 +116,7 @@ static bool is_any(const char *listen)
 
 static int choose_address(const struct options *o, struct membership *m)
 {
-    const char *listen = options_text(o, "peers");
+    const char *listen = options_text(o, "peer-listen");
     const char *advertise = options_text(o, "advertise");
     char own[INET_ADDRSTRLEN];
 
@@ -319,19 +319,40 @@ static int no_mesh(const char *dir)
     return CLI_USAGE;
 }
 
-/* A node that may sign for itself needs nobody's help to be a member for longer. */
-static int renew(struct identity *i, const char *dir)
+/* A node that may sign for itself needs nobody's help to be called otherwise, or to be
+ * a member for longer; others are called as they were when they joined. */
+static int certify(const struct options *o, struct identity *i)
 {
+    const struct certificate *c = &identity_chain(i)->leaf;
+    char name[MEMBER_NAME_MAX + 1], zone[MEMBER_NAME_MAX + 1];
     struct error error = { .text = "" };
     time_us now = cli_now();
+    int r = name_option(o, "name", c->name, name);
 
-    if (identity_is_renewal_due(i, now) && identity_has_authority(i)
-        && identity_renew(i, now, &error) < 0)
-        return cli_failed(-EIO, &error);
-    if (now <= identity_chain(i)->leaf.not_after)
+    if (r == 0)
+        r = name_option(o, "zone", c->zone, zone);
+    if (r)
+        return r;
+    if (strcmp(name, c->name) == 0 && strcmp(zone, c->zone) == 0
+        && !identity_is_renewal_due(i, now))
+        return 0;
+    if (identity_has_authority(i)) {
+        r = identity_certify(i, name, zone, now, &error);
+        return r < 0 ? cli_failed(r, &error) : 0;
+    }
+    if (strcmp(name, c->name) != 0 || strcmp(zone, c->zone) != 0)
+        cli_say("it stays %s%s%s, as it was called when it joined", c->name,
+                c->zone[0] ? " in " : "", c->zone);
+    return 0;
+}
+
+static int check_expired(const struct identity *i, const char *dir)
+{
+    if (cli_now() <= identity_chain(i)->leaf.not_after)
         return 0;
     cli_say("the certificate of the node in %s has expired", dir);
-    cli_hint("revoke the node, if others know it, and join with a new folder");
+    cli_hint("a node that was away for 90 days joins as a new one: mesh invite, and");
+    cli_hint("mesh node --join TOKEN with another folder");
     return CLI_FAILED;
 }
 
@@ -349,12 +370,14 @@ int membership_open(const struct options *o, const char *dir, struct membership 
     r = 0;
     if (options_has(o, "join"))
         r = join_by_token(o, dir, &m.identity);
-    else if (!m.identity && options_has(o, "dev") && options_has(o, "peers"))
+    else if (!m.identity && options_has(o, "dev") && options_has(o, "peer-listen"))
         r = found(o, dir, &m.identity);
     else if (!m.identity || !identity_chain(m.identity))
         return options_has(o, "dev") ? 0 : no_mesh(dir);
     if (r == 0)
-        r = renew(m.identity, dir);
+        r = certify(o, m.identity);
+    if (r == 0)
+        r = check_expired(m.identity, dir);
     if (r == 0)
         r = choose_contacts(o, m.identity);
     if (r == 0)

@@ -24,7 +24,7 @@ int membership_make_folder(const char *dir);
 /* Options of mesh node about it. */
 #define OPTION_MEMBERSHIP                                                             \
     { "join", 0, "TOKEN", "join a mesh by a token; - reads it from standard input" }, \
-        { "peers", 0, "HOST:PORT",                                                    \
+        { "peer-listen", 0, "HOST:PORT",                                              \
           "listen here for other nodes (else 0.0.0.0:8370)" },                        \
         { "advertise", 0, "HOST", "how others reach this host" },                     \
         { "contact", 0, "HOST:PORT/KEY...", "a node to dial; @FILE has one a line" }, \

@@ -10,7 +10,7 @@
 #include "node/runtime_identity.h"
 
 static const struct option_spec node_options[] = {
-    { "dev", 0, NULL, "to try things: by itself, or on loopback with --peers" },
+    { "dev", 0, NULL, "to try things: by itself, or on loopback with --peer-listen" },
     { "inspect", 0, NULL, "show a store and run nothing; end when nobody asks" },
     { "ready-fd", 0, "N", "write `ready` to this descriptor when it listens" },
     { "socket", 0, "PATH", "listen here (else DIR/mesh.sock)" },
@@ -164,7 +164,8 @@ const struct command command_node = {
         "port that it tells them; both ends prove who they are. What it knew of the\n"
         "others it dials again, and --contact and --discover name more.\n"
         "\n"
-        "With --dev it is alone, of no mesh; with --dev --peers 127.0.0.1:0 it makes "
+        "With --dev it is alone, of no mesh; with --dev --peer-listen 127.0.0.1:0 it "
+        "makes "
         "a\n"
         "mesh of its own in DIR, for others on this machine to join.",
     .options = node_options,

@@ -112,6 +112,21 @@ void guest_refuse(struct peers *p, struct guest *g, int status, const char *text
     g->farewell_ms = peers_ms(p) + FAREWELL_MS;
 }
 
+/* The one that had the longest time to say who it is: who opens many connections to keep
+ * others out would have to do so within the time that a handshake takes. */
+static void drop_oldest_stranger(struct peers *p)
+{
+    struct guest *g, *next;
+
+    HASH_ITER(hh, p->guests, g, next)
+    {
+        if (!g->peer && !g->farewell_ms) {
+            guest_drop(p, g);
+            return;
+        }
+    }
+}
+
 void guest_on_event(struct peers *p, int line, uint16_t event, int fd)
 {
     struct guest *g;
@@ -125,9 +140,8 @@ void guest_on_event(struct peers *p, int line, uint16_t event, int fd)
         return;
     if (g)
         guest_forget(p, g);
-    g = add(p, fd, line);
-    if (g && p->n_strangers > PEERS_STRANGERS_MAX)
-        guest_drop(p, g);
+    if (add(p, fd, line) && p->n_strangers > PEERS_STRANGERS_MAX)
+        drop_oldest_stranger(p);
 }
 
 void guests_sweep(struct peers *p)

@@ -338,7 +338,7 @@ void talk_renew(struct peers *p)
         ask_for_renewal(p);
         return;
     }
-    if (identity_renew(p->identity, peers_wall(p), NULL) < 0)
+    if (identity_certify(p->identity, NULL, NULL, peers_wall(p), NULL) < 0)
         return;
     if (p->callbacks.on_renewed)
         p->callbacks.on_renewed(p->callbacks.arg);

@@ -38,6 +38,8 @@ static void read_small_bodies(const char *text, size_t len)
 {
     struct check_body checked;
     struct missing_body missing;
+    struct invitation_body invitation;
+    struct revocation_body revocation;
     struct token_body token;
     struct tags_body tags;
     struct exec_body exec;
@@ -53,6 +55,12 @@ static void read_small_bodies(const char *text, size_t len)
     if (token_body_read(text, len, &token, &why) == 0) {
         check(token.name && token.role);
         token_body_release(&token);
+    }
+    if (invitation_body_read(text, len, &invitation, &why) == 0)
+        check(invitation.roles != 0);
+    if (revocation_body_read(text, len, &revocation, &why) == 0) {
+        check(revocation.node != NULL);
+        revocation_body_release(&revocation);
     }
     if (tags_body_read(text, len, &tags, &why) == 0)
         tags_body_release(&tags);

@@ -54,15 +54,21 @@ of()
     jq -r "$@"
 }
 
+# On machines of their own all listen at the same port, on one each at a free one.
+mesh_port()
+{
+    if [ "$net" = namespaces ]; then echo 8370; else echo 0; fi
+}
+
 mesh_node() # I [OPTIONS]: start it, do not wait
 {
     node_i=$1
     shift
     mkdir -p "$(mesh_dir "$node_i")"
-    start "n$node_i" net_run "$node_i" env MESH_HOME="$(mesh_dir "$node_i")" \
+    start "n$node_i" net_exec "$node_i" env MESH_HOME="$(mesh_dir "$node_i")" \
         MESH_TEST_NODE="$node_i" \
         "$MESH" node --data "$(mesh_dir "$node_i")" --name "n$node_i" \
-        --peer-listen "$(net_address "$node_i"):0" --slots "$mesh_slots" "$@"
+        --peers "$(net_address "$node_i"):$(mesh_port)" --slots "$mesh_slots" "$@"
     eval "mesh_pid_$node_i=$pid"
 }
 
@@ -91,7 +97,7 @@ mesh_start() # N [OPTIONS of each node]
         return 1
     }
     note "$mesh_n nodes, $net"
-    on 1 init >"$work/init.out" 2>"$work/init.err" || note_file "$work/init.err"
+    on 1 init --node-name n1 >"$work/init.out" 2>"$work/init.err" || note_file "$work/init.err"
     mesh_node 1 "$@"
     mesh_up 1
     [ "$mesh_n" = 1 ] && return

@@ -25,7 +25,7 @@ net_can_have()
 {
     [ "${MESH_NET:-}" != loopback ] && [ "$(id -u)" = 0 ] && command -v ip >/dev/null &&
         ip netns add "mesh-$net_id-try" 2>/dev/null || return 1
-    ip netns exec "mesh-$net_id-try" ip link add b type bridge 2>/dev/null
+    ip -n "mesh-$net_id-try" link add br0 type bridge 2>/dev/null
     net_code=$?
     ip netns del "mesh-$net_id-try"
     return $net_code
@@ -67,16 +67,18 @@ net_address() # I
     fi
 }
 
+# In place of this shell: not `ip netns exec`, which mounts a /sys of its own for each.
+net_exec() # I COMMAND...
+{
+    net_there=$1
+    shift
+    [ "$net" != namespaces ] || set -- nsenter --net="/run/netns/$(net_name "$net_there")" "$@"
+    exec "$@"
+}
+
 net_run() # I COMMAND...
 {
-    net_i=$1
-    shift
-    if [ "$net" = namespaces ]; then
-        # Not `ip netns exec`: it would mount a /sys of its own for each.
-        nsenter --net="/run/netns/$(net_name "$net_i")" "$@"
-    else
-        "$@"
-    fi
+    (net_exec "$@")
 }
 
 net_can_cut()
@@ -110,7 +112,7 @@ net_heal()
     net_i=0
     while [ $net_i -lt "$net_n" ]; do
         net_i=$((net_i + 1))
-        nsenter --net="/run/netns/$(net_name $net_i)" nft delete table inet mesh 2>/dev/null
+        net_run $net_i nft delete table inet mesh 2>/dev/null
     done
     return 0
 }

@@ -20,6 +20,7 @@ struct written {
 
 struct crowd {
     struct node *node;
+    const struct sharing *sharing;
     struct outbox out;
     time_us now;
     struct flow *flows[FLOWS_MAX]; /* those of guests too */
@@ -216,20 +217,27 @@ static void tell(struct crowd *c, struct event *event)
 
 /* ---- the crowd ---- */
 
-static struct node *make_node(uint32_t slots)
+static struct node *make_node(uint32_t slots, const struct sharing *sharing)
 {
     return node_new(&(struct node_config){
         .capacity = { .cpu_milli = 1000000, .memory_bytes = UINT64_C(1) << 40 },
+        .sharing = sharing,
         .slots_max = slots,
         .grace_us = TIME_S(1) });
 }
 
 struct crowd *crowd_new(uint32_t slots)
 {
+    return crowd_new_shared(slots, NULL);
+}
+
+struct crowd *crowd_new_shared(uint32_t slots, const struct sharing *sharing)
+{
     struct crowd *c = calloc(1, sizeof(*c));
 
     assert(c);
-    c->node = make_node(slots);
+    c->sharing = sharing;
+    c->node = make_node(slots, sharing);
     c->written = calloc(WRITTEN_MAX, sizeof(c->written[0]));
     assert(c->node && c->written);
     return c;
@@ -461,7 +469,7 @@ void crowd_take_over(struct crowd *c, uint32_t slots, const char *const *held)
     unsigned run;
 
     node_free(c->node);
-    c->node = make_node(slots);
+    c->node = make_node(slots, c->sharing);
     assert(c->node);
     restore_runs(c);
     restore_attempts(c);

@@ -23,6 +23,8 @@ struct crowd_worker {
 
 /* So many slots here and plenty of all else; grace is 1 s. */
 struct crowd *crowd_new(uint32_t slots);
+/* Users have limits; kept by the caller. */
+struct crowd *crowd_new_shared(uint32_t slots, const struct sharing *sharing);
 void crowd_free(struct crowd *c);
 struct node *crowd_node(const struct crowd *c);
 /* Since the last call; valid until the next one. */

@@ -10,6 +10,7 @@
 
 #include "node/removal.h"
 #include "node/runtime.h"
+#include "node/runtime_identity.h"
 #include "node/runtime_members.h"
 #include "node/runtime_peer.h"
 #include "node/workbench.h"
@@ -49,6 +50,9 @@ struct runtime {
     struct run_where where;
     struct peer_desk *peer_desk;
     bool is_draining;
+    int identity_error; /* of invitations and revocations */
+    struct invite invited;
+    struct node_id revoked;
 };
 
 static struct runtime fake;
@@ -322,6 +326,32 @@ int runtime_drain_node(struct runtime *rt, bool is_on)
 int runtime_leave_mesh(struct runtime *rt)
 {
     return rt->other ? 0 : -ENOTSUP;
+}
+
+int runtime_invite(struct runtime *rt, struct invite *invite, struct join_token *ret,
+                   struct error *ret_error)
+{
+    static const struct join_token token = { .uses = 3,
+                                             .roles = ROLE_WORKER | ROLE_HOME,
+                                             .expires = TIME_S(60),
+                                             .contacts = { { .address =
+                                                                 "127.0.0.1:1" } },
+                                             .n_contacts = 1 };
+
+    rt->invited = *invite;
+    *ret = token;
+    return rt->identity_error
+               ? (fail)(ret_error, rt->identity_error, "refused by the test")
+               : 0;
+}
+
+int runtime_revoke(struct runtime *rt, const struct node_id *node,
+                   struct error *ret_error)
+{
+    rt->revoked = *node;
+    return rt->identity_error
+               ? (fail)(ret_error, rt->identity_error, "refused by the test")
+               : 0;
 }
 
 struct peer_desk **runtime_peer_desk(struct runtime *rt)

@@ -19,6 +19,8 @@ enum {
     LARGE = BLOB_CHUNKED_MAX + 3 * LEAF + 77
 };
 
+enum { LINE_MAX_LETTERS = 4 }; /* that wait for one receiver, where there is a rate */
+
 enum vice {
     VICE_NONE,
     VICE_MUTE,     /* takes questions, answers none */
@@ -46,6 +48,7 @@ struct place {
 struct letter {
     struct place *from, *to;
     time_us at;
+    bool is_bulk;
     struct buffer bytes;
     struct letter *next;
 };
@@ -93,21 +96,30 @@ static bool spoil(struct place *p, struct message *m)
     return true;
 }
 
-/* One letter after the other goes out of a node. */
-static void post(struct net *net, struct letter *l)
+/* One letter after the other goes out of a node; those that are short pass the bulk. */
+static void post(struct net *net, struct letter *l, bool is_bulk)
 {
     struct letter **at = &net->first;
     struct place *from = l->from;
 
     if (from->sends_until < net->now)
         from->sends_until = net->now;
-    if (net->bytes_per_us)
+    if (is_bulk && net->bytes_per_us)
         from->sends_until += l->bytes.len / net->bytes_per_us;
-    l->at = from->sends_until;
+    l->at = is_bulk ? from->sends_until : net->now;
     while (*at && (*at)->at <= l->at)
         at = &(*at)->next;
     l->next = *at;
     *at = l;
+}
+
+static size_t count_waiting(const struct place *from, const struct place *to)
+{
+    size_t n = 0;
+
+    for (const struct letter *l = from->net->first; l; l = l->next)
+        n += l->from == from && l->to == to && l->is_bulk;
+    return n;
 }
 
 static int net_send(void *arg, const struct node_id *peer, const struct message *m,
@@ -126,6 +138,9 @@ static int net_send(void *arg, const struct node_id *peer, const struct message 
         return -EAGAIN;
     if (from->vice == VICE_CUTS_OFF && from->n_sent++ == 12)
         from->vice = VICE_GONE;
+    if (is_bulk && from->net->bytes_per_us
+        && count_waiting(from, to) >= LINE_MAX_LETTERS)
+        return -EAGAIN;
     if (!spoil(from, &spoiled)
         || prng_below(&from->net->prng, 100) < from->net->loss_percent)
         return 0;
@@ -133,8 +148,9 @@ static int net_send(void *arg, const struct node_id *peer, const struct message 
     assert_non_null(l);
     l->from = from;
     l->to = to;
+    l->is_bulk = is_bulk;
     assert_int_equal(message_encode(&spoiled, &l->bytes), 0);
-    post(from->net, l);
+    post(from->net, l, is_bulk);
     return 0;
 }
 
@@ -150,6 +166,8 @@ static void deliver(struct net *net)
         exchange_on_message(l->to->exchange, &l->from->id, &m);
         message_release(&m);
     }
+    if (l->is_bulk && net->bytes_per_us && l->from->exchange)
+        exchange_on_writable(l->from->exchange, &l->to->id);
     buffer_release(&l->bytes);
     free(l);
 }
@@ -453,7 +471,7 @@ static void test_swarm(void **state UNUSED)
     print_message("of %d leaves to four the first sent %u, the four %u, in %u ms\n",
                   LEAVES, net.places[0].n_served, n_served,
                   (unsigned)((net.now - began) / 1000));
-    assert_true(net.places[0].n_served < 4 * LEAVES * 3 / 4);
+    assert_true(net.places[0].n_served < 2 * LEAVES);
     end_net(&net);
 }
 

@@ -235,6 +235,8 @@ static int decode_body(enum message_type t, const char *hex, struct message *ret
 #define ID "01020304050607080910111213141516"
 #define ID2 "0102030405060708091011121314151601020304050607080910111213141516"
 
+#define HOME "42 10 " ID
+
 static void test_bodies_that_break_a_rule(void **state UNUSED)
 {
     static const struct {
@@ -288,6 +290,8 @@ static void test_bodies_that_break_a_rule(void **state UNUSED)
         { MESSAGE_APPEND, "2a 03 1a 01 61", -EBADMSG }, /* value of what? */
         { MESSAGE_APPEND, "2a 08 12 01 61 1a 01 62 20 01", -EBADMSG },
         { MESSAGE_APPEND, "28 01", -EBADMSG },
+        { MESSAGE_VOTED, HOME HOME HOME HOME HOME, 0 },
+        { MESSAGE_VOTED, HOME HOME HOME HOME HOME HOME, -EBADMSG },
         { MESSAGE_BLOB_FIND, "12 20 " ID2 " 12 20 " ID2, 0 },
         { MESSAGE_BLOB_FIND, "12 10 " ID, -EBADMSG },
         { MESSAGE_GRANT, "1a 17 12 10 " ID " 1a 03 010000", 0 },
@@ -337,6 +341,7 @@ static void test_what_is_not_encoded(void **state UNUSED)
 {
     CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
     char long_text[MESSAGE_TEXT_MAX + 2];
+    struct lease lease = { .run = { { 1 } }, .task = { .depth = SCOPE_DEPTH_MAX + 1 } };
     struct message m = { .type = MESSAGE_LEAD };
 
     buffer_puts(&out, "before");
@@ -361,9 +366,40 @@ static void test_what_is_not_encoded(void **state UNUSED)
     assert_int_equal(message_encode(&m, &out), 0);
     m.u.hello.self.card.n_custom = MEMBER_CUSTOM_MAX + 1;
     assert_int_equal(message_encode(&m, &out), -EINVAL);
+    m.u.hello.self.card.n_custom = 0;
+    m.u.hello.self.card.certificate = (uint8_t *)long_text;
+    m.u.hello.self.card.certificate_len = sizeof(long_text) - 2;
+    assert_int_equal(message_encode(&m, &out), 0);
+    m.u.hello.self.card.certificate_len++;
+    assert_int_equal(message_encode(&m, &out), -E2BIG);
     m = (struct message){ .type = MESSAGE_VOTED };
     m.u.voted.n_homes = HOMES_MAX + 1;
     assert_int_equal(message_encode(&m, &out), -E2BIG);
+    m = (struct message){ .type = MESSAGE_GRANT };
+    m.u.grant.leases = &lease;
+    m.u.grant.n_leases = 1;
+    assert_int_equal(message_encode(&m, &out), -EINVAL); /* too deep */
+    lease.task.depth = SCOPE_DEPTH_MAX;
+    assert_int_equal(message_encode(&m, &out), 0);
+}
+
+/* A list of large items is given up before all of it was copied. */
+static void test_too_long_is_found_early(void **state UNUSED)
+{
+    static struct log_entry entries[MESSAGE_ITEMS_MAX];
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+    CLEANUP(freep) uint8_t *value = calloc(1, MESSAGE_BYTES_MAX / 2);
+    struct message m = { .type = MESSAGE_APPEND };
+
+    for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
+        entries[i] = (struct log_entry){ .key = value,
+                                         .key_len = 1,
+                                         .value = value,
+                                         .value_len = MESSAGE_BYTES_MAX / 2 };
+    m.u.append.entries = entries;
+    m.u.append.n_entries = ARRAY_SIZE(entries);
+    assert_int_equal(message_encode(&m, &out), -E2BIG);
+    assert_true(out.cap <= 4 * MESSAGE_BYTES_MAX);
 }
 
 static void test_bounds_of_a_frame(void **state UNUSED)
@@ -417,12 +453,22 @@ static void test_memory_is_bounded(void **state UNUSED)
     CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
     CLEANUP(message_release) struct message m = { .arena = NULL };
     const char header[] = { 'M', '1', 1, MESSAGE_GOSSIP, 0, 0, 0, 0 };
+    const char append[] = { 'M', '1', 1, MESSAGE_APPEND, 0, 0, 0, 0 };
     struct lease leases[MESSAGE_ITEMS_MAX] = { { .id = 0 } };
     struct message grant = { .type = MESSAGE_GRANT };
 
     buffer_append(&out, header, sizeof(header));
     for (int i = 0; i < MESSAGE_ITEMS_MAX; i++)
         buffer_append(&out, "\x0a\x00", 2);
+    assert_int_equal(decode(out.data, out.len), -EBADMSG);
+
+    buffer_clear(&out);
+    buffer_append(&out, append, sizeof(append));
+    for (int i = 0; i < 100; i++)
+        buffer_append(&out, "\x2a\x00", 2); /* an entry that only counts */
+    assert_int_equal(decode(out.data, out.len), 0);
+    for (int i = 100; i < MESSAGE_ITEMS_MAX; i++)
+        buffer_append(&out, "\x2a\x00", 2);
     assert_int_equal(decode(out.data, out.len), -EBADMSG);
 
     for (size_t i = 0; i < ARRAY_SIZE(leases); i++)
@@ -520,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_what_is_absent),
         cmocka_unit_test(test_packed_and_not),
         cmocka_unit_test(test_what_is_not_encoded),
+        cmocka_unit_test(test_too_long_is_found_early),
         cmocka_unit_test(test_bounds_of_a_frame),
         cmocka_unit_test(test_bounds_of_lists),
         cmocka_unit_test(test_memory_is_bounded),

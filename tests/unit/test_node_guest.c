@@ -67,6 +67,23 @@ static void small_guests_pass_large_ones(void **state)
     crowd_free(c);
 }
 
+static void who_came_first_is_first(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_submit(c, "a\n");
+    crowd_guest(c, 1, "x cpu=2000\n", "x/0");
+    crowd_guest(c, 2, "y cpu=1000\n", "y/0");
+    crowd_trace(c);
+    crowd_ended(c, "a/0", REASON_OK);
+    told(c, "a/0#0 done\n"
+            "start 2:x/0#0 slot 0\n"
+            "guest 1 started slot 0\n"
+            "run 1 ok\n");
+    crowd_free(c);
+}
+
 static void what_can_never_run_here_is_returned(void **state)
 {
     struct crowd *c = crowd_new(1);
@@ -131,6 +148,7 @@ static void a_node_that_drains(void **state)
 static void a_dropped_run_goes_on_as_guests(void **state)
 {
     struct crowd *c = crowd_new(2);
+    struct user_view user;
 
     (void)state;
     crowd_worker(c, 1, &(struct crowd_worker){ .slots = 2 });
@@ -149,6 +167,8 @@ static void a_dropped_run_goes_on_as_guests(void **state)
                     "z\n");
     told(c, "lease 2:x/0#0 to 1\n"
             "lease 2:y/0#0 to 1\n");
+    assert_true(node_user_at(crowd_node(c), 0, &user));
+    assert_int_equal(user.n_running, 2); /* guests are not its */
     crowd_at(c, 500);
     crowd_slot_ended(c, 0, REASON_TIMEOUT);
     crowd_guest_end(c, GUEST_DROPPED | 2, SIGKILL);
@@ -167,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(guests_come_before_own_tasks),
         cmocka_unit_test(small_guests_pass_large_ones),
+        cmocka_unit_test(who_came_first_is_first),
         cmocka_unit_test(what_can_never_run_here_is_returned),
         cmocka_unit_test(its_leader_ends_a_guest),
         cmocka_unit_test(a_node_that_drains),

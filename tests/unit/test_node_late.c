@@ -52,9 +52,10 @@ static void a_late_failure_is_charged_and_tried_again(void **state)
     crowd_late(c, "b/0", REASON_EXIT);
     told(c, "b/0#0 failed, exit\n");
     crowd_late(c, "b/0", REASON_OK); /* another one, while it waits */
-    told(c, "b/0#1 done\n");
-    crowd_at(c, 5000);
-    told(c, "");
+    crowd_ended(c, "a/0", REASON_OK);
+    told(c, "b/0#1 done\n"
+            "a/0#0 done\n"
+            "run 1 ok\n");
     crowd_free(c);
 }
 
@@ -157,6 +158,26 @@ static void a_new_leader_starts_nothing_twice(void **state)
     crowd_free(c);
 }
 
+/* Of others it took over more than the user may have: nothing more until that ended. */
+static void a_new_leader_keeps_to_caps(void **state)
+{
+    struct sharing sharing = { .otherwise = { .max_cpu_milli = 1000 } };
+    struct crowd *c = crowd_new_shared(4, &sharing);
+
+    (void)state;
+    crowd_submit(c, wide);
+    crowd_ended_width(c, "split/0", 5);
+    crowd_take_over(c, 4, (const char *[]){ "fit/0 at 1", "fit/1 at 2", NULL });
+    crowd_trace(c);
+    crowd_ended(c, "fit/0", REASON_OK);
+    told(c, "fit/0#0 done\n");
+    crowd_ended(c, "fit/1", REASON_OK);
+    told(c, "fit/1#0 done\n"
+            "start fit/2#0 slot 0\n"
+            "fit/2#0 runs\n");
+    crowd_free(c);
+}
+
 static void held_tasks_of_a_suspended_run_come_back(void **state)
 {
     struct crowd *c = with_ready(1, 3);
@@ -252,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_late_failure_ends_nothing_that_runs),
         cmocka_unit_test(what_does_not_count_is_ignored),
         cmocka_unit_test(a_new_leader_starts_nothing_twice),
+        cmocka_unit_test(a_new_leader_keeps_to_caps),
         cmocka_unit_test(held_tasks_of_a_suspended_run_come_back),
         cmocka_unit_test(one_that_reports_late_keeps_what_is_ready),
         cmocka_unit_test(a_hook_that_runs_is_not_started_again),

@@ -47,6 +47,24 @@ static void a_lone_task_stays_here(void **state)
     crowd_free(c);
 }
 
+/* Also beside others of which there are few. */
+static void little_work_stays_here(void **state)
+{
+    struct crowd *c = crowd_new(4);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 8 });
+    crowd_submit(c, "a\n"
+                    "b\n"
+                    "c\n");
+    told(c, "start a/0#0 slot 0\n"
+            "a/0#0 runs\n"
+            "start b/0#0 slot 1\n"
+            "b/0#0 runs\n"
+            "lease c/0#0 to 1\n");
+    crowd_free(c);
+}
+
 /* As much everywhere, by what each can run at once. */
 static void work_is_spread_evenly(void **state)
 {
@@ -111,7 +129,7 @@ static void a_task_fits_its_worker(void **state)
                     "b cpu=2000\n"
                     "c cpu=2000\n"
                     "d cpu=2000\n"
-                    "e cpu=3000\n");
+                    "e cpu=3000 priority=9\n");
     told(c, "lease a/0#0 to 1\n"
             "lease b/0#0 to 1\n"
             "lease c/0#0 to 1\n");
@@ -299,6 +317,11 @@ static void suspend_asks_for_what_waits(void **state)
     told(c, "recall fit/2#0\n");
     crowd_run_event(c, 1, EVENT_UNSUSPEND);
     told(c, "lease fit/2#0 to 1\n");
+    crowd_run_event(c, 1, EVENT_SUSPEND);
+    crowd_returned(c, "fit/2");
+    crowd_run_event(c, 1, EVENT_UNSUSPEND);
+    told(c, "recall fit/2#0\n"
+            "lease fit/2#0 to 1\n"); /* it was asked back: nobody is to blame */
     crowd_free(c);
 }
 
@@ -314,6 +337,30 @@ static void a_worker_gives_up_a_task(void **state)
     crowd_ended(c, "fit/1", REASON_CANCELLED);
     told(c, "fit/1#0 lost, lost\n"
             "lease fit/1#1 to 1\n");
+    crowd_free(c);
+}
+
+/* Told to end a task, it says nothing. */
+static void a_worker_that_does_not_answer(void **state)
+{
+    struct crowd *c = with_ready(1, 3);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 2 });
+    crowd_started(c, "fit/1");
+    crowd_ended(c, "fit/0", REASON_OK);
+    crowd_trace(c);
+    crowd_run_event(c, 1, EVENT_CANCEL);
+    crowd_at(c, 60999);
+    told(c, "end fit/1#0 TERM, cancelled\n"
+            "end fit/2#0 TERM, cancelled\n"
+            "end fit/1#0 KILL, cancelled\n"
+            "end fit/2#0 KILL, cancelled\n");
+    crowd_at(c, 61000);
+    told(c, "end fit/1#0 KILL, lost\n"
+            "fit/1#0 failed, cancelled\n"
+            "end fit/2#0 KILL, lost\n"
+            "run 1 cancelled\n");
     crowd_free(c);
 }
 
@@ -493,6 +540,31 @@ static void nothing_moves_in_vain(void **state)
     crowd_free(c);
 }
 
+/* Most that have room cannot run what waits. */
+static void one_of_many_has_room_for_it(void **state)
+{
+    struct crowd *c = crowd_new(0);
+
+    (void)state;
+    crowd_worker(c, 1,
+                 &(struct crowd_worker){
+                     .slots = 8, .ahead_percent = 400, .gpu_milli = 2000 });
+    crowd_submit(c, "a gpu=1000\n"
+                    "b gpu=1000\n"
+                    "c gpu=1000\n"
+                    "d gpu=1000\n");
+    crowd_started(c, "a/0");
+    crowd_started(c, "b/0");
+    for (uint32_t i = 2; i < 200; i++)
+        crowd_worker(c, i, &(struct crowd_worker){ .slots = 4 });
+    crowd_worker(c, 200, &(struct crowd_worker){ .slots = 4, .gpu_milli = 1000 });
+    crowd_trace(c);
+    for (int i = 0; i < 4; i++)
+        crowd_members(c, true); /* any event */
+    told(c, "recall d/0#0\n");
+    crowd_free(c);
+}
+
 /* Nothing is ready and nothing waits longer than it must. */
 static void what_can_run_where_it_is_stays(void **state)
 {
@@ -510,6 +582,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lone_task_stays_here),
+        cmocka_unit_test(little_work_stays_here),
         cmocka_unit_test(work_is_spread_evenly),
         cmocka_unit_test(a_worker_is_overbooked),
         cmocka_unit_test(a_task_fits_its_worker),
@@ -523,6 +596,7 @@ int main(void)
         cmocka_unit_test(cancel_ends_leases),
         cmocka_unit_test(suspend_asks_for_what_waits),
         cmocka_unit_test(a_worker_gives_up_a_task),
+        cmocka_unit_test(a_worker_that_does_not_answer),
         cmocka_unit_test(the_worker_ends_what_takes_too_long),
         cmocka_unit_test(slots_of_leases_are_used_again),
         cmocka_unit_test(alone_it_fails_at_once),
@@ -532,6 +606,7 @@ int main(void)
         cmocka_unit_test(at_the_end_work_moves),
         cmocka_unit_test(this_node_asks_too),
         cmocka_unit_test(nothing_moves_in_vain),
+        cmocka_unit_test(one_of_many_has_room_for_it),
         cmocka_unit_test(what_can_run_where_it_is_stays),
     };
 

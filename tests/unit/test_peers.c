@@ -133,7 +133,7 @@ static void test_expired(void **state UNUSED)
     site_found(a);
     site_admit(b, a, ROLE_WORKER);
     kit_ahead = CERTIFICATE_LIFE + CERTIFICATE_SKEW + TIME_S(1);
-    assert_int_equal(identity_renew(a->identity, kit_wall(), NULL), 0);
+    assert_int_equal(identity_certify(a->identity, NULL, NULL, kit_wall(), NULL), 0);
     site_start(a, NULL);
     site_start(b, NULL);
     site_dial(b, a);

@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/prng.h"
+#include "scheduler/share.h"
 #include "tests/unit/story.h"
 
 enum { CONTESTANTS_MAX = 8, TAKES = 10, SEEDS = 50 };
@@ -484,9 +485,29 @@ static void parts_are_no_whole(void **state)
     story_free(s);
 }
 
+/* Of thousands of nodes, for days in which nobody else asked for anything. */
+static void much_is_never_nothing(void **state)
+{
+    struct contest c = { .virtual = 0 };
+    struct share large, small;
+    uint64_t cost = UINT64_C(1) << 27;
+    time_us days = UINT64_C(1) << 36;
+
+    (void)state;
+    share_init(&large, &c, 1, 0);
+    share_init(&small, &c, 1, 1);
+    share_wait(&large, 0);
+    share_wait(&small, 0);
+    share_take(&large, cost, 1, 0);
+    share_renew(&large, days);
+    share_renew(&small, days);
+    assert_true(share_is_before(&small, &large));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(much_is_never_nothing),
         cmocka_unit_test(users_by_weight),
         cmocka_unit_test(runs_by_weight),
         cmocka_unit_test(time_counts),

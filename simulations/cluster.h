@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cluster - some nodes, their disks, tasks, users and the network, in virtual time.
+ *
+ * The real mesh_step() of each node is driven; all around it is drawn from one seed:
+ *
+ *     frames --> mesh_step() --> persist      --> a disk each; a crash loses what was
+ *        ^            |                           not synced
+ *        |            |          send         --> lost, twice, late, cut off
+ *        |            |          start, kill  --> tasks, whose outputs tell what they
+ *        |            |                           consumed
+ *        '------------'          tell         --> the checkers
+ *
+ * First it is stormy, then calm: then every run that was accepted must end.
+ *
+ *     durable   (I3, I6)  what is told is on the disks of a majority of the homes
+ *     once      (I2)      a task is told done once, and that attempt stays the one
+ *     same      (I1)      homes that hold a run that ended hold the same of it
+ *     history   (I7, I8)  an attempt that counts consumed what counts
+ *     starts    (I7)      a task starts only after what it waits for
+ *     capacity  (I14)     a node runs no more than it has room for
+ *     bounded   (I19)     what a step answers, and what waits, is bounded
+ *     counts    (I20)     the end of a run counts its tasks as its records do
+ *     replay    (I21)     a seed is one history
+ *     liveness  (L1, L2)  every run that was accepted ends when it is calm */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+enum { CLUSTER_NODES_MAX = 9 };
+
+enum cluster_fault {
+    CLUSTER_LOSS = 1 << 0,
+    CLUSTER_TWICE = 1 << 1,
+    CLUSTER_REORDER = 1 << 2,
+    CLUSTER_SPIKE = 1 << 3, /* some frames take seconds */
+    CLUSTER_CUT = 1 << 4,   /* parts that do not hear each other */
+    CLUSTER_ONE_WAY = 1 << 5,
+    CLUSTER_FLAP = 1 << 6, /* cuts come and go */
+    CLUSTER_CRASH = 1 << 7,
+    CLUSTER_PAUSE = 1 << 8, /* as SIGSTOP */
+    CLUSTER_DEATH = 1 << 9, /* with its disk, for good */
+    CLUSTER_SLOW_DISK = 1 << 10,
+    CLUSTER_SKEW = 1 << 11,   /* monotonic clocks begin anywhere, wall clocks differ */
+    CLUSTER_FAIL = 1 << 12,   /* tasks fail */
+    CLUSTER_FICKLE = 1 << 13, /* a task that runs again makes something else */
+    CLUSTER_FAULTS_ALL = (1 << 14) - 1,
+};
+const char *cluster_fault_name(enum cluster_fault f);
+/* "loss,crash"; "all"; "none". -EINVAL */
+int cluster_faults_parse(const char *text, unsigned *ret_faults);
+
+struct cluster_config {
+    uint64_t seed;
+    unsigned n_nodes; /* 2 .. CLUSTER_NODES_MAX */
+    unsigned faults;  /* the seed draws among these */
+    bool is_traced;   /* write ret->trace */
+    bool is_verbose;  /* with every frame */
+};
+
+struct cluster_result {
+    uint64_t n_events, n_frames, n_crashes, n_runs, n_starts, n_told;
+    uint64_t virtual_us;
+    uint64_t hash;
+    unsigned faults;                /* that this seed drew */
+    char violation[ERROR_TEXT_MAX]; /* "": none */
+    struct buffer trace;
+};
+void cluster_result_release(struct cluster_result *r);
+
+/* Live through one seed. 0 (a violation is in the result) or -ENOMEM. */
+int cluster_run(const struct cluster_config *config, struct cluster_result *ret);

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "simulations/cluster_state.h"
+#include "simulations/oracle.h"
+
+void check_fail(struct cluster *c, const char *rule, const char *format, ...)
+{
+    struct cluster_result *r = c->result;
+    char text[400];
+    va_list args;
+
+    if (check_failed(c))
+        return;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    (void)snprintf(r->violation, sizeof(r->violation), "%s: %s", rule, text);
+    trace(c, "VIOLATION %s", r->violation);
+}
+
+/* ---- what is on disks ---- */
+
+static bool is_durable(const struct cluster *c, unsigned i,
+                       const struct record_key *key, struct buffer *ret)
+{
+    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
+
+    return disk_durable(c->nodes[i].disk, STORE_RECORDS,
+                        (struct span){ key->bytes, key->len }, ret ? ret : &b)
+           == 0;
+}
+
+/* The newest homes that any disk knows of; none: whoever has the run has it alone. */
+static uint64_t newest_homes(const struct cluster *c, const struct run_id *run,
+                             struct replica_state *ret)
+{
+    struct group_id group;
+    struct record_key key;
+    uint64_t newest = 0;
+
+    memcpy(group.bytes, run->bytes, RUN_ID_SIZE);
+    key = replica_state_key(&group);
+    for (unsigned i = 0; i < c->n_nodes; i++) {
+        CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
+        struct replica_state state;
+
+        if (!is_durable(c, i, &key, &b)
+            || replica_state_decode(b.data, b.len, &state) < 0)
+            continue;
+        if (state.generation > newest) {
+            newest = state.generation;
+            *ret = state;
+        }
+        replica_state_release(&state);
+    }
+    ret->stretches = NULL;
+    return newest;
+}
+
+bool check_may_die(struct cluster *c, unsigned node)
+{
+    for (unsigned k = 0; k < c->n_runs; k++) {
+        const struct run *r = &c->runs[k];
+        struct replica_state s = { .n_homes = 0 };
+        struct record_key key = run_key(&r->id);
+        uint32_t n_lost = 0;
+
+        if (!r->is_submitted)
+            continue;
+        if (!newest_homes(c, &r->id, &s)) {
+            if (is_durable(c, node, &key, NULL))
+                return false;
+            continue;
+        }
+        if (s.closing || s.is_installing || s.n_homes == 1)
+            return false;
+        for (uint32_t h = 0; h < s.n_homes; h++) {
+            unsigned i = node_of(c, &s.homes[h]);
+
+            n_lost += i == node || !c->nodes[i].mesh || !is_durable(c, i, &key, NULL);
+        }
+        if (2 * n_lost >= s.n_homes)
+            return false;
+    }
+    return true;
+}
+
+/* ---- what is told ---- */
+
+/* Under its key, or, of a run, still in the first row of its log. */
+static bool is_kept(const struct cluster *c, unsigned i, const struct run_id *run,
+                    const struct record_key *key)
+{
+    struct group_id group;
+    struct record_key row;
+
+    memcpy(group.bytes, run->bytes, RUN_ID_SIZE);
+    row = log_row_key(&group, 1);
+    return is_durable(c, i, key, NULL)
+           || (key->bytes[0] == 'r' && is_durable(c, i, &row, NULL));
+}
+
+/* Who had it on disk and died since counts: it was there when it was decided. */
+static void check_majority(struct cluster *c, unsigned node, const struct action *a,
+                           const struct record_key *key, const char *what)
+{
+    struct run_where where;
+    unsigned n = 0;
+
+    mesh_where(c->nodes[node].mesh, &a->run, &where);
+    if (where.is_tentative)
+        return;
+    if (where.place == RUN_PLACE_UNKNOWN || !where.n_homes) {
+        where.n_homes = 1;
+        where.homes[0] = c->nodes[node].id;
+    }
+    for (uint32_t k = 0; k < where.n_homes; k++)
+        n += is_kept(c, node_of(c, &where.homes[k]), &a->run, key);
+    if (2 * n <= where.n_homes)
+        check_fail(c, "durable", "%u tells %s, which is on %u of %u disks", node, what,
+                   n, where.n_homes);
+}
+
+static void told_done(struct cluster *c, unsigned node, const struct action *a)
+{
+    unsigned run = (unsigned)(run_of(c, &a->run) - c->runs);
+    struct run_where where;
+
+    mesh_where(c->nodes[node].mesh, &a->run, &where);
+    if (where.is_tentative)
+        return;
+    for (size_t k = 0; k < c->n_told; k++)
+        if (c->told[k].run == run && task_id_equal(&c->told[k].task, &a->task)) {
+            check_fail(c, "once", "%s#%u is told done, and was #%u before",
+                       task_text(c, &a->run, &a->task), a->attempt, c->told[k].attempt);
+            return;
+        }
+    c->told = cluster_grow(c->told, c->n_told, &c->cap_told, sizeof(*c->told));
+    c->told[c->n_told++] = (struct told){ run, a->task, a->attempt };
+}
+
+static void told_ended(struct cluster *c, unsigned node, const struct action *a)
+{
+    struct run *r = run_of(c, &a->run);
+    struct run_where where;
+
+    mesh_where(c->nodes[node].mesh, &a->run, &where);
+    if (r->outcome && !r->is_tentative && r->outcome != a->u.tell.outcome)
+        check_fail(c, "once", "run %u ended %s, and is told %s",
+                   (unsigned)(r - c->runs), run_outcome_name(r->outcome),
+                   run_outcome_name(a->u.tell.outcome));
+    if (r->outcome && !r->is_tentative)
+        return;
+    r->outcome = a->u.tell.outcome;
+    r->is_tentative = where.is_tentative;
+}
+
+void check_told(struct cluster *c, unsigned node, const struct action *a)
+{
+    struct record_key key;
+
+    c->result->n_told++;
+    switch (a->u.tell.type) {
+    case TELL_RUN_ACCEPTED:
+        key = run_key(&a->run);
+        check_majority(c, node, a, &key, "that a run is accepted");
+        break;
+    case TELL_TASK_ENDED:
+        key = attempt_key(&a->run, &a->task, a->attempt);
+        check_majority(c, node, a, &key, task_text(c, &a->run, &a->task));
+        if (verdict_counts(a->u.tell.verdict))
+            told_done(c, node, a);
+        break;
+    case TELL_RUN_ENDED:
+        told_ended(c, node, a);
+        break;
+    case TELL_TASK_STARTED:
+        break;
+    }
+}
+
+/* ---- what is started ---- */
+
+static uint64_t cpu_of(struct cluster *c, const struct run_id *run,
+                       const struct task_id *task)
+{
+    return run_of(c, run)->flow->steps[task->step].resources.cpu_milli;
+}
+
+void check_start(struct cluster *c, unsigned node, const struct action *a)
+{
+    struct cluster_node *n = &c->nodes[node];
+    uint64_t cpu = cpu_of(c, &a->run, &a->task);
+
+    if (a->slot >= SLOTS || n->slots[a->slot].is_used) {
+        check_fail(c, "capacity", "%u starts in the slot %u, which is not free", node,
+                   a->slot);
+        return;
+    }
+    for (unsigned k = 0; k < SLOTS; k++)
+        if (n->slots[k].is_used)
+            cpu += cpu_of(c, &n->slots[k].run, &n->slots[k].task);
+    if (cpu > n->card.cpu_milli)
+        check_fail(c, "capacity", "%u runs tasks of %" PRIu64 " milli-CPUs of %" PRIu64,
+                   node, cpu, n->card.cpu_milli);
+}
+
+/* ---- the end ---- */
+
+static bool has_ended(struct cluster *c, unsigned run, unsigned node)
+{
+    struct record_key key = run_end_key(&c->runs[run].id);
+
+    return c->nodes[node].mesh && is_durable(c, node, &key, NULL);
+}
+
+static bool is_running(const struct cluster *c)
+{
+    for (unsigned i = 0; i < c->n_nodes; i++)
+        for (unsigned k = 0; c->nodes[i].mesh && k < SLOTS; k++)
+            if (c->nodes[i].slots[k].is_used)
+                return true;
+    return false;
+}
+
+static int count_row(void *arg, struct span key, struct span value)
+{
+    (void)key;
+    (void)value;
+    ++*(size_t *)arg;
+    return 0;
+}
+
+/* Rows of logs, groups, kept attempts: they go when a run is over. */
+static size_t count_rows(struct cluster *c)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < c->n_nodes; i++)
+        for (const char *kind = "lqo"; c->nodes[i].mesh && *kind; kind++)
+            read_scan(c, i, kind, 1, count_row, &n);
+    return n;
+}
+
+static void trace_rows(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->n_nodes; i++)
+        for (const char *kind = "lqo"; c->nodes[i].mesh && *kind; kind++) {
+            size_t n = 0;
+
+            read_scan(c, i, kind, 1, count_row, &n);
+            if (n)
+                trace(c, "%u still has %zu rows of kind %c", i, n, *kind);
+        }
+}
+
+bool check_is_over(struct cluster *c)
+{
+    for (unsigned k = 0; k < c->n_runs; k++)
+        if (!c->runs[k].is_abandoned
+            && (!c->runs[k].outcome || c->runs[k].is_tentative))
+            return false;
+    return !is_running(c) && count_rows(c) == 0;
+}
+
+struct judge { /* one home's records of one run */
+    struct cluster *c;
+    unsigned run, node;
+    struct ledger_run ledger;
+    uint64_t hash;
+};
+
+static const struct told *find_told(const struct cluster *c, unsigned run,
+                                    const struct task_id *task)
+{
+    for (size_t k = 0; k < c->n_told; k++)
+        if (c->told[k].run == run && task_id_equal(&c->told[k].task, task))
+            return &c->told[k];
+    return NULL;
+}
+
+static void judge_counted(struct judge *j, const struct attempt_record *r)
+{
+    struct cluster *c = j->c;
+    const struct told *t = find_told(c, j->run, &r->task);
+    const struct made *m = r->n_outputs ? task_made(c, &r->outputs[0].id) : NULL;
+    const char *name = task_text(c, &r->run, &r->task);
+    struct digest now;
+
+    if (t && t->attempt != r->attempt)
+        check_fail(c, "once", "%u has %s#%u, told was #%u", j->node, name, r->attempt,
+                   t->attempt);
+    if (r->verdict != VERDICT_DONE)
+        return;
+    if (!m)
+        check_fail(c, "history", "%u has %s#%u, made by nobody", j->node, name,
+                   r->attempt);
+    else if (m->has_witness && !r->task.iteration
+             && (!read_witness(c, j->node, &c->runs[j->run], &r->task, &now)
+                 || !digest_equal(&now, &m->witness)))
+        check_fail(c, "history", "%s#%u consumed what does not count at %u", name,
+                   r->attempt, j->node);
+}
+
+static int judge_attempt(void *arg, struct span key, struct span value)
+{
+    struct judge *j = arg;
+    CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+
+    if (attempt_record_decode(value.data, value.len, &r) < 0
+        || attempt_key_decode(key.data, key.len, &r.run, &r.task, &r.attempt) < 0) {
+        check_fail(j->c, "records", "%u cannot read an attempt", j->node);
+        return 1;
+    }
+    for (size_t k = 0; k < key.len; k++)
+        j->hash = (j->hash ^ ((const uint8_t *)key.data)[k]) * 0x100000001b3u;
+    for (size_t k = 0; k < value.len; k++)
+        j->hash = (j->hash ^ ((const uint8_t *)value.data)[k]) * 0x100000001b3u;
+    if (!ledger_add(&j->ledger, &r))
+        abort();
+    if (verdict_counts(r.verdict))
+        judge_counted(j, &r);
+    return check_failed(j->c);
+}
+
+static void judge_end(struct judge *j)
+{
+    CLEANUP(run_end_record_release) struct run_end_record end = { .message = NULL };
+    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
+    const struct run *r = &j->c->runs[j->run];
+    struct record_key key = run_end_key(&r->id);
+    struct oracle_summary s;
+
+    (void)is_durable(j->c, j->node, &key, &b);
+    if (run_end_record_decode(b.data, b.len, &end) < 0) {
+        check_fail(j->c, "records", "%u cannot read the end of a run", j->node);
+        return;
+    }
+    oracle_summarise(&j->ledger, &s);
+    if (end.outcome != r->outcome)
+        check_fail(j->c, "same", "%u has that run %u ended %s, told was %s", j->node,
+                   j->run, run_outcome_name(end.outcome), run_outcome_name(r->outcome));
+    if (end.n_attempts != s.n_attempts)
+        check_fail(j->c, "counts",
+                   "run %u counts %" PRIu64 " attempts and has %" PRIu64, j->run,
+                   end.n_attempts, s.n_attempts);
+    if (end.outcome == RUN_OK && (s.n_failed || s.n_ready || s.n_waiting))
+        check_fail(j->c, "counts",
+                   "run %u is well with %" PRIu64 " failed, %" PRIu64 " ready, %" PRIu64
+                   " waiting",
+                   j->run, s.n_failed, s.n_ready, s.n_waiting);
+    if (end.outcome == RUN_FAILED && !s.n_failed && !s.hooks_failed
+        && !j->ledger.flow->timeout_us)
+        check_fail(j->c, "counts", "run %u failed and no task did", j->run);
+}
+
+static uint64_t judge_home(struct cluster *c, unsigned run, unsigned node)
+{
+    struct judge j = { .c = c, .run = run, .node = node, .hash = 0xcbf29ce484222325u };
+    struct record_key prefix = attempts_of_run(&c->runs[run].id);
+
+    j.ledger.id = c->runs[run].id;
+    j.ledger.flow = flow_ref(c->runs[run].flow);
+    j.ledger.on_failure = c->runs[run].flow->on_failure;
+    read_scan(c, node, prefix.bytes, prefix.len, judge_attempt, &j);
+    if (!check_failed(c))
+        judge_end(&j);
+    ledger_run_release(&j.ledger);
+    return j.hash;
+}
+
+static void judge_run(struct cluster *c, unsigned run)
+{
+    uint64_t first = 0;
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < c->n_nodes && !check_failed(c); i++) {
+        uint64_t hash;
+
+        if (!has_ended(c, run, i))
+            continue;
+        hash = judge_home(c, run, i);
+        if (n++ && hash != first)
+            check_fail(c, "same", "%u has other records of run %u", i, run);
+        first = hash;
+    }
+    if (!n)
+        check_fail(c, "durable", "the end of run %u is nowhere", run);
+}
+
+void check_end(struct cluster *c)
+{
+    for (unsigned k = 0; k < c->n_runs && !check_failed(c); k++) {
+        const struct run *r = &c->runs[k];
+
+        if (r->is_abandoned)
+            continue;
+        if (!r->outcome)
+            check_fail(c, "liveness", "run %u does not end", k);
+        else if (r->is_tentative)
+            check_fail(c, "liveness", "the end of run %u stays tentative", k);
+        else
+            judge_run(c, k);
+    }
+    if (!check_failed(c) && count_rows(c))
+        trace_rows(c);
+    if (!check_failed(c) && count_rows(c))
+        check_fail(c, "bounded", "%zu rows stay when all runs are over", count_rows(c));
+    if (!check_failed(c) && is_running(c))
+        check_fail(c, "liveness", "tasks run when all runs are over");
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cluster_state - the inside of a cluster, shared by cluster*.c only.
+ *
+ *     cluster.c          what happens when; storm and calm
+ *     cluster_net.c      frames, connections, cuts
+ *     cluster_node.c     a node: events in, actions carried out, its disk
+ *     cluster_read.c     what a node reads of its own disk
+ *     cluster_tasks.c    processes, what they consume and make
+ *     cluster_users.c    flows and who submits them
+ *     cluster_check.c    what must hold
+ *
+ * Without memory it aborts: what is simulated is small. */
+#pragma once
+
+#include "base/prng.h"
+#include "node/mesh.h"
+#include "proto/rows.h"
+#include "simulations/cluster.h"
+#include "simulations/disk.h"
+#include "simulations/tasks.h"
+
+enum {
+    NODES = CLUSTER_NODES_MAX,
+    SLOTS = 3,
+    RUNS = 8,
+    TRIES = 4, /* of a user whose node went before it answered */
+};
+
+enum incident_type {
+    INCIDENT_FRAME = 1,
+    INCIDENT_EVENT,
+    INCIDENT_SYNC,
+    INCIDENT_TASK,
+    INCIDENT_TICK,
+    INCIDENT_START, /* a node, again */
+    INCIDENT_STRIKE,
+    INCIDENT_SUBMIT,
+    INCIDENT_CALM,
+};
+
+struct incident {
+    time_us at;
+    uint64_t order;
+    enum incident_type type;
+    unsigned node, from;
+    uint32_t boot; /* of the node it is for; 0: any */
+    uint64_t value, serial;
+    uint8_t *bytes;
+    size_t len;
+    struct mesh_event event;
+    struct log_entry *entries; /* own what they point to */
+    size_t n_entries;
+};
+
+struct process {
+    bool is_used;
+    uint64_t serial;
+    struct run_id run;
+    struct task_id task;
+    uint32_t attempt;
+    uint64_t guest;
+    struct task_plan plan;
+    struct digest witness; /* of what it consumed */
+    bool has_witness;      /* not while nothing of it is written, as on an island */
+    bool is_fickle;
+    enum reason why;
+    int signal;
+};
+
+struct held { /* an action that waits for its ticket */
+    struct action action;
+    uint8_t *bytes;
+    size_t len;
+};
+
+struct cluster_node {
+    unsigned index;
+    struct node_id id;
+    struct member_card card;
+    struct mesh *mesh; /* NULL: it is down */
+    uint32_t boot;
+    bool is_dead;
+    time_us paused_until, skew;
+    struct disk *disk;
+    uint64_t last_ticket, durable;
+    bool is_syncing;
+    struct store_write *writes; /* of a transaction that is not complete */
+    size_t n_writes, cap_writes;
+    struct held *held;
+    size_t n_held, cap_held;
+    struct process slots[SLOTS], lost[SLOTS];
+    bool is_connected[NODES];
+    uint64_t tick_serial;
+    struct {
+        uint64_t guest;
+        struct digest witness;
+    } * prepared;
+    size_t n_prepared, cap_prepared;
+};
+
+struct run {
+    struct buffer text;
+    struct flow *flow;
+    struct run_id id;
+    unsigned user, at; /* the node it was submitted to */
+    bool is_submitted, is_accepted, is_abandoned;
+    enum run_outcome outcome; /* 0: not told */
+    bool is_tentative;        /* as the end was told */
+};
+
+struct cluster_user {
+    unsigned run; /* the newest */
+    unsigned n_tries;
+};
+
+struct told {
+    unsigned run;
+    struct task_id task;
+    uint32_t attempt;
+};
+/* What an output was made of. */
+struct made {
+    struct digest id, witness;
+    bool has_witness;
+};
+
+struct cluster {
+    const struct cluster_config *config;
+    struct cluster_result *result;
+    struct prng prng;
+    unsigned faults;
+    unsigned loss, twice; /* of 100 */
+    time_us delay_max, sync_max;
+    struct tasks_config tasks;
+    time_us now, calm_at;
+    bool is_calm;
+    uint64_t order, serial;
+    struct incident *heap;
+    size_t n_heap, cap_heap;
+    struct cluster_node nodes[NODES];
+    unsigned n_nodes;
+    bool is_cut[NODES][NODES]; /* [from][to] */
+    struct run runs[RUNS * TRIES];
+    unsigned n_runs;
+    struct cluster_user users[RUNS];
+    unsigned n_users;
+    struct told *told;
+    size_t n_told, cap_told;
+    struct made *made;
+    size_t n_made, cap_made;
+    struct digest *blobs[NODES]; /* who has which */
+    size_t n_blobs[NODES], cap_blobs[NODES];
+};
+
+static inline uint64_t draw(struct cluster *c, uint64_t bound)
+{
+    return prng_below(&c->prng, bound);
+}
+static inline bool chance(struct cluster *c, uint64_t percent)
+{
+    return draw(c, 100) < percent;
+}
+static inline bool may(const struct cluster *c, enum cluster_fault f)
+{
+    return !c->is_calm && c->faults & f;
+}
+
+/* ---- cluster.c ---- */
+
+void *cluster_grow(void *items, size_t n, size_t *cap, size_t size);
+void *cluster_copy(const void *data, size_t len);
+void trace(struct cluster *c, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Takes what it points to. */
+void later(struct cluster *c, time_us delay, const struct incident *i);
+unsigned node_of(const struct cluster *c, const struct node_id *id);
+
+/* ---- cluster_net.c ---- */
+
+bool net_passes(const struct cluster *c, unsigned from, unsigned to);
+void net_send(struct cluster *c, unsigned from, unsigned to, const void *bytes,
+              size_t len);
+void net_connect(struct cluster *c, unsigned from, unsigned to);
+void net_gone(struct cluster *c, unsigned node);
+void net_deliver(struct cluster *c, const struct incident *i);
+void net_strike(struct cluster *c);
+void net_heal(struct cluster *c);
+
+/* ---- cluster_node.c ---- */
+
+void node_start(struct cluster *c, unsigned i);
+void node_crash(struct cluster *c, unsigned i);
+void node_release(struct cluster_node *n);
+void node_tell(struct cluster *c, unsigned i, struct mesh_event *event);
+void node_flush(struct cluster *c, unsigned i); /* then its next tick */
+void node_sync(struct cluster *c, unsigned i);
+
+/* ---- cluster_read.c ---- */
+
+int read_scan(struct cluster *c, unsigned i, const void *prefix, size_t len,
+              int (*each)(void *, struct span, struct span), void *arg);
+bool read_has(struct cluster *c, unsigned i, const struct record_key *key);
+void read_back(struct cluster *c, unsigned i);
+void read_answer(struct cluster *c, unsigned i, const struct held *h);
+bool read_witness(struct cluster *c, unsigned i, const struct run *r,
+                  const struct task_id *task, struct digest *ret);
+
+/* ---- cluster_tasks.c ---- */
+
+const char *task_text(const struct cluster *c, const struct run_id *run,
+                      const struct task_id *task); /* until the next call */
+void task_start(struct cluster *c, unsigned i, const struct action *a);
+void task_kill(struct cluster *c, unsigned i, const struct action *a);
+void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial);
+void task_prepare(struct cluster *c, unsigned i, const struct action *a);
+void task_keep(struct cluster *c, unsigned i, const struct held *h);
+const struct made *task_made(const struct cluster *c, const struct digest *id);
+
+/* ---- cluster_users.c ---- */
+
+void users_draw(struct cluster *c);
+void users_submit(struct cluster *c, unsigned user);
+void users_accepted(struct cluster *c, struct run *r);
+void users_gone(struct cluster *c, unsigned node);
+struct run *run_of(struct cluster *c, const struct run_id *id);
+
+/* ---- cluster_check.c ---- */
+
+void check_fail(struct cluster *c, const char *rule, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+static inline bool check_failed(const struct cluster *c)
+{
+    return *c->result->violation;
+}
+void check_told(struct cluster *c, unsigned node, const struct action *a);
+void check_start(struct cluster *c, unsigned node, const struct action *a);
+void check_end(struct cluster *c);
+/* Whether all runs that were accepted have ended, and all have heard of it. */
+bool check_is_over(struct cluster *c);
+/* Whether no run would lose the majority of its homes with this node. */
+bool check_may_die(struct cluster *c, unsigned node);

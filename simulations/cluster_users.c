@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow/read.h"
+#include "simulations/cluster_state.h"
+#include "simulations/flows.h"
+
+struct run *run_of(struct cluster *c, const struct run_id *run)
+{
+    for (unsigned i = 0; i < c->n_runs; i++)
+        if (run_id_equal(&c->runs[i].id, run))
+            return &c->runs[i];
+    abort();
+}
+
+/* Of those that were drawn the first that can be read and ends without help. */
+static void draw_flow(struct cluster *c, struct run *r)
+{
+    for (;;) {
+        CLEANUP(diagnostics_release) struct diagnostics d = { .n = 0 };
+
+        buffer_clear(&r->text);
+        if (flows_write(&c->prng, &r->text) < 0)
+            abort();
+        if (flow_read(r->text.data, r->text.len, &r->flow, &d) == 0)
+            return;
+    }
+}
+
+static unsigned add_run(struct cluster *c, unsigned user)
+{
+    struct run *r = &c->runs[c->n_runs];
+    uint8_t random[10] = { 0, (uint8_t)c->n_runs };
+
+    r->user = user;
+    r->id = run_id_make(1000 + c->n_runs, random);
+    return c->n_runs++;
+}
+
+void users_draw(struct cluster *c)
+{
+    c->n_users = 1 + (unsigned)draw(c, 3);
+    for (unsigned i = 0; i < c->n_users; i++) {
+        c->users[i].run = add_run(c, i);
+        draw_flow(c, &c->runs[c->users[i].run]);
+        if (c->config->is_traced)
+            buffer_printf(&c->result->trace, "--- run %u\n%s", c->users[i].run,
+                          buffer_text(&c->runs[c->users[i].run].text));
+        later(c, TIME_S(1) + draw(c, TIME_S(8)),
+              &(struct incident){ .type = INCIDENT_SUBMIT, .value = i });
+    }
+}
+
+void users_submit(struct cluster *c, unsigned user)
+{
+    struct run *r = &c->runs[c->users[user].run];
+    unsigned i = (unsigned)draw(c, c->n_nodes);
+    struct run_record record = { .run = r->id,
+                                 .number = c->users[user].run + 1,
+                                 .flow_name = r->flow->name,
+                                 .flow_path = (char[]){ "flow.mf" },
+                                 .flow_text = r->text.data,
+                                 .flow_text_len = r->text.len,
+                                 .user = (char[]){ "me" } };
+    struct mesh_event e = { .type = MESH_EVENT_NODE,
+                            .u.node = { .type = EVENT_SUBMIT,
+                                        .run = r->id,
+                                        .u.submit = { &record, r->flow, false } } };
+
+    if (!c->nodes[i].mesh || c->nodes[i].paused_until > c->now) {
+        later(c, TIME_S(1),
+              &(struct incident){ .type = INCIDENT_SUBMIT, .value = user });
+        return;
+    }
+    r->at = i;
+    r->is_submitted = true;
+    trace(c, "run %u is submitted to %u", c->users[user].run, i);
+    node_tell(c, i, &e);
+    if (!check_failed(c))
+        node_flush(c, i);
+}
+
+void users_accepted(struct cluster *c, struct run *r)
+{
+    c->result->n_runs += !r->is_accepted;
+    r->is_accepted = true;
+}
+
+/* Who got no answer asks again, for a run of its own. */
+void users_gone(struct cluster *c, unsigned node)
+{
+    for (unsigned i = 0; i < c->n_users; i++) {
+        struct cluster_user *u = &c->users[i];
+        struct run *r = &c->runs[u->run];
+
+        if (!r->is_submitted || r->is_accepted || r->at != node
+            || ++u->n_tries >= TRIES)
+            continue;
+        r->is_abandoned = true;
+        u->run = add_run(c, i);
+        c->runs[u->run].flow = flow_ref(r->flow);
+        buffer_append(&c->runs[u->run].text, r->text.data, r->text.len);
+        later(c, TIME_S(1), &(struct incident){ .type = INCIDENT_SUBMIT, .value = i });
+    }
+}
