@@ -363,7 +363,7 @@ static int apply_one(struct mesh *m, struct group *g, struct entry *e)
     return error || !is_end(log) ? error : note_end(g, log);
 }
 
-static int apply(struct mesh *m, struct group *g, uint64_t decided)
+int group_apply(struct mesh *m, struct group *g, uint64_t decided)
 {
     bool had_end = g->has_end;
     int error = 0;
@@ -406,7 +406,7 @@ static int carry_one(struct mesh *m, struct group *g, const struct replica_actio
     case REPLICA_SEND_INSTALL:
         return copy_send_install(m, g, a);
     case REPLICA_DECIDED:
-        return apply(m, g, a->hi);
+        return group_apply(m, g, a->hi);
     case REPLICA_LEAD:
         return lead_begin(m, g);
     case REPLICA_FOLLOW:

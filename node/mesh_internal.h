@@ -237,7 +237,7 @@ struct work { /* what this node holds of a run as a worker */
     struct run_id run;
     struct rank rank;
     struct node_id leader;
-    time_us heard, reported;
+    time_us since, heard, reported;
     uint64_t report_seq;
     bool has_rows; /* `o` rows that go when the run is over */
     bool is_over;    /* what still runs is killed */
@@ -260,7 +260,6 @@ enum read_type {
     READ_WITNESS,
     READ_LOCAL_WITNESS,
     READ_END,
-    READ_OWN_END,
     READ_MEET,
     READ_KEEP
 };
@@ -456,6 +455,8 @@ int group_on_restored_entry(struct mesh *m, const struct mesh_event *event);
 int group_move(struct mesh *m, struct group *g, const struct node_id *homes,
                uint32_t n);
 int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out);
+/* All up to here is decided. */
+int group_apply(struct mesh *m, struct group *g, uint64_t decided);
 uint64_t group_decided(const struct group *g);
 bool group_is_settled(const struct group *g); /* all of its log is decided */
 struct rank group_rank(const struct mesh *m, const struct group *g);
@@ -493,8 +494,7 @@ int lead_on_tick(struct mesh *m, struct group *g); /* it may be gone afterwards 
 /* What a worker said of a task while the run was read back; NULL: nothing. */
 const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
                                        const struct task_id *task);
-int lead_on_ended(struct mesh *m, const struct run_id *run, bool is_forgotten);
-int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found);
+int lead_on_ended(struct mesh *m, const struct lead_message *l);
 int offer_copy(const struct offered_attempt *from, struct offered_attempt *ret);
 /* Its end is decided. */
 int lead_on_end(struct mesh *m, struct group *g);

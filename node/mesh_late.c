@@ -98,7 +98,8 @@ static int meet(struct mesh *m, const struct read *r)
     return group_on_message(m, &r->peer, &msg);
 }
 
-static int tell_end(struct mesh *m, const struct read *r)
+static int tell_end(struct mesh *m, const struct read *r,
+                    const struct mesh_event *event)
 {
     struct message msg = { .type = MESSAGE_LEAD };
 
@@ -106,22 +107,21 @@ static int tell_end(struct mesh *m, const struct read *r)
         return work_end(m, &r->offer.run);
     msg.u.lead = (struct lead_message){ .run = r->offer.run,
                                         .rank = { .is_sealed = true },
-                                        .is_ended = true };
+                                        .is_ended = true,
+                                        .end = (uint8_t *)event->u.end.value,
+                                        .end_len = event->u.end.value_len };
     return mesh_send(m, &r->peer, &msg, 0);
 }
 
 int late_on_end_found(struct mesh *m, const struct mesh_event *event)
 {
     struct read *r = read_find(m, event->token);
-    bool is_found = event->status == 0;
     int error = 0;
 
     if (!r)
         return 0;
-    if (r->type == READ_OWN_END)
-        error = lead_on_own_end(m, &r->offer.run, is_found);
-    else if (is_found && (r->type == READ_END || r->type == READ_MEET))
-        error = tell_end(m, r);
+    if (event->status == 0)
+        error = tell_end(m, r, event);
     else if (r->type == READ_MEET)
         error = meet(m, r);
     read_free(m, r);

@@ -29,7 +29,7 @@ int work_get(struct mesh *m, const struct run_id *run, struct work **ret_w)
     if (!w)
         return -ENOMEM;
     w->run = *run;
-    w->heard = m->now;
+    w->since = w->heard = m->now;
     HASH_ADD(hh, m->works, run, sizeof(w->run), w);
     if (!w->hh.tbl) {
         free(w);
@@ -276,8 +276,7 @@ int work_on_lead(struct mesh *m, struct peer *p, const struct lead_message *l)
 
     if (l->is_ended) {
         error = work_end(m, &l->run);
-        return error ? error
-                     : lead_on_ended(m, &l->run, l->rank.generation == 0);
+        return error ? error : lead_on_ended(m, l);
     }
     error = work_get(m, &l->run, &w);
     if (error < 0 || !w)
@@ -404,7 +403,7 @@ static bool is_orphan(const struct mesh *m, const struct work *w)
         return false;
     if (!leader || !leader->is_live)
         return true;
-    return !note && m->now >= w->heard + m->degrade; /* a new run's note is on its way */
+    return !note && m->now >= w->since + m->degrade; /* a new run's note is on its way */
 }
 
 static int offer_again(struct mesh *m, struct work *w)

@@ -414,6 +414,8 @@ struct lead_message {
     struct run_id run;
     struct rank rank;
     bool is_ended; /* its end is sealed: forget what you hold of it */
+    uint8_t *end;  /* its record, of who has nothing else of it any more */
+    size_t end_len;
 };
 struct held_lease { /* what runs */
     struct run_id run;

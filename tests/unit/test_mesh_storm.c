@@ -138,10 +138,11 @@ static void tell(uint64_t seed)
     for (unsigned i = 0; i < BLOWS; i++)
         blow(&s);
     clear_up(&s);
-    if (!mesh_story_run(s.story, 200000))
-        fail_msg("SEED=%llu does not end; %zu rows are left:\n%s",
-                 (unsigned long long)seed, mesh_story_rows(s.story),
-                 mesh_story_trace(s.story));
+    if (!mesh_story_run(s.story, 200000)) {
+        print_error("%s", mesh_story_trace(s.story));
+        fail_msg("SEED=%llu does not end:\n%s", (unsigned long long)seed,
+                 mesh_story_left(s.story));
+    }
     mesh_story_free(s.story);
 }
 
