@@ -122,6 +122,8 @@ static int housekeep(struct mesh *m)
         if (error == 0)
             error = keep_on_tick(m, g);
         if (error == 0)
+            error = group_trim(m, g);
+        if (error == 0)
             error = note_update(m, g, false);
         if (error == 0)
             error = lead_on_tick(m, g);
@@ -181,8 +183,11 @@ time_us mesh_deadline(const struct mesh *m)
 static int on_restored_run(struct mesh *m, const struct run_id *run)
 {
     struct group *g;
+    int error = group_add(m, run, &g);
 
-    return group_add(m, run, &g);
+    if (error == 0 && g)
+        g->has_run = true;
+    return error;
 }
 
 /* Members that lived before may run tasks for this node: they are waited for. */
@@ -197,6 +202,8 @@ static int start(struct mesh *m)
     HASH_ITER(hh, m->groups, g, next)
     if (error == 0 && !g->replica)
         error = lead_begin(m, g);
+    else if (error == 0 && !g->has_run)
+        error = late_find_own_end(m, &g->run);
     return error;
 }
 

@@ -341,12 +341,12 @@ static bool is_end(const struct log_entry *e)
     return e->key_len && e->key[0] == 'e' && !e->is_delete;
 }
 
-static int note_end(struct group *g, const struct log_entry *e)
+int group_note_end(struct group *g, const void *record, size_t len)
 {
     CLEANUP(run_end_record_release) struct run_end_record end = { .outcome = 0 };
-    int error = run_end_record_decode(e->value, e->value_len, &end);
+    int error = run_end_record_decode(record, len, &end);
 
-    g->has_end = true;
+    g->has_run = g->has_end = true;
     g->outcome = end.outcome;
     return error == -ENOMEM ? error : 0;
 }
@@ -360,7 +360,10 @@ static int apply_one(struct mesh *m, struct group *g, struct entry *e)
         error = write_record(m, g, log, log->is_delete, false, &e->ticket);
     if (error == 0)
         error = tell(m, g, e);
-    return error || !is_end(log) ? error : note_end(g, log);
+    g->has_run = g->has_run || (log->key_len && log->key[0] == 'r');
+    if (error < 0 || !is_end(log))
+        return error;
+    return group_note_end(g, log->value, log->value_len);
 }
 
 int group_apply(struct mesh *m, struct group *g, uint64_t decided)
@@ -379,6 +382,21 @@ int group_apply(struct mesh *m, struct group *g, uint64_t decided)
     entries_trim(&g->entries, g->applied);
     if (error == 0 && g->has_end && !had_end)
         error = lead_on_end(m, g);
+    return error;
+}
+
+/* Rows that no home needs any more go by stretches. */
+int group_trim(struct mesh *m, struct group *g)
+{
+    uint64_t everywhere = g->replica ? replica_everywhere(g->replica) : 0, ticket;
+    int error = 0;
+
+    if (everywhere > g->applied)
+        everywhere = g->applied;
+    while (g->trimmed + LOG_STRETCH <= everywhere && error == 0) {
+        error = row_delete_stretch(m, g, g->trimmed, &ticket);
+        g->trimmed += LOG_STRETCH;
+    }
     return error;
 }
 
@@ -445,6 +463,7 @@ int group_open(struct mesh *m, struct group *g, const struct replica_state *stat
     g->heard = m->now;
     g->entries.first = state->base.index + 1;
     g->applied = state->base.index;
+    g->trimmed = state->base.index - state->base.index % LOG_STRETCH;
     m->groups_due = m->now;
     return 0;
 }

@@ -37,6 +37,7 @@ enum {
     UNDECIDED_BYTES_MAX = 64 << 20,  /* beyond, a leader grants nothing */
     READS_MAX = 1024,
     HOMES_OF_RUN = 3,
+    LOG_STRETCH = 256, /* rows whose keys differ in the last byte alone */
 };
 
 static const time_us REPORT_EVERY = TIME_S(2);
@@ -144,9 +145,11 @@ struct group {
     struct replica *replica; /* NULL: one home, this one */
     struct entries entries;
     uint64_t applied; /* entries up to here are in the records */
+    uint64_t trimmed; /* rows below are gone; a multiple of LOG_STRETCH */
     time_us heard;    /* of another home */
     struct node_id leader;
-    bool is_tentative, has_end;
+    bool is_tentative;
+    bool has_run, has_end; /* decided, and in the records */
     time_us ended_at;
     bool is_void; /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
@@ -260,6 +263,7 @@ enum read_type {
     READ_WITNESS,
     READ_LOCAL_WITNESS,
     READ_END,
+    READ_OWN_END,
     READ_MEET,
     READ_KEEP
 };
@@ -371,6 +375,7 @@ int row_delete_log(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 int row_put_state(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 /* All rows of its log, then its state. */
 int row_delete_group(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
+/* LOG_STRETCH rows from this one on. */
 int row_delete_stretch(struct mesh *m, const struct group *g, uint64_t index,
                        uint64_t *ret_ticket);
 int row_put_kept(struct mesh *m, const struct work *w, const struct kept *k,
@@ -443,12 +448,14 @@ int group_append(struct mesh *m, struct group *g);
 int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
                   struct entry **ret_e);
 void group_mark(struct mesh *m, struct group *g);
+int group_note_end(struct group *g, const void *record, size_t len);
 bool entry_is_attempt(const struct log_entry *e);
 int group_on_message(struct mesh *m, const struct node_id *from,
                      const struct message *msg);
 int groups_on_tick(struct mesh *m);
 int groups_on_durable(struct mesh *m, uint64_t ticket);
 int groups_on_members(struct mesh *m);
+int group_trim(struct mesh *m, struct group *g);
 int groups_flush(struct mesh *m);
 int group_on_restored(struct mesh *m, const struct mesh_event *event);
 int group_on_restored_entry(struct mesh *m, const struct mesh_event *event);
@@ -536,6 +543,8 @@ int grant_tell_engine(struct mesh *m, struct peer *p, struct event *e,
 int late_offer(struct mesh *m, struct peer *p, struct group *g,
                const struct offered_attempt *offer);
 int late_on_witness(struct mesh *m, const struct mesh_event *event);
+/* Of a group that was read back without a run: has it ended, or never begun? */
+int late_find_own_end(struct mesh *m, const struct run_id *run);
 int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run);
 /* As that; if it has not ended, this node becomes a home that knows nothing yet, and
  * hears the message. */

@@ -73,6 +73,13 @@ int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_i
     return find_end(m, READ_END, peer, run, &r);
 }
 
+int late_find_own_end(struct mesh *m, const struct run_id *run)
+{
+    struct read *r;
+
+    return find_end(m, READ_OWN_END, &m->self, run, &r);
+}
+
 int late_meet(struct mesh *m, const struct node_id *peer, const struct run_id *run,
               const struct message *msg)
 {
@@ -98,6 +105,16 @@ static int meet(struct mesh *m, const struct read *r)
     return group_on_message(m, &r->peer, &msg);
 }
 
+static int note_own_end(struct mesh *m, const struct read *r,
+                        const struct mesh_event *event)
+{
+    struct group *g = group_find(m, &r->offer.run);
+
+    if (!g || event->status < 0 || g->has_end)
+        return 0;
+    return group_note_end(g, event->u.end.value, event->u.end.value_len);
+}
+
 static int tell_end(struct mesh *m, const struct read *r,
                     const struct mesh_event *event)
 {
@@ -120,7 +137,9 @@ int late_on_end_found(struct mesh *m, const struct mesh_event *event)
 
     if (!r)
         return 0;
-    if (event->status == 0)
+    if (r->type == READ_OWN_END)
+        error = note_own_end(m, r, event);
+    else if (event->status == 0)
         error = tell_end(m, r, event);
     else if (r->type == READ_MEET)
         error = meet(m, r);

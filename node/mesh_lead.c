@@ -476,20 +476,9 @@ static int keep_end(struct mesh *m, struct group *g, const struct lead_message *
     return error ? error : mesh_persist(m, &g->run, &w, &ticket);
 }
 
-/* Nothing of the run was decided: then nobody has an end of it. */
-static bool is_void(const struct group *g)
-{
-    if (g->entries.first > 1)
-        return false;
-    for (size_t i = 0; i < g->entries.n; i++)
-        if (g->entries.all[i].log.key_len
-            && g->entries.all[i].index <= group_decided(g))
-            return false;
-    return true;
-}
-
 /* A leader says so as long as some homes may lack the end; who has forgotten the group
- * knows the end from its record, and all homes of the last generation had it then. */
+ * knows the end from its record, and all homes of the last generation had it then. Of a
+ * run that was never decided nobody has an end. */
 int lead_on_ended(struct mesh *m, const struct lead_message *l)
 {
     struct group *g = group_find(m, &l->run);
@@ -498,7 +487,7 @@ int lead_on_ended(struct mesh *m, const struct lead_message *l)
     if (!g || !g->replica || g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
         return 0;
     if (!g->has_end) {
-        if (l->rank.generation || (!l->end_len && !is_void(g)))
+        if (l->rank.generation || (!l->end_len && g->has_run))
             return 0;
         error = l->end_len ? keep_end(m, g, l) : copy_delete_all(m, g);
     }
@@ -538,7 +527,7 @@ static bool is_stale(const struct mesh *m, const struct group *g)
 
     if (m->now <= g->heard + FORGET_AFTER || (note && !note->is_ended))
         return false;
-    return group_decided(g) == 0 || replica_is_over(g->replica);
+    return !g->has_run || replica_is_over(g->replica);
 }
 
 int lead_on_tick(struct mesh *m, struct group *g)

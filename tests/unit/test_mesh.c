@@ -24,19 +24,19 @@ static void a_flow_runs_over_three_nodes(void **state)
     assert_string_equal(mesh_story_trace(s),
                         "[ 2000] start a split/0#0\n"
                         "[ 2010] start a fit/0#0\n"
-                        "[ 2011] start c fit/4#0\n"
                         "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start c fit/2#0\n"
                         "[ 2011] told a split/0#0 done\n"
                         "[ 2020] start a fit/5#0\n"
-                        "[ 2021] start c fit/2#0\n"
                         "[ 2021] start b fit/3#0\n"
+                        "[ 2021] start c fit/4#0\n"
                         "[ 2021] told a fit/0#0 done\n"
-                        "[ 2023] told a fit/4#0 done\n"
-                        "[ 2024] told a fit/1#0 done\n"
+                        "[ 2023] told a fit/1#0 done\n"
+                        "[ 2023] told a fit/2#0 done\n"
                         "[ 2031] told a fit/5#0 done\n"
                         "[ 2032] start a join/0#0\n"
-                        "[ 2033] told a fit/2#0 done\n"
-                        "[ 2034] told a fit/3#0 done\n"
+                        "[ 2033] told a fit/3#0 done\n"
+                        "[ 2033] told a fit/4#0 done\n"
                         "[ 2043] told a join/0#0 done\n"
                         "[ 2044] run a 1 ok\n");
     assert_int_equal(mesh_story_outcome(s, 1), RUN_OK);
@@ -79,8 +79,8 @@ static void kept_outputs_are_on_two_nodes(void **state)
                         "[ 2042] keep b from a\n"
                         "[ 2043] keep b from c\n"
                         "[ 2070] keep c from b\n"
-                        "[ 2072] keep b from c\n"
-                        "[ 2073] keep b from a\n"
+                        "[ 2072] keep b from a\n"
+                        "[ 2073] keep b from c\n"
                         "[ 2084] run b 1 ok\n");
     mesh_story_free(s);
 }
