@@ -34,7 +34,7 @@ enum {
     FETCH_OF_SEED_MAX = 8,  /* of one who has all of what others fetch too */
     FETCH_HOLDERS_MAX = 16, /* of a blob; asked at once: FETCH_SOURCES_MAX */
     FETCH_SOURCES_MAX = 4,
-    FETCH_BLOBS_MAX = 16384,
+    FETCH_BLOBS_MAX = 4096,
     FETCH_PEERS_MAX = 4096,
 };
 
@@ -101,9 +101,13 @@ int fetch_on_disconnected(struct fetch *f, const struct node_id *peer, time_us n
 int fetch_on_holders(struct fetch *f, const struct node_id *from,
                      const struct blob_holders_message *m, time_us now,
                      struct fetch_outbox *out);
-/* What was asked for could not be sent now. */
-int fetch_on_unsent(struct fetch *f, uint64_t request, time_us now,
+/* What was asked for could not be sent. is_full: the peer's queue is, until
+ * fetch_on_writable() or for a moment; else it cannot be reached, and is tried again a
+ * few times, as a connection may be on its way. */
+int fetch_on_unsent(struct fetch *f, uint64_t request, bool is_full, time_us now,
                     struct fetch_outbox *out);
+int fetch_on_writable(struct fetch *f, const struct node_id *peer, time_us now,
+                      struct fetch_outbox *out);
 /* *ret_check: the bytes are of the right shape; check them against the name, or for
  * BLOB_LEAF and BLOB_GROUP against the digests above, then fetch_on_checked(). Else the
  * message is of no use. */

@@ -21,7 +21,8 @@ static bool is_usable(const struct fetch_blob *b, const struct fetch_holder *h,
         h->kind == HOLDER_WHOLE && b->has_parts ? FETCH_OF_SEED_MAX : h->peer->window;
 
     return h->kind != HOLDER_ASKED && h->peer->avoid_until <= now
-           && h->peer->n_asked < most && h->dry_until <= now;
+           && h->peer->full_until <= now && h->peer->n_asked < most
+           && h->dry_until <= now;
 }
 
 static bool is_source(const struct fetch *f, const struct fetch_blob *b,

@@ -333,6 +333,8 @@ int identity_adopt(struct identity *i, const struct mesh_root *root,
     if (memcmp(chain->leaf.node_key, i->node_key, NODE_KEY_SIZE) != 0
         || memcmp(chain->leaf.curve_key, i->curve_key, CURVE_KEY_SIZE) != 0)
         return fail(ret_error, -EKEYREJECTED, "the certificate is for another node");
+    if (i->has_chain && chain->leaf.not_before < i->chain.leaf.not_before)
+        return fail(ret_error, -ESTALE, "the certificate is older than the own one");
     r = chain_verify(chain, root, wall, ret_error);
     if (r == 0 && !known)
         r = identity_set_root(i, root, ret_error);

@@ -60,8 +60,8 @@ int identity_boot(struct identity *i, uint32_t *ret_boot, struct error *ret_erro
 
 /* ---- being a member ---- */
 
-/* An issuer's answer: checked against what is trusted, then durable. A node that is of
- * a mesh stays in it: -EXDEV. */
+/* An issuer's answer: checked against what is trusted, then durable. A node that is
+ * of a mesh stays in it: -EXDEV. -ESTALE: a certificate from before. */
 int identity_adopt(struct identity *i, const struct mesh_root *root,
                    const struct chain *chain, time_us wall, struct error *ret_error);
 /* A third of the certificate's time is left, or less. */

@@ -122,6 +122,8 @@ static int housekeep(struct mesh *m)
         if (error == 0)
             error = keep_on_tick(m, g);
         if (error == 0)
+            error = tentative_on_tick(m, g);
+        if (error == 0)
             error = group_trim(m, g);
         if (error == 0)
             error = note_update(m, g, false);
@@ -249,7 +251,9 @@ static int on_record(struct mesh *m, const struct mesh_event *event)
     int error;
 
     told.u.mesh.token = event->token;
-    told.u.mesh.status = g && g->phase == LEAD_FULL ? 0 : -EAGAIN;
+    told.u.mesh.status = g && g->phase == LEAD_FULL && !g->is_tentative
+                                ? 0
+                                : -EAGAIN;
     if (told.u.mesh.status < 0)
         return mesh_emit(m, &told);
     if (!g->replica) {

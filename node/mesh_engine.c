@@ -69,8 +69,10 @@ static int propose(struct mesh *m, struct group *g, const struct action *a,
 }
 
 /* Of a run with one home. */
-static int write(struct mesh *m, const struct action *a, struct written *w)
+static int write(struct mesh *m, struct group *g, const struct action *a,
+                 struct written *w)
 {
+    bool is_tentative = g && g->is_tentative;
     const struct mesh_write out = { .key = a->u.persist.key,
                                     .key_len = a->u.persist.key_len,
                                     .value = a->u.persist.value,
@@ -79,12 +81,13 @@ static int write(struct mesh *m, const struct action *a, struct written *w)
                                     .is_delete = a->u.persist.is_delete,
                                     .is_range = a->u.persist.is_range,
                                     .with_next = a->u.persist.with_next };
-    int error = mesh_persist(m, &a->run, &out, &w->ticket);
+    int error = is_tentative ? tentative_write(m, g, a, &w->ticket)
+                             : mesh_persist(m, &a->run, &out, &w->ticket);
 
     if (error == 0 && is_offers(m, a)) {
         m->is_offer_taken = true;
-        error = late_answer(m, m->offerer, &a->run, &m->offer->name, OFFER_DECIDED,
-                            w->ticket);
+        error = late_answer(m, m->offerer, &a->run, &m->offer->name,
+                            is_tentative ? OFFER_TENTATIVE : OFFER_DECIDED, w->ticket);
     }
     return error;
 }
@@ -100,7 +103,9 @@ static int on_persist(struct mesh *m, struct translation *t, const struct action
         return -ENOMEM;
     w = &t->all[t->n++];
     *w = (struct written){ .ticket = 0 };
-    return g && g->replica ? propose(m, g, a, w) : write(m, a, w);
+    if (g && g->replica && !g->is_tentative)
+        return propose(m, g, a, w);
+    return write(m, g, a, w);
 }
 
 static int on_tell(struct mesh *m, struct translation *t, const struct action *a)
@@ -119,8 +124,11 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
     if (w->group)
         return entries_add_tell(&w->group->entries.all[w->position], a);
     copy.ticket = w->ticket;
+    copy.u.tell.is_tentative = g && g->is_tentative;
     error = mesh_emit(m, &copy);
-    return error == 0 && is_end && g ? lead_on_end(m, g) : error;
+    if (error < 0 || !is_end || !g)
+        return error;
+    return g->is_tentative ? tentative_on_end(m, g) : lead_on_end(m, g);
 }
 
 /* A task that starts here reads what those before it made: the start waits for the end
@@ -225,6 +233,8 @@ static int keep_own(struct mesh *m, uint32_t slot, const struct attempt_record *
     if (m->n_peers == 1 || !node_slot(m->node, slot, &run, &task, &attempt))
         return 0;
     g = group_find(m, &run);
+    if (g && g->is_tentative && tentative_keep_own(m, g, &task, r) < 0)
+        return -ENOMEM;
     return g ? keep_begin(m, g, r) : 0;
 }
 

@@ -49,6 +49,7 @@ static void free_group(struct group *g)
     entries_release(&g->entries);
     lead_release(g);
     keep_release(g);
+    tentative_release(g);
     copy_release(g);
     free(g);
 }
@@ -90,7 +91,9 @@ struct rank group_rank(const struct mesh *m, const struct group *g)
                          .generation = s ? s->generation : 1,
                          .ballot = { .counter = m->boot, .node = m->self } };
 
-    if (s)
+    if (s && g->is_tentative)
+        rank.ballot.counter = s->promised.counter + 1;
+    else if (s)
         rank.ballot = s->promised;
     return rank;
 }
@@ -405,7 +408,7 @@ int group_trim(struct mesh *m, struct group *g)
 static int follow(struct mesh *m, struct group *g, const struct node_id *leader)
 {
     g->leader = *leader;
-    return lead_end(m, g);
+    return g->is_tentative ? 0 : lead_end(m, g);
 }
 
 static int carry_one(struct mesh *m, struct group *g, const struct replica_action *a)
@@ -439,6 +442,8 @@ int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out)
 {
     int error = out->error;
 
+    if (error == 0)
+        error = tentative_check(m, g);
     for (size_t i = 0; i < out->n && error == 0; i++)
         error = carry_one(m, g, &out->actions[i]);
     group_touch(m, g);
@@ -460,7 +465,7 @@ int group_open(struct mesh *m, struct group *g, const struct replica_state *stat
     g->replica = replica_new(&config, m->now);
     if (!g->replica)
         return -ENOMEM;
-    g->heard = m->now;
+    g->heard = g->opened = m->now;
     g->entries.first = state->base.index + 1;
     g->applied = state->base.index;
     g->trimmed = state->base.index - state->base.index % LOG_STRETCH;
@@ -624,7 +629,10 @@ int group_on_restored_entry(struct mesh *m, const struct mesh_event *event)
     struct entry e = { .index = event->u.entry.index };
     int error;
 
-    if (!g || !g->replica)
+    if (!g)
+        return tentative_on_restored(m, &event->u.entry.group, event->u.entry.index,
+                                     event->u.entry.entry);
+    if (!g->replica)
         return 0;
     if (g->entries.n == 0) {
         g->entries.first = e.index;

@@ -51,6 +51,7 @@ static const time_us FORGET_AFTER = TIME_S(60);
 static const time_us NOTE_EVERY = TIME_MS(200);
 static const time_us HOUSEKEEPING = TIME_MS(500);
 static const time_us READ_WAIT = TIME_S(60);
+static const time_us LEFT_WAIT = TIME_S(600);
 static const time_us DEGRADE_AFTER = TIME_S(15);
 
 struct group;
@@ -148,12 +149,16 @@ struct group {
     uint64_t trimmed; /* rows below are gone; a multiple of LOG_STRETCH */
     time_us heard;    /* of another home */
     struct node_id leader;
-    bool is_tentative;
+    bool is_tentative; /* led without a majority, or was: what is in the overlay goes */
+    struct record_key *overlay;
+    size_t n_overlay, cap_overlay;
+    time_us opened;
     bool has_run, has_end; /* decided, and in the records */
     time_us ended_at;
     bool is_void; /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
 
+    time_us left_at; /* others took its place, only that is remembered; 0: not so */
     enum lead_phase phase;
     bool is_loaded;
     time_us ask_until; /* they have reported by then, or will not */
@@ -232,6 +237,7 @@ struct kept {
     size_t record_len;
     uint64_t ticket;
     time_us offered;
+    bool is_quiet; /* a tentative leader has it: the next one is told */
     struct kept *prev, *next;
     UT_hash_handle hh;
 };
@@ -262,6 +268,7 @@ enum read_type {
     READ_INSTALL,
     READ_WITNESS,
     READ_LOCAL_WITNESS,
+    READ_OWN_WITNESS,
     READ_END,
     READ_OWN_END,
     READ_MEET,
@@ -492,6 +499,8 @@ void copy_release(struct group *g);
 
 int lead_found(struct mesh *m, const struct event *submit);
 int lead_begin(struct mesh *m, struct group *g);
+/* Read it back and ask who works for it. */
+int lead_take_over(struct mesh *m, struct group *g);
 int lead_end(struct mesh *m, struct group *g);
 int lead_on_loaded(struct mesh *m, const struct mesh_event *event);
 int lead_on_report(struct mesh *m, struct peer *p, const struct report_message *r);
@@ -572,6 +581,8 @@ bool work_obeys(struct mesh *m, struct work *w, const struct peer *p,
                 const struct rank *rank);
 int work_on_committed(struct mesh *m, const struct committed_message *c);
 int work_on_restored(struct mesh *m, const struct offered_attempt *kept);
+/* An attempt of its own, for the leader that comes. */
+int work_keep_offer(struct mesh *m, const struct offered_attempt *offer);
 int work_keep(struct mesh *m, struct guest *g, const void *record, size_t len);
 struct kept *kept_find(const struct mesh *m, const struct attempt_name *name);
 struct attempt_name kept_name(const struct mesh *m, const struct kept *k);
@@ -614,6 +625,20 @@ int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);
 void keep_release(struct group *g);
+
+/* ---- mesh_tentative.c ---- */
+
+int tentative_on_tick(struct mesh *m, struct group *g);
+int tentative_write(struct mesh *m, struct group *g, const struct action *a,
+                    uint64_t *ret_ticket);
+int tentative_on_end(struct mesh *m, struct group *g);
+int tentative_keep_own(struct mesh *m, struct group *g, const struct task_id *task,
+                       const struct attempt_record *record);
+/* Whether a sealed leader is there again. */
+int tentative_check(struct mesh *m, struct group *g);
+int tentative_on_restored(struct mesh *m, const struct group_id *id, uint64_t index,
+                          const struct log_entry *e);
+void tentative_release(struct group *g);
 
 /* ---- mesh_notes.c ---- */
 

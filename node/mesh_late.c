@@ -162,6 +162,8 @@ int late_offer(struct mesh *m, struct peer *p, struct group *g,
 static int refuse(struct mesh *m, struct peer *p, const struct group *g,
                   const struct offered_attempt *offer)
 {
+    if (g->is_tentative)
+        return late_answer(m, p, &offer->run, &offer->name, OFFER_TENTATIVE, 0);
     return group_is_settled(g)
                ? late_answer(m, p, &offer->run, &offer->name, OFFER_LOSER, 0)
                : 0;
@@ -196,7 +198,10 @@ int late_on_witness(struct mesh *m, const struct mesh_event *event)
         return 0;
     if (r->type == READ_LOCAL_WITNESS)
         error = guest_on_local_witness(m, r, event);
-    else if (g && p && g->phase == LEAD_FULL && event->status == 0)
+    else if (r->type == READ_OWN_WITNESS && event->status == 0) {
+        r->offer.witness = event->u.witness;
+        error = work_keep_offer(m, &r->offer);
+    } else if (r->type == READ_WITNESS && g && p && g->phase == LEAD_FULL && event->status == 0)
         error = judge(m, p, g, &r->offer, &event->u.witness);
     read_free(m, r);
     return error;

@@ -197,14 +197,19 @@ static int lead_ended(struct mesh *m, struct group *g)
 
 int lead_begin(struct mesh *m, struct group *g)
 {
-    int error = 0;
-
     group_mark(m, g);
     g->leader = m->self;
     if (g->phase == LEAD_FULL || g->phase == LEAD_ENDED)
         return 0;
     if (g->has_end)
         return lead_ended(m, g);
+    return lead_take_over(m, g);
+}
+
+int lead_take_over(struct mesh *m, struct group *g)
+{
+    int error = 0;
+
     g->phase = LEAD_LOADING;
     g->is_loaded = false;
     g->ask_until = m->now + HELD_WAIT;
@@ -351,11 +356,11 @@ int lead_on_peer_gone(struct mesh *m, struct peer *p)
     struct group *g, *next;
     int error = 0;
 
-    HASH_ITER(hh, m->groups, g, next)
-    if (error == 0 && g->phase == LEAD_LOADING) {
-        answered(g, p->number);
-        error = check(m, g);
-    }
+    HASH_ITER (hh, m->groups, g, next)
+        if (error == 0 && g->phase == LEAD_LOADING) {
+            answered(g, p->number);
+            error = check(m, g);
+        }
     return error;
 }
 
@@ -365,9 +370,9 @@ int lead_on_peer_live(struct mesh *m, struct peer *p)
     struct group *g, *next;
     int error = 0;
 
-    HASH_ITER(hh, m->groups, g, next)
-    if (error == 0 && g->phase == LEAD_LOADING)
-        error = ask(m, g, p);
+    HASH_ITER (hh, m->groups, g, next)
+        if (error == 0 && g->phase == LEAD_LOADING)
+            error = ask(m, g, p);
     return error;
 }
 
@@ -494,8 +499,8 @@ int lead_on_ended(struct mesh *m, const struct lead_message *l)
     return error ? error : forget_log(m, g);
 }
 
-/* All homes have the end; or some have been gone for so long that they ask when they are
- * back. */
+/* All homes have the end; or some have been gone for so long that they ask when they
+ * are back. */
 static bool is_over(const struct mesh *m, const struct group *g)
 {
     if (g->phase != LEAD_ENDED || !group_is_settled(g))
@@ -507,42 +512,61 @@ static bool is_over(const struct mesh *m, const struct group *g)
 }
 
 /* Others took its place: the copy here would only grow old. That they did is remembered
- * until the run is over: a home that comes back late may ask for votes of their time. */
+ * until the run is over: a home that comes back late may ask for votes of their time.
+ */
 static int leave_group(struct mesh *m, struct group *g)
 {
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     int error = copy_delete_all(m, g);
 
+    g->left_at = m->now;
     if (error == 0)
         error = replica_give_up(g->replica, m->now, &out);
     return error ? error : group_carry(m, g, &out);
 }
 
-/* A group of which this node is no home any more, or of which nothing was ever decided,
- * as far as is known here, when nobody says anything: its run was accepted by nobody, or
- * is over. */
-static bool is_stale(const struct mesh *m, const struct group *g)
+/* A run that goes on has a note. */
+static bool is_past(const struct mesh *m, const struct group *g)
 {
     const struct run_note *note = gossip_find_run(m->gossip, &g->run);
 
-    if (m->now <= g->heard + FORGET_AFTER || (note && !note->is_ended))
-        return false;
-    return !g->has_run || replica_is_over(g->replica);
+    return note ? note->is_ended && !note->is_tentative
+                : m->now >= g->left_at + LEFT_WAIT;
+}
+
+static int on_left(struct mesh *m, struct group *g)
+{
+    if (!g->left_at)
+        return leave_group(m, g);
+    return is_past(m, g) ? forget_log(m, g) : 0;
+}
+
+/* Nothing of its run was ever decided, as far as is known here, and nobody says anything:
+ * it was accepted by nobody. */
+static bool is_stale(const struct mesh *m, const struct group *g)
+{
+    return !g->has_run && m->now > g->heard + FORGET_AFTER
+           && !gossip_find_run(m->gossip, &g->run);
+}
+
+static int follow_on_tick(struct mesh *m, struct group *g)
+{
+    int error;
+
+    if (replica_is_over(g->replica))
+        return on_left(m, g);
+    g->left_at = 0;
+    if (!is_stale(m, g))
+        return 0;
+    error = copy_delete_all(m, g);
+    return error ? error : forget_log(m, g);
 }
 
 int lead_on_tick(struct mesh *m, struct group *g)
 {
-    bool is_follower = g->phase == LEAD_NONE && g->replica;
-    int error;
-
     if (is_over(m, g))
         return clean(m, g);
-    if (is_follower && is_stale(m, g)) {
-        error = copy_delete_all(m, g);
-        return error ? error : forget_log(m, g);
-    }
-    if (is_follower && replica_is_over(g->replica)
-        && !replica_state(g->replica)->is_installing)
-        return leave_group(m, g);
+    if (g->phase == LEAD_NONE && g->replica)
+        return follow_on_tick(m, g);
     return check(m, g);
 }

@@ -17,7 +17,12 @@
 #include "node/machine.h"
 #include "node/runtime_mesh.h"
 
-enum { GRACE_DEFAULT_S = 30, FILES_OF_A_SLOT = 10, FILES_BESIDE_SLOTS = 512 };
+enum {
+    GRACE_DEFAULT_S = 30,
+    FILES_OF_A_SLOT = 10,
+    FILES_BESIDE_SLOTS = 512,
+    FILES_OF_PEERS = 4 * PEERS_MAX + PEERS_STRANGERS_MAX,
+};
 
 /* ---- small services ---- */
 
@@ -598,7 +603,8 @@ static void open_standard_files(void)
  * cannot be raised there are fewer slots. */
 static void allow_files(struct runtime *rt)
 {
-    const rlim_t wanted = FILES_BESIDE_SLOTS + FILES_OF_A_SLOT * rt->n_slots;
+    const rlim_t wanted = FILES_BESIDE_SLOTS + FILES_OF_A_SLOT * rt->n_slots
+                          + (rt->config.identity ? FILES_OF_PEERS : 0);
     struct rlimit files, raised;
 
     if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= wanted)

@@ -194,13 +194,23 @@ void runtime_mesh_durable(struct runtime *rt, uint64_t ticket)
 
 /* ---- time ---- */
 
-/* Before the loop waits: nothing more for now. */
+static bool is_due(const struct runtime *rt)
+{
+    return mesh_deadline(rt->mesh->core) == 0 && !rt->is_stopping;
+}
+
+/* Before the loop waits: nothing more for now. What a flush leaves is for a tick. */
 static void on_flush(uv_prepare_t *prepare)
 {
     struct runtime *rt = prepare->data;
 
-    if (mesh_deadline(rt->mesh->core) == 0)
+    if (is_due(rt))
         runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_FLUSH });
+    if (!is_due(rt))
+        return;
+    rt->mesh->is_flushed = true;
+    runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_TICK });
+    rt->mesh->is_flushed = false;
 }
 
 /* libuv calls timers of no time again before it looks at anything else. */
@@ -244,7 +254,9 @@ time_us runtime_mesh_deadline(struct runtime *rt)
                            &rt->mesh->prepare_at,
                            preparer_deadline(rt->mesh->preparer));
     runtime_mesh_set_exchange_timer(rt);
-    return at ? at : TIME_NEVER;
+    if (at == 0 && rt->mesh->is_flushed)
+        return runtime_now(rt);
+    return at ? at : TIME_NEVER; /* on_flush() comes before the loop waits */
 }
 
 /* ---- opening and closing ---- */

@@ -72,13 +72,14 @@ struct runtime_mesh {
 
     struct mesh_job *jobs; /* a queue */
     size_t job_head, n_jobs, cap_jobs;
-    bool is_stepping, is_working;
+    bool is_stepping, is_working, is_flushed;
     struct mesh_batch batch;
 
     struct preparer *preparer;
     uint64_t n_made; /* rows of runtime_mesh_made(), in this life */
     struct exchange *exchange;
     struct gathering *gatherings; /* runtime_mesh_blobs.c */
+    uint64_t n_fetches;
     struct running_entry *before; /* what ran when the node died */
     uint32_t n_before;
     uv_prepare_t flush;

@@ -138,12 +138,13 @@ int secret_file_read(const char *dir, const char *name, size_t bytes_max,
         return r;
     if (len > bytes_max)
         return fail(ret_error, -EFBIG, "%s is larger than it can be", path);
-    to = buffer_reserve(ret, len);
+    to = buffer_reserve(ret, len + 1);
     if (!to)
         return -ENOMEM;
     r = read_exactly(fd, to, len);
     if (r < 0)
         return fail(ret_error, r, "cannot read %s", path);
+    to[len] = '\0';
     ret->len += len;
     return 0;
 }

@@ -11,7 +11,8 @@
 /* Durable when it returns; the old file stays until the new one is. Mode 0600. */
 int secret_file_write(const char *dir, const char *name, const void *data, size_t len,
                       struct error *ret_error);
-/* -ENOENT; -EACCES: others may read it, or it is somebody else's; -EFBIG. */
+/* Appends, with a NUL behind it. -ENOENT; -EACCES: others may read it, or it is
+ * somebody else's; -EFBIG. */
 int secret_file_read(const char *dir, const char *name, size_t bytes_max,
                      struct buffer *ret, struct error *ret_error);
 /* Of exactly len bytes, straight into memory of the caller's. -EBADMSG: of another. */

@@ -398,6 +398,7 @@ enum offer_result {
     OFFER_DECIDED = 1, /* it counts, or is counted as a failure */
     OFFER_LOSER,       /* another one counts */
     OFFER_ENDED,       /* the run is over */
+    OFFER_TENTATIVE,   /* a tentative leader has taken it: keep it for a sealed one */
 };
 struct offer_answer {
     struct attempt_name name;

@@ -95,7 +95,7 @@ const struct schema schema_commit =
 
 static const struct field offer_answer_fields[] = {
     [1] = F_NEEDED(offer_answer, name, schema_attempt_name),
-    [2] = F_ENUM(offer_answer, result, OFFER_ENDED),
+    [2] = F_ENUM(offer_answer, result, OFFER_TENTATIVE),
 };
 
 static bool offer_answer_is_valid(const void *message)

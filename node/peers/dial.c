@@ -140,8 +140,7 @@ static void on_up(struct peers *p, struct peer *peer, int line)
         return;
     peer->links[line].state = LINK_UP;
     if (line == BULK) {
-        if (peer->is_up && p->callbacks.on_room)
-            p->callbacks.on_room(p->callbacks.arg, &peer->id, true);
+        peer_tell_owed(p, peer);
         return;
     }
     peer->redial_ms = REDIAL_MIN_MS;

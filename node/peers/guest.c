@@ -101,25 +101,37 @@ void guests_drop_of(struct peers *p, const struct peer *peer)
     }
 }
 
-void guest_refuse(struct peers *p, struct guest *g, int status, const char *text)
+static void tell_refusal(struct peers *p, struct guest *g, int status, const char *text)
 {
     const struct message m = { .type = MESSAGE_JOINED,
                                .u.joined = { .status = status, .text = (char *)text } };
 
     p->counters.refused++;
-    leave(p, g);
     guest_send(p, g, &m);
+}
+
+void guest_refuse(struct peers *p, struct guest *g, int status, const char *text)
+{
+    tell_refusal(p, g, status, text);
+    leave(p, g);
     g->farewell_ms = peers_ms(p) + FAREWELL_MS;
 }
 
-/* The one that had the longest time to say who it is: who opens many connections to keep
- * others out would have to do so within the time that a handshake takes. */
+void guest_deny(struct peers *p, struct guest *g, int status, const char *text)
+{
+    if (g->peer)
+        tell_refusal(p, g, status, text);
+    else
+        guest_refuse(p, g, status, text);
+}
+
+/* The one that had the longest time to say who it is: who opens many connections to
+ * keep others out would have to do so within the time that a handshake takes. */
 static void drop_oldest_stranger(struct peers *p)
 {
     struct guest *g, *next;
 
-    HASH_ITER(hh, p->guests, g, next)
-    {
+    HASH_ITER (hh, p->guests, g, next) {
         if (!g->peer && !g->farewell_ms) {
             guest_drop(p, g);
             return;

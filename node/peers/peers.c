@@ -73,12 +73,15 @@ void peer_forget(struct peers *p, struct peer *peer)
 
 void peer_check_up(struct peers *p, struct peer *peer)
 {
+    struct node_id id = peer->id;
+
     if (peer->is_up || !peer->guest || peer->links[CONTROL].state != LINK_UP)
         return;
     peer->is_up = true;
     peer->half_ms = 0;
     p->callbacks.on_connected(p->callbacks.arg, &peer->id, &peer->hello.u.hello);
-    if (peer->is_up)
+    peer = peer_find(p, &id); /* the callback may have dropped it */
+    if (peer && peer->is_up)
         talk_tell_revocations(p, peer);
 }
 
@@ -138,6 +141,50 @@ void peers_drop_revoked(struct peers *p)
     } while (bad);
 }
 
+/* ---- room ---- */
+
+/* One at a time: the callback may change the table. */
+static struct peer *next_with_room(struct peers *p, int line)
+{
+    struct peer *peer, *next;
+
+    HASH_ITER (by_curve, p->curves, peer, next) {
+        struct queue *q = peer->links[line].queue;
+
+        if (peer->is_up && q && queue_take_room(q))
+            return peer;
+    }
+    return NULL;
+}
+
+static void tell_room(struct peers *p, struct peer *peer, int line)
+{
+    struct node_id id = peer->id;
+
+    if (p->callbacks.on_room)
+        p->callbacks.on_room(p->callbacks.arg, &id, line == BULK);
+}
+
+void peer_tell_owed(struct peers *p, struct peer *peer)
+{
+    struct link *l = &peer->links[BULK];
+
+    if (!peer->is_up || !l->is_owed)
+        return;
+    l->is_owed = false;
+    tell_room(p, peer, BULK);
+}
+
+static void on_room(uv_async_t *async)
+{
+    struct peers *p = async->data;
+    struct peer *peer;
+
+    for (int line = 0; line < LINES; line++)
+        while ((peer = next_with_room(p, line)))
+            tell_room(p, peer, line);
+}
+
 /* ---- what time does ---- */
 
 static void drop_expired(struct peers *p)
@@ -167,6 +214,21 @@ static bool is_due(const struct peers *p, const struct peer *peer, uint64_t now)
            && (peer->is_wanted || peer->guest) && p->lines[CONTROL].out;
 }
 
+/* Who was told to wait for a bulk connection that did not come about may try again. */
+static void tell_owed(struct peers *p)
+{
+    struct peer *peer, *next;
+
+    HASH_ITER (by_curve, p->curves, peer, next) {
+        struct link *l = &peer->links[BULK];
+
+        if (peer->is_up && l->state == LINK_DOWN && l->is_owed) {
+            peer_tell_owed(p, peer);
+            return; /* the others at the next look: the table may be another one */
+        }
+    }
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct peers *p = timer->data;
@@ -183,22 +245,9 @@ static void on_sweep(uv_timer_t *timer)
         }
         peer_dial(p, peer);
     }
+    tell_owed(p);
     drop_expired(p);
     talk_renew(p);
-}
-
-static void on_room(uv_async_t *async)
-{
-    struct peers *p = async->data;
-    struct peer *peer, *next;
-
-    for (int line = 0; line < LINES; line++)
-        HASH_ITER (by_curve, p->curves, peer, next) {
-            struct queue *q = peer->links[line].queue;
-
-            if (peer->is_up && q && queue_take_room(q) && p->callbacks.on_room)
-                p->callbacks.on_room(p->callbacks.arg, &peer->id, line == BULK);
-        }
 }
 
 /* ---- starting and stopping ---- */
@@ -395,7 +444,8 @@ static int send_bulk(struct peers *p, struct peer *peer, const void *data, size_
             return -ENOTCONN;
         link_dial(p, peer, BULK);
     }
-    return l->state == LINK_UP ? link_send(p, l, BULK, data, len) : -EAGAIN;
+    l->is_owed = l->state != LINK_UP;
+    return l->is_owed ? -EAGAIN : link_send(p, l, BULK, data, len);
 }
 
 int peers_send(struct peers *p, const struct node_id *id, const void *data, size_t len,

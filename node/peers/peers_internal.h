@@ -51,6 +51,7 @@ struct link {
     uint8_t route[ROUTE_SIZE];
     char endpoint[ENDPOINT_SIZE];
     struct queue *queue; /* NULL when it is down */
+    bool is_owed;        /* somebody waits to be told that it is there */
 };
 
 /* A connection that somebody made to us, by the descriptor that it has here. */
@@ -137,6 +138,8 @@ void peer_told_down(struct peers *p, struct peer *peer, bool is_refused);
 /* All connections of a node that was shut out. */
 void peer_drop(struct peers *p, struct peer *peer);
 void peers_drop_revoked(struct peers *p);
+/* on_room, if a bulk connection was waited for. */
+void peer_tell_owed(struct peers *p, struct peer *peer);
 /* Frees it if nobody has a use for it any more. */
 void peer_forget(struct peers *p, struct peer *peer);
 /* Handles and requests of the loop that are not closed keep it. */
@@ -187,6 +190,8 @@ void guest_drop(struct peers *p, struct guest *g);
 void guests_drop_of(struct peers *p, const struct peer *peer);
 /* Tells why, and ends the connection when that had time to arrive. */
 void guest_refuse(struct peers *p, struct guest *g, int status, const char *text);
+/* The same for a JOIN, which does not cost a member its connection. */
+void guest_deny(struct peers *p, struct guest *g, int status, const char *text);
 void guest_forget(struct peers *p, struct guest *g);
 void guests_sweep(struct peers *p);
 

@@ -125,13 +125,11 @@ static void note_hello(struct peers *p, struct peer *peer, const struct claim *c
     peer_set_id(p, peer, &c->id);
 }
 
-/* Its connection before, if there is one, is over. */
-static void start_anew(struct peers *p, struct peer *peer)
+/* Its connection before, if there is one, is over; or it is elsewhere now. */
+static void start_anew(struct peers *p, struct peer *peer, const struct guest *g)
 {
-    struct guest *before = peer->guest;
-
-    if (before)
-        guest_drop(p, before);
+    if (peer->guest && peer->guest != g)
+        guest_drop(p, peer->guest);
     if (!peer->is_up)
         return;
     link_close(p, peer, CONTROL);
@@ -169,8 +167,8 @@ static void on_hello(struct peers *p, struct guest *g, const uint8_t *curve_key,
         return;
     }
     peer->is_kept = true;
-    if (peer->guest != g)
-        start_anew(p, peer);
+    if (peer->guest != g || strcmp(peer->address, claim.hello->self.card.address) != 0)
+        start_anew(p, peer, g);
     guest_join(p, g, peer);
     peer->guest = g;
     peer->is_kept = false;
@@ -240,7 +238,7 @@ static void on_join(struct peers *p, struct guest *g, const uint8_t *curve_key,
         return;
     }
     peers_tell(p, "peer.refused", "%s", why.text);
-    guest_refuse(p, g, r, why.text);
+    guest_deny(p, g, r, why.text);
 }
 
 /* ---- REVOKED ---- */

@@ -53,7 +53,7 @@ static const char *decide(struct peers *p, zmq_msg_t *parts, const uint8_t *curv
         return "200";
     if (zmq_msg_size(&parts[2]) == strlen("bulk"))
         return "300"; /* it says HELLO at the control port first */
-    if (p->n_strangers < PEERS_STRANGERS_MAX
+    if (p->n_strangers <= PEERS_STRANGERS_MAX
         && take_token(p, zmq_msg_data(&parts[3]), zmq_msg_size(&parts[3])))
         return "200";
     p->counters.refused++;

@@ -68,7 +68,7 @@ mesh_node() # I [OPTIONS]: start it, do not wait
     start "n$node_i" net_exec "$node_i" env MESH_HOME="$(mesh_dir "$node_i")" \
         MESH_TEST_NODE="$node_i" \
         "$MESH" node --data "$(mesh_dir "$node_i")" --name "n$node_i" \
-        --peers "$(net_address "$node_i"):$(mesh_port)" --slots "$mesh_slots" "$@"
+        --peer-listen "$(net_address "$node_i"):$(mesh_port)" --slots "$mesh_slots" "$@"
     eval "mesh_pid_$node_i=$pid"
 }
 

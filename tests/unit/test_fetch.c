@@ -355,6 +355,52 @@ static void test_given_up(void **state UNUSED)
     end(&s);
 }
 
+/* Nobody is there to be asked: a few times, as it may be dialled. */
+static void test_unreachable(void **state UNUSED)
+{
+    struct story s;
+
+    begin(&s);
+    want(&s, 'x', "A");
+    for (int i = 0; i < 3; i++) {
+        uint64_t request = take(&s, 'A').request;
+
+        assert_int_equal(fetch_on_unsent(s.fetch, request, false, s.now, &s.out), 0);
+        drain(&s);
+        pass(&s, i < 2 ? 1000 : 10000);
+    }
+    expect(&s, "[    0] get x of A\n"
+               "[  500] get x of A\n"
+               "[ 2000] get x of A\n"
+               "[ 5100] x ended: -2\n");
+    end(&s);
+}
+
+static void test_full_queue(void **state UNUSED)
+{
+    struct node_id a = node('A');
+    struct story s;
+
+    begin(&s);
+    want(&s, 'x', "A");
+    assert_int_equal(fetch_on_unsent(s.fetch, take(&s, 'A').request, true, s.now,
+                                     &s.out),
+                     0);
+    drain(&s);
+    expect(&s, "[    0] get x of A\n");
+    s.now = TIME_MS(1);
+    assert_int_equal(fetch_on_writable(s.fetch, &a, s.now, &s.out), 0);
+    drain(&s);
+    expect(&s, "[    1] get x of A\n");
+    assert_int_equal(fetch_on_unsent(s.fetch, take(&s, 'A').request, true, s.now,
+                                     &s.out),
+                     0);
+    drain(&s);
+    pass(&s, 200); /* nobody said that there is room */
+    expect(&s, "[  100] get x of A\n");
+    end(&s);
+}
+
 static void test_holder_goes(void **state UNUSED)
 {
     struct story s;
@@ -729,6 +775,8 @@ int main(void)
         cmocka_unit_test(test_no_hint),
         cmocka_unit_test(test_nobody_has_it),
         cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_full_queue),
         cmocka_unit_test(test_holder_goes),
         cmocka_unit_test(test_bytes_are_not_it),
         cmocka_unit_test(test_shapes),

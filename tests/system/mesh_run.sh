@@ -1,0 +1,96 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Three nodes on loopback run a flow together: artifacts of all sizes go from whoever made
+# them to whoever needs them, and the result is that of one node alone.
+. "$(dirname "$0")/lib.sh"
+MESH_NET=loopback
+. "$here/lib_mesh.sh"
+
+python=$(python3 -c 'import sys; print(sys.executable)')
+PATH=$(dirname "$python"):$PATH
+export PATH
+
+mkdir -p flow/steps
+cat >flow/flow.mf <<'FLOW'
+mesh: 1
+flow: Sizes
+parameters: {salt: {default: grain}}
+steps:
+  start:
+    run: |
+      printf small >"$MESH_OUT/small"
+      seq 1 40000 >"$MESH_OUT/middle"
+      seq 1 900000 >"$MESH_OUT/large"
+      mkdir "$MESH_OUT/folder"
+      seq 1 5 >"$MESH_OUT/folder/a"
+      seq 1 3000 >"$MESH_OUT/folder/b"
+      printf '["one", "two", "three", "four", "five", "six", "seven", "eight"]' >"$MESH_OUT/words"
+    foreach: words
+    next: work
+  work:
+    inputs:
+      small: start.small
+      middle: start.middle
+      large: start.large
+      folder: start.folder
+    run: |
+      cat "$MESH_IN/small" "$MESH_IN/middle" "$MESH_IN/large" "$MESH_IN/folder/b" |
+          sha256sum >"$MESH_OUT/sum"
+      printf '%s %s' "$MESH_INPUT" "$MESH_PARAM_SALT" >"$MESH_OUT/word"
+      seq "$MESH_INDEX" 60000 >"$MESH_OUT/own"
+      printf '"%s"' "${MESH_NODE:-alone}" | mesh artifact put where - --type json
+      sleep 0.2
+    next: again
+  again:
+    inputs: {own: work.own, word: work.word}
+    run: |
+      sha256sum <"$MESH_IN/own" >"$MESH_OUT/again"
+      cat "$MESH_IN/word" >>"$MESH_OUT/again"
+    next: join
+  join:
+    join: start
+    python: "steps/join.py:join"
+    next: end
+  end:
+    inputs: {all: join.all}
+    run: sha256sum <"$MESH_IN/all" >"$MESH_OUT/result"
+FLOW
+cat >flow/steps/join.py <<'PYTHON'
+def join(self, inputs):
+    self.all = "".join(i.again if isinstance(i.again, str) else i.again.decode() for i in inputs)
+    self.nodes = sorted({i.where for i in inputs})
+PYTHON
+
+# What a node alone makes of it.
+run 0 'a node alone runs the flow' "$MESH" run flow/flow.mf --data "$work/alone"
+alone=$("$MESH" artifact get 1/end result --data "$work/alone" 2>"$work/alone.err") ||
+    note_file "$work/alone.err"
+
+no_processes()
+{
+    [ -z "$(mine)" ]
+}
+
+mesh_start 3 --cpu 2
+on 2 submit "$work/flow/flow.mf" --json >submit.out 2>submit.err || note_file submit.err
+id=$(of .run <submit.out)
+wait_for 'the run ends' has_ended "$id" 2
+
+is "$(ask 2 GET "/v1/runs/$id" | of .outcome)" ok 'it ends well'
+for i in 1 2 3; do
+    is "$(ask "$i" GET "/v1/runs/$id" | of .outcome)" ok "node $i knows the end"
+    got=$(on "$i" artifact get "$id/end" result 2>"get.err") || note_file get.err
+    is "$got" "$alone" "node $i has the result of a node alone"
+done
+nodes=$(on 1 artifact get "$id/join" nodes 2>get.err | of length) || note_file get.err
+is "$nodes" 3 'all three nodes took part'
+on 3 logs "$id" >logs.out 2>&1
+ok 'a log is read at another node' test -e logs.out
+
+# ---- nothing is left behind ----
+
+for i in 1 2 3; do
+    mesh_end "$i"
+done
+wait_for 'no process is left' no_processes
+finish
