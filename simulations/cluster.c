@@ -220,6 +220,10 @@ static void happen_to_node(struct cluster *c, struct incident *i)
             i->event.u.entries.entries = i->entries;
             i->event.u.entries.n = i->n_entries;
         }
+        if (i->event.type == MESH_EVENT_END_FOUND && i->n_entries) {
+            i->event.u.end.value = i->entries[0].value;
+            i->event.u.end.value_len = i->entries[0].value_len;
+        }
         node_tell(c, i->node, &i->event);
         break;
     case INCIDENT_SYNC:
