@@ -508,8 +508,9 @@ int lead_on_peer_gone(struct mesh *m, struct peer *p);
 int lead_on_peer_live(struct mesh *m, struct peer *p);
 int lead_on_tick(struct mesh *m, struct group *g); /* it may be gone afterwards */
 /* What a worker said of a task while the run was read back; NULL: nothing. */
-const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
-                                       const struct task_id *task);
+const struct attempt_name *lead_reported(const struct group *g, uint32_t peer,
+                                         const struct task_id *task,
+                                         bool *ret_is_started);
 int lead_on_ended(struct mesh *m, const struct lead_message *l);
 int offer_copy(const struct offered_attempt *from, struct offered_attempt *ret);
 /* Its end is decided. */
@@ -543,6 +544,13 @@ void lease_free(struct mesh *m, uint32_t slot);
 int grant_started(struct mesh *m, uint32_t slot);
 /* What an offer says, as a record; as attempt_record_decode(). */
 int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record *ret);
+/* Of a lease that this leader granted, or found. */
+int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t slot,
+                    const struct offered_attempt *offer);
+int grant_give_back(struct mesh *m, uint32_t slot);
+/* The slot of a lease that a worker numbered; 0: it has none. */
+uint32_t grant_slot_of_worker(const struct mesh *m, const struct peer *p,
+                              const struct attempt_name *name);
 /* An event that ends an attempt; whether it counts says m->is_offer_taken. */
 int grant_tell_engine(struct mesh *m, struct peer *p, struct event *e,
                       const struct offered_attempt *offer);

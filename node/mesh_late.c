@@ -176,8 +176,14 @@ static int judge(struct mesh *m, struct peer *p, struct group *g,
     struct event e = { .type = EVENT_LATE, .run = g->run, .u.late = &record };
     int error;
 
-    if (!digest_equal(witness, &offer->witness))
-        return refuse(m, p, g, offer);
+    uint32_t slot = grant_slot_of_worker(m, p, &offer->name);
+
+    if (!digest_equal(witness, &offer->witness)) {
+        error = slot ? grant_give_back(m, slot) : 0;
+        return error ? error : refuse(m, p, g, offer);
+    }
+    if (slot && task_id_equal(&lease_at(m, slot)->task, &offer->task))
+        return grant_end_lease(m, g, p, slot, offer);
     error = attempt_of_offer(offer, &record);
     if (error < 0)
         return error == -ENOMEM ? error : refuse(m, p, g, offer);

@@ -77,17 +77,33 @@ static int keep_report(struct group *g, uint32_t peer, const struct report_messa
     return 0;
 }
 
-const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
-                                       const struct task_id *task)
+static const struct attempt_name *find_reported(const struct report *r,
+                                                const struct task_id *task,
+                                                bool *ret_is_started)
 {
-    for (size_t i = 0; i < g->n_reports; i++) {
-        const struct report *r = &g->reports[i];
-
-        for (size_t k = 0; r->peer == peer && k < r->n_held; k++)
-            if (task_id_equal(&r->held[k].task, task))
-                return &r->held[k];
-    }
+    for (size_t i = 0; i < r->n_held; i++)
+        if (task_id_equal(&r->held[i].task, task)) {
+            *ret_is_started = r->held[i].is_started;
+            return &r->held[i].name;
+        }
+    for (size_t i = 0; i < r->n_kept; i++)
+        if (task_id_equal(&r->kept[i].task, task)) {
+            *ret_is_started = false;
+            return &r->kept[i].name;
+        }
     return NULL;
+}
+
+const struct attempt_name *lead_reported(const struct group *g, uint32_t peer,
+                                         const struct task_id *task,
+                                         bool *ret_is_started)
+{
+    const struct attempt_name *name = NULL;
+
+    for (size_t i = 0; i < g->n_reports && !name; i++)
+        if (g->reports[i].peer == peer)
+            name = find_reported(&g->reports[i], task, ret_is_started);
+    return name;
 }
 
 /* ---- telling ---- */
@@ -242,19 +258,29 @@ static int offer_kept(struct mesh *m, struct group *g)
     return error;
 }
 
+static int hold(struct mesh *m, const struct group *g, uint32_t peer,
+                const struct task_id *task, bool is_started)
+{
+    struct event e = { .type = EVENT_HELD, .run = g->run };
+
+    e.u.held.worker = peer;
+    e.u.held.task = *task;
+    e.u.held.is_started = is_started;
+    return engine_step(m, &e);
+}
+
+/* What has ended there is held too, until it is judged: else it would be started again
+ * at once. */
 static int adopt(struct mesh *m, struct group *g, const struct report *r)
 {
     const struct peer *p = peer_at(m, r->peer);
     int error = p->is_live ? lead_add_holder(g, r->peer) : 0;
 
-    for (size_t i = 0; i < r->n_held && error == 0 && p->is_live; i++) {
-        struct event e = { .type = EVENT_HELD, .run = g->run };
-
-        e.u.held.worker = r->peer;
-        e.u.held.task = r->held[i].task;
-        e.u.held.is_started = r->held[i].is_started;
-        error = engine_step(m, &e);
-    }
+    for (size_t i = 0; i < r->n_held && error == 0 && p->is_live; i++)
+        error = hold(m, g, r->peer, &r->held[i].task, r->held[i].is_started);
+    for (size_t i = 0; i < r->n_kept && error == 0 && p->is_live; i++)
+        if (r->kept[i].name.boot == peer_boot(p))
+            error = hold(m, g, r->peer, &r->kept[i].task, false);
     return error;
 }
 

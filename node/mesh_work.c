@@ -464,7 +464,7 @@ static int tick(struct mesh *m, struct work *w)
         error = work_report(m, w, false);
     if (leader && leader->is_live)
         w->heard = m->now;
-    else if (m->now > w->heard + m->degrade)
+    else if (m->now > w->heard + m->degrade * 2 / 3) /* before anybody degrades */
         w->rank = (struct rank){ .is_sealed = false };
     return error ? error : work_collect(m, w);
 }
