@@ -141,7 +141,7 @@ start_node() # I [OPTIONS]
     mkdir -p "$data/n$start_i"
     (net_exec "$start_i" env MESH_DEV_NODE="$data/n$start_i" setsid \
         "$MESH" node --data "$data/n$start_i" --name "n$start_i" \
-        --peers "$(net_address "$start_i"):$(port)" ${slots:+--slots "$slots"} "$@") \
+        --peer-listen "$(net_address "$start_i"):$(port)" ${slots:+--slots "$slots"} "$@") \
         >"$data/n$start_i.out" 2>"$data/n$start_i.err" </dev/null &
     pids="$pids $!"
     save
