@@ -68,14 +68,11 @@ static void watch_all(struct gossip *g, struct watch *watches, unsigned *n)
                           (uint8_t)(i < own ? own - 1 : own), watches, n);
 }
 
-/* One behind us on each ring. In a small mesh several rings often have the same one
- * there; as all are connected anyway, we then watch the one behind that. */
+/* One behind us on each ring; where that is one we watch already, the one behind it. */
 static void watch_rings(struct gossip *g, struct watch *watches, unsigned *n)
 {
-    unsigned depth = g->is_full_mesh ? RING_DEPTH : 1;
-
     for (uint8_t i = 0; i < GOSSIP_RINGS; i++)
-        for (unsigned k = 0; k < depth; k++) {
+        for (unsigned k = 0; k < RING_DEPTH; k++) {
             const struct node_id *id = rings_near(&g->rings, i, SIDE_AFTER, k);
 
             if (id && keep_or_begin(g, id, i, watches, n))
@@ -150,14 +147,10 @@ int detector_on_refused(struct gossip *g, const struct node_id *peer)
 
 int detector_on_suspect(struct gossip *g, const struct note *note, bool was_suspect)
 {
-    struct watch *w = detector_find(g, &note->member.id);
-
-    if (!w)
-        return 0;
-    if (w->strikes >= STRIKES)
-        return blame_if_well(g, w);
     /* Whoever can still reach it brings it the chance to refute. */
-    return was_suspect ? 0 : spread_confront(g, note);
+    return was_suspect || !detector_find(g, &note->member.id)
+               ? 0
+               : spread_confront(g, note);
 }
 
 void detector_on_refuted(struct gossip *g, const struct note *note)
@@ -213,18 +206,22 @@ static int say_all_changed(struct gossip *g)
     return r;
 }
 
+static time_us isolation_at(const struct gossip *g)
+{
+    if (g->is_alone || members_live(g->members) < ISOLATED_MEMBERS)
+        return TIME_NEVER;
+    return g->heard + (g->is_isolated ? alone_after : isolated_after);
+}
+
 static int look_around(struct gossip *g)
 {
-    time_us silent = g->now - g->heard;
-
-    if (members_live(g->members) < ISOLATED_MEMBERS)
+    if (isolation_at(g) > g->now)
         return 0;
-    if (!g->is_isolated && silent >= isolated_after * gossip_slowness(g)) {
+    if (!g->is_isolated) {
         g->is_isolated = true;
         gossip_ail(g);
-    }
-    if (!g->is_isolated || g->is_alone || silent < alone_after)
         return 0;
+    }
     g->is_alone = true;
     return say_all_changed(g);
 }
@@ -247,18 +244,16 @@ static int round_of(struct gossip *g, struct watch *w)
 static int begin_round(struct gossip *g)
 {
     time_us period = g->timing.ping;
-    int r = look_around(g);
+    int r = links_round(g);
 
     if (g->is_round_clean && g->health > 0)
         g->health--;
     g->is_round_clean = true;
-    if (r == 0)
-        r = links_round(g);
     for (unsigned i = 0; r == 0 && i < g->n_watches; i++)
         r = round_of(g, &g->watches[i]);
-    /* Not in step with others for ever. */
-    g->round = g->now + period * gossip_slowness(g) - period / 32
-               + prng_below(&g->prng, period / 16 + 1);
+    /* A little early, so that it is not in step with others for ever. */
+    g->round =
+        g->now + period * gossip_slowness(g) - prng_below(&g->prng, period / 8 + 1);
     return r;
 }
 
@@ -273,7 +268,7 @@ static time_us strike_at(const struct gossip *g, const struct watch *w)
 
 int detector_on_tick(struct gossip *g)
 {
-    int r = 0;
+    int r = look_around(g);
 
     for (unsigned i = 0; r == 0 && i < g->n_watches; i++)
         if (strike_at(g, &g->watches[i]) <= g->now)
@@ -283,7 +278,7 @@ int detector_on_tick(struct gossip *g)
 
 time_us detector_deadline(const struct gossip *g)
 {
-    time_us at = g->round;
+    time_us at = g->round < isolation_at(g) ? g->round : isolation_at(g);
 
     for (unsigned i = 0; i < g->n_watches; i++) {
         time_us strike_time = strike_at(g, &g->watches[i]);

@@ -49,9 +49,8 @@ struct gossip_config {
     uint64_t incarnation;           /* the boot counter << 32, persisted before */
     struct gossip_timing timing;
     uint64_t seed;
-    struct gossip_pool *pool; /* NULL: one of its own */
-    const struct gossip
-        *like; /* of the same pool: know all that this one knows; NULL */
+    struct gossip_pool *pool;  /* NULL: one of its own */
+    const struct gossip *like; /* know all that this one, of that pool, knows; NULL */
 };
 
 /* What the nodes of one process share: notes and parts of maps that are equal. */
@@ -61,13 +60,13 @@ struct gossip_pool *gossip_pool_new(void);
 void gossip_pool_unref(struct gossip_pool *p);
 
 enum gossip_action_type {
-    GOSSIP_SEND = 1,    /* message to `peer`, who is connected or else it is dropped */
-    GOSSIP_CONNECT,     /* dial: the card of gossip_find() says where; when the peer is
-                           connected already: nothing, but gossip_on_connected() */
-    GOSSIP_DISCONNECT,  /* no more needed by gossip */
-    GOSSIP_CHANGED,     /* the state or card of `peer` changed, or whether it can be
-                           reached: look at gossip_find() */
-    GOSSIP_RUN,         /* the note of `run` changed: look at gossip_find_run() */
+    GOSSIP_SEND = 1,   /* message to `peer`, who is connected or else it is dropped */
+    GOSSIP_CONNECT,    /* dial: the card of gossip_find() says where, if one has come; a
+                          peer that is connected already stays so */
+    GOSSIP_DISCONNECT, /* no more needed by gossip */
+    GOSSIP_CHANGED,    /* the state or card of `peer` changed, or whether it can be
+                          reached: look at gossip_find() */
+    GOSSIP_RUN,        /* the note of `run` changed: look at gossip_find_run() */
     GOSSIP_INCARNATION, /* persist the own incarnation `value` before what follows is
                            sent */
     GOSSIP_TWIN,        /* another node goes on saying that it is this one */

@@ -178,7 +178,7 @@ int detector_on_ping(struct gossip *g, const struct node_id *from,
 int detector_on_pong(struct gossip *g, const struct node_id *from,
                      const struct ping *p);
 int detector_on_refused(struct gossip *g, const struct node_id *peer);
-/* A subject is suspected by others: agree, or tell it. */
+/* A subject is suspected by others. */
 int detector_on_suspect(struct gossip *g, const struct note *note, bool was_suspect);
 void detector_on_refuted(struct gossip *g, const struct note *note);
 int detector_ping(struct gossip *g, const struct node_id *peer);

@@ -88,8 +88,10 @@ int link_invite(struct gossip *g, struct node_id *guest, const struct node_id *p
 
 /* ---- whom to be connected with ---- */
 
-static bool is_beside(const struct gossip *g, const struct node_id *id)
+static bool is_beside(struct gossip *g, const struct node_id *id)
 {
+    if (detector_find(g, id))
+        return true;
     for (unsigned i = 0; i < GOSSIP_RINGS; i++)
         for (unsigned side = 0; side < RING_SIDES; side++) {
             const struct node_id *other = rings_nearest(&g->rings, i, side);
@@ -104,6 +106,8 @@ static int want_beside(struct gossip *g)
 {
     int r = 0;
 
+    for (unsigned i = 0; r == 0 && i < g->n_watches; i++)
+        r = link_want(g, &g->watches[i].id);
     for (unsigned i = 0; i < GOSSIP_RINGS; i++)
         for (unsigned side = 0; r == 0 && side < RING_SIDES; side++) {
             const struct node_id *id = rings_nearest(&g->rings, i, side);

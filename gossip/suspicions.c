@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 static const time_us postponed = TIME_MS(500);
+enum { LONELY_TIMES = 3 };
 
 /* ---- the heap ---- */
 
@@ -89,7 +90,7 @@ static time_us patience(const struct gossip *g, const struct note *note)
     time_us span = g->timing.suspect_max - g->timing.suspect_min;
 
     if (agree < (members_live(g->members) <= 3 || can < 2 ? 1 : 2))
-        return TIME_NEVER;
+        return LONELY_TIMES * g->timing.suspect_max;
     if (agree >= enough)
         return g->timing.suspect_min;
     return g->timing.suspect_max - span * shorter[enough][agree] / 1000;
@@ -97,13 +98,12 @@ static time_us patience(const struct gossip *g, const struct note *note)
 
 int suspicion_arm(struct gossip *g, const struct note *note, struct age *age)
 {
-    time_us wait = patience(g, note);
-    time_us due = wait == TIME_NEVER ? 0 : age->since + wait;
+    time_us due = age->since + patience(g, note);
 
     if (due == age->due)
         return 0;
     age->due = due;
-    return due ? push(&g->suspicions, due, &note->member.id) : 0;
+    return push(&g->suspicions, due, &note->member.id);
 }
 
 int suspicions_arm_all(struct gossip *g)

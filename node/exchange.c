@@ -53,6 +53,7 @@ static void free_want(struct exchange *x, struct exchange_want *w)
         blobs_unpin(x->config.blobs, &w->ids[i]);
     unlink_want(x, w);
     free(w->ids);
+    free(w->hints);
     free(w->refs);
     free(w);
 }
@@ -99,8 +100,18 @@ bool exchange_end_job(struct exchange *x)
     return true;
 }
 
+static void *copy_of(const void *items, size_t n, size_t size)
+{
+    void *copy = malloc(n * size + 1);
+
+    if (copy && n)
+        memcpy(copy, items, n * size);
+    return copy;
+}
+
 static struct exchange_want *make_want(struct exchange *x, const struct digest *ids,
-                                       size_t n)
+                                       size_t n, const struct node_id *hints,
+                                       size_t n_hints)
 {
     struct exchange_want *w = calloc(1, sizeof(*w));
 
@@ -108,14 +119,14 @@ static struct exchange_want *make_want(struct exchange *x, const struct digest *
         return NULL;
     w->exchange = x;
     w->n_ids = n;
-    w->ids = malloc(n * sizeof(*w->ids));
+    w->n_hints = n_hints;
+    w->ids = copy_of(ids, n, sizeof(*ids));
+    w->hints = copy_of(hints, n_hints, sizeof(*hints));
     w->refs = calloc(n, sizeof(*w->refs));
-    if (!w->ids || !w->refs) {
-        free_want(x, w);
-        return NULL;
-    }
-    memcpy(w->ids, ids, n * sizeof(*ids));
-    return w;
+    if (w->ids && w->hints && w->refs)
+        return w;
+    free_want(x, w);
+    return NULL;
 }
 
 static void add_ref(struct download *d, struct exchange_want *w, size_t i)
@@ -145,23 +156,46 @@ static void leave(struct exchange *x, struct exchange_want *w)
     }
 }
 
-static int want_one(struct exchange *x, struct exchange_want *w, size_t i,
-                    const struct node_id *hints, size_t n_hints)
+static int hand_over(struct exchange *x, struct download *d,
+                     const struct exchange_want *w)
+{
+    return fetch_want(x->fetch, &d->id, w->hints, w->n_hints, exchange_now(x), &x->out);
+}
+
+/* Those that wait are handed to the planner when it has room. */
+static void admit(struct exchange *x)
+{
+    while (x->waiting && fetch_blobs(x->fetch) < FETCH_BLOBS_MAX) {
+        struct download *d = x->waiting;
+
+        DL_DELETE(x->waiting, d);
+        d->is_waiting = false;
+        if (hand_over(x, d, d->refs->want) < 0)
+            x->error = -ENOMEM;
+    }
+}
+
+static int want_one(struct exchange *x, struct exchange_want *w, size_t i)
 {
     struct download *d = download_find(x, &w->ids[i]);
+    int r;
 
     if (!d)
         d = download_add(x, &w->ids[i]);
     if (!d)
         return -ENOMEM;
     add_ref(d, w, i);
-    return d->is_ended ? 0
-                       : fetch_want(x->fetch, &w->ids[i], hints, n_hints,
-                                    exchange_now(x), &x->out);
+    if (d->is_ended || d->is_waiting)
+        return 0;
+    r = hand_over(x, d, w);
+    if (r != -ENOSPC)
+        return r;
+    DL_APPEND(x->waiting, d);
+    d->is_waiting = true;
+    return 0;
 }
 
-static int want_all(struct exchange *x, struct exchange_want *w,
-                    const struct node_id *hints, size_t n_hints)
+static int want_all(struct exchange *x, struct exchange_want *w)
 {
     for (size_t i = 0; i < w->n_ids; i++) {
         uint64_t size;
@@ -172,7 +206,7 @@ static int want_all(struct exchange *x, struct exchange_want *w,
         w->n_pinned++;
         if (blobs_stat(x->config.blobs, &w->ids[i], &size) == 0)
             continue;
-        r = want_one(x, w, i, hints, n_hints);
+        r = want_one(x, w, i);
         if (r < 0)
             return r;
     }
@@ -189,10 +223,10 @@ int exchange_want(struct exchange *x, const struct digest *ids, size_t n,
 
     if (n == 0)
         return 1;
-    w = make_want(x, ids, n);
+    w = make_want(x, ids, n, hints, n_hints);
     if (!w)
         return -ENOMEM;
-    r = want_all(x, w, hints, n_hints);
+    r = want_all(x, w);
     if (r < 0)
         leave(x, w);
     if (r < 0 || w->n_left == 0) {
@@ -302,12 +336,14 @@ void exchange_apply(struct exchange *x)
     if (x->is_applying)
         return;
     x->is_applying = true;
+    admit(x);
     while (x->out.n) {
         struct fetch_outbox batch = x->out;
 
         x->out = (struct fetch_outbox){ .actions = NULL };
         apply(x, batch.actions, batch.n);
         fetch_outbox_release(&batch);
+        admit(x);
     }
     x->is_applying = false;
 }

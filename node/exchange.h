@@ -20,6 +20,7 @@
 #include "store/blobs.h"
 
 enum {
+    EXCHANGE_BLOBS_MAX = 1 << 20, /* on their way, or waiting until fewer are */
     GIVE_STREAMS_MAX = 8,
     GIVE_OF_PEER_MAX = 64,
     GIVE_QUEUE_MAX = 1024,
@@ -53,9 +54,11 @@ void exchange_free(struct exchange *x);
 /* Get these blobs, from those that are said to have them first. done() is told once,
  * when all are kept, or none of the others is on its way any more: status is 0 or that
  * of *failed, the first that cannot be had: -ENOENT: nobody has it; -ETIMEDOUT; or what
- * the store said. They are pinned until it returns. 1: all are here, done() is not
- * called and nothing is pinned. 0: *ret_want lives until done(). -ENOMEM, -ENOSPC: too
- * many. */
+ * the store said. They are pinned until it returns.
+ *
+ * 1        all are here: done() is not called and nothing is pinned
+ * 0        *ret_want lives until done()
+ * -ENOMEM  no memory, or more than EXCHANGE_BLOBS_MAX */
 int exchange_want(struct exchange *x, const struct digest *ids, size_t n,
                   const struct node_id *hints, size_t n_hints,
                   void (*done)(void *arg, int status, const struct digest *failed),

@@ -43,7 +43,8 @@ struct download *download_find(const struct exchange *x, const struct digest *id
 
 struct download *download_add(struct exchange *x, const struct digest *id)
 {
-    struct download *d = calloc(1, sizeof(*d));
+    struct download *d =
+        HASH_COUNT(x->downloads) < EXCHANGE_BLOBS_MAX ? calloc(1, sizeof(*d)) : NULL;
 
     if (!d)
         return NULL;
@@ -78,6 +79,9 @@ void download_drop(struct exchange *x, struct download *d)
 {
     if (!d->is_dropped)
         HASH_DELETE(hh, x->downloads, d);
+    if (d->is_waiting)
+        DL_DELETE(x->waiting, d);
+    d->is_waiting = false;
     d->is_dropped = true;
     if (d->n_jobs == 0)
         free_download(d);

@@ -4,6 +4,7 @@
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
+#include <utlist.h>
 
 #include "node/exchange.h"
 #include "node/fetch.h"
@@ -30,6 +31,8 @@ struct exchange_want {
     struct digest *ids;
     struct want_ref *refs; /* one for each id */
     size_t n_ids, n_left, n_pinned;
+    struct node_id *hints;
+    size_t n_hints;
     int status;
     struct digest failed;
     void (*done)(void *arg, int status, const struct digest *failed);
@@ -49,7 +52,9 @@ struct download {
     struct leaf_list *leaves; /* those of groups that came */
     unsigned n_jobs;          /* that use it */
     bool is_ended;            /* all was found good, or it failed: kept or left next */
-    bool is_kept;             /* being put into the store */
+    bool is_waiting;          /* the planner has no room for it yet */
+    struct download *prev, *next; /* of those */
+    bool is_kept;                 /* being put into the store */
     bool is_dropped;
     int status;
     UT_hash_handle hh;
@@ -93,6 +98,7 @@ struct exchange {
     unsigned n_jobs;
     struct exchange_want *wants;
     struct download *downloads;
+    struct download *waiting; /* in the order in which they were wanted */
 
     struct give_peer *givers;
     struct node_id turn; /* who was answered last */

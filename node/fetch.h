@@ -34,7 +34,7 @@ enum {
     FETCH_OF_SEED_MAX = 8,  /* of one who has all of what others fetch too */
     FETCH_HOLDERS_MAX = 16, /* of a blob; asked at once: FETCH_SOURCES_MAX */
     FETCH_SOURCES_MAX = 4,
-    FETCH_BLOBS_MAX = 16384,
+    FETCH_BLOBS_MAX = 4096,
     FETCH_PEERS_MAX = 4096,
 };
 

@@ -95,6 +95,13 @@ void fetch_ask_holder(struct fetch *f, struct fetch_blob *b, struct fetch_holder
 bool fetch_holder_has(const struct fetch_blob *b, const struct fetch_holder *h,
                       uint64_t leaf);
 
+/* A request is answered, or given up with its blob. */
+void fetch_settle(struct fetch *f, struct fetch_request *r);
+/* Ask nothing of this peer until then, and what it owes of others. */
+void fetch_avoid(struct fetch *f, struct fetch_peer *p, time_us until);
+/* The end of each event: ask for more. */
+int fetch_finish(struct fetch *f, time_us now);
+
 /* Tell, and forget it. */
 void fetch_end(struct fetch *f, struct fetch_blob *b, int status);
 

@@ -49,6 +49,7 @@ static const time_us END_WAIT = TIME_S(30); /* for homes that are not there */
 static const time_us NOTE_EVERY = TIME_MS(200);
 static const time_us HOUSEKEEPING = TIME_MS(500);
 static const time_us READ_WAIT = TIME_S(60);
+static const time_us LEFT_WAIT = TIME_S(600);
 static const time_us DEGRADE_AFTER = TIME_S(15);
 
 struct group;
@@ -149,6 +150,7 @@ struct group {
     bool is_void; /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
 
+    time_us left_at; /* others took its place, only that is remembered; 0: not so */
     enum lead_phase phase;
     bool is_loaded;
     time_us ask_until; /* they have reported by then, or will not */

@@ -351,11 +351,11 @@ int lead_on_peer_gone(struct mesh *m, struct peer *p)
     struct group *g, *next;
     int error = 0;
 
-    HASH_ITER(hh, m->groups, g, next)
-    if (error == 0 && g->phase == LEAD_LOADING) {
-        answered(g, p->number);
-        error = check(m, g);
-    }
+    HASH_ITER (hh, m->groups, g, next)
+        if (error == 0 && g->phase == LEAD_LOADING) {
+            answered(g, p->number);
+            error = check(m, g);
+        }
     return error;
 }
 
@@ -365,9 +365,9 @@ int lead_on_peer_live(struct mesh *m, struct peer *p)
     struct group *g, *next;
     int error = 0;
 
-    HASH_ITER(hh, m->groups, g, next)
-    if (error == 0 && g->phase == LEAD_LOADING)
-        error = ask(m, g, p);
+    HASH_ITER (hh, m->groups, g, next)
+        if (error == 0 && g->phase == LEAD_LOADING)
+            error = ask(m, g, p);
     return error;
 }
 
@@ -485,8 +485,8 @@ int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found)
     return error ? error : forget_log(m, g);
 }
 
-/* All homes have the end; or some have been gone for so long that they ask when they are
- * back. */
+/* All homes have the end; or some have been gone for so long that they ask when they
+ * are back. */
 static bool is_over(const struct mesh *m, const struct group *g)
 {
     if (g->phase != LEAD_ENDED || !group_is_settled(g))
@@ -498,23 +498,41 @@ static bool is_over(const struct mesh *m, const struct group *g)
 }
 
 /* Others took its place: the copy here would only grow old. That they did is remembered
- * until the run is over: a home that comes back late may ask for votes of their time. */
+ * until the run is over: a home that comes back late may ask for votes of their time.
+ */
 static int leave_group(struct mesh *m, struct group *g)
 {
     CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
     int error = copy_delete_all(m, g);
 
+    g->left_at = m->now;
     if (error == 0)
         error = replica_give_up(g->replica, m->now, &out);
     return error ? error : group_carry(m, g, &out);
+}
+
+/* A run that goes on has a note. */
+static bool is_past(const struct mesh *m, const struct group *g)
+{
+    const struct run_note *note = gossip_find_run(m->gossip, &g->run);
+
+    return note ? note->is_ended && !note->is_tentative
+                : m->now >= g->left_at + LEFT_WAIT;
+}
+
+static int on_left(struct mesh *m, struct group *g)
+{
+    if (!g->left_at)
+        return leave_group(m, g);
+    return is_past(m, g) ? forget_log(m, g) : 0;
 }
 
 int lead_on_tick(struct mesh *m, struct group *g)
 {
     if (is_over(m, g))
         return clean(m, g);
-    if (g->phase == LEAD_NONE && g->replica && replica_is_over(g->replica)
-        && !replica_state(g->replica)->is_installing)
-        return leave_group(m, g);
+    if (g->phase == LEAD_NONE && g->replica && replica_is_over(g->replica))
+        return on_left(m, g);
+    g->left_at = 0;
     return check(m, g);
 }

@@ -308,6 +308,9 @@ bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
 /* The attempt in a slot, a guest's too, or of a lease; false if it is free. */
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt);
+/* As node_slot(), but of what runs: not a lease that waits at its worker. */
+bool node_runs_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
+                    struct task_id *ret_task, uint32_t *ret_attempt);
 /* Which GPUs the attempt in a slot has, a bit for each. */
 uint64_t node_slot_gpus(const struct node *n, uint32_t slot);
 struct lease_view {

@@ -102,6 +102,15 @@ bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
     return true;
 }
 
+bool node_runs_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
+                    struct task_id *ret_task, uint32_t *ret_attempt)
+{
+    const struct slot *s = node_slot_at(n, slot);
+
+    return s && (is_local(n, s) || s->is_started)
+           && node_slot(n, slot, ret_run, ret_task, ret_attempt);
+}
+
 struct claims node_claims(const struct node *n)
 {
     const struct bin *here = bins_at(&n->placement.bins, 0);

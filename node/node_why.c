@@ -179,8 +179,8 @@ bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t st
     if (s->n_ready)
         why_ready(n, r, s, ret_sentence);
     else if (s->n_leased)
-        buffer_printf(ret_sentence, "leased: %" PRIu64 " wait at other nodes for room",
-                      s->n_leased);
+        buffer_printf(ret_sentence, "leased: %" PRIu64 " %s at other nodes for room",
+                      s->n_leased, s->n_leased == 1 ? "task waits" : "tasks wait");
     else if (s->n_retrying)
         buffer_puts(ret_sentence, "retry: it waits for its next attempt");
     else if (!is_resolved(s) && !s->n_running && !s->n_failed)

@@ -31,13 +31,13 @@ struct runtime_config {
     uint32_t n_gpus;                  /* set when the runtime is open */
     uint64_t quota_bytes;             /* of the store; 0: none */
     struct conf
-        *conf;       /* GPUs, custom resources, users; a reference is taken; or NULL */
+        *conf; /* GPUs, custom resources, users; a reference is taken; or NULL */
     /* Of a node among others; NULL: alone. Borrowed while the runtime is open. */
     struct identity *identity;
     const char *peer_listen;    /* HOST:PORT for the other nodes */
     const char *peer_advertise; /* the HOST they reach it by; NULL: peer_listen's */
-    bool is_inspect; /* serve a store, run nothing, end when nobody asks */
-    bool is_quiet;   /* no log lines on stderr */
+    bool is_inspect;            /* serve a store, run nothing, end when nobody asks */
+    bool is_quiet;              /* no log lines on stderr */
 };
 
 /* -EBUSY: another node holds the store, and *ret_pid says which. */
@@ -107,10 +107,12 @@ const struct runtime_config *runtime_configuration(const struct runtime *rt);
 const struct counters *runtime_counters(const struct runtime *rt);
 
 /* Has a blob or a folder of a run here before somebody reads it. 1: it is here already,
- * or the node is alone; 0: `done` will be called, with 0 or why it cannot be had. */
-int runtime_fetch(struct runtime *rt, const struct run_id *run,
-                  const struct digest *id, bool is_tree,
-                  void (*done)(void *arg, int status), void *arg);
+ * or the node is alone; 0: `done` will be called, with 0 or why it cannot be had,
+ * unless it is cancelled before. */
+int runtime_fetch(struct runtime *rt, const struct run_id *run, const struct digest *id,
+                  bool is_tree, void (*done)(void *arg, int status), void *arg,
+                  uint64_t *ret_fetch);
+void runtime_fetch_cancel(struct runtime *rt, uint64_t fetch);
 
 /* What an attempt that runs uses; looked at once a second, 0 before the first time. */
 struct task_use {

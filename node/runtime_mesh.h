@@ -79,6 +79,7 @@ struct runtime_mesh {
     uint64_t n_made; /* rows of runtime_mesh_made(), in this life */
     struct exchange *exchange;
     struct gathering *gatherings; /* runtime_mesh_blobs.c */
+    uint64_t n_fetches;
     struct running_entry *before; /* what ran when the node died */
     uint32_t n_before;
     uv_prepare_t flush;

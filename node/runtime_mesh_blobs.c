@@ -29,6 +29,7 @@ struct gathering {
     blob_done_fn *done;
     void (*told)(void *arg, int status);
     void *arg;                     /* of either */
+    uint64_t number;               /* of runtime_fetch() */
     uint64_t token;                /* KEEP */
     struct attempt_record attempt; /* KEEP */
     struct slot *slot;             /* of a task of our own that is to start */
@@ -140,7 +141,7 @@ static void end_one(struct gathering *g, int status)
 {
     if (g->done)
         g->done(g->arg, &g->id, status);
-    else
+    else if (g->told)
         g->told(g->arg, status);
 }
 
@@ -162,7 +163,8 @@ int runtime_mesh_get_blob(struct runtime *rt, const struct run_id *run,
 }
 
 int runtime_fetch(struct runtime *rt, const struct run_id *run, const struct digest *id,
-                  bool is_tree, void (*done)(void *arg, int status), void *arg)
+                  bool is_tree, void (*done)(void *arg, int status), void *arg,
+                  uint64_t *ret_fetch)
 {
     struct gathering *g;
 
@@ -171,6 +173,7 @@ int runtime_fetch(struct runtime *rt, const struct run_id *run, const struct dig
     g = gathering_new(rt, run);
     if (!g)
         return -ENOMEM;
+    g->number = *ret_fetch = ++rt->mesh->n_fetches;
     g->id = *id;
     g->is_tree = is_tree;
     g->told = done;
@@ -178,6 +181,18 @@ int runtime_fetch(struct runtime *rt, const struct run_id *run, const struct dig
     g->find = find_one;
     g->end = end_one;
     return gather_later(g);
+}
+
+/* Its bytes come all the same: somebody wanted them, and may again. */
+void runtime_fetch_cancel(struct runtime *rt, uint64_t fetch)
+{
+    struct gathering *g;
+
+    if (!rt->mesh)
+        return;
+    DL_FOREACH(rt->mesh->gatherings, g)
+    if (fetch && g->number == fetch)
+        g->told = NULL;
 }
 
 /* ---- copies of what is kept ---- */

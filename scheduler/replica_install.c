@@ -129,6 +129,7 @@ static void keep_part(struct replica *r, const struct install_message *m,
     a->message.type = MESSAGE_INSTALL;
     a->message.u.install = *m;
     r->incoming.next_part++;
+    r->incoming.at = r->now;
     r->incoming.ticket = a->ticket;
     if (m->is_last)
         complete(r, m, out);
@@ -171,12 +172,26 @@ static bool is_wanted(struct replica *r, const struct node_id *from,
     return false;
 }
 
+/* Several may help, and each would begin anew what another one has begun. */
+static bool must_wait(const struct replica *r, const struct node_id *from,
+                      const struct install_message *m)
+{
+    const struct replica_incoming *in = &r->incoming;
+
+    if (!in->is_active || node_id_equal(&in->from, from)
+        || r->now >= in->at + STALL_BEATS * r->timing.heartbeat)
+        return false;
+    return m->generation < in->generation
+           || (m->generation == in->generation
+               && ballot_compare(&m->ballot, &in->ballot) <= 0);
+}
+
 void replica_on_install(struct replica *r, const struct node_id *from,
                         const struct install_message *m, struct replica_outbox *out)
 {
     struct replica_incoming *in = &r->incoming;
 
-    if (in->is_complete || !is_wanted(r, from, m, out))
+    if (in->is_complete || must_wait(r, from, m) || !is_wanted(r, from, m, out))
         return;
     if (!m->part && (!is_going_on(in, from, m) || in->next_part > 1))
         begin(r, from, m, out);

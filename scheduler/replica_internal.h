@@ -14,6 +14,7 @@
 enum {
     PEERS_MAX = 2 * HOMES_MAX, /* homes and those that are to become some */
     PIPELINE_MAX = 4,          /* unanswered SEND_ENTRIES of a peer */
+    STALL_BEATS = 4, /* heartbeats after which one that is silent has stopped */
     TICKETS_MAX = 32,
 };
 
@@ -58,6 +59,7 @@ struct replica_incoming {
     struct log_position base;
     uint64_t next_part;
     uint64_t ticket; /* of the newest part; 0: it is durable and answered */
+    time_us at;      /* when it came */
 };
 
 struct replica {

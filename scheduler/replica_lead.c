@@ -8,8 +8,6 @@
 
 #include "scheduler/replica_internal.h"
 
-enum { STALL_BEATS = 4 }; /* what was sent and is not answered is sent again */
-
 /* ---- to others ---- */
 
 void replica_send_header(struct replica *r, struct message *m, uint64_t before,

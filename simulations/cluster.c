@@ -195,6 +195,7 @@ static void become_calm(struct cluster *c)
         c->nodes[i].paused_until = 0;
         node_start(c, i);
     }
+    later(c, TIME_S(60), &(struct incident){ .type = INCIDENT_GIVE_UP });
 }
 
 /* ---- the loop ---- */
@@ -255,6 +256,9 @@ static bool happen(struct cluster *c, struct incident *i)
     case INCIDENT_CALM:
         become_calm(c);
         break;
+    case INCIDENT_GIVE_UP:
+        users_give_up(c);
+        break;
     default:
         if (is_stale(c, i))
             break;
@@ -296,7 +300,11 @@ static void draw_nodes(struct cluster *c)
 {
     for (unsigned i = 0; i < c->n_nodes; i++) {
         struct cluster_node *n = &c->nodes[i];
-        struct disk_config disk = { .seed = prng_next(&c->prng), .keeps_groups = true };
+        struct disk_config disk = { .seed = prng_next(&c->prng),
+                                    .keeps_groups = true,
+                                    .lies = c->config->mutant == CLUSTER_MUTANT_FORGET
+                                                ? DISK_FORGETS
+                                                : 0 };
         char name[2] = { (char)('a' + i), 0 };
 
         n->index = i;

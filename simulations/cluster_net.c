@@ -58,7 +58,9 @@ void net_deliver(struct cluster *c, const struct incident *i)
                             .u.message = &m };
     int r;
 
-    if (!is_up(c, i->node) || c->is_cut[i->from][i->node])
+    if (!is_up(c, i->node) || c->is_cut[i->from][i->node]
+        || (c->config->mutant == CLUSTER_MUTANT_NO_VOTES
+            && message_peek(i->bytes, i->len) == MESSAGE_VOTED))
         return;
     r = message_decode(i->bytes, i->len, &m);
     if (r < 0) {

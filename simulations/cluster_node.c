@@ -44,16 +44,19 @@ static void persist(struct cluster *c, unsigned i, const struct action *a)
 {
     struct cluster_node *n = &c->nodes[i];
     struct span key = { a->u.persist.key, a->u.persist.key_len };
+    struct span value = { a->u.persist.value, a->u.persist.value_len };
 
     if (a->ticket != n->last_ticket + 1)
         check_fail(c, "tickets", "%u has ticket %" PRIu64 " after %" PRIu64, i,
                    a->ticket, n->last_ticket);
     n->last_ticket = a->ticket;
+    if (c->config->mutant == CLUSTER_MUTANT_OTHER_RECORD && i == 1
+        && *(const char *)key.data == 'a' && value.len)
+        ((uint8_t *)value.data)[value.len - 1] ^= 1;
     if (a->u.persist.is_range)
         read_scan(c, i, key.data, key.len, delete_one, n);
     else
-        add_write(n, key, (struct span){ a->u.persist.value, a->u.persist.value_len },
-                  a->u.persist.is_delete);
+        add_write(n, key, value, a->u.persist.is_delete);
     if (a->u.persist.with_next)
         return;
     if (disk_write(n->disk, n->writes, n->n_writes) < 0)
@@ -135,7 +138,8 @@ static void release_held(struct cluster *c, unsigned i)
     for (size_t k = 0; k < n->n_held && !check_failed(c);) {
         struct held h = n->held[k];
 
-        if (h.action.ticket > n->durable) {
+        if (h.action.ticket > n->durable
+            && c->config->mutant != CLUSTER_MUTANT_TELL_EARLY) {
             k++;
             continue;
         }

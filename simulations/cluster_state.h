@@ -23,7 +23,7 @@ enum {
     NODES = CLUSTER_NODES_MAX,
     SLOTS = 3,
     RUNS = 8,
-    TRIES = 4, /* of a user whose node went before it answered */
+    TRIES = 6, /* of a user whose node went before it answered */
 };
 
 enum incident_type {
@@ -36,6 +36,7 @@ enum incident_type {
     INCIDENT_STRIKE,
     INCIDENT_SUBMIT,
     INCIDENT_CALM,
+    INCIDENT_GIVE_UP,
 };
 
 struct incident {
@@ -60,11 +61,15 @@ struct process {
     uint32_t attempt;
     uint64_t guest;
     struct task_plan plan;
-    struct digest witness; /* of what it consumed */
-    bool has_witness;      /* not while nothing of it is written, as on an island */
+    uint64_t consumed;
+    bool has_consumed; /* not while nothing of it is written, as on an island */
     bool is_fickle;
     enum reason why;
     int signal;
+};
+
+struct prepared { /* a guest that has not started */
+    uint64_t guest, consumed;
 };
 
 struct held { /* an action that waits for its ticket */
@@ -91,10 +96,7 @@ struct cluster_node {
     struct process slots[SLOTS], lost[SLOTS];
     bool is_connected[NODES];
     uint64_t tick_serial;
-    struct {
-        uint64_t guest;
-        struct digest witness;
-    } * prepared;
+    struct prepared *prepared;
     size_t n_prepared, cap_prepared;
 };
 
@@ -120,8 +122,9 @@ struct told {
 };
 /* What an output was made of. */
 struct made {
-    struct digest id, witness;
-    bool has_witness;
+    struct digest id;
+    uint64_t consumed;
+    bool has_consumed;
 };
 
 struct cluster {
@@ -203,6 +206,8 @@ void read_back(struct cluster *c, unsigned i);
 void read_answer(struct cluster *c, unsigned i, const struct held *h);
 bool read_witness(struct cluster *c, unsigned i, const struct run *r,
                   const struct task_id *task, struct digest *ret);
+uint64_t read_consumed(struct cluster *c, unsigned i, const struct run *r,
+                       const struct task_id *task);
 
 /* ---- cluster_tasks.c ---- */
 
@@ -221,6 +226,8 @@ void users_draw(struct cluster *c);
 void users_submit(struct cluster *c, unsigned user);
 void users_accepted(struct cluster *c, struct run *r);
 void users_gone(struct cluster *c, unsigned node);
+/* Who waits for an answer for long does not wait on. */
+void users_give_up(struct cluster *c);
 struct run *run_of(struct cluster *c, const struct run_id *id);
 
 /* ---- cluster_check.c ---- */

@@ -67,7 +67,7 @@ static struct digest output_id(const struct process *p)
     struct prng prng;
 
     hash = fold(hash, task, task_id_encode(&p->task, task));
-    hash = fold(hash, p->witness.bytes, DIGEST_SIZE);
+    hash = fold(hash, &p->consumed, sizeof(p->consumed));
     if (p->is_fickle)
         hash = fold(hash, &p->serial, sizeof(p->serial));
     prng_init(&prng, hash);
@@ -98,7 +98,14 @@ static void make_output(struct cluster *c, unsigned i, const struct process *p,
     if (task_made(c, &id))
         return;
     c->made = cluster_grow(c->made, c->n_made, &c->cap_made, sizeof(*c->made));
-    c->made[c->n_made++] = (struct made){ id, p->witness, p->has_witness };
+    c->made[c->n_made++] = (struct made){ id, p->consumed, p->has_consumed };
+}
+
+static bool has_run(struct cluster *c, unsigned i, const struct run_id *run)
+{
+    struct record_key key = run_key(run);
+
+    return c->nodes[i].mesh && read_has(c, i, &key);
 }
 
 /* ---- processes ---- */
@@ -117,15 +124,14 @@ static void plan_end(struct cluster *c, unsigned i, uint32_t slot, time_us delay
 }
 
 /* A guest consumes what was prepared for it. */
-static bool find_witness(struct cluster *c, unsigned i, uint64_t guest,
-                         struct digest *ret)
+static bool find_consumed(struct cluster *c, unsigned i, uint64_t guest, uint64_t *ret)
 {
     struct cluster_node *n = &c->nodes[i];
 
     for (size_t k = 0; k < n->n_prepared; k++) {
         if (n->prepared[k].guest != guest)
             continue;
-        *ret = n->prepared[k].witness;
+        *ret = n->prepared[k].consumed;
         n->prepared[k] = n->prepared[--n->n_prepared];
         return true;
     }
@@ -145,8 +151,8 @@ void task_start(struct cluster *c, unsigned i, const struct action *a)
                            .is_fickle = c->faults & CLUSTER_FICKLE };
     p->plan = tasks_plan(&c->tasks, r->flow, (uint64_t)(r - c->runs) + 1, &a->task,
                          a->attempt, 0);
-    p->has_witness = find_witness(c, i, a->u.start.guest, &p->witness);
-    if (!p->has_witness && p->guest && !(p->guest & GUEST_DROPPED))
+    p->has_consumed = find_consumed(c, i, a->u.start.guest, &p->consumed);
+    if (!p->has_consumed && p->guest && !(p->guest & GUEST_DROPPED))
         check_fail(c, "starts", "%u starts %s, for which nothing was prepared", i,
                    task_text(c, &a->run, &a->task));
     c->result->n_starts++;
@@ -199,27 +205,26 @@ void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial)
     if (!p->is_used || p->serial != serial)
         return;
     /* What a task of its own run consumes may be written with the next flush. */
-    if (!p->has_witness && !p->guest)
-        p->has_witness = read_witness(c, i, run_of(c, &p->run), &p->task, &p->witness);
+    if (!p->has_consumed && !p->guest && has_run(c, i, &p->run)) {
+        p->has_consumed = true;
+        p->consumed = read_consumed(c, i, run_of(c, &p->run), &p->task);
+    }
+    if (c->config->mutant == CLUSTER_MUTANT_OTHER_INPUT)
+        p->consumed++;
     r = record_of(c, p);
     if (r.reason == REASON_OK)
         make_output(c, i, p, &r);
     trace(c, "%u ends %s#%u %s", i, task_text(c, &p->run, &p->task), p->attempt,
           reason_name(r.reason));
     p->is_used = false;
+    if (c->config->mutant == CLUSTER_MUTANT_SWALLOW_END && p->task.step == 1)
+        return;
     e.u.node.u.ended.slot = slot;
     e.u.node.u.ended.record = &r;
     node_tell(c, i, &e);
 }
 
 /* ---- for a lease ---- */
-
-static bool has_run(struct cluster *c, unsigned i, const struct run_id *run)
-{
-    struct record_key key = run_key(run);
-
-    return c->nodes[i].mesh && read_has(c, i, &key);
-}
 
 /* From the leader, or whoever has the run. */
 static bool prepare_from(struct cluster *c, unsigned i, unsigned from,
@@ -247,7 +252,8 @@ void task_prepare(struct cluster *c, unsigned i, const struct action *a)
         n->prepared = cluster_grow(n->prepared, n->n_prepared, &n->cap_prepared,
                                    sizeof(*n->prepared));
         n->prepared[n->n_prepared].guest = a->u.mesh.token;
-        n->prepared[n->n_prepared++].witness = to.event.u.prepared.witness;
+        n->prepared[n->n_prepared++].consumed =
+            read_consumed(c, from, run_of(c, &a->run), &a->task);
     }
     later(c, TIME_MS(1) + draw(c, TIME_MS(5)), &to);
 }

@@ -88,19 +88,29 @@ void users_accepted(struct cluster *c, struct run *r)
 }
 
 /* Who got no answer asks again, for a run of its own. */
+static void ask_again(struct cluster *c, unsigned user)
+{
+    struct cluster_user *u = &c->users[user];
+    struct run *r = &c->runs[u->run];
+
+    if (!r->is_submitted || r->is_accepted || ++u->n_tries >= TRIES)
+        return;
+    r->is_abandoned = true;
+    u->run = add_run(c, user);
+    c->runs[u->run].flow = flow_ref(r->flow);
+    buffer_append(&c->runs[u->run].text, r->text.data, r->text.len);
+    later(c, TIME_S(1), &(struct incident){ .type = INCIDENT_SUBMIT, .value = user });
+}
+
 void users_gone(struct cluster *c, unsigned node)
 {
-    for (unsigned i = 0; i < c->n_users; i++) {
-        struct cluster_user *u = &c->users[i];
-        struct run *r = &c->runs[u->run];
+    for (unsigned i = 0; i < c->n_users; i++)
+        if (c->runs[c->users[i].run].at == node)
+            ask_again(c, i);
+}
 
-        if (!r->is_submitted || r->is_accepted || r->at != node
-            || ++u->n_tries >= TRIES)
-            continue;
-        r->is_abandoned = true;
-        u->run = add_run(c, i);
-        c->runs[u->run].flow = flow_ref(r->flow);
-        buffer_append(&c->runs[u->run].text, r->text.data, r->text.len);
-        later(c, TIME_S(1), &(struct incident){ .type = INCIDENT_SUBMIT, .value = i });
-    }
+void users_give_up(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->n_users; i++)
+        ask_again(c, i);
 }

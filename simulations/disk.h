@@ -28,7 +28,7 @@ struct disk_config {
     uint64_t seed;
     bool may_tear;
     bool keeps_groups; /* a crash keeps what one disk_write() wrote, or nothing of it */
-    unsigned lies; /* enum disk_lie, or-ed: for tests of the checkers */
+    unsigned lies;     /* enum disk_lie, or-ed: for tests of the checkers */
 };
 
 struct disk;

@@ -27,98 +27,14 @@ void gossip_world_blame(struct gossip_world *w, const char *format, ...)
     va_end(args);
 }
 
-/* ---- what will happen ---- */
-
-static bool is_before(const struct queued *a, const struct queued *b)
-{
-    return a->at != b->at ? a->at < b->at : a->order < b->order;
-}
-
-static bool heap_push(struct gossip_world *w, struct queued q)
-{
-    size_t i = w->n_heap;
-
-    if (w->n_heap == w->cap_heap) {
-        size_t cap = w->cap_heap ? 2 * w->cap_heap : 64;
-        struct queued *heap = realloc(w->heap, cap * sizeof(*heap));
-
-        if (!heap)
-            return false;
-        w->heap = heap;
-        w->cap_heap = cap;
-    }
-    w->n_heap++;
-    for (; i > 0 && is_before(&q, &w->heap[(i - 1) / 4]); i = (i - 1) / 4)
-        w->heap[i] = w->heap[(i - 1) / 4];
-    w->heap[i] = q;
-    return true;
-}
-
-/* Four ways: fewer levels to miss the cache on than with two. */
-static struct queued heap_pop(struct gossip_world *w)
-{
-    struct queued first = w->heap[0], last = w->heap[--w->n_heap];
-    size_t i = 0;
-
-    for (;;) {
-        size_t least = 4 * i + 1, end = least + 4 < w->n_heap ? least + 4 : w->n_heap;
-
-        if (least >= w->n_heap)
-            break;
-        for (size_t k = least + 1; k < end; k++)
-            if (is_before(&w->heap[k], &w->heap[least]))
-                least = k;
-        if (!is_before(&w->heap[least], &last))
-            break;
-        w->heap[i] = w->heap[least];
-        i = least;
-    }
-    w->heap[i] = last;
-    return first;
-}
-
-static uint32_t happening_get(struct gossip_world *w)
-{
-    uint32_t i = w->free_happening;
-
-    if (i) {
-        w->free_happening = w->happenings[i - 1].next_free;
-        return i;
-    }
-    if (w->n_happenings == w->cap_happenings) {
-        uint32_t cap = w->cap_happenings ? 2 * w->cap_happenings : 64;
-        struct happening *all = realloc(w->happenings, cap * sizeof(*all));
-
-        if (!all)
-            return 0;
-        w->happenings = all;
-        w->cap_happenings = cap;
-    }
-    return ++w->n_happenings;
-}
-
-struct happening *gossip_world_later(struct gossip_world *w, time_us at,
-                                     enum gossip_event type, size_t node)
-{
-    uint32_t i = happening_get(w);
-
-    if (!i || !heap_push(w, (struct queued){ at, w->order, i })) {
-        w->error = -ENOMEM;
-        return NULL;
-    }
-    w->happenings[i - 1] = (struct happening){ .at = at,
-                                               .order = w->order++,
-                                               .type = type,
-                                               .node = (uint32_t)node,
-                                               .life = w->nodes[node].life };
-    return &w->happenings[i - 1];
-}
-
 static void set_tick(struct gossip_world *w, size_t node)
 {
     struct sim_node *n = &w->nodes[node];
     time_us due = gossip_deadline(n->gossip);
 
+    /* It would be taken for being late itself; 0: it has not begun. */
+    if (due && due < w->now)
+        gossip_world_blame(w, "the deadline of %zu is over", node);
     if (due >= n->tick)
         return;
     n->tick = due > w->now ? due : w->now;
@@ -321,7 +237,9 @@ static void on_dead(struct gossip_world *w, size_t node, size_t peer)
     if (of->is_gone)
         return;
     w->stats.false_deaths++;
-    if (!w->config.may_bury)
+    if (!w->config.may_bury
+        && !(w->config.may_bury_across
+             && w->nodes[node].last_side != w->nodes[peer].last_side))
         gossip_world_blame(w, "I12: %zu takes %zu for dead, which is alive", node,
                            peer);
 }
@@ -439,14 +357,14 @@ static void happen(struct gossip_world *w, struct happening *h)
 bool gossip_world_run(struct gossip_world *w, time_us until)
 {
     while (w->n_heap && w->heap[0].at <= until && !w->error && !*w->violation) {
-        struct queued q = heap_pop(w);
+        struct queued q = gossip_queue_pop(w);
         struct happening h = w->happenings[q.happening - 1];
 
         w->now = q.at;
         if (w->nodes[h.node].stalled > w->now && h.type != GOSSIP_EVENT_STALL) {
             q.at = w->nodes[h.node].stalled;
             q.order = w->order++;
-            heap_push(w, q); /* into the place of what was popped */
+            gossip_queue_push(w, q); /* into the place of what was popped */
             continue;
         }
         w->happenings[q.happening - 1].payload = NULL;
@@ -556,6 +474,8 @@ void gossip_world_fray(struct gossip_world *w, uint32_t share)
 
 void gossip_world_side(struct gossip_world *w, size_t node, uint32_t side)
 {
+    if (side)
+        w->nodes[node].last_side = side;
     w->nodes[node].side = side;
     gossip_network_doubt(w, (uint32_t)node, silence);
 }
@@ -582,94 +502,4 @@ void gossip_world_inject(struct gossip_world *w, size_t from, size_t to,
     w->error =
         gossip_on_message(w->nodes[to].gossip, &w->nodes[from].id, m, w->now, &w->out);
     gossip_world_act(w, to);
-}
-
-/* ---- what is seen ---- */
-
-time_us gossip_world_now(const struct gossip_world *w)
-{
-    return w->now;
-}
-
-const char *gossip_world_violation(const struct gossip_world *w)
-{
-    return w->violation;
-}
-
-const char *gossip_world_trace(const struct gossip_world *w)
-{
-    return buffer_text(&w->trace);
-}
-
-void gossip_world_clear_trace(struct gossip_world *w)
-{
-    buffer_clear(&w->trace);
-}
-
-struct gossip_world_stats gossip_world_stats(const struct gossip_world *w)
-{
-    return w->stats;
-}
-
-const struct gossip *gossip_world_node(const struct gossip_world *w, size_t node)
-{
-    return w->nodes[node].gossip;
-}
-
-struct node_id gossip_world_id(const struct gossip_world *w, size_t node)
-{
-    return w->nodes[node].id;
-}
-
-size_t gossip_world_seeing(const struct gossip_world *w, size_t node,
-                           enum member_state state)
-{
-    struct member_view v;
-    size_t n = 0;
-
-    for (size_t i = 0; i < w->n_nodes; i++)
-        n += i != node && w->nodes[i].gossip
-             && gossip_find(w->nodes[i].gossip, &w->nodes[node].id, &v)
-             && v.note->state == state;
-    return n;
-}
-
-time_us gossip_world_known_after(const struct gossip_world *w, size_t node)
-{
-    const struct sim_node *n = &w->nodes[node];
-
-    return n->known ? n->known - n->crashed : 0;
-}
-
-time_us gossip_world_suspected_after(const struct gossip_world *w, size_t node)
-{
-    const struct sim_node *n = &w->nodes[node];
-
-    return n->suspected ? n->suspected - n->crashed : 0;
-}
-
-bool gossip_world_agrees(const struct gossip_world *w)
-{
-    uint8_t first[16], other[16];
-    bool has_first = false;
-
-    for (size_t i = 0; i < w->n_nodes; i++) {
-        if (!w->nodes[i].gossip)
-            continue;
-        gossip_fingerprint(w->nodes[i].gossip, has_first ? other : first);
-        if (has_first && memcmp(first, other, sizeof(first)) != 0)
-            return false;
-        has_first = true;
-    }
-    return true;
-}
-
-uint64_t gossip_world_hash(const struct gossip_world *w)
-{
-    uint64_t hash = w->stats.events ^ w->now;
-
-    for (size_t i = 0; i < w->n_nodes; i++)
-        if (w->nodes[i].gossip)
-            hash = (hash ^ gossip_hash(w->nodes[i].gossip)) * 0x9e3779b97f4a7c15u;
-    return hash;
 }

@@ -26,7 +26,8 @@ struct gossip_world_config {
         stalling;    /* of nodes, in 10,000: stalled 30 % of the time, up to 2 s each */
     time_us latency; /* the median; 0: 500 us */
     bool is_traced;
-    bool may_bury; /* a false death is what the story is about */
+    bool may_bury;        /* a false death is what the story is about */
+    bool may_bury_across; /* only of a node that was on another side */
 };
 
 struct gossip_world_stats {

@@ -58,6 +58,7 @@ struct sim_node {
     struct member_card card;
     char name[16], address[24];
     uint32_t life, boot, side;
+    uint32_t last_side; /* before all were on one again */
     uint64_t persisted;
     bool is_stalling;
     time_us stalled; /* until then */
@@ -107,6 +108,8 @@ void gossip_world_blame(struct gossip_world *w, const char *format, ...)
     PRINTF_LIKE(2, 3);
 struct happening *gossip_world_later(struct gossip_world *w, time_us at,
                                      enum gossip_event type, size_t node);
+bool gossip_queue_push(struct gossip_world *w, struct queued q);
+struct queued gossip_queue_pop(struct gossip_world *w);
 void gossip_world_act(struct gossip_world *w, size_t node); /* carry out the outbox */
 uint32_t gossip_world_index(const struct gossip_world *w, const struct node_id *id);
 

@@ -6,7 +6,7 @@
  *     mesh-sim --crash-everywhere --seeds 0:20
  *     mesh-sim gossip crash --nodes 1000 --seeds 0:20      membership alone
  *     mesh-sim replica --seeds 0:500     the homes of one group
- *     mesh-sim cluster --seeds 0:500 --nodes 5
+ *     mesh-sim --seeds 0:500 --nodes 5   several nodes; also: mesh-sim cluster
  */
 #include <errno.h>
 #include <getopt.h>
@@ -214,6 +214,15 @@ static bool parse(int argc, char **argv, struct options *o)
     return is_good && optind == argc && o->seeds.from < o->seeds.to;
 }
 
+/* Several nodes are a cluster, whether it is said or not. */
+static bool has_nodes(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], "--nodes", strlen("--nodes")) == 0)
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     struct options o = { .faults = FAULTS_ALL };
@@ -224,6 +233,8 @@ int main(int argc, char **argv)
         return replica_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "cluster") == 0)
         return cluster_main(argc - 1, argv + 1);
+    if (has_nodes(argc, argv))
+        return cluster_main(argc, argv);
     if (!parse(argc, argv, &o)) {
         fputs(usage_text, stderr);
         return 2;

@@ -37,7 +37,9 @@ enum replica_fault {
     REPLICA_FAULT_GOSSIP = 1 << 10, /* what it says of who lives is wrong */
     REPLICA_FAULT_MOVE = 1 << 11,   /* other homes are asked for */
     REPLICA_FAULT_TRIM = 1 << 12,   /* rows go though somebody may want them */
-    REPLICA_FAULTS_ALL = (1 << 13) - 1,
+    REPLICA_FAULT_RIVALS =
+        1 << 13, /* homes stand when they hear nothing for a moment */
+    REPLICA_FAULTS_ALL = (1 << 14) - 1,
 };
 
 struct replica_world_config {

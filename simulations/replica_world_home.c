@@ -349,6 +349,10 @@ static bool make_replica(struct replica_world *w, unsigned node, bool is_founder
                                      .is_founder = is_founder,
                                      .seed = prng_next(&w->prng) };
 
+    if (w->faults & REPLICA_FAULT_RIVALS)
+        config.timing = (struct replica_timing){ .heartbeat = TIME_MS(50),
+                                                 .election_min = TIME_MS(60),
+                                                 .election_max = TIME_MS(250) };
     h->replica = replica_new(&config, w->now);
     if (!h->replica)
         w->error = -ENOMEM;

@@ -43,8 +43,9 @@ int blobs_put(struct blobs *b, const void *data, size_t len, struct digest *ret_
  * -ESTALE: what was copied or read is not what id says. */
 int blobs_adopt_file(struct blobs *b, const char *path, uint64_t size,
                      const struct digest *id);
-/* An empty file to write a large blob into and give to blobs_adopt_file(), or to unlink;
- * what is left behind is removed when the folder is opened again. -ENOSPC as above. */
+/* An empty file to write a large blob into and give to blobs_adopt_file(), or to
+ * unlink; what is left behind is removed when the folder is opened again. -ENOSPC as
+ * above. */
 int blobs_make_file(struct blobs *b, uint64_t size, char ret_path[BLOB_FILE_PATH_MAX],
                     int *ret_fd);
 /* As blobs_adopt_file(), but the file stays: reflink where it can be, else a copy. What

@@ -32,8 +32,8 @@ enum { DIGEST_GROUP_LEAVES = 1024 };
 struct digest digest_part(const void *data, size_t len);
 /* The name, from the digests of all leaves, or of their groups if there are several. */
 struct digest digest_top(uint64_t size, const struct digest *top, size_t n);
-/* As digest_file() of more than one leaf, but the digests of the leaves, for all of which
- * ret_leaves has room. */
+/* As digest_file() of more than one leaf, but the digests of the leaves, for all of
+ * which ret_leaves has room. */
 int digest_file_leaves(int fd, uint64_t size, unsigned threads,
                        struct digest *ret_leaves);
 

@@ -4,6 +4,7 @@
 #include <microhttpd.h>
 #include <stdio.h>
 
+#include "node/api/elsewhere.h"
 #include "node/api/bodies.h"
 #include "node/api/emit.h"
 #include "node/api/nouns.h"
@@ -27,6 +28,8 @@ int blob_get_work(struct request *r)
 
     if (!request_digest(r, r->params[0], &id))
         return 0;
+    if (elsewhere_want(r, &id, false))
+        return REQUEST_NEXT;
     error = blobs_stat(runtime_blobs(r->rt), &id, &size);
     if (error < 0)
         return reply_errno(r, error, "this blob");

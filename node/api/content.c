@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 
+#include "node/api/elsewhere.h"
 #include "node/api/encode.h"
 
 static int add_headers(struct request *r, const struct artifact *a,
@@ -31,9 +32,12 @@ int content_reply(struct request *r, const struct artifact *a,
 {
     uint64_t size = a->size;
     const void *data = a->inline_data;
+    bool is_tree = a->encoding == ENCODING_TREE;
     int error = 0;
 
-    if (a->encoding == ENCODING_TREE) {
+    if ((is_tree || (!data && size)) && elsewhere_want(r, &a->id, is_tree))
+        return REQUEST_NEXT;
+    if (is_tree) {
         data = NULL;
         error = blobs_stat(runtime_blobs(r->rt), &a->id, &size);
     }

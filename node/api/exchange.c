@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "node/api/elsewhere.h"
 #include "node/api/exchange.h"
 
 #include <errno.h>
@@ -267,6 +268,8 @@ static int run_loop_stage(struct request *r)
 
     if (!r->is_here)
         return run_forward(r);
+    if (r->stage == STAGE_END && r->elsewhere.is_wanted)
+        run = elsewhere_end;
     result = run ? run(r) : REQUEST_NEXT;
     take_result(r, result, r->stage == STAGE_BEGIN ? STAGE_WORK : STAGE_REPLY);
     return result;

@@ -81,8 +81,6 @@ int explain_failure(struct request *r, struct emit *e, const struct attempt_reco
 
 /* ---- on the loop: what only the node knows ---- */
 
-enum { SLOTS_MAX = 65536 };
-
 struct explanation {
     struct against against;
     bool is_active, is_running; /* the run; the task */
@@ -107,17 +105,15 @@ static void explanation_release(void *data)
 
 static bool is_in_slot(struct request *r, const struct task_id *task)
 {
-    uint64_t n_running = source_count_running(runtime_node(r->rt));
+    const struct node *n = runtime_node(r->rt);
 
-    for (uint32_t i = 0; n_running && i < SLOTS_MAX; i++) {
+    for (uint32_t i = 0; i < node_slots_end(n); i++) {
         struct run_id run;
         struct task_id running;
         uint32_t attempt;
 
-        if (!node_slot(runtime_node(r->rt), i, &run, &running, &attempt))
-            continue;
-        n_running--;
-        if (run_id_equal(&run, &r->run) && task_id_equal(&running, task))
+        if (node_runs_slot(n, i, &run, &running, &attempt)
+            && run_id_equal(&run, &r->run) && task_id_equal(&running, task))
             return true;
     }
     return false;

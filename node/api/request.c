@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "node/api/elsewhere.h"
 #include "node/api/request.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@ static void reply_clear(struct reply *reply)
 
 void request_release(struct request *r)
 {
+    elsewhere_release(r);
     if (r->data_release)
         r->data_release(r->data);
     free(r->data);

@@ -64,6 +64,14 @@ struct reply {
 
 enum { READ_END = -1, READ_FAILED = -2 };
 
+/* node/api/elsewhere.h */
+struct elsewhere {
+    struct digest id;
+    bool is_tree, is_wanted, is_asked;
+    uint64_t fetch; /* that is under way */
+    int status;
+};
+
 struct request {
     struct api *api;
     struct listener *listener;
@@ -89,6 +97,7 @@ struct request {
     struct forward *forward;        /* another node is asked; NULL: not so */
     struct gather *gather;          /* all others were asked; NULL: not so */
     bool is_here;                   /* it is for this node, that is known */
+    struct elsewhere elsewhere;     /* what the work found to be missing here */
     int (*work)(struct request *r); /* of REQUEST_WORK */
     const char *state; /* of a run without an end that is not active here */
     uint64_t age_s;    /* how old what is answered may be */

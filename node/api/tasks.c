@@ -8,10 +8,7 @@
 #include "node/api/nouns.h"
 #include "node/api/source.h"
 
-enum {
-    TASKS_MAX = 10000,
-    SLOTS_MAX = 65536, /* looked through, as long as attempts are missing */
-};
+enum { TASKS_MAX = 10000 };
 
 static const char states[] = "done failed lost caught adopted running";
 
@@ -69,15 +66,14 @@ static void emit_use(struct emit *e, struct runtime *rt, uint32_t slot)
     emit_u64(e, "cpu_peak_milli", use.cpu_peak_milli);
 }
 
-/* Whether an attempt is in the slot; lists it when it was asked for. */
-static bool list_slot(struct request *r, struct task_page *page, uint32_t slot)
+/* Lists the attempt in the slot when it was asked for. */
+static void list_slot(struct request *r, struct task_page *page, uint32_t slot)
 {
     struct attempt_record a = { .pid = 0 };
 
-    if (!node_slot(runtime_node(r->rt), slot, &a.run, &a.task, &a.attempt))
-        return false;
-    if (!run_id_equal(&a.run, &r->run) || !is_of_task(page, &a.task))
-        return true;
+    if (!node_runs_slot(runtime_node(r->rt), slot, &a.run, &a.task, &a.attempt)
+        || !run_id_equal(&a.run, &r->run) || !is_of_task(page, &a.task))
+        return;
     emit_open(&page->e, NULL, '{');
     emit_text(&page->e, "step", r->flow->steps[a.task.step].name);
     emit_task(&page->e, "task", &a.task);
@@ -88,18 +84,17 @@ static bool list_slot(struct request *r, struct task_page *page, uint32_t slot)
     emit_use(&page->e, r->rt, slot);
     emit_close(&page->e, '}');
     page->n++;
-    return true;
 }
 
 int tasks_list_end(struct request *r)
 {
     struct task_page *page = r->data;
-    uint64_t n_running = source_count_running(runtime_node(r->rt));
+    uint32_t end = node_slots_end(runtime_node(r->rt));
 
     emit_open(&page->e, NULL, '{');
     emit_open(&page->e, "attempts", '[');
-    for (uint32_t i = 0; n_running && i < SLOTS_MAX && page->n < page->limit; i++)
-        n_running -= list_slot(r, page, i);
+    for (uint32_t i = 0; i < end && page->n < page->limit; i++)
+        list_slot(r, page, i);
     emit_close(&page->e, ']');
     emit_null(&page->e, "after");
     emit_close(&page->e, '}');

@@ -7,7 +7,7 @@
 if [ "$(id -u)" != 0 ]; then
     mkdir -p "$MESH_HOME"
     echo 'accounts: {ann: nobody}' >"$MESH_HOME/mesh.conf"
-    run 1 'a node that is not of root' "$MESH" node
+    run 1 'a node that is not of root' "$MESH" node --dev
     like "$err" "takes a node of root's" 'gives no accounts'
     finish
     exit
@@ -24,7 +24,7 @@ for bad in 'accounts: {ann: root}' 'task_account: no-such-account' 'accounts: [a
     echo "$bad" >"$conf"
     fails_to_start()
     {
-        ! "$MESH" node >refused 2>&1
+        ! timeout 60 "$MESH" node --dev >refused 2>&1
     }
     ok "refused: $bad" fails_to_start
 done

@@ -28,6 +28,7 @@ struct crowd {
     unsigned n_flows;
     struct written *written;
     size_t n_written;
+    bool has_message; /* the last end that was written */
     struct buffer trace, told;
 };
 
@@ -147,8 +148,9 @@ static void say_told(struct crowd *c, const struct action *a, const char *name)
         buffer_puts(&c->trace, "\n");
         break;
     case TELL_RUN_ENDED:
-        buffer_printf(&c->trace, "run %u %s\n", number_of(c, &a->run),
-                      run_outcome_name(a->u.tell.outcome));
+        buffer_printf(&c->trace, "run %u %s%s\n", number_of(c, &a->run),
+                      run_outcome_name(a->u.tell.outcome),
+                      a->u.tell.outcome == RUN_OK && c->has_message ? ", but" : "");
         break;
     }
 }
@@ -164,6 +166,13 @@ static void keep(struct crowd *c, const struct action *a)
     w->value = malloc(w->value_len + 1);
     assert(w->value);
     memcpy(w->value, a->u.persist.value, w->value_len);
+    if (w->key.bytes[0] == 'e') {
+        struct run_end_record end;
+
+        assert(run_end_record_decode(w->value, w->value_len, &end) == 0);
+        c->has_message = end.message && *end.message;
+        run_end_record_release(&end);
+    }
 }
 
 static void carry_out(struct crowd *c, const struct action *a)

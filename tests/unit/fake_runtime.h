@@ -426,8 +426,14 @@ bool node_user_at(const struct node *n, size_t i, struct user_view *ret)
     return true;
 }
 
-bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
-               struct task_id *ret_task, uint32_t *ret_attempt)
+uint32_t node_slots_end(const struct node *n)
+{
+    (void)n;
+    return 2;
+}
+
+bool node_runs_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
+                    struct task_id *ret_task, uint32_t *ret_attempt)
 {
     const struct runtime *rt = (const struct runtime *)n;
 

@@ -47,10 +47,10 @@ static void a_machine_dies(void **state)
     (void)state;
     gossip_world_crash(w, 3);
     run(w, TIME_S(20));
-    assert_string_equal(gossip_world_trace(w), "[ 11748] 4 sees 3 suspect\n"
-                                               "[ 11749] all see 3 suspect\n"
-                                               "[ 13748] 4 sees 3 dead\n"
-                                               "[ 13749] all see 3 dead\n");
+    assert_string_equal(gossip_world_trace(w), "[ 11507] 2 sees 3 suspect\n"
+                                               "[ 11508] all see 3 suspect\n"
+                                               "[ 13507] 2 sees 3 dead\n"
+                                               "[ 13508] all see 3 dead\n");
     assert_true(gossip_world_agrees(w));
 }
 
@@ -143,13 +143,14 @@ static void sick_observer(void **state)
     assert_true(gossip_world_agrees(w));
 }
 
-static void hears_nobody_blames_nobody(void **state)
+static void alone_for_a_while(uint64_t seed)
 {
-    CLEANUP(gossip_world_freep) struct gossip_world *w = world_of(5, 0, true);
+    struct gossip_world_config config = { .seed = seed, .n = 5, .may_bury = true };
+    CLEANUP(gossip_world_freep) struct gossip_world *w = gossip_world_new(&config);
     const struct gossip *alone = gossip_world_node(w, 2);
     struct node_id other = gossip_world_id(w, 0);
 
-    (void)state;
+    run(w, TIME_S(10));
     gossip_world_side(w, 2, 1);
     run(w, TIME_S(20));
     assert_true(gossip_is_isolated(alone));
@@ -169,9 +170,16 @@ static void hears_nobody_blames_nobody(void **state)
     assert_int_equal(gossip_world_stats(w).suspicions, 1);
 }
 
+static void hears_nobody_blames_nobody(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++)
+        alone_for_a_while(seed);
+}
+
 static void partition_heals(size_t n, size_t part, time_us within)
 {
-    struct gossip_world_config config = { .seed = 3, .n = n, .may_bury = true };
+    struct gossip_world_config config = { .seed = 3, .n = n, .may_bury_across = true };
     CLEANUP(gossip_world_freep) struct gossip_world *w = gossip_world_new(&config);
 
     assert_non_null(w);
@@ -263,6 +271,267 @@ static void half_of_them_die(void **state)
     for (size_t i = 0; i < 7; i++)
         assert_int_equal(gossip_world_seeing(w, i, MEMBER_DEAD), 3);
 }
+
+/* ---- one node, and what others say ---- */
+
+struct lone {
+    struct gossip *g;
+    struct gossip_outbox out;
+    time_us now;
+    size_t n;
+};
+
+static struct node_id lone_id(size_t i)
+{
+    return (struct node_id){ .bytes = { 0x10, [15] = (uint8_t)(i + 1) } };
+}
+
+static void lone_say(struct lone *l, size_t of, uint64_t incarnation,
+                     enum member_state member_state, uint8_t observers)
+{
+    struct member_card card = { .name = (char *)"x" };
+    struct member_note note = { .id = lone_id(of),
+                                .incarnation = incarnation,
+                                .state = member_state,
+                                .observers = observers,
+                                .has_card = member_state == MEMBER_ALIVE,
+                                .card = card };
+
+    assert_int_equal(gossip_add(l->g, &note, l->now, &l->out), 0);
+}
+
+static struct lone lone_new(size_t n)
+{
+    struct member_card card = { .name = (char *)"x" };
+    struct gossip_config config = { .self = lone_id(0),
+                                    .card = &card,
+                                    .incarnation = (uint64_t)1 << 32 };
+    struct lone l = { .g = gossip_new(&config), .now = TIME_S(5), .n = n };
+
+    assert_non_null(l.g);
+    for (size_t i = 1; i < n; i++)
+        lone_say(&l, i, 1, MEMBER_ALIVE, 0);
+    return l;
+}
+
+static void lone_free(struct lone *l)
+{
+    gossip_free(l->g);
+    gossip_outbox_release(&l->out);
+}
+
+static void lone_ping(struct lone *l, size_t from)
+{
+    struct node_id id = lone_id(from);
+    struct message m = { .type = MESSAGE_PING };
+
+    gossip_outbox_clear(&l->out);
+    assert_int_equal(gossip_on_message(l->g, &id, &m, l->now, &l->out), 0);
+}
+
+/* Time passes, tick by tick; somebody is heard, unless from is 0. */
+static void lone_wait(struct lone *l, time_us until, size_t from)
+{
+    while (l->now < until) {
+        time_us next = l->now + TIME_MS(100);
+
+        while (gossip_deadline(l->g) <= next) {
+            if (gossip_deadline(l->g) > l->now)
+                l->now = gossip_deadline(l->g);
+            gossip_outbox_clear(&l->out);
+            assert_int_equal(gossip_on_tick(l->g, l->now, &l->out), 0);
+        }
+        l->now = next;
+        if (from)
+            lone_ping(l, from);
+    }
+}
+
+static enum member_state lone_state(const struct lone *l, size_t of)
+{
+    struct node_id id = lone_id(of);
+    struct member_view v;
+
+    assert_true(gossip_find(l->g, &id, &v));
+    return v.note->state;
+}
+
+/* When a member whom these observers miss is dead, in tenths of a second; 0: not. */
+static time_us dies_after(size_t n, uint8_t observers)
+{
+    struct lone l = lone_new(n);
+    time_us begin = l.now, after = 0;
+
+    lone_say(&l, 1, 1, MEMBER_SUSPECT, observers);
+    while (!after && l.now < begin + TIME_S(30)) {
+        lone_wait(&l, l.now + TIME_MS(100), n - 1);
+        if (lone_state(&l, 1) == MEMBER_DEAD)
+            after = (l.now - begin) / TIME_MS(100);
+        else
+            assert_int_equal(lone_state(&l, 1), MEMBER_SUSPECT);
+    }
+    lone_free(&l);
+    return after;
+}
+
+static void how_many_observers(void **state)
+{
+    (void)state;
+    assert_in_range(dies_after(8, 0x02), 240, 241); /* it may be behind a bad link */
+    assert_in_range(dies_after(8, 0x06), 50, 51);
+    assert_in_range(dies_after(8, 0x16), 33, 34);
+    assert_in_range(dies_after(8, 0x36), 20, 21);
+    assert_in_range(dies_after(8, 0xff), 20, 21);
+    assert_in_range(dies_after(4, 0x02), 240, 241);
+    assert_in_range(dies_after(4, 0x07), 20, 21); /* all that there are */
+    assert_in_range(dies_after(3, 0x02), 80, 81); /* there one is enough */
+    assert_in_range(dies_after(3, 0x03), 20, 21);
+}
+
+static void isolated_it_buries_nobody(void **state)
+{
+    struct lone l = lone_new(8);
+
+    (void)state;
+    lone_ping(&l, 2);
+    lone_say(&l, 1, 1, MEMBER_SUSPECT, 0x06);
+    lone_wait(&l, l.now + TIME_S(12), 0);
+    assert_true(gossip_is_isolated(l.g));
+    assert_int_equal(lone_state(&l, 1), MEMBER_SUSPECT);
+    lone_free(&l);
+}
+
+/* When the first one is heard again, the others get the time to be heard too. */
+static void heard_again_it_waits(void **state)
+{
+    struct lone l = lone_new(8);
+    struct message pong = { .type = MESSAGE_PONG };
+    struct node_id from = lone_id(2);
+    time_us until;
+
+    (void)state;
+    lone_ping(&l, 2);
+    lone_wait(&l, l.now + TIME_S(10), 0);
+    assert_true(gossip_is_isolated(l.g));
+    until = l.now + TIME_MS(1400) * (1 + gossip_health(l.g));
+    gossip_outbox_clear(&l.out);
+    assert_int_equal(gossip_on_message(l.g, &from, &pong, l.now, &l.out), 0);
+    assert_false(gossip_is_isolated(l.g));
+    lone_wait(&l, until, 2);
+    for (size_t i = 1; i < 8; i++)
+        assert_int_equal(lone_state(&l, i), MEMBER_ALIVE);
+    lone_wait(&l, until + TIME_S(20), 2);
+    assert_int_equal(lone_state(&l, 5), MEMBER_SUSPECT);
+    lone_free(&l);
+}
+
+/* What it knew before it fell asleep may be over: what came meanwhile is read first. */
+static void late_it_buries_nobody(void **state)
+{
+    struct lone l = lone_new(2);
+
+    (void)state;
+    lone_wait(&l, l.now + TIME_S(2), 1);
+    lone_say(&l, 1, 1, MEMBER_SUSPECT, 0x01);
+    l.now += TIME_S(6);
+    gossip_outbox_clear(&l.out);
+    assert_int_equal(gossip_on_tick(l.g, l.now, &l.out), 0);
+    assert_int_equal(lone_state(&l, 1), MEMBER_SUSPECT);
+    assert_int_equal(gossip_health(l.g), 1);
+    lone_say(&l, 1, 2, MEMBER_ALIVE, 0);
+    assert_int_equal(lone_state(&l, 1), MEMBER_ALIVE);
+    lone_free(&l);
+}
+
+static size_t count_told(const struct lone *l, size_t peer, enum member_state of)
+{
+    struct node_id id = lone_id(peer);
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->out.n; i++) {
+        const struct gossip_action *a = &l->out.actions[i];
+
+        if (a->type == GOSSIP_SEND && a->message.type == MESSAGE_GOSSIP
+            && node_id_equal(&a->peer, &id))
+            for (size_t k = 0; k < a->message.u.gossip.n_members; k++)
+                n += node_id_equal(&a->message.u.gossip.members[k].id, &id)
+                     && a->message.u.gossip.members[k].state == of;
+    }
+    return n;
+}
+
+static void the_dead_that_talk_are_told(void **state)
+{
+    struct lone l = lone_new(5);
+
+    (void)state;
+    lone_say(&l, 1, 1, MEMBER_DEAD, 0);
+    lone_ping(&l, 1);
+    assert_int_equal(count_told(&l, 1, MEMBER_DEAD), 1);
+    l.now += TIME_MS(300);
+    lone_ping(&l, 1); /* once a second */
+    assert_int_equal(count_told(&l, 1, MEMBER_DEAD), 0);
+    l.now += TIME_S(1);
+    lone_ping(&l, 1);
+    assert_int_equal(count_told(&l, 1, MEMBER_DEAD), 1);
+    lone_free(&l);
+}
+
+/* Whoever lists as alive whom we buried hears a suspicion, which can be refuted in
+ * time; of one whom it does not list it hears nothing. */
+static void the_dead_are_told_as_suspects(void **state)
+{
+    struct lone l = lone_new(5);
+    struct node_id from = lone_id(2), dead = lone_id(1);
+    struct sync_entry entries[] = { { lone_id(1), 1, MEMBER_ALIVE },
+                                    { lone_id(2), 1, MEMBER_ALIVE } };
+    struct message m = { .type = MESSAGE_SYNC };
+    size_t n = 0;
+
+    (void)state;
+    m.u.sync = (struct sync_message){ .entries = entries, .n_entries = 2 };
+    lone_say(&l, 1, 1, MEMBER_DEAD, 0);
+    lone_say(&l, 3, 1, MEMBER_DEAD, 0);
+    lone_ping(&l, 2);
+    gossip_outbox_clear(&l.out);
+    assert_int_equal(gossip_on_message(l.g, &from, &m, l.now, &l.out), 0);
+    for (size_t i = 0; i < l.out.n; i++) {
+        const struct gossip_message *said = &l.out.actions[i].message.u.gossip;
+
+        if (l.out.actions[i].type != GOSSIP_SEND)
+            continue;
+        assert_int_equal(l.out.actions[i].message.type, MESSAGE_GOSSIP);
+        n = said->n_members;
+        assert_int_equal(n, 3); /* itself, 1 and 4 */
+        for (size_t k = 0; k < n; k++)
+            if (node_id_equal(&said->members[k].id, &dead)) {
+                assert_int_equal(said->members[k].state, MEMBER_SUSPECT);
+                assert_int_equal(said->members[k].observers, 0xff);
+            }
+    }
+    assert_int_equal(n, 3);
+    lone_free(&l);
+}
+
+static void tombstones_go(void **state)
+{
+    struct lone l = lone_new(5);
+
+    (void)state;
+    lone_say(&l, 1, 1, MEMBER_DEAD, 0);
+    lone_say(&l, 3, 1, MEMBER_LEFT, 0);
+    l.now += TIME_S(86000);
+    lone_ping(&l, 2);
+    lone_wait(&l, l.now + TIME_S(1), 2);
+    assert_int_equal(gossip_members(l.g), 5);
+    l.now += TIME_S(7200);
+    lone_ping(&l, 2);
+    lone_wait(&l, l.now + TIME_S(1), 2);
+    assert_int_equal(gossip_members(l.g), 3);
+    lone_free(&l);
+}
+
+/* ---- runs ---- */
 
 static struct run_note note_of_run(uint8_t number, uint64_t ballot, uint64_t n_ready)
 {
@@ -405,6 +674,13 @@ int main(void)
         cmocka_unit_test(suspected_and_refuted),
         cmocka_unit_test(sick_observer),
         cmocka_unit_test(hears_nobody_blames_nobody),
+        cmocka_unit_test(how_many_observers),
+        cmocka_unit_test(isolated_it_buries_nobody),
+        cmocka_unit_test(heard_again_it_waits),
+        cmocka_unit_test(late_it_buries_nobody),
+        cmocka_unit_test(the_dead_that_talk_are_told),
+        cmocka_unit_test(the_dead_are_told_as_suspects),
+        cmocka_unit_test(tombstones_go),
         cmocka_unit_test(partitions_heal),
         cmocka_unit_test(one_way_links),
         cmocka_unit_test(deaf_node),

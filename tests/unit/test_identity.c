@@ -334,6 +334,14 @@ static void test_a_wicked_issuer(void **state UNUSED)
     assert_int_equal(certificate_sign(&c.leaf, secret), 0);
     assert_int_equal(chain_verify(&c, root, noon, &w.why), -EKEYREJECTED);
 
+    issuer.roles = ROLE_WORKER; /* one of the mesh, but no issuer */
+    assert_int_equal(identity_issue(w.founder, &issuer, noon, &c, NULL), 0);
+    c = (struct chain){ .leaf = c.leaf, .issuer = c.leaf, .has_issuer = true };
+    memcpy(c.leaf.node_key, identity_node_key(w.node), NODE_KEY_SIZE);
+    assert_int_equal(certificate_sign(&c.leaf, secret), 0);
+    expect(chain_verify(&c, root, noon, &w.why), -EKEYREJECTED, &w.why,
+           "the certificate of 'wicked' is signed by 'wicked', which is no issuer");
+
     c.leaf.not_after = issuer.not_after; /* without its own certificate */
     assert_int_equal(certificate_sign(&c.leaf, secret), 0);
     c.has_issuer = false;

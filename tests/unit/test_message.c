@@ -30,6 +30,8 @@ static void test_names(void **state UNUSED)
 
 static void test_golden_bytes(void **state UNUSED)
 {
+    unsigned n_bad = 0;
+
     for (const enum message_type *t = message_types; *t; t++) {
         CLEANUP(sample_release) struct message m = sample_make(*t, 2);
         CLEANUP(buffer_release) struct buffer now = BUFFER_INIT;
@@ -37,8 +39,9 @@ static void test_golden_bytes(void **state UNUSED)
 
         encode(&m, &now);
         snprintf(name, sizeof(name), "message_%s", message_name(*t));
-        golden_compare(name, &now);
+        n_bad += !golden_is(name, &now);
     }
+    assert_int_equal(n_bad, 0);
 }
 
 /* What is decoded is encoded as it was, also from the golden bytes. */

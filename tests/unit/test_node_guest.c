@@ -148,7 +148,6 @@ static void a_node_that_drains(void **state)
 static void a_dropped_run_goes_on_as_guests(void **state)
 {
     struct crowd *c = crowd_new(2);
-    struct user_view user;
 
     (void)state;
     crowd_worker(c, 1, &(struct crowd_worker){ .slots = 2 });
@@ -167,8 +166,6 @@ static void a_dropped_run_goes_on_as_guests(void **state)
                     "z\n");
     told(c, "lease 2:x/0#0 to 1\n"
             "lease 2:y/0#0 to 1\n");
-    assert_true(node_user_at(crowd_node(c), 0, &user));
-    assert_int_equal(user.n_running, 2); /* guests are not its */
     crowd_at(c, 500);
     crowd_slot_ended(c, 0, REASON_TIMEOUT);
     crowd_guest_end(c, GUEST_DROPPED | 2, SIGKILL);
@@ -182,6 +179,23 @@ static void a_dropped_run_goes_on_as_guests(void **state)
     crowd_free(c);
 }
 
+/* A guest is nobody's: what its user may have is free for others. */
+static void a_dropped_run_holds_no_share(void **state)
+{
+    struct crowd *c = crowd_new(2);
+    struct user_view user;
+
+    (void)state;
+    crowd_submit(c, "a\n");
+    crowd_submit(c, "b\n");
+    crowd_run_event(c, 1, EVENT_DROP);
+    assert_true(node_user_at(crowd_node(c), 0, &user));
+    assert_int_equal(user.n_running, 1);
+    assert_int_equal(user.cpu_milli, 1000);
+    assert_int_equal(node_claims(crowd_node(c)).n_slots, 2);
+    crowd_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +206,7 @@ int main(void)
         cmocka_unit_test(its_leader_ends_a_guest),
         cmocka_unit_test(a_node_that_drains),
         cmocka_unit_test(a_dropped_run_goes_on_as_guests),
+        cmocka_unit_test(a_dropped_run_holds_no_share),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

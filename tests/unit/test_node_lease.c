@@ -116,6 +116,68 @@ static void a_worker_is_overbooked(void **state)
     crowd_free(c);
 }
 
+/* What waits at a worker does not run, and is not ready. */
+static void what_is_shown(void **state)
+{
+    struct crowd *c = with_ready(1, 5);
+    struct run_view run;
+    struct step_view step;
+    struct lease_view lease;
+    struct run_id id;
+    struct task_id task;
+    uint32_t attempt, n_running = 0, n_leases = 0;
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 3, .ahead_percent = 300 });
+    crowd_started(c, "fit/1");
+    assert_true(node_run_at(crowd_node(c), 0, &run));
+    assert_int_equal(run.n_running, 2);
+    assert_int_equal(run.n_leased, 2);
+    assert_int_equal(run.n_waiting, 4); /* two there, one here, and join */
+    assert_true(node_step_of(crowd_node(c), &run.id, 1, &step));
+    assert_int_equal(step.n_running, 2);
+    assert_int_equal(step.n_leased, 2);
+    assert_int_equal(step.n_ready, 1);
+    for (uint32_t i = 0; i < node_slots_end(crowd_node(c)); i++) {
+        n_running += node_runs_slot(crowd_node(c), i, &id, &task, &attempt);
+        n_leases += node_lease(crowd_node(c), i, &lease) && lease.worker == 1;
+    }
+    assert_int_equal(n_running, 2);
+    assert_int_equal(n_leases, 3);
+    crowd_free(c);
+}
+
+static void why(struct crowd *c, size_t run_at, const char *expected)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+    struct run_view run;
+
+    assert_true(node_run_at(crowd_node(c), run_at, &run));
+    assert_true(node_why_waiting(crowd_node(c), &run.id, 0, &text));
+    assert_string_equal(buffer_text(&text), expected);
+}
+
+static void it_says_why_a_task_waits(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_drain(c, true);
+    crowd_submit(c, "a\n");
+    why(c, 0, "resources: this node drains and starts nothing");
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 1 });
+    why(c, 0, "leased: 1 task waits at other nodes for room");
+    crowd_submit(c, "b\n");
+    why(c, 1,
+        "resources: this node drains and starts nothing, and no other node takes "
+        "more");
+    crowd_submit(c, "c gpu=1000\n");
+    why(c, 2,
+        "no node: none that is here has what it asks for; it fails in 300 s unless "
+        "one comes");
+    crowd_free(c);
+}
+
 /* Overbooked, it would have room for six of these; each takes all it has. */
 static void a_task_fits_its_worker(void **state)
 {
@@ -585,6 +647,8 @@ int main(void)
         cmocka_unit_test(little_work_stays_here),
         cmocka_unit_test(work_is_spread_evenly),
         cmocka_unit_test(a_worker_is_overbooked),
+        cmocka_unit_test(what_is_shown),
+        cmocka_unit_test(it_says_why_a_task_waits),
         cmocka_unit_test(a_task_fits_its_worker),
         cmocka_unit_test(caps_hold_everywhere),
         cmocka_unit_test(what_came_back_is_ready),

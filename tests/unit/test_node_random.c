@@ -12,7 +12,7 @@
 #include "tests/unit/story_sketch.h"
 
 enum {
-    SEEDS = 400,
+    SEEDS = 200,
     EVENTS = 400,
     LOCAL = 2,
     WORKERS = 4,

@@ -415,17 +415,15 @@ static void test_never_reads(void **state UNUSED)
     struct site *a, *b;
     uint64_t accepted = 0, before = 0;
     struct node_id id;
-    uv_loop_t other;
     struct kit k;
     int r;
 
-    /* b lives on a loop that does not turn once they are connected. */
     kit_open(&k);
     kit_pair(&k, &a, &b);
-    (void)other;
     id = identity_node(b->identity);
-    /* What ZeroMQ and the kernel take is bounded too; then nothing goes any more,
-     * although a's I/O thread had all the time to write. */
+    /* The loop does not turn, so b reads nothing; the I/O threads of both have all the
+     * time. The other side's takes PEERS_QUEUE_MAX messages, the kernel some; then
+     * nothing goes any more. */
     for (unsigned quiet = 0; quiet < 200;) {
         r = peers_send(a->peers, &id, frame, sizeof(frame), false);
         if (r == 0)
@@ -435,7 +433,7 @@ static void test_never_reads(void **state UNUSED)
         quiet = accepted == before ? quiet + 1 : 0;
         before = accepted;
         assert_true(r == 0 || r == -EAGAIN);
-        assert_true(accepted < 256u << 20);
+        assert_true(accepted < 100u << 20);
     }
     assert_true(accepted >= bound - sizeof(frame));
     assert_true(peers_count(a->peers)->full > 0);

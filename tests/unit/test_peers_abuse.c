@@ -231,6 +231,7 @@ static void test_bulk_is_for_members(void **state UNUSED)
     assert_int_equal(site_send(b, a, "one", true), 0);
     UNTIL(&k, a->n_bulk);
     assert_int_equal(a->n_bulk, 1);
+    assert_int_equal(count(a)->strangers, 0); /* nothing of it came as far as here */
     leave(&s);
     kit_close(&k);
 }
