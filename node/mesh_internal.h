@@ -516,6 +516,7 @@ int offer_copy(const struct offered_attempt *from, struct offered_attempt *ret);
 /* Its end is decided. */
 int lead_on_end(struct mesh *m, struct group *g);
 int lead_tell(struct mesh *m, const struct group *g, const struct node_id *peer);
+int lead_tell_all(struct mesh *m, struct group *g); /* itself too */
 int lead_add_holder(struct group *g, uint32_t peer);
 void lead_release(struct group *g);
 
@@ -642,6 +643,7 @@ int tentative_write(struct mesh *m, struct group *g, const struct action *a,
 int tentative_on_end(struct mesh *m, struct group *g);
 int tentative_keep_own(struct mesh *m, struct group *g, const struct task_id *task,
                        const struct attempt_record *record);
+int tentative_end(struct mesh *m, struct group *g);
 /* Whether a sealed leader is there again. */
 int tentative_check(struct mesh *m, struct group *g);
 int tentative_on_restored(struct mesh *m, const struct group_id *id, uint64_t index,

@@ -195,6 +195,16 @@ static int ask_myself(struct mesh *m, const struct group *g)
     return work_on_lead(m, m->me, &l);
 }
 
+int lead_tell_all(struct mesh *m, struct group *g)
+{
+    int error = ask_myself(m, g);
+
+    for (uint32_t i = 1; i <= m->n_peers && error == 0; i++)
+        if (peer_at(m, i)->is_live)
+            error = lead_tell(m, g, &peer_at(m, i)->id);
+    return error;
+}
+
 /* The last leader may have been the only one that told it, or have told nobody. */
 static int lead_ended(struct mesh *m, struct group *g)
 {
@@ -513,10 +523,11 @@ static int keep_end(struct mesh *m, struct group *g, const struct lead_message *
 int lead_on_ended(struct mesh *m, const struct lead_message *l)
 {
     struct group *g = group_find(m, &l->run);
-    int error = 0;
+    int error = g && l->rank.is_sealed ? tentative_end(m, g) : 0;
 
-    if (!g || !g->replica || g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
-        return 0;
+    if (error < 0 || !g || !g->replica || g->phase == LEAD_FULL
+        || g->phase == LEAD_LOADING)
+        return error;
     if (!g->has_end) {
         if (l->rank.generation || (!l->end_len && g->has_run))
             return 0;

@@ -31,12 +31,23 @@ static bool is_best(const struct mesh *m, const struct group *g)
     return false;
 }
 
+/* Who still listens to the sealed leader forgets it after a while. */
+static int ask_again(struct mesh *m, struct group *g)
+{
+    if (g->phase != LEAD_FULL || m->now < g->ask_until + OFFER_EVERY)
+        return 0;
+    g->ask_until = m->now;
+    return lead_tell_all(m, g);
+}
+
 int tentative_on_tick(struct mesh *m, struct group *g)
 {
     struct node_id leader;
 
-    if (!g->replica || !g->has_run || g->has_end || g->is_tentative
-        || g->phase != LEAD_NONE || m->now < g->opened + m->degrade)
+    if (g->is_tentative)
+        return ask_again(m, g);
+    if (!g->replica || !g->has_run || g->has_end || g->phase != LEAD_NONE
+        || m->now < g->opened + m->degrade)
         return 0;
     leader = replica_leader(g->replica);
     if (!node_id_is_none(&leader) || !is_best(m, g)
@@ -132,18 +143,25 @@ static int forget_overlay(struct mesh *m, struct group *g)
     return error;
 }
 
-/* Before anything that the sealed leader says is carried out. */
-int tentative_check(struct mesh *m, struct group *g)
+int tentative_end(struct mesh *m, struct group *g)
 {
-    struct node_id leader = replica_leader(g->replica);
     int error;
 
-    if (!g->is_tentative
-        || (node_id_is_none(&leader) && !replica_leads(g->replica)))
+    if (!g->is_tentative)
         return 0;
     error = lead_end(m, g);
     g->is_tentative = false;
     return error ? error : forget_overlay(m, g);
+}
+
+/* Before anything that the sealed leader says is carried out. */
+int tentative_check(struct mesh *m, struct group *g)
+{
+    struct node_id leader = replica_leader(g->replica);
+
+    if (node_id_is_none(&leader) && !replica_leads(g->replica))
+        return 0;
+    return tentative_end(m, g);
 }
 
 /* A row of a group that has no state is one of a shadow: the node died meanwhile. */

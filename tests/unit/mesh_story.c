@@ -521,6 +521,14 @@ size_t mesh_story_rows(const struct mesh_story *s)
     return n;
 }
 
+static bool is_known(const struct mesh_story *s, const struct run_id *run)
+{
+    for (unsigned i = 0; i < s->n_runs; i++)
+        if (run_id_equal(&s->runs[i], run))
+            return true;
+    return false;
+}
+
 const char *mesh_story_left(struct mesh_story *s)
 {
     buffer_clear(&s->shown);
@@ -533,6 +541,10 @@ const char *mesh_story_left(struct mesh_story *s)
             if (!strchr("lqo", row->key[0]))
                 continue;
             memcpy(run.bytes, row->key + 1, RUN_ID_SIZE);
+            if (!is_known(s, &run)) {
+                buffer_printf(&s->shown, "%c has a row of a shadow\n", s->nodes[i].name);
+                continue;
+            }
             mesh_where(s->nodes[i].mesh, &run, &where);
             buffer_printf(&s->shown,
                           "%c has a row %c of run %u: place %d, %u homes, "

@@ -113,15 +113,15 @@ static void a_worker_dies(void **state)
                         "[ 3011] told a fit/3#0 done\n"
                         "[ 3013] told a fit/2#0 done\n"
                         "[ 3013] told a fit/5#0 done\n"
-                        "[ 6204] start a fit/1#1\n"
-                        "[ 6204] start c fit/4#1\n"
-                        "[ 6205] told a fit/1#0 lost\n"
-                        "[ 6205] told a fit/4#0 lost\n"
-                        "[ 7205] told a fit/1#1 done\n"
-                        "[ 7206] start a join/0#0\n"
-                        "[ 7207] told a fit/4#1 done\n"
-                        "[ 7217] told a join/0#0 done\n"
-                        "[ 7218] run a 1 ok\n");
+                        "[ 6122] start a fit/1#1\n"
+                        "[ 6123] start c fit/4#1\n"
+                        "[ 6124] told a fit/1#0 lost\n"
+                        "[ 6124] told a fit/4#0 lost\n"
+                        "[ 7124] told a fit/1#1 done\n"
+                        "[ 7124] start a join/0#0\n"
+                        "[ 7125] told a fit/4#1 done\n"
+                        "[ 7135] told a join/0#0 done\n"
+                        "[ 7136] run a 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -150,15 +150,15 @@ static void a_worker_pauses(void **state)
                         "[ 3011] told a fit/3#0 done\n"
                         "[ 3013] told a fit/1#0 done\n"
                         "[ 3013] told a fit/4#0 done\n"
-                        "[ 6472] start a fit/2#1\n"
-                        "[ 6472] start b fit/5#1\n"
-                        "[ 6473] told a fit/2#0 lost\n"
-                        "[ 6473] told a fit/5#0 lost\n"
-                        "[ 7473] told a fit/2#1 done\n"
-                        "[ 7473] start a join/0#0\n"
-                        "[ 7475] told a fit/5#1 done\n"
-                        "[ 7485] told a join/0#0 done\n"
-                        "[ 7486] run a 1 ok\n");
+                        "[ 7474] start a fit/2#1\n"
+                        "[ 7475] start b fit/5#1\n"
+                        "[ 7475] told a fit/2#0 lost\n"
+                        "[ 7475] told a fit/5#0 lost\n"
+                        "[ 8475] told a fit/2#1 done\n"
+                        "[ 8476] start a join/0#0\n"
+                        "[ 8477] told a fit/5#1 done\n"
+                        "[ 8487] told a join/0#0 done\n"
+                        "[ 8488] run a 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -247,7 +247,7 @@ static void a_run_grows_to_three_homes(void **state)
                         "[15000] crash a\n"
                         "[15010] start b fit/2#0\n"
                         "[17001] start c fit/4#0\n"
-                        "[17352] told c fit/1#0 done\n"
+                        "[17204] told c fit/1#0 done\n"
                         "[20012] start b fit/0#0\n"
                         "[20013] told c fit/2#0 done\n"
                         "[22001] start c fit/5#0\n"
@@ -294,7 +294,7 @@ static void every_node_restarts(void **state)
                         "[ 3200] crash a\n"
                         "[ 3200] crash b\n"
                         "[ 3200] crash c\n"
-                        "[ 4774] run c 1 ok\n");
+                        "[ 4513] run b 1 ok\n");
     mesh_story_free(s);
 }
 

@@ -36,7 +36,33 @@ static void all_but_one_die(void **state)
     mesh_story_start(s, 'b');
     assert_true(mesh_story_run(s, 60000));
     assert_int_equal(mesh_story_outcome(s, 1), RUN_OK);
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2010] start a fit/3#0\n"
+                        "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 2500] crash a\n"
+                        "[ 2500] crash b\n"
+                        "[17500] start c fit/0#0\n"
+                        "[17500] start c fit/1#0\n"
+                        "[20500] start c fit/2#0\n"
+                        "[20500] start c fit/3#0\n"
+                        "[20501] told c fit/0#0 done, tentative\n"
+                        "[20501] told c fit/1#0 done, tentative\n"
+                        "[23500] start c join/0#0\n"
+                        "[23501] told c fit/2#0 done, tentative\n"
+                        "[23501] told c fit/3#0 done, tentative\n"
+                        "[23511] told c join/0#0 done, tentative\n"
+                        "[23511] run c 1 ok, tentative\n"
+                        "[23628] start c join/0#0\n"
+                        "[23630] told c fit/2#0 done\n"
+                        "[23630] told c fit/0#0 done\n"
+                        "[23630] told c fit/1#0 done\n"
+                        "[23630] told c fit/3#0 done\n"
+                        "[23640] told c join/0#0 done\n"
+                        "[23641] run c 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -50,7 +76,31 @@ static void a_home_is_cut_off(void **state)
     mesh_story_run_for(s, 40000);
     mesh_story_cut(s, NULL);
     assert_true(mesh_story_run(s, 60000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2010] start a fit/3#0\n"
+                        "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 6000] start c fit/3#0\n"
+                        "[ 7423] start b fit/0#0\n"
+                        "[11012] told c fit/2#0 done\n"
+                        "[11013] told c fit/1#0 done\n"
+                        "[15001] told c fit/3#0 done\n"
+                        "[16424] start c join/0#0\n"
+                        "[16425] told c fit/0#0 done\n"
+                        "[16435] told c join/0#0 done\n"
+                        "[16436] run c 1 ok\n"
+                        "[17500] start a fit/1#0\n"
+                        "[17500] start a fit/2#0\n"
+                        "[17501] told a fit/0#0 done, tentative\n"
+                        "[17501] told a fit/3#0 done, tentative\n"
+                        "[26500] start a join/0#0\n"
+                        "[26501] told a fit/1#0 done, tentative\n"
+                        "[26501] told a fit/2#0 done, tentative\n"
+                        "[26511] told a join/0#0 done, tentative\n"
+                        "[26511] run a 1 ok, tentative\n");
     mesh_story_free(s);
 }
 
@@ -69,7 +119,35 @@ static void the_tentative_leader_dies(void **state)
         mesh_story_start(s, c);
     assert_true(mesh_story_run(s, 60000));
     assert_int_equal(mesh_story_outcome(s, 1), RUN_OK);
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2010] start a fit/3#0\n"
+                        "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 2500] crash a\n"
+                        "[ 2500] crash b\n"
+                        "[17500] start c fit/0#0\n"
+                        "[17500] start c fit/1#0\n"
+                        "[20500] start c fit/2#0\n"
+                        "[20500] start c fit/3#0\n"
+                        "[20501] told c fit/0#0 done, tentative\n"
+                        "[20501] told c fit/1#0 done, tentative\n"
+                        "[20601] crash c\n"
+                        "[24601] start c fit/0#0\n"
+                        "[24601] start c fit/3#1\n"
+                        "[24601] start a fit/1#0\n"
+                        "[24601] start b fit/2#1\n"
+                        "[24602] told c fit/2#0 lost\n"
+                        "[24602] told c fit/3#0 lost\n"
+                        "[24603] told c fit/0#0 done\n"
+                        "[24603] told c fit/1#0 done\n"
+                        "[24603] told c fit/2#1 done\n"
+                        "[27601] start c join/0#0\n"
+                        "[27602] told c fit/3#1 done\n"
+                        "[27612] told c join/0#0 done\n"
+                        "[27613] run c 1 ok\n");
     mesh_story_free(s);
 }
 
