@@ -115,12 +115,12 @@ static void check_majority(struct cluster *c, unsigned node, const struct action
     mesh_where(c->nodes[node].mesh, &a->run, &where);
     if (where.is_tentative)
         return;
-    if (where.place == RUN_PLACE_UNKNOWN || !where.n_homes) {
+    if (where.place == RUN_PLACE_UNKNOWN || !where.n_homes)
         where.n_homes = 1;
-        where.homes[0] = c->nodes[node].id;
-    }
-    for (uint32_t k = 0; k < where.n_homes; k++)
-        n += is_kept(c, node_of(c, &where.homes[k]), &a->run, key);
+    /* Those that decided it may be replaced by what they decided next, so all that have
+     * it count. */
+    for (unsigned i = 0; i < c->n_nodes; i++)
+        n += is_kept(c, i, &a->run, key);
     if (2 * n <= where.n_homes)
         check_fail(c, "durable", "%u tells %s, which is on %u of %u disks", node, what,
                    n, where.n_homes);
