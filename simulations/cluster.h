@@ -74,6 +74,7 @@ struct cluster_config {
     unsigned faults;  /* the seed draws among these */
     bool is_traced;   /* write ret->trace */
     bool is_verbose;  /* with every frame */
+    bool is_strict;   /* attempts that executors keep must go too when all is over */
 };
 
 struct cluster_result {
