@@ -55,10 +55,14 @@ class Mesh:
 
     def ask(self, *args: str, node: int = 0) -> str:
         argv = [str(MESH), *args, "--socket", self.sockets[node]]
-        return subprocess.check_output(argv, text=True, stderr=subprocess.STDOUT)
+        done = subprocess.run(argv, text=True, capture_output=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"mesh {' '.join(args)}: {done.stderr or done.stdout}")
+        return done.stdout
 
     def begin(self, steps: dict[str, object]) -> str:
-        flow = self.path / "bench.mf"
+        flow = self.path / "flow" / "bench.mf"
+        flow.parent.mkdir(exist_ok=True)
         flow.write_text(json.dumps({"mesh": 1, "flow": "Bench", "steps": steps}))
         return str(json.loads(self.ask("submit", str(flow), "--json"))["run"])
 
@@ -72,7 +76,7 @@ class Mesh:
         while time.monotonic() < until:
             try:
                 about = self.about(run, node)
-            except subprocess.CalledProcessError:
+            except RuntimeError:
                 about = {"state": "unknown"}
             if about["state"] == "ended":
                 if about["outcome"] != "ok":

@@ -14,7 +14,7 @@
 /* What messages call the file; a reader of a part puts its own name there. */
 static const char whole[] = "the configuration";
 
-enum { TASKS_MAX = 1000000, NAME_MAX_BYTES = 128 };
+enum { TASKS_MAX = 1000000, NAME_MAX_BYTES = 128, SETTING_MAX_BYTES = 256 };
 
 struct conf *conf_new(void)
 {
@@ -315,6 +315,34 @@ static void read_accounts(struct check *check, const struct value *v, void *fiel
     check->where = whole;
 }
 
+static void read_setting(struct check *check, const struct value *v, void *field)
+{
+    struct conf_text *t = field;
+
+    if (!expect_text(check, v))
+        return;
+    if (!v->n || v->n > SETTING_MAX_BYTES)
+        complain(check, v, NULL, "this has 1 to %d bytes", SETTING_MAX_BYTES);
+    t->text = check_copy(check, v->text, v->n);
+    t->place.line = v->at.line;
+}
+
+static void read_contacts(struct check *check, const struct value *v, void *field)
+{
+    struct conf *c = field;
+
+    if (!expect(check, v, VALUE_SEQUENCE))
+        return;
+    for (const struct value *child = v->u.first; child; child = child->next) {
+        if (c->n_contacts == CONF_CONTACTS_MAX) {
+            complain(check, child, NULL, "there are at most %d contacts",
+                     CONF_CONTACTS_MAX);
+            return;
+        }
+        read_setting(check, child, &c->contacts[c->n_contacts++]);
+    }
+}
+
 static void read_top(struct check *check, const struct value *v, struct conf *c)
 {
     static const struct key keys[] = {
@@ -326,6 +354,12 @@ static void read_top(struct check *check, const struct value *v, struct conf *c)
         { "shared_uid", read_shared_uid, 0, NULL },
         { "accounts", read_accounts, 0, NULL },
         { "task_account", read_task_account, 0, NULL },
+        { "name", read_setting, offsetof(struct conf, name), NULL },
+        { "zone", read_setting, offsetof(struct conf, zone), NULL },
+        { "peer_listen", read_setting, offsetof(struct conf, peer_listen), NULL },
+        { "advertise", read_setting, offsetof(struct conf, advertise), NULL },
+        { "discover", read_setting, offsetof(struct conf, discover), NULL },
+        { "contacts", read_contacts, 0, NULL },
     };
 
     READ_MAPPING(check, v, keys, c);

@@ -24,12 +24,18 @@
 #include "flow/flow.h"
 #include "scheduler/sharing.h"
 
-enum { CONF_BYTES_MAX = 1 << 20, CONF_SLOTS_MAX = 1024 };
+enum { CONF_BYTES_MAX = 1 << 20, CONF_SLOTS_MAX = 1024, CONF_CONTACTS_MAX = 16 };
 
 /* Where a value came from: its line in the file, or an option. */
 struct conf_place {
     uint32_t line;      /* 0: not in the file */
     const char *option; /* NULL: none; it wins over the file */
+};
+
+/* A setting that is a text. */
+struct conf_text {
+    const char *text; /* NULL: not said */
+    struct conf_place place;
 };
 
 struct conf_custom {
@@ -59,6 +65,10 @@ struct conf {
     char *task_account; /* NULL: not said */
     struct sharing sharing;
     struct conf_place *user_places; /* of sharing.users */
+    /* Which node of a mesh it is; docs/operations.md. */
+    struct conf_text name, zone, peer_listen, advertise, discover;
+    struct conf_text contacts[CONF_CONTACTS_MAX];
+    uint32_t n_contacts;
     struct {
         struct conf_place cpu, memory, gpu, quota, slots, shared_uid, default_user,
             task_account;

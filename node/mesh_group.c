@@ -95,6 +95,8 @@ struct rank group_rank(const struct mesh *m, const struct group *g)
         rank.ballot.counter = s->promised.counter + 1;
     else if (s)
         rank.ballot = s->promised;
+    if (s && !rank.ballot.counter) /* its founder's first, which comes with a tick */
+        rank.ballot = (struct ballot){ .counter = 1, .node = m->self };
     return rank;
 }
 

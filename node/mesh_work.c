@@ -425,8 +425,8 @@ static bool is_orphan(const struct mesh *m, const struct work *w)
         return false;
     if (!leader || !leader->is_live)
         return true;
-    return !note
-           && m->now >= w->since + m->degrade; /* a new run's note is on its way */
+    /* A new run's note is on its way; what an old one says may be long over. */
+    return m->now >= (note ? w->reported + 4 * m->degrade : w->since + m->degrade);
 }
 
 static int offer_again(struct mesh *m, struct work *w)

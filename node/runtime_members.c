@@ -174,6 +174,8 @@ int runtime_leave_mesh(struct runtime *rt)
 
     if (r < 0)
         return r;
-    uv_timer_start(&rt->mesh->leave_timer, on_leave_timer, 0, LEAVE_LOOK_MS);
+    /* Not at once: who asked for it is to be answered. */
+    uv_timer_start(&rt->mesh->leave_timer, on_leave_timer, LEAVE_LOOK_MS,
+                   LEAVE_LOOK_MS);
     return 0;
 }

@@ -319,7 +319,7 @@ static void draw_nodes(struct cluster *c)
                                         .version = strdup("1"),
                                         .roles = ROLE_WORKER | ROLE_HOME,
                                         .slots = SLOTS,
-                                        .cpu_milli = 8000,
+                                        .cpu_milli = 2000 + 500 * draw(c, 7),
                                         .memory_bytes = (uint64_t)1 << 40,
                                         .disk_bytes = (uint64_t)1 << 40,
                                         .n_gpus = 2,

@@ -144,6 +144,31 @@ static void add_accounts(struct listing *l, const struct conf *c)
     }
 }
 
+static void add_setting(struct listing *l, const char *name, const char *variable,
+                        const struct conf_text *t)
+{
+    const char *value = getenv(variable);
+    struct conf_place place = { .option = variable };
+
+    if (value && *value)
+        add(l, name, json_string(value), value, &place, "");
+    else if (t->text)
+        add(l, name, json_string(t->text), t->text, &t->place, "");
+}
+
+/* Which node of a mesh it is, as far as somebody said. */
+static void add_membership(struct listing *l, const struct conf *c)
+{
+    add_setting(l, "name", "MESH_NAME", &c->name);
+    add_setting(l, "zone", "MESH_ZONE", &c->zone);
+    add_setting(l, "peer_listen", "MESH_PEER_LISTEN", &c->peer_listen);
+    add_setting(l, "advertise", "MESH_ADVERTISE", &c->advertise);
+    add_setting(l, "discover", "MESH_DISCOVER", &c->discover);
+    for (uint32_t i = 0; i < c->n_contacts; i++)
+        add(l, "contacts", json_string(c->contacts[i].text), c->contacts[i].text,
+            &c->contacts[i].place, "");
+}
+
 static void add_all(struct listing *l, const struct conf *c)
 {
     add_resources(l, c);
@@ -153,6 +178,7 @@ static void add_all(struct listing *l, const struct conf *c)
     add(l, "shared_uid", json_boolean(c->is_shared), c->is_shared ? "yes" : "no",
         &c->place.shared_uid, "default");
     add_accounts(l, c);
+    add_membership(l, c);
     add_user(l, "default_user", &c->sharing.otherwise, &c->place.default_user);
     for (size_t i = 0; i < c->sharing.n_users; i++) {
         CLEANUP(buffer_release) struct buffer name = BUFFER_INIT;

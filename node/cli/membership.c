@@ -12,6 +12,7 @@
 
 #include <sodium.h>
 
+#include "node/cli/conf_file.h"
 #include "node/cli/discover.h"
 #include "node/module.h"
 #include "node/peers/peers.h"
@@ -182,7 +183,8 @@ static int read_contacts(struct contacts *c, const char *path)
 }
 
 /* Those that are named now before those that are remembered. */
-static int choose_contacts(const struct options *o, struct identity *identity)
+static int choose_contacts(const struct options *o, const struct conf *conf,
+                           struct identity *identity)
 {
     CLEANUP(freep) struct contacts *c = calloc(1, sizeof(*c));
     CLEANUP(freep) struct contacts *before = calloc(1, sizeof(*before));
@@ -195,6 +197,8 @@ static int choose_contacts(const struct options *o, struct identity *identity)
         return cli_failed(-ENOMEM, NULL);
     while (r == 0 && (text = options_next(o, "contact", &at)))
         r = text[0] == '@' ? read_contacts(c, text + 1) : read_contact(c, text);
+    for (uint32_t i = 0; r == 0 && i < conf->n_contacts; i++)
+        r = read_contact(c, conf->contacts[i].text);
     if (r)
         return r;
     if (domain) {
@@ -356,14 +360,34 @@ static int check_expired(const struct identity *i, const char *dir)
     return CLI_FAILED;
 }
 
-int membership_open(const struct options *o, const char *dir, struct membership *ret)
+/* What was not given on the command line: the environment's, else the file's. */
+static void fill_in(struct options *o, const struct conf *c)
+{
+    const struct {
+        const char *option, *variable, *text;
+    } settings[] = {
+        { "name", "MESH_NAME", c->name.text },
+        { "zone", "MESH_ZONE", c->zone.text },
+        { "peer-listen", "MESH_PEER_LISTEN", c->peer_listen.text },
+        { "advertise", "MESH_ADVERTISE", c->advertise.text },
+        { "discover", "MESH_DISCOVER", c->discover.text },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+        const char *value = getenv(settings[i].variable);
+
+        options_default(o, settings[i].option,
+                        value && *value ? value : settings[i].text);
+    }
+}
+
+static int open_with(const struct options *o, const struct conf *conf, const char *dir,
+                     struct membership *ret)
 {
     CLEANUP(membership_release) struct membership m = { .identity = NULL };
     struct error error = { .text = "" };
     int r;
 
-    if (options_has(o, "inspect"))
-        return 0;
     r = identity_open(dir, cli_now(), &m.identity, &error);
     if (r < 0 && r != -ENOENT)
         return cli_failed(r, &error);
@@ -379,7 +403,7 @@ int membership_open(const struct options *o, const char *dir, struct membership 
     if (r == 0)
         r = check_expired(m.identity, dir);
     if (r == 0)
-        r = choose_contacts(o, m.identity);
+        r = choose_contacts(o, conf, m.identity);
     if (r == 0)
         r = choose_address(o, &m);
     if (r)
@@ -387,4 +411,21 @@ int membership_open(const struct options *o, const char *dir, struct membership 
     *ret = m;
     m = (struct membership){ .identity = NULL };
     return 0;
+}
+
+int membership_open(const struct options *o, const char *dir, struct membership *ret)
+{
+    CLEANUP(conf_unrefp) struct conf *conf = NULL;
+    struct options filled = *o; /* borrows all */
+    int r;
+
+    if (options_has(o, "inspect"))
+        return 0;
+    r = conf_file_open(o, dir, &conf);
+    if (r)
+        return r;
+    /* By itself means so, whatever stands in the file. */
+    if (!options_has(o, "dev"))
+        fill_in(&filled, conf);
+    return open_with(&filled, conf, dir, ret);
 }

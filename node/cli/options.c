@@ -204,6 +204,14 @@ const char *options_text(const struct options *o, const char *name)
     return o->specs[i].name ? o->values[i] : NULL;
 }
 
+void options_default(struct options *o, const char *name, const char *text)
+{
+    size_t i = find_long(o->specs, name, strlen(name));
+
+    if (o->specs[i].name && !o->values[i])
+        o->values[i] = text;
+}
+
 const char *options_next(const struct options *o, const char *name, size_t *at)
 {
     size_t spec = find_long(o->specs, name, strlen(name));

@@ -50,6 +50,8 @@ void options_release(struct options *o);
 /* NULL: not given, or the verb does not take it. */
 const char *options_text(const struct options *o, const char *name);
 bool options_has(const struct options *o, const char *name);
+/* What counts when it was not given. Borrowed; NULL: nothing. */
+void options_default(struct options *o, const char *name, const char *text);
 /* The values of one that may be given again, in order: *at is 0 at first. NULL: no
  * more.
  */

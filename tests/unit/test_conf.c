@@ -44,12 +44,23 @@ static void all_is_read(void **state UNUSED)
                                "shared_uid: yes\n"
                                "accounts: {ann: lab, ben: ben}\n"
                                "task_account: nobody\n"
+                               "name: n7\n"
+                               "zone: rack-3\n"
+                               "peer_listen: 0.0.0.0:8400\n"
+                               "contacts: [a, b]\n"
                                "default_user: {max_tasks: 9}\n"
                                "users:\n"
                                "  ann: {weight: 3, max_cpu: 2.5}\n"
                                "  '1001': {max_memory: 1G, max_gpu: 0.5}\n");
     const struct user_limits *ann = sharing_of(&c->sharing, "ann");
 
+    assert_string_equal(c->name.text, "n7");
+    assert_string_equal(c->zone.text, "rack-3");
+    assert_string_equal(c->peer_listen.text, "0.0.0.0:8400");
+    assert_int_equal(c->peer_listen.place.line, 9);
+    assert_null(c->advertise.text);
+    assert_int_equal(c->n_contacts, 2);
+    assert_string_equal(c->contacts[1].text, "b");
     assert_int_equal(c->cpu_milli, 1500);
     assert_true(c->memory_bytes == 2ULL << 30);
     assert_true(c->has_gpus);
@@ -65,7 +76,7 @@ static void all_is_read(void **state UNUSED)
     assert_string_equal(c->task_account, "nobody");
     assert_true(c->is_shared);
     assert_int_equal(c->place.slots.line, 3);
-    assert_int_equal(c->user_places[1].line, 10);
+    assert_int_equal(c->user_places[1].line, 14);
     assert_int_equal(ann->weight, 3);
     assert_int_equal(ann->max_cpu_milli, 2500);
     assert_int_equal(ann->max_tasks, 0); /* who is named has nothing by default */
