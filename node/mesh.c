@@ -115,8 +115,7 @@ static int housekeep(struct mesh *m)
         error = grants_on_tick(m);
     if (error == 0)
         error = want_update(m);
-    HASH_ITER(hh, m->groups, g, next)
-    {
+    HASH_ITER (hh, m->groups, g, next) {
         if (error == 0)
             error = home_on_tick(m, g);
         if (error == 0)
@@ -201,11 +200,11 @@ static int start(struct mesh *m)
     m->started = m->now;
     m->housekeeping_at = m->now;
     m->is_young = gossip_members(m->gossip) > 1;
-    HASH_ITER(hh, m->groups, g, next)
-    if (error == 0 && !g->replica)
-        error = lead_begin(m, g);
-    else if (error == 0 && !g->has_run)
-        error = late_find_own_end(m, &g->run);
+    HASH_ITER (hh, m->groups, g, next)
+        if (error == 0 && !g->replica)
+            error = lead_begin(m, g);
+        else if (error == 0 && !g->has_run)
+            error = late_find_own_end(m, &g->run);
     return error;
 }
 
@@ -251,9 +250,7 @@ static int on_record(struct mesh *m, const struct mesh_event *event)
     int error;
 
     told.u.mesh.token = event->token;
-    told.u.mesh.status = g && g->phase == LEAD_FULL && !g->is_tentative
-                                ? 0
-                                : -EAGAIN;
+    told.u.mesh.status = g && g->phase == LEAD_FULL && !g->is_tentative ? 0 : -EAGAIN;
     if (told.u.mesh.status < 0)
         return mesh_emit(m, &told);
     if (!g->replica) {

@@ -67,8 +67,9 @@ enum mesh_event_type {
     MESH_EVENT_ENTRIES,
     MESH_EVENT_RECORDS,
     MESH_EVENT_LOADED, /* after EVENT_RESTORE_RUN, its attempts, what was lost here and
-                          whether it is suspended or cancelled; or -ENOENT: the store has
-                          no such run; -EALREADY: it has ended; else it cannot be read */
+                          whether it is suspended or cancelled; or -ENOENT: the store
+                          has no such run; -EALREADY: it has ended; else it cannot be
+                          read */
     MESH_EVENT_WITNESS,
     MESH_EVENT_KEPT,
     MESH_EVENT_END_FOUND, /* of ACTION_FIND_END */

@@ -61,17 +61,17 @@ void reads_on_tick(struct mesh *m)
 {
     struct read *r, *next;
 
-    HASH_ITER(hh, m->reads, r, next)
-    if (m->now > r->at + READ_WAIT && r->type != READ_LOCAL_WITNESS)
-        read_free(m, r);
+    HASH_ITER (hh, m->reads, r, next)
+        if (m->now > r->at + READ_WAIT && r->type != READ_LOCAL_WITNESS)
+            read_free(m, r);
 }
 
 void reads_release(struct mesh *m)
 {
     struct read *r, *next;
 
-    HASH_ITER(hh, m->reads, r, next)
-    read_free(m, r);
+    HASH_ITER (hh, m->reads, r, next)
+        read_free(m, r);
 }
 
 /* ---- entries ---- */

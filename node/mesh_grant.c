@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The leader's side of leases: the engine says who gets what, by slots; a worker knows a
- * lease by its id, which has the slot in it. Leases are memory: who does not report one
- * for a while does not have it. */
+/* The leader's side of leases: the engine says who gets what, by slots; a worker knows
+ * a lease by its id, which has the slot in it. Leases are memory: who does not report
+ * one for a while does not have it. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -30,8 +30,7 @@ static struct adopted *find_adopted(const struct mesh *m, const struct peer *p,
 /* The slot of a worker's lease; 0 is never one. */
 static uint32_t slot_of(const struct mesh *m, const struct peer *p, uint64_t id)
 {
-    const struct adopted *a =
-        id & LEASE_OF_WORKER ? find_adopted(m, p, id) : NULL;
+    const struct adopted *a = id & LEASE_OF_WORKER ? find_adopted(m, p, id) : NULL;
     uint32_t slot = a ? a->slot : (uint32_t)id;
     const struct lease_entry *l = id ? lease_at(m, slot) : NULL;
 
@@ -95,10 +94,9 @@ int grant_on_lease(struct mesh *m, const struct action *a)
     if (error < 0)
         return error;
     l->id = (uint64_t)(++m->last_lease & INT32_MAX) << 32 | a->slot;
-    post.u.lease = (struct lease){ .id = l->id,
-                                   .run = a->run,
-                                   .task = a->task,
-                                   .attempt = a->attempt };
+    post.u.lease = (struct lease){
+        .id = l->id, .run = a->run, .task = a->task, .attempt = a->attempt
+    };
     error = g ? lead_add_holder(g, p->number) : 0;
     return error ? error : post_add(m, p, &post);
 }
@@ -439,8 +437,7 @@ void grants_release(struct mesh *m)
 {
     struct adopted *a, *next;
 
-    HASH_ITER(hh, m->adopted, a, next)
-    {
+    HASH_ITER (hh, m->adopted, a, next) {
         HASH_DEL(m->adopted, a);
         free(a);
     }

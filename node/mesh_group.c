@@ -66,8 +66,8 @@ void groups_release(struct mesh *m)
 {
     struct group *g, *next;
 
-    HASH_ITER(hh, m->groups, g, next)
-    group_forget(m, g);
+    HASH_ITER (hh, m->groups, g, next)
+        group_forget(m, g);
 }
 
 /* ---- questions ---- */
@@ -504,9 +504,9 @@ int group_meet(struct mesh *m, const struct run_id *run)
     return error < 0 || !g || g->replica ? error : group_open(m, g, &empty, false);
 }
 
-/* A home that never heard of the group learns of it from its leader, or from the founder
- * that stands again. But who asks may be late, and the run over: then nothing must be
- * promised once more. So the store is looked at first. */
+/* A home that never heard of the group learns of it from its leader, or from the
+ * founder that stands again. But who asks may be late, and the run over: then nothing
+ * must be promised once more. So the store is looked at first. */
 static int meet(struct mesh *m, const struct node_id *from, const struct message *msg)
 {
     const struct group_id *id = group_of(msg);
@@ -556,11 +556,11 @@ int groups_on_tick(struct mesh *m)
     if (m->now < m->groups_due)
         return 0;
     m->groups_due = TIME_NEVER;
-    HASH_ITER(hh, m->groups, g, next)
-    if (error == 0) {
-        error = tick(m, g);
-        group_touch(m, g);
-    }
+    HASH_ITER (hh, m->groups, g, next)
+        if (error == 0) {
+            error = tick(m, g);
+            group_touch(m, g);
+        }
     return error;
 }
 
@@ -574,15 +574,16 @@ int groups_on_members(struct mesh *m)
     struct group *g, *next;
     int error = 0;
 
-    HASH_ITER(hh, m->groups, g, next)
-    if (error == 0 && g->replica) {
-        CLEANUP(replica_outbox_release) struct replica_outbox out = { .actions = NULL };
+    HASH_ITER (hh, m->groups, g, next)
+        if (error == 0 && g->replica) {
+            CLEANUP(replica_outbox_release)
+            struct replica_outbox out = { .actions = NULL };
 
-        error = replica_on_members(g->replica, is_live, m,
-                                   gossip_is_isolated(m->gossip), m->now, &out);
-        if (error == 0)
-            error = group_carry(m, g, &out);
-    }
+            error = replica_on_members(g->replica, is_live, m,
+                                       gossip_is_isolated(m->gossip), m->now, &out);
+            if (error == 0)
+                error = group_carry(m, g, &out);
+        }
     return error;
 }
 

@@ -302,9 +302,9 @@ int guests_on_drain(struct mesh *m)
     struct guest *g, *next;
     int error = 0;
 
-    HASH_ITER(hh, m->guests, g, next)
-    if (error == 0 && m->is_draining && g->state == GUEST_PREPARING)
-        error = end(m, g, 0, REASON_CANCELLED);
+    HASH_ITER (hh, m->guests, g, next)
+        if (error == 0 && m->is_draining && g->state == GUEST_PREPARING)
+            error = end(m, g, 0, REASON_CANCELLED);
     return error;
 }
 
@@ -324,6 +324,9 @@ int guest_on_recall(struct mesh *m, struct peer *p, const struct recall_message 
 {
     int error = 0;
 
+    if (msg->signal && msg->signal != SIGTERM && msg->signal != SIGKILL)
+        return 0;
+
     for (size_t i = 0; i < msg->n_leases && error == 0; i++) {
         struct guest *g = find_lease(m, p, &msg->rank, msg->leases[i]);
 
@@ -332,7 +335,7 @@ int guest_on_recall(struct mesh *m, struct peer *p, const struct recall_message 
         if (msg->why == REASON_LOST)
             g->is_void = true;
         error = end(m, g, msg->signal,
-                    msg->signal && reason_name((enum reason)msg->why)
+                    msg->why >= REASON_OK && msg->why <= REASON_STORE
                         ? (enum reason)msg->why
                         : REASON_CANCELLED);
     }

@@ -32,9 +32,9 @@
 enum {
     GROUPS_MAX = 65536,
     WORKS_MAX = 65536,
-    GUESTS_PER_PEER_MAX = 2048,      /* what a worker asks of one leader */
-    ENTRIES_BYTES_MAX = 4 << 20,     /* of a log, decided, in memory */
-    UNDECIDED_BYTES_MAX = 64 << 20,  /* beyond, a leader grants nothing */
+    GUESTS_PER_PEER_MAX = 2048,     /* what a worker asks of one leader */
+    ENTRIES_BYTES_MAX = 4 << 20,    /* of a log, decided, in memory */
+    UNDECIDED_BYTES_MAX = 64 << 20, /* beyond, a leader grants nothing */
     READS_MAX = 1024,
     HOMES_OF_RUN = 3,
     LOG_STRETCH = 256, /* rows whose keys differ in the last byte alone */
@@ -79,7 +79,7 @@ struct post {
             int signal;
             enum reason why;
         } recall;
-        uint64_t lease_id; /* POST_RECALLED, POST_DROPPED */
+        uint64_t lease_id;        /* POST_RECALLED, POST_DROPPED */
         struct attempt_name name; /* POST_OFFER */
         struct offer_answer answer;
     } u;
@@ -96,9 +96,9 @@ struct peer {
     time_us gone_since;
     struct want_message wanted; /* the last WANT that it sent */
     bool has_new_want;          /* which the engine does not know yet */
-    struct want_message told; /* the last WANT to it */
+    struct want_message told;   /* the last WANT to it */
     time_us told_at;
-    uint32_t n_leading;       /* runs that it leads, as far as is known: mesh_want.c */
+    uint32_t n_leading; /* runs that it leads, as far as is known: mesh_want.c */
     struct post *posts;
     size_t n_posts, cap_posts;
     UT_hash_handle hh;
@@ -107,7 +107,7 @@ struct peer {
 /* ---- a log ---- */
 
 struct entry {
-    uint64_t index; /* 0: not yet in the log */
+    uint64_t index;       /* 0: not yet in the log */
     struct log_entry log; /* owns key and value */
     bool is_bare;         /* its value lies under its own key in the store alone */
     uint64_t ticket;      /* of its row */
@@ -155,7 +155,7 @@ struct group {
     time_us opened;
     bool has_run, has_end; /* decided, and in the records */
     time_us ended_at;
-    bool is_void; /* its run was never decided */
+    bool is_void;             /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
 
     time_us left_at; /* others took its place, only that is remembered; 0: not so */
@@ -174,7 +174,7 @@ struct group {
     struct keeping *keepings; /* mesh_keep.c */
     size_t n_keeping;         /* that are asked for */
     struct cursor *cursors;   /* mesh_copy.c */
-    bool is_marked; /* to be looked at when the mesh is flushed */
+    bool is_marked;           /* to be looked at when the mesh is flushed */
     struct group *marked_prev, *marked_next;
     UT_hash_handle hh;
 };
@@ -216,8 +216,8 @@ struct guest {
     struct digest witness;
     bool has_witness;
     time_us ended_at;
-    bool is_void; /* its end is of no use to anybody */
-    bool is_told; /* that it started */
+    bool is_void;  /* its end is of no use to anybody */
+    bool is_told;  /* that it started */
     bool is_local; /* was the engine's own; see EVENT_DROP */
     time_us started;
     struct guest *prev, *next;
@@ -249,7 +249,7 @@ struct work { /* what this node holds of a run as a worker */
     time_us since, heard, reported;
     uint64_t report_seq;
     bool has_rows; /* `o` rows that go when the run is over */
-    bool is_over;    /* what still runs is killed */
+    bool is_over;  /* what still runs is killed */
     struct guest *guests;
     struct kept *kept;
     UT_hash_handle hh;
@@ -280,7 +280,7 @@ struct read {
     struct group_id group;
     struct node_id peer;
     uint64_t lo, hi;
-    struct message header; /* READ_ENTRIES, READ_INSTALL; without lists */
+    struct message header;        /* READ_ENTRIES, READ_INSTALL; without lists */
     struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
     uint64_t guest;               /* READ_LOCAL_WITNESS */
     struct buffer frame;          /* READ_MEET: what was said, for when it is known */
@@ -339,7 +339,7 @@ struct mesh {
     struct node_id *changed; /* members to be looked at */
     size_t n_changed, cap_changed;
     struct buffer scratch;
-    const struct held_lease *held; /* of a report that is being taken in */
+    const struct held_lease *held;       /* of a report that is being taken in */
     const struct offered_attempt *offer; /* whose end the engine is being told */
     struct peer *offerer;
     bool is_offer_taken;
@@ -404,8 +404,8 @@ struct peer *peer_find(const struct mesh *m, const struct node_id *id);
 struct peer *peer_at(const struct mesh *m, uint32_t number);
 int peer_get(struct mesh *m, const struct node_id *id, struct peer **ret_peer);
 uint32_t peer_boot(const struct peer *p);
-/* Carry out what gossip answered: at once, for it points to what the next call to gossip
- * may change; but who changed is looked at by members_carry() alone. */
+/* Carry out what gossip answered: at once, for it points to what the next call to
+ * gossip may change; but who changed is looked at by members_carry() alone. */
 int members_emit(struct mesh *m);
 int members_carry(struct mesh *m);
 bool members_has_others(const struct mesh *m);
@@ -448,7 +448,8 @@ int group_meet(struct mesh *m, const struct run_id *run);
 /* Make its replica, from what was saved, or of a new group. */
 int group_open(struct mesh *m, struct group *g, const struct replica_state *state,
                bool is_founder);
-/* The entry that founds the run, until it is decided: nobody is told of a run before. */
+/* The entry that founds the run, until it is decided: nobody is told of a run before.
+ */
 struct entry *group_undecided_run(struct group *g);
 /* What was proposed is numbered and written; a flush sends it. */
 int group_append(struct mesh *m, struct group *g);
@@ -488,7 +489,8 @@ int copy_keep_install(struct mesh *m, struct group *g,
 int copy_delete_all(struct mesh *m, struct group *g);
 int copy_on_entries(struct mesh *m, const struct mesh_event *event);
 int copy_on_records(struct mesh *m, const struct mesh_event *event);
-struct read *read_add(struct mesh *m, enum read_type type, const struct group_id *group);
+struct read *read_add(struct mesh *m, enum read_type type,
+                      const struct group_id *group);
 struct read *read_find(const struct mesh *m, uint64_t token);
 void read_free(struct mesh *m, struct read *r);
 void reads_on_tick(struct mesh *m);

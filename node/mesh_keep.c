@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run keeps has to be on two nodes before it may end well. Who ran the task has
- * it; the leader gets a copy, or, if the leader ran it, another home. A copy that cannot
- * be had any more holds up nothing: where only one node is left, one has to do. */
+ * it; the leader gets a copy, or, if the leader ran it, another home. A copy that
+ * cannot be had any more holds up nothing: where only one node is left, one has to do.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,15 +206,16 @@ static int ask_next(struct mesh *m, struct group *g)
     return error;
 }
 
-static int settle(struct mesh *m, uint64_t token, const struct node_id *from, int status)
+static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
+                  int status)
 {
     struct group *g, *next;
     struct keeping *k = NULL;
     int error = 0;
 
-    HASH_ITER(hh, m->groups, g, next)
-    if ((k = find(g, token)))
-        break;
+    HASH_ITER (hh, m->groups, g, next)
+        if ((k = find(g, token)))
+            break;
     if (!k || !node_id_equal(&k->target, from))
         return 0;
     if (status == 0 || !gossip_is_live(m->gossip, &k->holder))

@@ -207,7 +207,8 @@ int late_on_witness(struct mesh *m, const struct mesh_event *event)
     else if (r->type == READ_OWN_WITNESS && event->status == 0) {
         r->offer.witness = event->u.witness;
         error = work_keep_offer(m, &r->offer);
-    } else if (r->type == READ_WITNESS && g && p && g->phase == LEAD_FULL && event->status == 0)
+    } else if (r->type == READ_WITNESS && g && p && g->phase == LEAD_FULL
+               && event->status == 0)
         error = judge(m, p, g, &r->offer, &event->u.witness);
     read_free(m, r);
     return error;

@@ -77,9 +77,8 @@ static int keep_report(struct group *g, uint32_t peer, const struct report_messa
     return 0;
 }
 
-static const struct attempt_name *find_reported(const struct report *r,
-                                                const struct task_id *task,
-                                                bool *ret_is_started)
+static const struct attempt_name *
+find_reported(const struct report *r, const struct task_id *task, bool *ret_is_started)
 {
     for (size_t i = 0; i < r->n_held; i++)
         if (task_id_equal(&r->held[i].task, task)) {
@@ -578,8 +577,8 @@ static int on_left(struct mesh *m, struct group *g)
     return is_past(m, g) ? forget_log(m, g) : 0;
 }
 
-/* Nothing of its run was ever decided, as far as is known here, and nobody says anything:
- * it was accepted by nobody. */
+/* Nothing of its run was ever decided, as far as is known here, and nobody says
+ * anything: it was accepted by nobody. */
 static bool is_stale(const struct mesh *m, const struct group *g)
 {
     return !g->has_run && m->now > g->heard + FORGET_AFTER

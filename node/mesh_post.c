@@ -165,9 +165,8 @@ static int send_offers(struct mesh *m, const struct batch *b)
     }
     if (n == 0)
         return 0;
-    msg.u.commit = (struct commit_message){ .rank = w->rank,
-                                            .attempts = offers,
-                                            .n_attempts = n };
+    msg.u.commit =
+        (struct commit_message){ .rank = w->rank, .attempts = offers, .n_attempts = n };
     return deliver(m, b, &msg);
 }
 

@@ -107,8 +107,8 @@ int row_delete_group(struct mesh *m, const struct group *g, uint64_t *ret_ticket
 int row_put_kept(struct mesh *m, const struct work *w, const struct kept *k,
                  uint64_t *ret_ticket)
 {
-    struct record_key key = kept_attempt_key(&w->run, &k->task, (uint32_t)k->key.boot,
-                                             k->key.counter);
+    struct record_key key =
+        kept_attempt_key(&w->run, &k->task, (uint32_t)k->key.boot, k->key.counter);
     struct kept_attempt row = { .name = kept_name(m, k),
                                 .run = w->run,
                                 .task = k->task,
@@ -127,8 +127,8 @@ int row_put_kept(struct mesh *m, const struct work *w, const struct kept *k,
 
 int row_delete_kept(struct mesh *m, const struct work *w, const struct kept *k)
 {
-    struct record_key key = kept_attempt_key(&w->run, &k->task, (uint32_t)k->key.boot,
-                                             k->key.counter);
+    struct record_key key =
+        kept_attempt_key(&w->run, &k->task, (uint32_t)k->key.boot, k->key.counter);
     uint64_t ticket;
 
     return remove_row(m, &w->run, &key, false, false, &ticket);

@@ -2,7 +2,8 @@
 /* Going on without a majority: the best home that can be reached leads on the records
  * that it has. What it decides is written beside, as rows of a shadow of the group, and
  * goes, with the records, as soon as a majority is back: nothing is merged. What its
- * tasks did is kept by who ran them, this node too, and offered to the sealed leader. */
+ * tasks did is kept by who ran them, this node too, and offered to the sealed leader.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,8 @@ int tentative_write(struct mesh *m, struct group *g, const struct action *a,
     e.log.key_len = a->u.persist.key_len;
     if (!entry_is_attempt(&e.log) || e.log.key_len > RECORD_KEY_MAX)
         return 0;
-    if (mesh_grow(&g->overlay, g->n_overlay, &g->cap_overlay, sizeof(g->overlay[0])) < 0)
+    if (mesh_grow(&g->overlay, g->n_overlay, &g->cap_overlay, sizeof(g->overlay[0]))
+        < 0)
         return -ENOMEM;
     g->overlay[g->n_overlay].len = e.log.key_len;
     memcpy(g->overlay[g->n_overlay++].bytes, e.log.key, e.log.key_len);

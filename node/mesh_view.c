@@ -69,7 +69,8 @@ struct guest_counts mesh_guests(const struct mesh *m)
     return n;
 }
 
-/* Nothing runs, nothing is offered, and of no run it is a home that must be replaced. */
+/* Nothing runs, nothing is offered, and of no run it is a home that must be replaced.
+ */
 bool mesh_may_leave(const struct mesh *m)
 {
     struct node_id homes[HOMES_MAX];

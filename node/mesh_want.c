@@ -13,7 +13,8 @@ static const time_us AGAIN = TIME_S(5);
 /* A moving average; a longer task shows at once what is to come. */
 void want_on_duration(struct mesh *m, time_us took)
 {
-    m->average = m->average && took < 4 * m->average ? (7 * m->average + took) / 8 : took;
+    m->average =
+        m->average && took < 4 * m->average ? (7 * m->average + took) / 8 : took;
     m->average = m->average ? m->average : 1;
 }
 
@@ -27,9 +28,8 @@ static uint32_t leases_ahead(const struct mesh *m)
     if (m->average > TIME_S(4))
         return 0;
     n = m->slots_max * (1 + AHEAD / m->average);
-    return n < GUESTS_PER_PEER_MAX - m->slots_max
-               ? (uint32_t)n
-               : GUESTS_PER_PEER_MAX - m->slots_max;
+    return n < GUESTS_PER_PEER_MAX - m->slots_max ? (uint32_t)n
+                                                  : GUESTS_PER_PEER_MAX - m->slots_max;
 }
 
 static uint32_t count_leaders(struct mesh *m)

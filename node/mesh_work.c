@@ -149,7 +149,8 @@ int work_on_restored(struct mesh *m, const struct offered_attempt *kept)
     return add_kept(m, w, &key, kept->record, kept->record_len, &k);
 }
 
-/* One that lost is of no use; what counts, or is counted, keeps its row for its blobs. */
+/* One that lost is of no use; what counts, or is counted, keeps its row for its blobs.
+ */
 int work_on_committed(struct mesh *m, const struct committed_message *c)
 {
     int error = 0;
@@ -228,14 +229,13 @@ static int collect(struct mesh *m, struct work *w, bool with_kept, struct lists 
     DL_FOREACH(w->kept, k)
     if (with_kept) {
         k->offered = m->now;
-        l->kept[l->n_kept++] =
-            (struct offered_attempt){ .name = kept_name(m, k),
-                                      .lease = k->lease,
-                                      .run = w->run,
-                                      .task = k->task,
-                                      .witness = k->witness,
-                                      .record = k->record,
-                                      .record_len = k->record_len };
+        l->kept[l->n_kept++] = (struct offered_attempt){ .name = kept_name(m, k),
+                                                         .lease = k->lease,
+                                                         .run = w->run,
+                                                         .task = k->task,
+                                                         .witness = k->witness,
+                                                         .record = k->record,
+                                                         .record_len = k->record_len };
     }
     return 0;
 }
@@ -375,8 +375,7 @@ void works_release(struct mesh *m)
 
     while (m->kept)
         free_kept(m, m->kept);
-    HASH_ITER(hh, m->works, w, next)
-    {
+    HASH_ITER (hh, m->works, w, next) {
         while (w->guests)
             guest_free(m, w->guests);
         free_work(m, w);
@@ -427,7 +426,7 @@ static bool is_orphan(const struct mesh *m, const struct work *w)
     if (!leader || !leader->is_live)
         return true;
     /* A new run's note is on its way; what an old one says may be long over. */
-    return m->now >= w->heard + (note ? 4 : 1) * m->degrade;
+    return m->now >= (note ? w->reported + 4 * m->degrade : w->since + m->degrade);
 }
 
 static int offer_again(struct mesh *m, struct work *w)
@@ -474,12 +473,12 @@ int works_on_tick(struct mesh *m)
     struct work *w, *next;
     int error = 0;
 
-    HASH_ITER(hh, m->works, w, next)
-    if (error == 0)
-        error = look_at_note(m, w);
-    HASH_ITER(hh, m->works, w, next)
-    if (error == 0)
-        error = tick(m, w);
+    HASH_ITER (hh, m->works, w, next)
+        if (error == 0)
+            error = look_at_note(m, w);
+    HASH_ITER (hh, m->works, w, next)
+        if (error == 0)
+            error = tick(m, w);
     return error;
 }
 

@@ -181,15 +181,17 @@ struct sync_entry {
     enum member_state state;
 };
 /* The sender's whole list, or the part [from, until) of it when it is long; who finds
- * that it knows more answers with gossip, who knows less with a sync of its own. A large
- * mesh begins with sums instead: who finds other ones answers with lists of these parts. */
+ * that it knows more answers with gossip, who knows less with a sync of its own. A
+ * large mesh begins with sums instead: who finds other ones answers with lists of these
+ * parts. */
 struct sync_message {
     bool is_answer;             /* not to be answered by a sync once more */
     struct node_id from, until; /* until all zero: to the end */
     struct sync_entry *entries; /* ascending by id */
     size_t n_entries;
-    uint64_t *sums; /* of the live members whose id begins with the byte 0, 1, ... 255 */
-    size_t n_sums;  /* 0 or 256 */
+    uint64_t
+        *sums;     /* of the live members whose id begins with the byte 0, 1, ... 255 */
+    size_t n_sums; /* 0 or 256 */
 };
 
 struct join_message {
@@ -346,8 +348,8 @@ struct attempt_name {
     uint64_t counter;
 };
 
-/* A lease that a leader found at a worker has this bit and the worker's own counter as its
- * id, so that both know it without another word. */
+/* A lease that a leader found at a worker has this bit and the worker's own counter as
+ * its id, so that both know it without another word. */
 #define LEASE_OF_WORKER (1ULL << 63)
 
 struct lease {
@@ -487,7 +489,8 @@ struct blob_find_message { /* and BLOB_KEEP, BLOB_KEPT */
     struct digest *ids;
     size_t n_ids;
     struct node_id from; /* BLOB_KEEP: who has them */
-    struct run_id run;   /* likewise: which run made them, and the record of its attempt */
+    struct run_id
+        run; /* likewise: which run made them, and the record of its attempt */
     uint8_t *record;
     size_t record_len;
 };

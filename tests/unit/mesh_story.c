@@ -209,7 +209,8 @@ static bool has_ended(struct mesh_story *s)
         struct record_key key = run_end_key(&s->runs[r]);
 
         for (unsigned i = 0; i < s->n_nodes && !s->outcomes[r]; i++) {
-            CLEANUP(run_end_record_release) struct run_end_record end = { .outcome = 0 };
+            CLEANUP(run_end_record_release)
+            struct run_end_record end = { .outcome = 0 };
             const struct disk_row *row =
                 disk_map_get(&s->nodes[i].disk, key.bytes, key.len);
 
@@ -323,7 +324,8 @@ void mesh_story_meet(struct mesh_story *s)
         mesh_story_run_for(s, 100);
         is_met = true;
         for (unsigned i = 0; i < s->n_nodes; i++)
-            is_met = is_met && gossip_alive(mesh_members(s->nodes[i].mesh)) == s->n_nodes;
+            is_met =
+                is_met && gossip_alive(mesh_members(s->nodes[i].mesh)) == s->n_nodes;
     }
     assert(is_met);
     mesh_story_run_for(s, 1000);
@@ -425,7 +427,8 @@ void mesh_story_drain(struct mesh_story *s, char node)
     card->is_draining = true;
     tell_plain(s, node,
                &(struct mesh_event){ .type = MESH_EVENT_CARD, .u.card = card });
-    tell_plain(s, node, &(struct mesh_event){ .type = MESH_EVENT_DRAIN, .u.is_on = true });
+    tell_plain(s, node,
+               &(struct mesh_event){ .type = MESH_EVENT_DRAIN, .u.is_on = true });
 }
 
 void mesh_story_leave(struct mesh_story *s, char node)
@@ -542,7 +545,8 @@ const char *mesh_story_left(struct mesh_story *s)
                 continue;
             memcpy(run.bytes, row->key + 1, RUN_ID_SIZE);
             if (!is_known(s, &run)) {
-                buffer_printf(&s->shown, "%c has a row of a shadow\n", s->nodes[i].name);
+                buffer_printf(&s->shown, "%c has a row of a shadow\n",
+                              s->nodes[i].name);
                 continue;
             }
             mesh_where(s->nodes[i].mesh, &run, &where);
@@ -550,8 +554,7 @@ const char *mesh_story_left(struct mesh_story *s)
                           "%c has a row %c of run %u: place %d, %u homes, "
                           "%llu of %llu decided\n",
                           s->nodes[i].name, row->key[0], run_number(s, &run),
-                          where.place, where.n_homes,
-                          (unsigned long long)where.decided,
+                          where.place, where.n_homes, (unsigned long long)where.decided,
                           (unsigned long long)where.last);
         }
     return buffer_text(&s->shown);

@@ -34,8 +34,8 @@ void mesh_story_cancel(struct mesh_story *s, char node, unsigned run);
 void mesh_story_task(struct mesh_story *s, const char *prefix, const char *behaviour);
 
 void mesh_story_run_for(struct mesh_story *s, uint64_t ms);
-/* Until the ends of all runs that were accepted were told, and then until no node holds anything of them;
- * false: not in so many ms. */
+/* Until the ends of all runs that were accepted were told, and then until no node holds
+ * anything of them; false: not in so many ms. */
 bool mesh_story_run(struct mesh_story *s, uint64_t ms_max);
 /* Until a line with this text was written; false as above. */
 bool mesh_story_run_until(struct mesh_story *s, const char *text, uint64_t ms_max);

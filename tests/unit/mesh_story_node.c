@@ -80,10 +80,9 @@ static void hold(struct story_node *n, const struct action *a, const void *bytes
         n->held = realloc(n->held, n->cap_held * sizeof(n->held[0]));
         assert(n->held);
     }
-    n->held[n->n_held++] = (struct held_action){ .ticket = a->ticket,
-                                                 .action = *a,
-                                                 .bytes = copy_bytes(bytes, len),
-                                                 .len = len };
+    n->held[n->n_held++] = (struct held_action){
+        .ticket = a->ticket, .action = *a, .bytes = copy_bytes(bytes, len), .len = len
+    };
 }
 
 static const char *verdict_text(enum verdict v)
@@ -92,7 +91,8 @@ static const char *verdict_text(enum verdict v)
 }
 
 /* A majority of the homes has it on disk. */
-static void check_decided(const struct mesh_story *s, unsigned i, const struct action *a)
+static void check_decided(const struct mesh_story *s, unsigned i,
+                          const struct action *a)
 {
     struct record_key key = attempt_key(&a->run, &a->task, a->attempt);
     struct run_where where;
@@ -409,13 +409,12 @@ static void tell_gone(struct mesh_story *s, unsigned i)
     for (unsigned k = 0; k < s->n_nodes; k++) {
         if (k == i || !s->nodes[k].is_connected[i])
             continue;
-        queue_push(s,
-                   &(struct happening){ .at = s->now + TIME_MS(1),
-                                        .node = k,
-                                        .boot = s->nodes[k].boot,
-                                        .what = WHAT_EVENT,
-                                        .event = { .type = MESH_EVENT_DISCONNECTED,
-                                                   .peer = s->nodes[i].id } });
+        queue_push(s, &(struct happening){ .at = s->now + TIME_MS(1),
+                                           .node = k,
+                                           .boot = s->nodes[k].boot,
+                                           .what = WHAT_EVENT,
+                                           .event = { .type = MESH_EVENT_DISCONNECTED,
+                                                      .peer = s->nodes[i].id } });
     }
 }
 

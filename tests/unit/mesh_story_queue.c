@@ -80,7 +80,8 @@ static void deliver(struct mesh_story *s, unsigned from, unsigned to, const void
                     size_t len)
 {
     bool is_bad = s->lost || s->doubled || s->delayed;
-    struct happening h = { .at = s->now + 150 + (is_bad ? prng_below(&s->prng, 100) : 0),
+    struct happening h = { .at =
+                               s->now + 150 + (is_bad ? prng_below(&s->prng, 100) : 0),
                            .node = to,
                            .what = WHAT_MESSAGE,
                            .from = from,

@@ -110,9 +110,10 @@ void read_back(struct mesh_story *s, unsigned i)
     static const struct {
         char kind;
         void (*restore)(struct mesh_story *, unsigned, const struct disk_row *);
-    } kinds[] = {
-        { 'q', restore_group }, { 'l', restore_entry }, { 'r', restore_run }, { 'o', restore_kept }
-    };
+    } kinds[] = { { 'q', restore_group },
+                  { 'l', restore_entry },
+                  { 'r', restore_run },
+                  { 'o', restore_kept } };
     struct disk_map copy = { .rows = NULL };
 
     disk_map_copy(&s->nodes[i].disk, &copy);
@@ -125,7 +126,8 @@ void read_back(struct mesh_story *s, unsigned i)
 
 /* ---- a run ---- */
 
-static void restore_attempt(struct mesh_story *s, unsigned i, const struct disk_row *row)
+static void restore_attempt(struct mesh_story *s, unsigned i,
+                            const struct disk_row *row)
 {
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
     struct event e = { .type = EVENT_RESTORE_ATTEMPT, .u.attempt = &r };
@@ -141,8 +143,7 @@ static void restore_state(struct mesh_story *s, unsigned i, const struct run_id 
 {
     CLEANUP(run_state_record_release) struct run_state_record state = { .n_tags = 0 };
     struct record_key key = run_state_key(run);
-    const struct disk_row *row =
-        disk_map_get(&s->nodes[i].disk, key.bytes, key.len);
+    const struct disk_row *row = disk_map_get(&s->nodes[i].disk, key.bytes, key.len);
 
     if (!row)
         return;
@@ -158,9 +159,10 @@ static void tell_lost(struct mesh_story *s, unsigned i, const struct run_id *run
     for (size_t k = 0; k < n->n_lost; k++)
         if (n->lost[k].is_used && run_id_equal(&n->lost[k].run, run)) {
             n->lost[k].is_used = false;
-            tell_node(s, i, &(struct event){ .type = EVENT_RESTORE_LOST,
-                                             .run = *run,
-                                             .u.task = n->lost[k].task });
+            tell_node(s, i,
+                      &(struct event){ .type = EVENT_RESTORE_LOST,
+                                       .run = *run,
+                                       .u.task = n->lost[k].task });
         }
 }
 
@@ -290,8 +292,7 @@ void read_end(struct mesh_story *s, unsigned i, const struct action *a)
     struct happening h = answer(s, i, a, MESH_EVENT_END_FOUND);
     struct record_key key = run_end_key(&a->run);
 
-    const struct disk_row *row =
-        disk_map_get(&s->nodes[i].disk, key.bytes, key.len);
+    const struct disk_row *row = disk_map_get(&s->nodes[i].disk, key.bytes, key.len);
 
     h.event.status = row ? 0 : -ENOENT;
     if (row)

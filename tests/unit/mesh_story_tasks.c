@@ -273,7 +273,9 @@ void task_prepare(struct mesh_story *s, unsigned i, const struct action *a)
                                       .token = a->u.mesh.token,
                                       .status = -EHOSTUNREACH } };
 
-    for (unsigned k = 0; k < s->n_nodes && !(network_passes(s, i, from) && has_run(s, from, &a->run)); k++)
+    for (unsigned k = 0;
+         k < s->n_nodes && !(network_passes(s, i, from) && has_run(s, from, &a->run));
+         k++)
         from = k;
     if (network_passes(s, i, from)
         && task_witness(s, &s->nodes[from].latest, &a->run, &a->task,

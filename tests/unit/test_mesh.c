@@ -21,24 +21,23 @@ static void a_flow_runs_over_three_nodes(void **state)
     assert_true(mesh_story_run_until(s, "start a split", 1000));
     assert_int_equal(mesh_story_homes(s, 1, homes), 3);
     assert_true(mesh_story_run(s, 20000));
-    assert_string_equal(mesh_story_trace(s),
-                        "[ 2000] start a split/0#0\n"
-                        "[ 2010] start a fit/0#0\n"
-                        "[ 2011] start b fit/1#0\n"
-                        "[ 2011] start c fit/2#0\n"
-                        "[ 2011] told a split/0#0 done\n"
-                        "[ 2020] start a fit/5#0\n"
-                        "[ 2021] start b fit/3#0\n"
-                        "[ 2021] start c fit/4#0\n"
-                        "[ 2021] told a fit/0#0 done\n"
-                        "[ 2023] told a fit/1#0 done\n"
-                        "[ 2023] told a fit/2#0 done\n"
-                        "[ 2031] told a fit/5#0 done\n"
-                        "[ 2032] start a join/0#0\n"
-                        "[ 2033] told a fit/3#0 done\n"
-                        "[ 2033] told a fit/4#0 done\n"
-                        "[ 2043] told a join/0#0 done\n"
-                        "[ 2044] run a 1 ok\n");
+    assert_string_equal(mesh_story_trace(s), "[ 2000] start a split/0#0\n"
+                                             "[ 2010] start a fit/0#0\n"
+                                             "[ 2011] start b fit/1#0\n"
+                                             "[ 2011] start c fit/2#0\n"
+                                             "[ 2011] told a split/0#0 done\n"
+                                             "[ 2020] start a fit/5#0\n"
+                                             "[ 2021] start b fit/3#0\n"
+                                             "[ 2021] start c fit/4#0\n"
+                                             "[ 2021] told a fit/0#0 done\n"
+                                             "[ 2023] told a fit/1#0 done\n"
+                                             "[ 2023] told a fit/2#0 done\n"
+                                             "[ 2031] told a fit/5#0 done\n"
+                                             "[ 2032] start a join/0#0\n"
+                                             "[ 2033] told a fit/3#0 done\n"
+                                             "[ 2033] told a fit/4#0 done\n"
+                                             "[ 2043] told a join/0#0 done\n"
+                                             "[ 2044] run a 1 ok\n");
     assert_int_equal(mesh_story_outcome(s, 1), RUN_OK);
     mesh_story_free(s);
 }
@@ -49,17 +48,17 @@ static void a_node_alone_has_one_home_and_no_rows(void **state)
 
     (void)state;
     mesh_story_show(s, "start told run");
-    mesh_story_submit(s, 'a', "a\n"
-                              "b: a\n");
+    mesh_story_submit(s, 'a',
+                      "a\n"
+                      "b: a\n");
     assert_true(mesh_story_run_until(s, "start a b", 1000));
     assert_int_equal(mesh_story_rows(s), 0);
     assert_true(mesh_story_run(s, 1000));
-    assert_string_equal(mesh_story_trace(s),
-                        "[    0] start a a/0#0\n"
-                        "[   10] start a b/0#0\n"
-                        "[   11] told a a/0#0 done\n"
-                        "[   21] told a b/0#0 done\n"
-                        "[   21] run a 1 ok\n");
+    assert_string_equal(mesh_story_trace(s), "[    0] start a a/0#0\n"
+                                             "[   10] start a b/0#0\n"
+                                             "[   11] told a a/0#0 done\n"
+                                             "[   21] told a b/0#0 done\n"
+                                             "[   21] run a 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -74,14 +73,13 @@ static void kept_outputs_are_on_two_nodes(void **state)
     mesh_story_meet(s);
     mesh_story_submit(s, 'b', fan);
     assert_true(mesh_story_run(s, 20000));
-    assert_string_equal(mesh_story_trace(s),
-                        "[ 2040] keep c from b\n"
-                        "[ 2042] keep b from a\n"
-                        "[ 2043] keep b from c\n"
-                        "[ 2070] keep c from b\n"
-                        "[ 2072] keep b from a\n"
-                        "[ 2073] keep b from c\n"
-                        "[ 2084] run b 1 ok\n");
+    assert_string_equal(mesh_story_trace(s), "[ 2040] keep c from b\n"
+                                             "[ 2042] keep b from a\n"
+                                             "[ 2043] keep b from c\n"
+                                             "[ 2070] keep c from b\n"
+                                             "[ 2072] keep b from a\n"
+                                             "[ 2073] keep b from c\n"
+                                             "[ 2084] run b 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -118,28 +116,26 @@ static void a_run_is_cancelled_everywhere(void **state)
     mesh_story_free(s);
 }
 
-/* Many short tasks go in few messages. */
-static void a_burst_is_few_messages(void **state)
+/* All have the same to do until the end, and no task costs more than a message each
+ * way. */
+static void a_burst_is_shared(void **state)
 {
     struct mesh_story *s = mesh_story_new(4, 2, 1);
-    uint64_t began;
 
     (void)state;
     mesh_story_show(s, "run");
     mesh_story_meet(s);
-    began = mesh_story_now_ms(s);
-    mesh_story_submit(s, 'a', "split foreach=2000\n"
-                              "fit: split\n"
-                              "join: fit join=split\n");
+    mesh_story_submit(s, 'a',
+                      "split foreach=2000\n"
+                      "fit: split\n"
+                      "join: fit join=split\n");
     assert_true(mesh_story_run(s, 60000));
-    print_message("grants %u commits %u appends %u, %u ms\n",
-                  (unsigned)mesh_story_messages(s, MESSAGE_GRANT),
-                  (unsigned)mesh_story_messages(s, MESSAGE_COMMIT),
-                  (unsigned)mesh_story_messages(s, MESSAGE_APPEND),
-                  (unsigned)(mesh_story_now_ms(s) - began));
+    assert_true(mesh_story_messages(s, MESSAGE_GRANT) < 2000);
+    assert_true(mesh_story_messages(s, MESSAGE_COMMIT) < 2000);
     for (char c = 'a'; c <= 'd'; c++)
-        print_message("%c %u\n", c, mesh_story_starts_of(s, c));
-    print_message("%s\n", mesh_story_trace(s));
+        assert_in_range(mesh_story_starts_of(s, c), 490, 510);
+    /* 2,500 ms are needed; what follows the end is not counted */
+    assert_string_equal(mesh_story_trace(s), "[ 4527] run a 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -190,7 +186,7 @@ int main(void)
         cmocka_unit_test(kept_outputs_are_on_two_nodes),
         cmocka_unit_test(two_nodes_have_one_home),
         cmocka_unit_test(a_run_is_cancelled_everywhere),
-        cmocka_unit_test(a_burst_is_few_messages),
+        cmocka_unit_test(a_burst_is_shared),
         cmocka_unit_test(a_run_is_led_where_it_was_submitted),
         cmocka_unit_test(the_same_seed_is_the_same_story),
     };

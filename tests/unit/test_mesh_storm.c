@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Faults drawn by seed: nodes are killed, paused, cut off and come back while runs go on
- * over a network that loses, doubles and delays. Then all is well again, and every run
- * that was accepted has to end, all homes alike, with nothing left behind. A number in
- * the environment variable SEED tells that story alone. */
+/* Faults drawn by seed: nodes are killed, paused, cut off and come back while runs go
+ * on over a network that loses, doubles and delays. Then all is well again, and every
+ * run that was accepted has to end, all homes alike, with nothing left behind. A number
+ * in the environment variable SEED tells that story alone. */
 #include <stdlib.h>
 
 #include "base/prng.h"
