@@ -366,12 +366,11 @@ static void on_silence(struct forward *f, int error)
         f->is_last = f->is_cut_off = true;
         exchange_resume(r);
     } else if (r->route->method != METHOD_GET) {
-        reply_error(
-            r, MHD_HTTP_SERVICE_UNAVAILABLE, "look, and ask again if it was not",
-            error == -ETIMEDOUT
-                ? "the node that leads the run did not answer in time; maybe it "
-                  "was done"
-                : "the node that leads the run went away; maybe it was done");
+        reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                    "look, and ask again if it was not", "%s %s; maybe it was done",
+                    f->plan.has_run ? "the node that leads the run"
+                                    : "the node that was asked",
+                    error == -ETIMEDOUT ? "did not answer in time" : "went away");
         wake(f, REQUEST_REPLIED);
     } else {
         go_on(f, ask_next(f));
