@@ -282,9 +282,14 @@ int forward_begin(struct request *r)
 
 /* ---- the answer ---- */
 
+/* What one that is in trouble says, another one may know better. */
 static bool is_tried_elsewhere(const struct forward *f, unsigned status)
 {
-    return (status == MHD_HTTP_NOT_FOUND && f->next < f->plan.n)
+    bool is_no_answer = status == MHD_HTTP_NOT_FOUND
+                        || (status == MHD_HTTP_SERVICE_UNAVAILABLE
+                            && f->r->route->method == METHOD_GET);
+
+    return (is_no_answer && f->next < f->plan.n)
            || status == MHD_HTTP_MISDIRECTED_REQUEST;
 }
 
