@@ -282,9 +282,14 @@ int forward_begin(struct request *r)
 
 /* ---- the answer ---- */
 
+/* What one that is in trouble says, another one may know better. */
 static bool is_tried_elsewhere(const struct forward *f, unsigned status)
 {
-    return (status == MHD_HTTP_NOT_FOUND && f->next < f->plan.n)
+    bool is_no_answer = status == MHD_HTTP_NOT_FOUND
+                        || (status == MHD_HTTP_SERVICE_UNAVAILABLE
+                            && f->r->route->method == METHOD_GET);
+
+    return (is_no_answer && f->next < f->plan.n)
            || status == MHD_HTTP_MISDIRECTED_REQUEST;
 }
 
@@ -366,12 +371,11 @@ static void on_silence(struct forward *f, int error)
         f->is_last = f->is_cut_off = true;
         exchange_resume(r);
     } else if (r->route->method != METHOD_GET) {
-        reply_error(
-            r, MHD_HTTP_SERVICE_UNAVAILABLE, "look, and ask again if it was not",
-            error == -ETIMEDOUT
-                ? "the node that leads the run did not answer in time; maybe it "
-                  "was done"
-                : "the node that leads the run went away; maybe it was done");
+        reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                    "look, and ask again if it was not", "%s %s; maybe it was done",
+                    f->plan.has_run ? "the node that leads the run"
+                                    : "the node that was asked",
+                    error == -ETIMEDOUT ? "did not answer in time" : "went away");
         wake(f, REQUEST_REPLIED);
     } else {
         go_on(f, ask_next(f));

@@ -98,7 +98,8 @@ static int ask_leader(struct request *r, struct plan *p, const struct run_where 
     return error;
 }
 
-/* Homes know what was decided, not what runs; nobody but the leader has the events. */
+/* Homes know what was decided, not what runs, and one of them may know more than this
+ * one does; nobody but the leader has the events. */
 static int ask_homes(struct request *r, struct plan *p, const struct run_where *w)
 {
     int error = 0;
@@ -115,8 +116,7 @@ static int ask_by_where(struct request *r, struct plan *p, const struct run_wher
     int error = ask_leader(r, p, w);
 
     p->is_kept_here = w->place == RUN_PLACE_HOME;
-    /* A home that hears no leader answers itself. */
-    if (error == 0 && !(p->is_kept_here && p->n == 0))
+    if (error == 0)
         error = ask_homes(r, p, w);
     if (p->n)
         p->verdict = PLAN_ASK;

@@ -209,10 +209,12 @@ has_ended() # RUN [I]
 
 # ---- a flow whose tasks leave traces, and what is checked of it ----
 
-# trace_flow N SECONDS >FILE: N tasks of so many seconds between a start and a join.
+# trace_flow N SECONDS: N tasks of so many seconds between a start and a join, as
+# flow/trace.mf, in a folder of its own: what lies beside a flow travels with it.
 trace_flow()
 {
-    cat <<FLOW
+    mkdir -p "$work/flow"
+    cat >"$work/flow/trace.mf" <<FLOW
 mesh: 1
 flow: Trace
 steps:

@@ -9,12 +9,12 @@
 patience=150
 tasks=24
 mesh_start 4
-trace_flow $tasks 0.5 >trace.mf
+trace_flow $tasks 0.5
 begun()
 {
     [ "$(grep -c "^begins .* work" trace)" -ge 8 ]
 }
-on 1 submit trace.mf --json >submitted
+on 1 submit flow/trace.mf --json >submitted
 run=$(of .run <submitted)
 wait_for 'tasks run' begun
 # One that keeps the run survives: it has what was decided.

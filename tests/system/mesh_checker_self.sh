@@ -8,8 +8,8 @@
 
 MESH_HOME=$(mesh_dir 1)
 node alone
-trace_flow 20 0 >trace.mf
-run 0 'a run of tasks that leave traces' "$MESH" submit trace.mf --follow
+trace_flow 20 0
+run 0 'a run of tasks that leave traces' "$MESH" submit flow/trace.mf --follow
 number=$(last_run)
 checked "$number" 20 1 --duplicates 0
 check()

@@ -16,7 +16,7 @@ begun()
 submitted() # I: $run
 {
     : >trace
-    on "$1" submit trace.mf --json >submitted 2>submit.err || note_file submit.err
+    on "$1" submit flow/trace.mf --json >submitted 2>submit.err || note_file submit.err
     run=$(of .run <submitted)
 }
 
@@ -27,7 +27,7 @@ if mount -t tmpfs -o size=32m tmpfs n4 2>/dev/null; then
     has_tmpfs=1
 fi
 mesh_start 4
-trace_flow $tasks 0.2 >trace.mf
+trace_flow $tasks 0.2
 
 # Stopped, as a machine that swaps or a virtual one that moves: its work goes elsewhere,
 # and what it did is not counted twice when it goes on.

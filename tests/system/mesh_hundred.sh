@@ -13,7 +13,8 @@ MESH_NET=loopback
 mesh_slots=1
 mesh_start $nodes
 is "$(mesh_alive $nodes)" $nodes "the last of $nodes sees all"
-cat >many.mf <<FLOW
+mkdir -p flow
+cat >flow/many.mf <<FLOW
 mesh: 1
 flow: Many
 steps:
@@ -22,7 +23,7 @@ steps:
   join: {join: start, run: 'mesh inputs | wc -l >"\$MESH_OUT/n"', next: end}
   end: {run: 'true'}
 FLOW
-run 0 "a run of $tasks tasks" on 2 submit many.mf --follow
+run 0 "a run of $tasks tasks" on 2 submit flow/many.mf --follow
 is "$(wc -l <where)" $tasks 'each ran once'
 note "on $(sort -u where | wc -l) of $nodes nodes"
 ok 'on several nodes' test "$(sort -u where | wc -l)" -gt 1

@@ -21,7 +21,7 @@ seed=${MESH_SEED:-$(date +%s)}
 note "MESH_SEED=$seed"
 
 mesh_start 5
-trace_flow $tasks 0.2 >trace.mf
+trace_flow $tasks 0.2
 
 # others I: the first node that is not I.
 other_than()
@@ -38,7 +38,7 @@ round=0
 while [ $round -lt $kills ]; do
     round=$((round + 1))
     : >trace
-    on 1 submit trace.mf --json >submitted 2>submit.err || {
+    on 1 submit flow/trace.mf --json >submitted 2>submit.err || {
         fail "round $round: the run is taken"
         note_file submit.err
         break

@@ -58,7 +58,8 @@ is_draining()
     [ "$(ask 3 GET /v1/members | of '.members[] | select(.name == "n2") | .draining')" = "$1" ]
 }
 wait_for 'all see it' is_draining true && pass 'all see it'
-cat >many.mf <<FLOW
+mkdir -p flow
+cat >flow/many.mf <<FLOW
 mesh: 1
 flow: Many
 steps:
@@ -67,7 +68,7 @@ steps:
   join: {join: start, run: 'true', next: end}
   end: {run: 'true'}
 FLOW
-run 0 'work goes to the others' on 1 submit many.mf --follow
+run 0 'work goes to the others' on 1 submit flow/many.mf --follow
 unlike "$work/where" '^n2' 'and none to it'
 run 0 'it works again' on 1 drain n2 --off
 wait_for 'all see that' is_draining false && pass 'all see that'

@@ -18,7 +18,7 @@ net_can_cut || {
     for i in 1 2 3 4 5; do mesh_end $i; done
     finish
 }
-trace_flow $tasks 0.5 >trace.mf
+trace_flow $tasks 0.5
 begun()
 {
     [ "$(grep -c "^begins .* work" trace)" -ge "$1" ]
@@ -28,7 +28,7 @@ sees() # I N
     [ "$(mesh_alive "$1")" = "$2" ]
 }
 
-on 3 submit trace.mf --json >submitted
+on 3 submit flow/trace.mf --json >submitted
 run=$(of .run <submitted)
 wait_for 'tasks run' begun 8
 for i in 1 2; do
@@ -66,7 +66,7 @@ checked "$run" $tasks 5
 # One way: n2 hears n4, n4 does not hear n2. Others can tell; nothing flaps for ever.
 : >trace
 mesh_cut 2 4 one-way
-on 1 submit trace.mf --json >submitted
+on 1 submit flow/trace.mf --json >submitted
 run=$(of .run <submitted)
 wait_for 'a run ends with a link that carries one way' has_ended "$run" 1 &&
     pass 'a run ends with a link that carries one way'
@@ -78,7 +78,7 @@ wait_for 'and all is well again' mesh_settled 5 && pass 'and all is well again'
 : >trace
 net_lose 2 10
 net_lose 3 10
-on 2 submit trace.mf --json >submitted
+on 2 submit flow/trace.mf --json >submitted
 run=$(of .run <submitted)
 wait_for 'a run ends though packets are lost' has_ended "$run" 2 &&
     pass 'a run ends though packets are lost'
