@@ -173,6 +173,8 @@ int lead_found(struct mesh *m, const struct event *submit)
         state.n_homes = home_choose(m, run, state.homes);
         if (state.n_homes > 1)
             error = group_open(m, g, &state, true);
+        if (error == 0)
+            error = number_want(m, g, submit->u.submit.record);
     }
     return error ? error : engine_step(m, &e);
 }
@@ -309,6 +311,7 @@ static int refuse_held(struct mesh *m, struct group *g)
 static int finish(struct mesh *m, struct group *g)
 {
     struct event end = { .type = EVENT_RESTORE_END, .run = g->run };
+    struct run_view view;
     int error = 0;
 
     g->phase = LEAD_FULL;
@@ -321,6 +324,8 @@ static int finish(struct mesh *m, struct group *g)
     if (error == 0)
         error = offer_kept(m, g);
     forget_reports(g);
+    if (error == 0 && node_run(m->node, &g->run, &view))
+        error = number_want(m, g, view.record);
     return error ? error : note_update(m, g, true);
 }
 
@@ -423,6 +428,7 @@ int lead_end(struct mesh *m, struct group *g)
         entries_forget_tells(&g->entries);
         forget_reports(g);
         keep_release(g);
+        number_drop(m, g);
     }
     g->phase = LEAD_NONE;
     return error;
@@ -456,7 +462,8 @@ int lead_on_end(struct mesh *m, struct group *g)
     grants_drop(m, &g->run);
     keep_release(g);
     error = note_update(m, g, true);
-    return error ? error : tell_end(m, g);
+    /* Who is told forgets the log, in which the number is to be yet. */
+    return error || g->unnumbered.len ? error : tell_end(m, g);
 }
 
 /* Its log is of no use any more: all homes have the end. */
@@ -522,9 +529,10 @@ static int keep_end(struct mesh *m, struct group *g, const struct lead_message *
 int lead_on_ended(struct mesh *m, const struct lead_message *l)
 {
     struct group *g = group_find(m, &l->run);
-    int error = g && l->rank.is_sealed ? tentative_end(m, g) : 0;
+    bool is_run = g && !group_is_mesh(g);
+    int error = is_run && l->rank.is_sealed ? tentative_end(m, g) : 0;
 
-    if (error < 0 || !g || !g->replica || g->phase == LEAD_FULL
+    if (error < 0 || !is_run || !g->replica || g->phase == LEAD_FULL
         || g->phase == LEAD_LOADING)
         return error;
     if (!g->has_end) {
@@ -539,7 +547,8 @@ int lead_on_ended(struct mesh *m, const struct lead_message *l)
  * are back. */
 static bool is_over(const struct mesh *m, const struct group *g)
 {
-    if (g->phase != LEAD_ENDED || !group_is_settled(g))
+    if (g->phase != LEAD_ENDED || !group_is_settled(g)
+        || (g->unnumbered.len && m->n_unnumbered <= UNNUMBERED_MAX))
         return false;
     if (!g->replica || m->now >= g->ended_at + END_WAIT)
         return true;

@@ -26,9 +26,9 @@ int note_update(struct mesh *m, struct group *g, bool is_forced)
     note.is_tentative = g->is_tentative;
     note.is_ended = g->phase == LEAD_ENDED;
     note.n_homes = group_homes(m, g, note.homes);
+    note.number = g->number;
     note.user = (char[]){ "" };
     if (node_run(m->node, &g->run, &view)) {
-        note.number = view.record->number;
         note.user = view.record->user;
         note.weight = view.record->share;
     }

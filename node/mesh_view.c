@@ -82,6 +82,8 @@ bool mesh_may_leave(const struct mesh *m)
 
         if (g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
             return false;
+        if (group_is_mesh(g) && !home_has_any(m))
+            continue; /* nobody could take it */
         for (uint32_t i = 0; i < n && !g->has_end && !g->is_void; i++)
             if (node_id_equal(&homes[i], &m->self))
                 return false;

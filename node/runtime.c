@@ -277,6 +277,11 @@ static void publish(struct runtime *rt, const struct action *a)
         e.message = rt->last_end.message;
         e.started_wall = rt->last_end.started_wall;
         break;
+    case TELL_RUN_NUMBERED:
+        e.type = FEED_RUN_NUMBERED;
+        e.number = c->number = a->u.tell.number;
+        e.flow = c->flow->name;
+        break;
     }
     if (feed_publish(rt->feed, &e, a->ticket) < 0)
         runtime_give_up(rt, -ENOMEM, "out of memory");

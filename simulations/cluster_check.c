@@ -180,6 +180,7 @@ void check_told(struct cluster *c, unsigned node, const struct action *a)
         told_ended(c, node, a);
         break;
     case TELL_TASK_STARTED:
+    case TELL_RUN_NUMBERED:
         break;
     }
 }

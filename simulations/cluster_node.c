@@ -108,6 +108,7 @@ static void hear(struct cluster *c, unsigned i, const struct action *a)
               run_outcome_name(a->u.tell.outcome));
         break;
     case TELL_TASK_STARTED:
+    case TELL_RUN_NUMBERED:
         break;
     }
 }
