@@ -226,6 +226,7 @@ int lead_begin(struct mesh *m, struct group *g)
 {
     group_mark(m, g);
     g->leader = m->self;
+    m->has_wishes = m->has_wishes || g->unnumbered.len;
     if (g->phase == LEAD_FULL || g->phase == LEAD_ENDED)
         return 0;
     if (g->has_end)

@@ -31,7 +31,9 @@ static void numbers_count_up_over_all_nodes(void **state)
     mesh_story_run_for(s, 1000);
     mesh_story_submit(s, 'c', one);
     mesh_story_run_for(s, 1000);
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s), "[ 2005] number a 1 is 1\n"
+                                             "[ 2005] number b 2 is 2\n"
+                                             "[ 3005] number c 3 is 3\n");
     mesh_story_free(s);
 }
 
@@ -111,6 +113,7 @@ static void old_numbers_stay_what_they_are(void **state)
 static void the_group_grows_and_replaces_the_dead(void **state)
 {
     struct mesh_story *s = mesh_story_numbered(6, NULL, 6);
+    char leader;
 
     (void)state;
     assert_int_equal(mesh_story_mesh_homes(s), 0);
@@ -119,9 +122,9 @@ static void the_group_grows_and_replaces_the_dead(void **state)
     mesh_story_kill(s, 'a');
     mesh_story_run_for(s, 40000);
     assert_int_equal(mesh_story_mesh_homes(s), 5);
-    mesh_story_kill(s, mesh_story_mesh_leader(s));
-    mesh_story_run_for(s, 5000);
-    mesh_story_submit(s, 'f' == mesh_story_mesh_leader(s) ? 'e' : 'f', one);
+    leader = mesh_story_mesh_leader(s);
+    mesh_story_kill(s, leader);
+    mesh_story_submit(s, leader == 'f' ? 'e' : 'f', one);
     mesh_story_run_for(s, 10000);
     assert_int_equal(mesh_story_number(s, 1), 1);
     mesh_story_free(s);
