@@ -315,12 +315,11 @@ static int mark_run(void *arg, struct span key, struct span value)
     return buffer_append(&marking->packages, &record.package, sizeof(record.package));
 }
 
-static int mark_runs(struct marking *marking)
+/* A run that is led elsewhere is kept under another key, see runtime_mesh_guest.c. */
+static int mark_runs(struct marking *marking, char type)
 {
-    struct record_key any = run_key(&(struct run_id){ .bytes = { 0 } });
-    int r =
-        writer_scan(marking->m->writer, STORE_RECORDS, (struct span){ any.bytes, 1 },
-                    (struct span){ NULL, 0 }, mark_run, marking);
+    int r = writer_scan(marking->m->writer, STORE_RECORDS, (struct span){ &type, 1 },
+                        (struct span){ NULL, 0 }, mark_run, marking);
 
     for (size_t at = 0; r == 0 && at < marking->packages.len;
          at += sizeof(struct digest)) {
@@ -329,6 +328,7 @@ static int mark_runs(struct marking *marking)
         memcpy(&id, marking->packages.data + at, sizeof(id));
         r = gc_mark_tree(marking->gc, &id);
     }
+    buffer_clear(&marking->packages);
     return r;
 }
 
@@ -363,13 +363,76 @@ static int mark_attempts(struct marking *marking)
     return r;
 }
 
+/* Attempts that were carried out here for other leaders. They are copied a few at a
+ * time, as attempt_reader does. */
+enum { MADE_BATCH = 64 };
+
+struct made {
+    struct buffer values[MADE_BATCH];
+    struct buffer last; /* key */
+    size_t n;
+};
+
+static int copy_made(void *arg, struct span key, struct span value)
+{
+    struct made *made = arg;
+    struct buffer *copy = &made->values[made->n];
+
+    buffer_clear(copy);
+    buffer_append(copy, value.data, value.len);
+    buffer_clear(&made->last);
+    buffer_append(&made->last, key.data, key.len);
+    buffer_append(&made->last, "", 1); /* go on behind it */
+    if (buffer_failed(copy) || buffer_failed(&made->last))
+        return -ENOMEM;
+    return ++made->n == MADE_BATCH;
+}
+
+static int mark_batch(struct marking *marking, const struct made *made)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < made->n; i++) {
+        CLEANUP(attempt_record_release) struct attempt_record a = { .attempt = 0 };
+
+        if (is_stopping(marking->m))
+            return -ECANCELED;
+        r = attempt_record_decode(made->values[i].data, made->values[i].len, &a);
+        if (r == 0)
+            r = mark_attempt(marking, &a);
+    }
+    return r;
+}
+
+static int mark_made(struct marking *marking)
+{
+    struct made made = { .n = MADE_BATCH };
+    int r = 0;
+
+    while (r == 0 && made.n == MADE_BATCH) {
+        made.n = 0;
+        r = writer_scan(marking->m->writer, STORE_RECORDS, (struct span){ "g", 1 },
+                        (struct span){ made.last.data, made.last.len }, copy_made,
+                        &made);
+        r = r < 0 ? r : mark_batch(marking, &made);
+    }
+    for (size_t i = 0; i < MADE_BATCH; i++)
+        buffer_release(&made.values[i]);
+    buffer_release(&made.last);
+    return r;
+}
+
 static int mark(void *arg, struct gc *gc)
 {
     struct marking marking = { .m = arg, .gc = gc, .packages = BUFFER_INIT };
-    int r = mark_runs(&marking);
+    int r = mark_runs(&marking, 'r');
 
     if (r == 0)
+        r = mark_runs(&marking, 'c');
+    if (r == 0)
         r = mark_attempts(&marking);
+    if (r == 0)
+        r = mark_made(&marking);
     buffer_release(&marking.packages);
     return r;
 }

@@ -122,6 +122,10 @@ static int housekeep(struct mesh *m)
         if (error == 0)
             error = keep_on_tick(m, g);
         if (error == 0)
+            error = tentative_on_tick(m, g);
+        if (error == 0)
+            error = group_trim(m, g);
+        if (error == 0)
             error = note_update(m, g, false);
         if (error == 0)
             error = lead_on_tick(m, g);
@@ -150,14 +154,16 @@ static int on_tick(struct mesh *m)
     return housekeep(m);
 }
 
+/* What goes to this node itself may bring more of both. */
 static int flush(struct mesh *m)
 {
-    int error = post_flush(m);
+    int error = 0;
 
-    if (error == 0)
+    while (error == 0 && (m->marked || m->has_posts)) {
         error = groups_flush(m);
-    while (error == 0 && m->has_posts)
-        error = post_flush(m);
+        if (error == 0)
+            error = post_flush(m);
+    }
     return error ? error : members_carry(m);
 }
 
@@ -179,8 +185,11 @@ time_us mesh_deadline(const struct mesh *m)
 static int on_restored_run(struct mesh *m, const struct run_id *run)
 {
     struct group *g;
+    int error = group_add(m, run, &g);
 
-    return group_add(m, run, &g);
+    if (error == 0 && g)
+        g->has_run = true;
+    return error;
 }
 
 /* Members that lived before may run tasks for this node: they are waited for. */
@@ -195,6 +204,8 @@ static int start(struct mesh *m)
     HASH_ITER(hh, m->groups, g, next)
     if (error == 0 && !g->replica)
         error = lead_begin(m, g);
+    else if (error == 0 && !g->has_run)
+        error = late_find_own_end(m, &g->run);
     return error;
 }
 
@@ -240,7 +251,9 @@ static int on_record(struct mesh *m, const struct mesh_event *event)
     int error;
 
     told.u.mesh.token = event->token;
-    told.u.mesh.status = g && g->phase == LEAD_FULL ? 0 : -EAGAIN;
+    told.u.mesh.status = g && g->phase == LEAD_FULL && !g->is_tentative
+                                ? 0
+                                : -EAGAIN;
     if (told.u.mesh.status < 0)
         return mesh_emit(m, &told);
     if (!g->replica) {

@@ -102,7 +102,12 @@ struct mesh_event {
             const struct log_entry *entry; /* without the value of a record that lies
                                               under its own key */
         } entry;                           /* RESTORE_ENTRY */
-        struct run_id run;                 /* RESTORE_RUN, LOADED, END_FOUND */
+        struct run_id run;                 /* RESTORE_RUN, LOADED */
+        struct {
+            struct run_id run;
+            const void *value; /* its end record, with status 0 */
+            size_t value_len;
+        } end; /* END_FOUND */
         struct {
             struct run_id run;
             const void *key, *value;

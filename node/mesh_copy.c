@@ -52,6 +52,7 @@ void read_free(struct mesh *m, struct read *r)
 {
     HASH_DEL(m->reads, r);
     free(r->offer.record);
+    buffer_release(&r->frame);
     free(r);
 }
 
@@ -318,7 +319,7 @@ int copy_keep_install(struct mesh *m, struct group *g,
     if (install->part == 0) {
         entries_drop_new(&g->entries);
         entries_cut(&g->entries, 0);
-        g->has_end = false;
+        g->has_run = g->has_end = false;
         g->entries.first = install->base.index + 1;
         g->applied = install->base.index;
     }
@@ -333,6 +334,7 @@ int copy_keep_install(struct mesh *m, struct group *g,
 
         if (!is_of(g, e))
             continue;
+        g->has_run = g->has_run || e->key[0] == 'r';
         g->has_end = g->has_end || e->key[0] == 'e';
         error = mesh_persist(m, &g->run, &w, &ticket);
     }

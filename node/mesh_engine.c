@@ -21,6 +21,8 @@ struct translation {
     uint64_t first; /* the engine's ticket of all[0] */
     struct group *group;
     struct run_id run; /* of the group */
+    struct action *starts;
+    size_t n_starts, cap_starts;
 };
 
 static struct group *find(struct mesh *m, struct translation *t,
@@ -67,8 +69,10 @@ static int propose(struct mesh *m, struct group *g, const struct action *a,
 }
 
 /* Of a run with one home. */
-static int write(struct mesh *m, const struct action *a, struct written *w)
+static int write(struct mesh *m, struct group *g, const struct action *a,
+                 struct written *w)
 {
+    bool is_tentative = g && g->is_tentative;
     const struct mesh_write out = { .key = a->u.persist.key,
                                     .key_len = a->u.persist.key_len,
                                     .value = a->u.persist.value,
@@ -77,12 +81,13 @@ static int write(struct mesh *m, const struct action *a, struct written *w)
                                     .is_delete = a->u.persist.is_delete,
                                     .is_range = a->u.persist.is_range,
                                     .with_next = a->u.persist.with_next };
-    int error = mesh_persist(m, &a->run, &out, &w->ticket);
+    int error = is_tentative ? tentative_write(m, g, a, &w->ticket)
+                             : mesh_persist(m, &a->run, &out, &w->ticket);
 
     if (error == 0 && is_offers(m, a)) {
         m->is_offer_taken = true;
-        error = late_answer(m, m->offerer, &a->run, &m->offer->name, OFFER_DECIDED,
-                            w->ticket);
+        error = late_answer(m, m->offerer, &a->run, &m->offer->name,
+                            is_tentative ? OFFER_TENTATIVE : OFFER_DECIDED, w->ticket);
     }
     return error;
 }
@@ -98,7 +103,9 @@ static int on_persist(struct mesh *m, struct translation *t, const struct action
         return -ENOMEM;
     w = &t->all[t->n++];
     *w = (struct written){ .ticket = 0 };
-    return g && g->replica ? propose(m, g, a, w) : write(m, a, w);
+    if (g && g->replica && !g->is_tentative)
+        return propose(m, g, a, w);
+    return write(m, g, a, w);
 }
 
 static int on_tell(struct mesh *m, struct translation *t, const struct action *a)
@@ -117,21 +124,39 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
     if (w->group)
         return entries_add_tell(&w->group->entries.all[w->position], a);
     copy.ticket = w->ticket;
+    copy.u.tell.is_tentative = g && g->is_tentative;
     error = mesh_emit(m, &copy);
-    return error == 0 && is_end && g ? lead_on_end(m, g) : error;
+    if (error < 0 || !is_end || !g)
+        return error;
+    return g->is_tentative ? tentative_on_end(m, g) : lead_on_end(m, g);
 }
 
-/* A task that starts here reads what those before it made: their records are written
- * first, as at a node alone. */
+/* A task that starts here reads what those before it made: the start waits for the end
+ * of the translation, when their records are written, as at a node alone. */
 static int on_start(struct mesh *m, struct translation *t, const struct action *a)
 {
-    struct group *g = find(m, t, &a->run);
-    int error;
-
     if (a->u.start.guest)
         return guest_on_started(m, a);
-    error = g ? group_append(m, g) : 0;
-    return error ? error : mesh_emit(m, a);
+    if (!find(m, t, &a->run) || !t->group->replica)
+        return mesh_emit(m, a);
+    if (mesh_grow(&t->starts, t->n_starts, &t->cap_starts, sizeof(t->starts[0])) < 0)
+        return -ENOMEM;
+    t->starts[t->n_starts++] = *a;
+    return 0;
+}
+
+static int emit_starts(struct mesh *m, const struct translation *t)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < t->n_starts && error == 0; i++) {
+        struct group *g = group_find(m, &t->starts[i].run);
+
+        error = g ? group_append(m, g) : 0;
+        if (error == 0)
+            error = mesh_emit(m, &t->starts[i]);
+    }
+    return error;
 }
 
 static int carry(struct mesh *m, struct translation *t, const struct action *a)
@@ -175,7 +200,10 @@ int engine_step(struct mesh *m, struct event *e)
     for (size_t i = 0; i < m->inner.n && error == 0; i++)
         error = carry(m, &t, &m->inner.actions[i]);
     outbox_clear(&m->inner);
+    if (error == 0)
+        error = emit_starts(m, &t);
     free(t.all);
+    free(t.starts);
     return error;
 }
 
@@ -205,6 +233,8 @@ static int keep_own(struct mesh *m, uint32_t slot, const struct attempt_record *
     if (m->n_peers == 1 || !node_slot(m->node, slot, &run, &task, &attempt))
         return 0;
     g = group_find(m, &run);
+    if (g && g->is_tentative && tentative_keep_own(m, g, &task, r) < 0)
+        return -ENOMEM;
     return g ? keep_begin(m, g, r) : 0;
 }
 

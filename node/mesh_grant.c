@@ -38,6 +38,13 @@ static uint32_t slot_of(const struct mesh *m, const struct peer *p, uint64_t id)
     return l && l->id == id && l->peer == p->number ? slot : 0;
 }
 
+uint32_t grant_slot_of_worker(const struct mesh *m, const struct peer *p,
+                              const struct attempt_name *name)
+{
+    return name->boot == peer_boot(p) ? slot_of(m, p, LEASE_OF_WORKER | name->counter)
+                                      : 0;
+}
+
 void lease_free(struct mesh *m, uint32_t slot)
 {
     struct lease_entry *l = lease_at(m, slot);
@@ -100,20 +107,23 @@ int grant_on_lease(struct mesh *m, const struct action *a)
 int grant_on_leased(struct mesh *m, const struct action *a)
 {
     const struct group *g = group_find(m, &a->run);
-    const struct held_lease *held =
-        m->held || !g ? m->held : lead_reported(g, a->u.lease.worker, &a->task);
+    bool is_started = m->held && m->held->is_started;
+    const struct attempt_name *name =
+        m->held ? &m->held->name
+        : g     ? lead_reported(g, a->u.lease.worker, &a->task, &is_started)
+                : NULL;
     struct lease_entry *l;
     struct adopted *adopted;
     int error = take_slot(m, a, &l);
 
-    if (error < 0 || !held)
+    if (error < 0 || !name)
         return error;
     adopted = calloc(1, sizeof(*adopted));
     if (!adopted)
         return -ENOMEM;
-    l->id = LEASE_OF_WORKER | held->name.counter;
+    l->id = LEASE_OF_WORKER | name->counter;
     l->is_adopted = true;
-    l->is_started = held->is_started;
+    l->is_started = is_started;
     adopted->key.id = l->id;
     adopted->key.peer = l->peer;
     adopted->slot = a->slot;
@@ -195,7 +205,7 @@ int grant_on_want(struct mesh *m, struct peer *p, const struct want_message *w)
     return grant_take_want(m, p);
 }
 
-static int give_back(struct mesh *m, uint32_t slot)
+int grant_give_back(struct mesh *m, uint32_t slot)
 {
     struct event e = { .type = EVENT_LEASE_RETURNED, .run = lease_at(m, slot)->run };
 
@@ -213,7 +223,7 @@ static int give_back_all(struct mesh *m, const struct peer *p, const uint64_t *i
         uint32_t slot = slot_of(m, p, ids[i]);
 
         if (slot)
-            error = give_back(m, slot);
+            error = grant_give_back(m, slot);
     }
     return error;
 }
@@ -268,9 +278,8 @@ int grant_tell_engine(struct mesh *m, struct peer *p, struct event *e,
     return error;
 }
 
-/* Of a lease that this leader granted, or found. */
-static int end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t slot,
-                     const struct offered_attempt *offer)
+int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t slot,
+                    const struct offered_attempt *offer)
 {
     CLEANUP(attempt_record_release) struct attempt_record record = { .attempt = 0 };
     struct event e = { .type = EVENT_TASK_ENDED, .run = offer->run };
@@ -279,7 +288,7 @@ static int end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t s
     if (error == -ENOMEM)
         return error;
     if (error < 0) {
-        error = give_back(m, slot);
+        error = grant_give_back(m, slot);
         return error ? error
                      : late_answer(m, p, &offer->run, &offer->name, OFFER_LOSER, 0);
     }
@@ -309,7 +318,7 @@ static int take_offer(struct mesh *m, struct peer *p, const struct rank *rank,
     if (slot && rank_compare(rank, &mine) == 0
         && is_same_run(&lease_at(m, slot)->run, &offer->run)
         && task_id_equal(&lease_at(m, slot)->task, &offer->task))
-        return end_lease(m, g, p, slot, offer);
+        return grant_end_lease(m, g, p, slot, offer);
     return late_offer(m, p, g, offer);
 }
 
@@ -414,7 +423,7 @@ int grants_on_tick(struct mesh *m)
         const struct lease_entry *l = &m->leases[i];
 
         if (l->is_used && m->now > l->seen + LEASE_TTL)
-            error = give_back(m, m->slots_max + (uint32_t)i);
+            error = grant_give_back(m, m->slots_max + (uint32_t)i);
     }
     return error;
 }

@@ -49,6 +49,7 @@ static void free_group(struct group *g)
     entries_release(&g->entries);
     lead_release(g);
     keep_release(g);
+    tentative_release(g);
     copy_release(g);
     free(g);
 }
@@ -90,8 +91,12 @@ struct rank group_rank(const struct mesh *m, const struct group *g)
                          .generation = s ? s->generation : 1,
                          .ballot = { .counter = m->boot, .node = m->self } };
 
-    if (s)
+    if (s && g->is_tentative)
+        rank.ballot.counter = s->promised.counter + 1;
+    else if (s)
         rank.ballot = s->promised;
+    if (s && !rank.ballot.counter) /* its founder's first, which comes with a tick */
+        rank.ballot = (struct ballot){ .counter = 1, .node = m->self };
     return rank;
 }
 
@@ -341,12 +346,12 @@ static bool is_end(const struct log_entry *e)
     return e->key_len && e->key[0] == 'e' && !e->is_delete;
 }
 
-static int note_end(struct group *g, const struct log_entry *e)
+int group_note_end(struct group *g, const void *record, size_t len)
 {
     CLEANUP(run_end_record_release) struct run_end_record end = { .outcome = 0 };
-    int error = run_end_record_decode(e->value, e->value_len, &end);
+    int error = run_end_record_decode(record, len, &end);
 
-    g->has_end = true;
+    g->has_run = g->has_end = true;
     g->outcome = end.outcome;
     return error == -ENOMEM ? error : 0;
 }
@@ -360,10 +365,13 @@ static int apply_one(struct mesh *m, struct group *g, struct entry *e)
         error = write_record(m, g, log, log->is_delete, false, &e->ticket);
     if (error == 0)
         error = tell(m, g, e);
-    return error || !is_end(log) ? error : note_end(g, log);
+    g->has_run = g->has_run || (log->key_len && log->key[0] == 'r');
+    if (error < 0 || !is_end(log))
+        return error;
+    return group_note_end(g, log->value, log->value_len);
 }
 
-static int apply(struct mesh *m, struct group *g, uint64_t decided)
+int group_apply(struct mesh *m, struct group *g, uint64_t decided)
 {
     bool had_end = g->has_end;
     int error = 0;
@@ -382,12 +390,27 @@ static int apply(struct mesh *m, struct group *g, uint64_t decided)
     return error;
 }
 
+/* Rows that no home needs any more go by stretches. */
+int group_trim(struct mesh *m, struct group *g)
+{
+    uint64_t everywhere = g->replica ? replica_everywhere(g->replica) : 0, ticket;
+    int error = 0;
+
+    if (everywhere > g->applied)
+        everywhere = g->applied;
+    while (g->trimmed + LOG_STRETCH <= everywhere && error == 0) {
+        error = row_delete_stretch(m, g, g->trimmed, &ticket);
+        g->trimmed += LOG_STRETCH;
+    }
+    return error;
+}
+
 /* ---- carrying out ---- */
 
 static int follow(struct mesh *m, struct group *g, const struct node_id *leader)
 {
     g->leader = *leader;
-    return lead_end(m, g);
+    return g->is_tentative ? 0 : lead_end(m, g);
 }
 
 static int carry_one(struct mesh *m, struct group *g, const struct replica_action *a)
@@ -406,7 +429,7 @@ static int carry_one(struct mesh *m, struct group *g, const struct replica_actio
     case REPLICA_SEND_INSTALL:
         return copy_send_install(m, g, a);
     case REPLICA_DECIDED:
-        return apply(m, g, a->hi);
+        return group_apply(m, g, a->hi);
     case REPLICA_LEAD:
         return lead_begin(m, g);
     case REPLICA_FOLLOW:
@@ -421,6 +444,8 @@ int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out)
 {
     int error = out->error;
 
+    if (error == 0)
+        error = tentative_check(m, g);
     for (size_t i = 0; i < out->n && error == 0; i++)
         error = carry_one(m, g, &out->actions[i]);
     group_touch(m, g);
@@ -442,8 +467,10 @@ int group_open(struct mesh *m, struct group *g, const struct replica_state *stat
     g->replica = replica_new(&config, m->now);
     if (!g->replica)
         return -ENOMEM;
+    g->heard = g->opened = m->now;
     g->entries.first = state->base.index + 1;
     g->applied = state->base.index;
+    g->trimmed = state->base.index - state->base.index % LOG_STRETCH;
     m->groups_due = m->now;
     return 0;
 }
@@ -479,7 +506,7 @@ int group_meet(struct mesh *m, const struct run_id *run)
 
 /* A home that never heard of the group learns of it from its leader, or from the founder
  * that stands again. But who asks may be late, and the run over: then nothing must be
- * promised once more. It asks again when the store was looked at. */
+ * promised once more. So the store is looked at first. */
 static int meet(struct mesh *m, const struct node_id *from, const struct message *msg)
 {
     const struct group_id *id = group_of(msg);
@@ -489,7 +516,7 @@ static int meet(struct mesh *m, const struct node_id *from, const struct message
     if (msg->type != MESSAGE_VOTE && msg->type != MESSAGE_APPEND
         && msg->type != MESSAGE_INSTALL)
         return 0;
-    return late_meet(m, from, &run);
+    return late_meet(m, from, &run, msg);
 }
 
 int group_on_message(struct mesh *m, const struct node_id *from,
@@ -503,6 +530,7 @@ int group_on_message(struct mesh *m, const struct node_id *from,
         return meet(m, from, msg);
     if (!g->replica)
         return 0;
+    g->heard = m->now;
     error = replica_on_message(g->replica, from, msg, m->now, &out);
     return error ? error : group_carry(m, g, &out);
 }
@@ -603,7 +631,10 @@ int group_on_restored_entry(struct mesh *m, const struct mesh_event *event)
     struct entry e = { .index = event->u.entry.index };
     int error;
 
-    if (!g || !g->replica)
+    if (!g)
+        return tentative_on_restored(m, &event->u.entry.group, event->u.entry.index,
+                                     event->u.entry.entry);
+    if (!g->replica)
         return 0;
     if (g->entries.n == 0) {
         g->entries.first = e.index;

@@ -37,6 +37,7 @@ enum {
     UNDECIDED_BYTES_MAX = 64 << 20,  /* beyond, a leader grants nothing */
     READS_MAX = 1024,
     HOMES_OF_RUN = 3,
+    LOG_STRETCH = 256, /* rows whose keys differ in the last byte alone */
 };
 
 static const time_us REPORT_EVERY = TIME_S(2);
@@ -46,6 +47,7 @@ static const time_us LEASE_TTL = TIME_S(10);
 static const time_us HELD_WAIT = TIME_S(2);
 static const time_us REPAIR_AFTER = TIME_S(10);
 static const time_us END_WAIT = TIME_S(30); /* for homes that are not there */
+static const time_us FORGET_AFTER = TIME_S(60);
 static const time_us NOTE_EVERY = TIME_MS(200);
 static const time_us HOUSEKEEPING = TIME_MS(500);
 static const time_us READ_WAIT = TIME_S(60);
@@ -144,8 +146,14 @@ struct group {
     struct replica *replica; /* NULL: one home, this one */
     struct entries entries;
     uint64_t applied; /* entries up to here are in the records */
+    uint64_t trimmed; /* rows below are gone; a multiple of LOG_STRETCH */
+    time_us heard;    /* of another home */
     struct node_id leader;
-    bool is_tentative, has_end;
+    bool is_tentative; /* led without a majority, or was: what is in the overlay goes */
+    struct record_key *overlay;
+    size_t n_overlay, cap_overlay;
+    time_us opened;
+    bool has_run, has_end; /* decided, and in the records */
     time_us ended_at;
     bool is_void; /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
@@ -229,6 +237,7 @@ struct kept {
     size_t record_len;
     uint64_t ticket;
     time_us offered;
+    bool is_quiet; /* a tentative leader has it: the next one is told */
     struct kept *prev, *next;
     UT_hash_handle hh;
 };
@@ -237,7 +246,7 @@ struct work { /* what this node holds of a run as a worker */
     struct run_id run;
     struct rank rank;
     struct node_id leader;
-    time_us heard, reported;
+    time_us since, heard, reported;
     uint64_t report_seq;
     bool has_rows; /* `o` rows that go when the run is over */
     bool is_over;    /* what still runs is killed */
@@ -259,6 +268,7 @@ enum read_type {
     READ_INSTALL,
     READ_WITNESS,
     READ_LOCAL_WITNESS,
+    READ_OWN_WITNESS,
     READ_END,
     READ_OWN_END,
     READ_MEET,
@@ -273,6 +283,7 @@ struct read {
     struct message header; /* READ_ENTRIES, READ_INSTALL; without lists */
     struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
     uint64_t guest;               /* READ_LOCAL_WITNESS */
+    struct buffer frame;          /* READ_MEET: what was said, for when it is known */
     time_us at;
     UT_hash_handle hh;
 };
@@ -371,6 +382,7 @@ int row_delete_log(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 int row_put_state(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
 /* All rows of its log, then its state. */
 int row_delete_group(struct mesh *m, const struct group *g, uint64_t *ret_ticket);
+/* LOG_STRETCH rows from this one on. */
 int row_delete_stretch(struct mesh *m, const struct group *g, uint64_t index,
                        uint64_t *ret_ticket);
 int row_put_kept(struct mesh *m, const struct work *w, const struct kept *k,
@@ -431,8 +443,9 @@ struct group *group_find(const struct mesh *m, const void *id);
 int group_add(struct mesh *m, const struct run_id *run, struct group **ret_g);
 void group_forget(struct mesh *m, struct group *g);
 void groups_release(struct mesh *m);
-/* Make its replica, from what was saved, or of a new group. */
+/* Become a home that knows nothing yet. */
 int group_meet(struct mesh *m, const struct run_id *run);
+/* Make its replica, from what was saved, or of a new group. */
 int group_open(struct mesh *m, struct group *g, const struct replica_state *state,
                bool is_founder);
 /* The entry that founds the run, until it is decided: nobody is told of a run before. */
@@ -442,18 +455,22 @@ int group_append(struct mesh *m, struct group *g);
 int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
                   struct entry **ret_e);
 void group_mark(struct mesh *m, struct group *g);
+int group_note_end(struct group *g, const void *record, size_t len);
 bool entry_is_attempt(const struct log_entry *e);
 int group_on_message(struct mesh *m, const struct node_id *from,
                      const struct message *msg);
 int groups_on_tick(struct mesh *m);
 int groups_on_durable(struct mesh *m, uint64_t ticket);
 int groups_on_members(struct mesh *m);
+int group_trim(struct mesh *m, struct group *g);
 int groups_flush(struct mesh *m);
 int group_on_restored(struct mesh *m, const struct mesh_event *event);
 int group_on_restored_entry(struct mesh *m, const struct mesh_event *event);
 int group_move(struct mesh *m, struct group *g, const struct node_id *homes,
                uint32_t n);
 int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out);
+/* All up to here is decided. */
+int group_apply(struct mesh *m, struct group *g, uint64_t decided);
 uint64_t group_decided(const struct group *g);
 bool group_is_settled(const struct group *g); /* all of its log is decided */
 struct rank group_rank(const struct mesh *m, const struct group *g);
@@ -482,6 +499,8 @@ void copy_release(struct group *g);
 
 int lead_found(struct mesh *m, const struct event *submit);
 int lead_begin(struct mesh *m, struct group *g);
+/* Read it back and ask who works for it. */
+int lead_take_over(struct mesh *m, struct group *g);
 int lead_end(struct mesh *m, struct group *g);
 int lead_on_loaded(struct mesh *m, const struct mesh_event *event);
 int lead_on_report(struct mesh *m, struct peer *p, const struct report_message *r);
@@ -489,14 +508,15 @@ int lead_on_peer_gone(struct mesh *m, struct peer *p);
 int lead_on_peer_live(struct mesh *m, struct peer *p);
 int lead_on_tick(struct mesh *m, struct group *g); /* it may be gone afterwards */
 /* What a worker said of a task while the run was read back; NULL: nothing. */
-const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
-                                       const struct task_id *task);
-int lead_on_ended(struct mesh *m, const struct run_id *run, bool is_forgotten);
-int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found);
+const struct attempt_name *lead_reported(const struct group *g, uint32_t peer,
+                                         const struct task_id *task,
+                                         bool *ret_is_started);
+int lead_on_ended(struct mesh *m, const struct lead_message *l);
 int offer_copy(const struct offered_attempt *from, struct offered_attempt *ret);
 /* Its end is decided. */
 int lead_on_end(struct mesh *m, struct group *g);
 int lead_tell(struct mesh *m, const struct group *g, const struct node_id *peer);
+int lead_tell_all(struct mesh *m, struct group *g); /* itself too */
 int lead_add_holder(struct group *g, uint32_t peer);
 void lead_release(struct group *g);
 
@@ -525,6 +545,13 @@ void lease_free(struct mesh *m, uint32_t slot);
 int grant_started(struct mesh *m, uint32_t slot);
 /* What an offer says, as a record; as attempt_record_decode(). */
 int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record *ret);
+/* Of a lease that this leader granted, or found. */
+int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t slot,
+                    const struct offered_attempt *offer);
+int grant_give_back(struct mesh *m, uint32_t slot);
+/* The slot of a lease that a worker numbered; 0: it has none. */
+uint32_t grant_slot_of_worker(const struct mesh *m, const struct peer *p,
+                              const struct attempt_name *name);
 /* An event that ends an attempt; whether it counts says m->is_offer_taken. */
 int grant_tell_engine(struct mesh *m, struct peer *p, struct event *e,
                       const struct offered_attempt *offer);
@@ -534,9 +561,13 @@ int grant_tell_engine(struct mesh *m, struct peer *p, struct event *e,
 int late_offer(struct mesh *m, struct peer *p, struct group *g,
                const struct offered_attempt *offer);
 int late_on_witness(struct mesh *m, const struct mesh_event *event);
+/* Of a group that was read back without a run: has it ended, or never begun? */
+int late_find_own_end(struct mesh *m, const struct run_id *run);
 int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run);
-/* As that; if it has not ended, this node becomes a home that knows nothing yet. */
-int late_meet(struct mesh *m, const struct node_id *peer, const struct run_id *run);
+/* As that; if it has not ended, this node becomes a home that knows nothing yet, and
+ * hears the message. */
+int late_meet(struct mesh *m, const struct node_id *peer, const struct run_id *run,
+              const struct message *msg);
 int late_on_end_found(struct mesh *m, const struct mesh_event *event);
 int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
                 const struct attempt_name *name, enum offer_result result,
@@ -559,6 +590,8 @@ bool work_obeys(struct mesh *m, struct work *w, const struct peer *p,
                 const struct rank *rank);
 int work_on_committed(struct mesh *m, const struct committed_message *c);
 int work_on_restored(struct mesh *m, const struct offered_attempt *kept);
+/* An attempt of its own, for the leader that comes. */
+int work_keep_offer(struct mesh *m, const struct offered_attempt *offer);
 int work_keep(struct mesh *m, struct guest *g, const void *record, size_t len);
 struct kept *kept_find(const struct mesh *m, const struct attempt_name *name);
 struct attempt_name kept_name(const struct mesh *m, const struct kept *k);
@@ -601,6 +634,21 @@ int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);
 void keep_release(struct group *g);
+
+/* ---- mesh_tentative.c ---- */
+
+int tentative_on_tick(struct mesh *m, struct group *g);
+int tentative_write(struct mesh *m, struct group *g, const struct action *a,
+                    uint64_t *ret_ticket);
+int tentative_on_end(struct mesh *m, struct group *g);
+int tentative_keep_own(struct mesh *m, struct group *g, const struct task_id *task,
+                       const struct attempt_record *record);
+int tentative_end(struct mesh *m, struct group *g);
+/* Whether a sealed leader is there again. */
+int tentative_check(struct mesh *m, struct group *g);
+int tentative_on_restored(struct mesh *m, const struct group_id *id, uint64_t index,
+                          const struct log_entry *e);
+void tentative_release(struct group *g);
 
 /* ---- mesh_notes.c ---- */
 

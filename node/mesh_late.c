@@ -3,6 +3,7 @@
  * too early. What they consumed must be what counts upstream now. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "node/mesh_internal.h"
 
@@ -37,9 +38,10 @@ static int ask_witness(struct mesh *m, const struct peer *p, const struct group 
     return mesh_emit(m, &ask);
 }
 
-/* Of a run that nobody here knows: its end may be in the store. */
+/* Of a run that nobody here knows: its end may be in the store. One question for each
+ * peer at a time. */
 static int find_end(struct mesh *m, enum read_type type, const struct node_id *peer,
-                    const struct run_id *run)
+                    const struct run_id *run, struct read **ret_r)
 {
     struct action ask = { .type = ACTION_FIND_END,
                           .run = *run,
@@ -48,50 +50,99 @@ static int find_end(struct mesh *m, enum read_type type, const struct node_id *p
     struct group_id id;
     struct read *r;
 
+    *ret_r = NULL;
     for (r = m->reads; r; r = r->hh.next)
         if (r->type == type && node_id_equal(&r->peer, peer)
             && is_same_run(&r->offer.run, run))
             return 0;
-    for (size_t i = 0; i < RUN_ID_SIZE; i++)
-        id.bytes[i] = run->bytes[i];
+    memcpy(id.bytes, run->bytes, RUN_ID_SIZE);
     r = read_add(m, type, &id);
     if (!r)
         return 0;
     r->peer = *peer;
     r->offer.run = *run;
     ask.u.mesh.token = r->token;
+    *ret_r = r;
     return mesh_emit(m, &ask);
 }
 
 int late_find_end(struct mesh *m, const struct node_id *peer, const struct run_id *run)
 {
-    return find_end(m, READ_END, peer, run);
+    struct read *r;
+
+    return find_end(m, READ_END, peer, run, &r);
 }
 
-int late_meet(struct mesh *m, const struct node_id *peer, const struct run_id *run)
+int late_find_own_end(struct mesh *m, const struct run_id *run)
 {
-    return find_end(m, READ_MEET, peer, run);
+    struct read *r;
+
+    return find_end(m, READ_OWN_END, &m->self, run, &r);
+}
+
+int late_meet(struct mesh *m, const struct node_id *peer, const struct run_id *run,
+              const struct message *msg)
+{
+    struct read *r;
+    int error = find_end(m, READ_MEET, peer, run, &r);
+
+    if (error < 0 || !r)
+        return error;
+    error = message_encode(msg, &r->frame);
+    return error == -ENOMEM ? error : 0;
+}
+
+static int meet(struct mesh *m, const struct read *r)
+{
+    CLEANUP(message_release) struct message msg = { .type = 0 };
+    int error = message_decode(r->frame.data, r->frame.len, &msg);
+
+    if (error < 0)
+        return error == -ENOMEM ? error : 0;
+    error = group_meet(m, &r->offer.run);
+    if (error < 0 || !group_find(m, &r->offer.run))
+        return error;
+    return group_on_message(m, &r->peer, &msg);
+}
+
+static int note_own_end(struct mesh *m, const struct read *r,
+                        const struct mesh_event *event)
+{
+    struct group *g = group_find(m, &r->offer.run);
+
+    if (!g || event->status < 0 || g->has_end)
+        return 0;
+    return group_note_end(g, event->u.end.value, event->u.end.value_len);
+}
+
+static int tell_end(struct mesh *m, const struct read *r,
+                    const struct mesh_event *event)
+{
+    struct message msg = { .type = MESSAGE_LEAD };
+
+    if (node_id_equal(&r->peer, &m->self))
+        return work_end(m, &r->offer.run);
+    msg.u.lead = (struct lead_message){ .run = r->offer.run,
+                                        .rank = { .is_sealed = true },
+                                        .is_ended = true,
+                                        .end = (uint8_t *)event->u.end.value,
+                                        .end_len = event->u.end.value_len };
+    return mesh_send(m, &r->peer, &msg, 0);
 }
 
 int late_on_end_found(struct mesh *m, const struct mesh_event *event)
 {
     struct read *r = read_find(m, event->token);
-    struct message msg = { .type = MESSAGE_LEAD };
     int error = 0;
 
     if (!r)
         return 0;
-    msg.u.lead = (struct lead_message){ .run = r->offer.run,
-                                        .rank = { .is_sealed = true },
-                                        .is_ended = true };
     if (r->type == READ_OWN_END)
-        error = lead_on_own_end(m, &r->offer.run, event->status == 0);
-    else if (event->status != 0 && r->type == READ_MEET)
-        error = group_meet(m, &r->offer.run);
-    else if (event->status == 0 && (r->type == READ_END || r->type == READ_MEET))
-        error = node_id_equal(&r->peer, &m->self)
-                    ? work_end(m, &r->offer.run)
-                    : mesh_send(m, &r->peer, &msg, 0);
+        error = note_own_end(m, r, event);
+    else if (event->status == 0)
+        error = tell_end(m, r, event);
+    else if (r->type == READ_MEET)
+        error = meet(m, r);
     read_free(m, r);
     return error;
 }
@@ -111,6 +162,8 @@ int late_offer(struct mesh *m, struct peer *p, struct group *g,
 static int refuse(struct mesh *m, struct peer *p, const struct group *g,
                   const struct offered_attempt *offer)
 {
+    if (g->is_tentative)
+        return late_answer(m, p, &offer->run, &offer->name, OFFER_TENTATIVE, 0);
     return group_is_settled(g)
                ? late_answer(m, p, &offer->run, &offer->name, OFFER_LOSER, 0)
                : 0;
@@ -123,8 +176,14 @@ static int judge(struct mesh *m, struct peer *p, struct group *g,
     struct event e = { .type = EVENT_LATE, .run = g->run, .u.late = &record };
     int error;
 
-    if (!digest_equal(witness, &offer->witness))
-        return refuse(m, p, g, offer);
+    uint32_t slot = grant_slot_of_worker(m, p, &offer->name);
+
+    if (!digest_equal(witness, &offer->witness)) {
+        error = slot ? grant_give_back(m, slot) : 0;
+        return error ? error : refuse(m, p, g, offer);
+    }
+    if (slot && task_id_equal(&lease_at(m, slot)->task, &offer->task))
+        return grant_end_lease(m, g, p, slot, offer);
     error = attempt_of_offer(offer, &record);
     if (error < 0)
         return error == -ENOMEM ? error : refuse(m, p, g, offer);
@@ -145,7 +204,10 @@ int late_on_witness(struct mesh *m, const struct mesh_event *event)
         return 0;
     if (r->type == READ_LOCAL_WITNESS)
         error = guest_on_local_witness(m, r, event);
-    else if (g && p && g->phase == LEAD_FULL && event->status == 0)
+    else if (r->type == READ_OWN_WITNESS && event->status == 0) {
+        r->offer.witness = event->u.witness;
+        error = work_keep_offer(m, &r->offer);
+    } else if (r->type == READ_WITNESS && g && p && g->phase == LEAD_FULL && event->status == 0)
         error = judge(m, p, g, &r->offer, &event->u.witness);
     read_free(m, r);
     return error;

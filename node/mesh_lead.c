@@ -77,17 +77,33 @@ static int keep_report(struct group *g, uint32_t peer, const struct report_messa
     return 0;
 }
 
-const struct held_lease *lead_reported(const struct group *g, uint32_t peer,
-                                       const struct task_id *task)
+static const struct attempt_name *find_reported(const struct report *r,
+                                                const struct task_id *task,
+                                                bool *ret_is_started)
 {
-    for (size_t i = 0; i < g->n_reports; i++) {
-        const struct report *r = &g->reports[i];
-
-        for (size_t k = 0; r->peer == peer && k < r->n_held; k++)
-            if (task_id_equal(&r->held[k].task, task))
-                return &r->held[k];
-    }
+    for (size_t i = 0; i < r->n_held; i++)
+        if (task_id_equal(&r->held[i].task, task)) {
+            *ret_is_started = r->held[i].is_started;
+            return &r->held[i].name;
+        }
+    for (size_t i = 0; i < r->n_kept; i++)
+        if (task_id_equal(&r->kept[i].task, task)) {
+            *ret_is_started = false;
+            return &r->kept[i].name;
+        }
     return NULL;
+}
+
+const struct attempt_name *lead_reported(const struct group *g, uint32_t peer,
+                                         const struct task_id *task,
+                                         bool *ret_is_started)
+{
+    const struct attempt_name *name = NULL;
+
+    for (size_t i = 0; i < g->n_reports && !name; i++)
+        if (g->reports[i].peer == peer)
+            name = find_reported(&g->reports[i], task, ret_is_started);
+    return name;
 }
 
 /* ---- telling ---- */
@@ -179,6 +195,16 @@ static int ask_myself(struct mesh *m, const struct group *g)
     return work_on_lead(m, m->me, &l);
 }
 
+int lead_tell_all(struct mesh *m, struct group *g)
+{
+    int error = ask_myself(m, g);
+
+    for (uint32_t i = 1; i <= m->n_peers && error == 0; i++)
+        if (peer_at(m, i)->is_live)
+            error = lead_tell(m, g, &peer_at(m, i)->id);
+    return error;
+}
+
 /* The last leader may have been the only one that told it, or have told nobody. */
 static int lead_ended(struct mesh *m, struct group *g)
 {
@@ -197,14 +223,19 @@ static int lead_ended(struct mesh *m, struct group *g)
 
 int lead_begin(struct mesh *m, struct group *g)
 {
-    int error = 0;
-
     group_mark(m, g);
     g->leader = m->self;
     if (g->phase == LEAD_FULL || g->phase == LEAD_ENDED)
         return 0;
     if (g->has_end)
         return lead_ended(m, g);
+    return lead_take_over(m, g);
+}
+
+int lead_take_over(struct mesh *m, struct group *g)
+{
+    int error = 0;
+
     g->phase = LEAD_LOADING;
     g->is_loaded = false;
     g->ask_until = m->now + HELD_WAIT;
@@ -237,19 +268,29 @@ static int offer_kept(struct mesh *m, struct group *g)
     return error;
 }
 
+static int hold(struct mesh *m, const struct group *g, uint32_t peer,
+                const struct task_id *task, bool is_started)
+{
+    struct event e = { .type = EVENT_HELD, .run = g->run };
+
+    e.u.held.worker = peer;
+    e.u.held.task = *task;
+    e.u.held.is_started = is_started;
+    return engine_step(m, &e);
+}
+
+/* What has ended there is held too, until it is judged: else it would be started again
+ * at once. */
 static int adopt(struct mesh *m, struct group *g, const struct report *r)
 {
     const struct peer *p = peer_at(m, r->peer);
     int error = p->is_live ? lead_add_holder(g, r->peer) : 0;
 
-    for (size_t i = 0; i < r->n_held && error == 0 && p->is_live; i++) {
-        struct event e = { .type = EVENT_HELD, .run = g->run };
-
-        e.u.held.worker = r->peer;
-        e.u.held.task = r->held[i].task;
-        e.u.held.is_started = r->held[i].is_started;
-        error = engine_step(m, &e);
-    }
+    for (size_t i = 0; i < r->n_held && error == 0 && p->is_live; i++)
+        error = hold(m, g, r->peer, &r->held[i].task, r->held[i].is_started);
+    for (size_t i = 0; i < r->n_kept && error == 0 && p->is_live; i++)
+        if (r->kept[i].name.boot == peer_boot(p))
+            error = hold(m, g, r->peer, &r->kept[i].task, false);
     return error;
 }
 
@@ -444,44 +485,54 @@ static int forget_log(struct mesh *m, struct group *g)
     return error;
 }
 
-static int ask_own_end(struct mesh *m, const struct group *g)
+/* The same end in the log here: then all before it is what was decided. */
+static uint64_t find_end(const struct group *g, const struct lead_message *l)
 {
-    struct action ask = { .type = ACTION_FIND_END,
-                          .run = g->run,
-                          .ticket = m->last_ticket,
-                          .slot = NODE_SLOT_NONE };
-    struct read *r = read_add(m, READ_OWN_END, &g->id);
+    for (size_t i = g->entries.n; i-- > 0;) {
+        const struct log_entry *e = &g->entries.all[i].log;
 
-    if (!r)
-        return 0;
-    r->offer.run = g->run;
-    ask.u.mesh.token = r->token;
-    return mesh_emit(m, &ask);
+        if (e->key_len && e->key[0] == 'e' && e->value_len == l->end_len
+            && memcmp(e->value, l->end, l->end_len) == 0)
+            return g->entries.all[i].index;
+    }
+    return 0;
+}
+
+/* A copy that has not this end is of an older generation; others have what counts. What
+ * stays is the end alone, so that nothing of the run is begun here again. */
+static int keep_end(struct mesh *m, struct group *g, const struct lead_message *l)
+{
+    struct record_key key = run_end_key(&g->run);
+    struct mesh_write w = { .key = key.bytes,
+                            .key_len = key.len,
+                            .value = l->end,
+                            .value_len = l->end_len,
+                            .with_next = true };
+    uint64_t ticket, index = find_end(g, l);
+    int error;
+
+    if (index)
+        return group_apply(m, g, index);
+    error = copy_delete_all(m, g);
+    return error ? error : mesh_persist(m, &g->run, &w, &ticket);
 }
 
 /* A leader says so as long as some homes may lack the end; who has forgotten the group
- * knows the end from its record, and then all homes of the last generation have it. */
-int lead_on_ended(struct mesh *m, const struct run_id *run, bool is_forgotten)
+ * knows the end from its record, and all homes of the last generation had it then. Of a
+ * run that was never decided nobody has an end. */
+int lead_on_ended(struct mesh *m, const struct lead_message *l)
 {
-    struct group *g = group_find(m, run);
+    struct group *g = group_find(m, &l->run);
+    int error = g && l->rank.is_sealed ? tentative_end(m, g) : 0;
 
-    if (!g || !g->replica || g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
-        return 0;
-    if (g->has_end)
-        return forget_log(m, g);
-    return is_forgotten ? ask_own_end(m, g) : 0;
-}
-
-/* A copy without the end is of an older generation, and others have what counts; or the
- * run was never decided. */
-int lead_on_own_end(struct mesh *m, const struct run_id *run, bool is_found)
-{
-    struct group *g = group_find(m, run);
-    int error;
-
-    if (!g || !g->replica || g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
-        return 0;
-    error = is_found ? 0 : copy_delete_all(m, g);
+    if (error < 0 || !g || !g->replica || g->phase == LEAD_FULL
+        || g->phase == LEAD_LOADING)
+        return error;
+    if (!g->has_end) {
+        if (l->rank.generation || (!l->end_len && g->has_run))
+            return 0;
+        error = l->end_len ? keep_end(m, g, l) : copy_delete_all(m, g);
+    }
     return error ? error : forget_log(m, g);
 }
 
@@ -527,12 +578,32 @@ static int on_left(struct mesh *m, struct group *g)
     return is_past(m, g) ? forget_log(m, g) : 0;
 }
 
+/* Nothing of its run was ever decided, as far as is known here, and nobody says anything:
+ * it was accepted by nobody. */
+static bool is_stale(const struct mesh *m, const struct group *g)
+{
+    return !g->has_run && m->now > g->heard + FORGET_AFTER
+           && !gossip_find_run(m->gossip, &g->run);
+}
+
+static int follow_on_tick(struct mesh *m, struct group *g)
+{
+    int error;
+
+    if (replica_is_over(g->replica))
+        return on_left(m, g);
+    g->left_at = 0;
+    if (!is_stale(m, g))
+        return 0;
+    error = copy_delete_all(m, g);
+    return error ? error : forget_log(m, g);
+}
+
 int lead_on_tick(struct mesh *m, struct group *g)
 {
     if (is_over(m, g))
         return clean(m, g);
-    if (g->phase == LEAD_NONE && g->replica && replica_is_over(g->replica))
-        return on_left(m, g);
-    g->left_at = 0;
+    if (g->phase == LEAD_NONE && g->replica)
+        return follow_on_tick(m, g);
     return check(m, g);
 }

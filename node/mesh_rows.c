@@ -74,7 +74,6 @@ int row_delete_log(struct mesh *m, const struct group *g, uint64_t *ret_ticket)
     return remove_row(m, &g->run, &key, true, true, ret_ticket);
 }
 
-/* A stretch of 256 rows: their keys differ in the last byte. */
 int row_delete_stretch(struct mesh *m, const struct group *g, uint64_t index,
                        uint64_t *ret_ticket)
 {

@@ -51,9 +51,9 @@ bool mesh_lease_node(const struct mesh *m, uint32_t slot, struct node_id *ret)
 {
     const struct lease_entry *l = lease_at(m, slot);
 
-    if (!l || !l->is_used || l->peer >= m->n_peers || !m->by_number[l->peer])
+    if (!l)
         return false;
-    *ret = m->by_number[l->peer]->id;
+    *ret = peer_at(m, l->peer)->id;
     return true;
 }
 

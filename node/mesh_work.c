@@ -29,7 +29,7 @@ int work_get(struct mesh *m, const struct run_id *run, struct work **ret_w)
     if (!w)
         return -ENOMEM;
     w->run = *run;
-    w->heard = m->now;
+    w->since = w->heard = m->now;
     HASH_ADD(hh, m->works, run, sizeof(w->run), w);
     if (!w->hh.tbl) {
         free(w);
@@ -118,6 +118,22 @@ int work_keep(struct mesh *m, struct guest *g, const void *record, size_t len)
     return error ? error : offer(m, k);
 }
 
+int work_keep_offer(struct mesh *m, const struct offered_attempt *offer)
+{
+    struct kept key = { .key = { .counter = offer->name.counter,
+                                 .boot = offer->name.boot },
+                        .task = offer->task,
+                        .witness = offer->witness,
+                        .is_quiet = true };
+    struct work *w;
+    struct kept *k;
+    int error = work_get(m, &offer->run, &w);
+
+    if (error == 0 && w)
+        error = add_kept(m, w, &key, offer->record, offer->record_len, &k);
+    return error || !w ? error : row_put_kept(m, w, k, &k->ticket);
+}
+
 int work_on_restored(struct mesh *m, const struct offered_attempt *kept)
 {
     struct kept key = { .key = { .counter = kept->name.counter,
@@ -146,6 +162,10 @@ int work_on_committed(struct mesh *m, const struct committed_message *c)
             continue;
         if (c->answers[i].result == OFFER_ENDED)
             return work_end(m, &c->run);
+        if (c->answers[i].result == OFFER_TENTATIVE) {
+            k->is_quiet = true;
+            continue;
+        }
         if (c->answers[i].result == OFFER_LOSER)
             error = row_delete_kept(m, k->work, k);
         free_kept(m, k);
@@ -266,7 +286,10 @@ static void listen(struct mesh *m, struct work *w, const struct node_id *leader,
     DL_FOREACH(w->guests, g)
     g->lease = LEASE_OF_WORKER | g->counter;
     DL_FOREACH(w->kept, k)
-    k->lease = 0;
+    {
+        k->lease = 0;
+        k->is_quiet = false;
+    }
 }
 
 int work_on_lead(struct mesh *m, struct peer *p, const struct lead_message *l)
@@ -276,8 +299,7 @@ int work_on_lead(struct mesh *m, struct peer *p, const struct lead_message *l)
 
     if (l->is_ended) {
         error = work_end(m, &l->run);
-        return error ? error
-                     : lead_on_ended(m, &l->run, l->rank.generation == 0);
+        return error ? error : lead_on_ended(m, l);
     }
     error = work_get(m, &l->run, &w);
     if (error < 0 || !w)
@@ -404,7 +426,8 @@ static bool is_orphan(const struct mesh *m, const struct work *w)
         return false;
     if (!leader || !leader->is_live)
         return true;
-    return !note && m->now >= w->heard + m->degrade; /* a new run's note is on its way */
+    /* A new run's note is on its way; what an old one says may be long over. */
+    return m->now >= w->heard + (note ? 4 : 1) * m->degrade;
 }
 
 static int offer_again(struct mesh *m, struct work *w)
@@ -413,7 +436,7 @@ static int offer_again(struct mesh *m, struct work *w)
     int error = 0;
 
     DL_FOREACH(w->kept, k)
-    if (error == 0 && m->now >= k->offered + OFFER_EVERY)
+    if (error == 0 && !k->is_quiet && m->now >= k->offered + OFFER_EVERY)
         error = offer(m, k);
     return error;
 }
@@ -441,7 +464,7 @@ static int tick(struct mesh *m, struct work *w)
         error = work_report(m, w, false);
     if (leader && leader->is_live)
         w->heard = m->now;
-    else if (m->now > w->heard + m->degrade)
+    else if (m->now > w->heard + m->degrade * 2 / 3) /* before anybody degrades */
         w->rank = (struct rank){ .is_sealed = false };
     return error ? error : work_collect(m, w);
 }

@@ -225,6 +225,7 @@ struct action {
             bool is_retried; /* TELL_TASK_ENDED: it will run again */
             time_us retry_in_us;
             enum run_outcome outcome; /* TELL_RUN_ENDED */
+            bool is_tentative;        /* without a majority: may turn out otherwise */
         } tell;
         struct {
             uint32_t worker;

@@ -6,7 +6,7 @@
 
 #include "node/prepare_internal.h"
 
-enum { TRIES_MAX = 8, DELAY_SHIFT_MAX = 6 };
+enum { DELAY_SHIFT_MAX = 6 };
 
 static const time_us ANSWER_MAX = TIME_S(2), GIVE_UP = TIME_S(10);
 static const time_us DELAY_MIN = TIME_MS(1);
@@ -138,6 +138,30 @@ static struct node_id whom(const struct preparer *p, const struct range *range)
     return n ? homes[range->n_tries / 2 % n] : range->leader;
 }
 
+static void begin_again(struct range *range)
+{
+    witness_sum_release(&range->sum);
+    range->sum = (struct witness_sum){ .n = 0 };
+    buffer_clear(&range->from);
+}
+
+/* A moment later, and longer each time: a home may be behind, a new run not decided
+ * yet, and a leader be about to be another. */
+static int delay(struct preparer *p, struct range *range, time_us now)
+{
+    unsigned shift =
+        range->n_delays < DELAY_SHIFT_MAX ? range->n_delays : DELAY_SHIFT_MAX;
+
+    begin_again(range);
+    if (now >= range->give_up)
+        return end(p, range, -EHOSTUNREACH, now);
+    range->n_delays++;
+    range->at = now + (DELAY_MIN << shift);
+    move(p, range, RANGE_LATER);
+    return 0;
+}
+
+/* Two at once, the leader and a home, as long as nobody is there. */
 static int ask(struct preparer *p, struct range *range, time_us now)
 {
     struct records_get_message get = { .request = ++p->last_request,
@@ -148,7 +172,7 @@ static int ask(struct preparer *p, struct range *range, time_us now)
                                        .prefix_len = range->prefix.len,
                                        .bytes_max = PREPARE_PART_BYTES };
 
-    for (; range->n_tries < TRIES_MAX && now < range->give_up; range->n_tries++) {
+    for (int i = 0; i < 2 && now < range->give_up; i++, range->n_tries++) {
         range->asked = whom(p, range);
         if (p->ops.get_records(p->ops.arg, &range->asked, &get) < 0)
             continue;
@@ -157,7 +181,7 @@ static int ask(struct preparer *p, struct range *range, time_us now)
         move(p, range, RANGE_ASKED);
         return 0;
     }
-    return end(p, range, -EHOSTUNREACH, now);
+    return delay(p, range, now);
 }
 
 int ranges_go(struct preparer *p, time_us now)
@@ -171,8 +195,8 @@ int ranges_go(struct preparer *p, time_us now)
 
 static int ask_another(struct preparer *p, struct range *range, time_us now)
 {
-    range->n_tries++;
-    return ask(p, range, now);
+    begin_again(range);
+    return ++range->n_tries % 2 ? ask(p, range, now) : delay(p, range, now);
 }
 
 /* ---- answers ---- */
@@ -197,13 +221,6 @@ static int add_records(struct range *range, const struct records_message *m)
     return r;
 }
 
-static void begin_again(struct range *range)
-{
-    witness_sum_release(&range->sum);
-    range->sum = (struct witness_sum){ .n = 0 };
-    buffer_clear(&range->from);
-}
-
 /* Keys go on behind the last one: it with a zero byte. */
 static int go_on(struct preparer *p, struct range *range,
                  const struct records_message *m, time_us now)
@@ -220,26 +237,13 @@ static int go_on(struct preparer *p, struct range *range,
     return ask(p, range, now);
 }
 
-/* A moment later, and longer each time. */
-static int delay(struct preparer *p, struct range *range, time_us now)
-{
-    unsigned shift =
-        range->n_delays < DELAY_SHIFT_MAX ? range->n_delays : DELAY_SHIFT_MAX;
-
-    begin_again(range);
-    range->n_delays++;
-    range->at = now + (DELAY_MIN << shift);
-    move(p, range, RANGE_LATER);
-    return 0;
-}
-
 static int take_run(struct preparer *p, struct range *range,
                     const struct records_message *m, time_us now)
 {
     struct run_id run = range->run;
 
     if (m->n_entries == 0)
-        return ask_another(p, range, now);
+        return delay(p, range, now);
     range_free(p, range); /* nobody waits for it but the opening */
     return preparer_on_run_record(p, &run, &m->entries[0], now);
 }
@@ -258,10 +262,8 @@ static int take(struct preparer *p, struct range *range,
         return r;
     if (r == -EAGAIN)
         return delay(p, range, now);
-    if (r < 0) {
-        begin_again(range);
+    if (r < 0)
         return ask_another(p, range, now);
-    }
     if (m->has_more && m->n_entries)
         return go_on(p, range, m, now);
     witness_sum_end(&range->sum, &range->part, &n);
@@ -293,7 +295,6 @@ int preparer_on_records(struct preparer *p, const struct node_id *from,
     else {
         if (m->status == -EAGAIN && !node_id_is_none(&m->leader))
             range->leader = m->leader;
-        begin_again(range);
         r = ask_another(p, range, now);
     }
     return r < 0 ? r : preparer_on_tick(p, now);

@@ -213,21 +213,23 @@ void runtime_mesh_serve_records(struct runtime *rt, const struct node_id *peer,
 
 /* ---- the end ---- */
 
-static int find_end(struct runtime *rt, const struct run_id *run)
+static int find_end(struct runtime *rt, const struct run_id *run, struct buffer *ret)
 {
-    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
     struct record_key key = run_end_key(run);
 
-    return get(rt, key.bytes, key.len, &value);
+    return get(rt, key.bytes, key.len, ret);
 }
 
 void runtime_mesh_find_end(struct runtime *rt, const struct mesh_job *job)
 {
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
     struct mesh_event e = { .type = MESH_EVENT_END_FOUND,
                             .token = job->token,
-                            .status = find_end(rt, &job->run),
-                            .u.run = job->run };
+                            .status = find_end(rt, &job->run, &value) };
 
+    e.u.end.run = job->run;
+    e.u.end.value = value.data;
+    e.u.end.value_len = value.len;
     runtime_mesh_event(rt, &e);
 }
 
@@ -256,9 +258,10 @@ void runtime_mesh_load_run(struct runtime *rt, const struct mesh_job *job)
     struct mesh_event e = { .type = MESH_EVENT_LOADED,
                             .token = job->token,
                             .u.run = job->run };
+    CLEANUP(buffer_release) struct buffer end = BUFFER_INIT;
     char text[RUN_ID_TEXT_SIZE];
 
-    if (find_end(rt, &job->run) == 0)
+    if (find_end(rt, &job->run, &end) == 0)
         e.status = -EALREADY;
     else
         e.status = runtime_load_run(rt, &job->run);

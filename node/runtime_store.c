@@ -12,6 +12,7 @@
 #include "flow/read.h"
 #include "node/runtime_internal.h"
 #include "node/runtime_mesh.h"
+#include "proto/replica_state.h"
 
 enum { WINDOW_MS = 10, QUEUE_BYTES_MAX = 64 << 20, MARK_KEY_SIZE = 1 + RUN_ID_SIZE };
 
@@ -397,6 +398,20 @@ static void restore_running(struct runtime *rt, const struct running_entry *befo
     }
 }
 
+/* Others are its homes too: a node alone must not go on with it. */
+static bool has_log(struct runtime *rt, const struct run_id *run)
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    struct group_id group;
+    struct record_key key;
+
+    memcpy(group.bytes, run->bytes, RUN_ID_SIZE);
+    key = replica_state_key(&group);
+    return writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
+                      &value)
+           == 0;
+}
+
 int runtime_end_interrupted(struct runtime *rt, const struct run_id *run)
 {
     int r = runtime_load_run(rt, run);
@@ -421,10 +436,14 @@ int runtime_restore(struct runtime *rt, struct error *ret_error)
                         (struct span){ NULL, 0 }, add_run, &runs);
     for (size_t i = 0; r == 0 && i < runs.n; i++) {
         char text[RUN_ID_TEXT_SIZE];
-        int error = runtime_load_run(rt, &runs.ids[i]);
+        int error =
+            has_log(rt, &runs.ids[i]) ? -EREMOTE : runtime_load_run(rt, &runs.ids[i]);
 
         run_id_text(&runs.ids[i], text);
-        if (error < 0)
+        if (error == -EREMOTE)
+            runtime_log(rt, "run.of_a_mesh", "run=%s: its other homes decide too",
+                        text);
+        else if (error < 0)
             runtime_log(rt, "run.unreadable", "run=%s error=%s: it stays as it is",
                         text, strerror(-error));
         else

@@ -398,6 +398,7 @@ enum offer_result {
     OFFER_DECIDED = 1, /* it counts, or is counted as a failure */
     OFFER_LOSER,       /* another one counts */
     OFFER_ENDED,       /* the run is over */
+    OFFER_TENTATIVE,   /* a tentative leader has taken it: keep it for a sealed one */
 };
 struct offer_answer {
     struct attempt_name name;
@@ -414,6 +415,8 @@ struct lead_message {
     struct run_id run;
     struct rank rank;
     bool is_ended; /* its end is sealed: forget what you hold of it */
+    uint8_t *end;  /* its record, of who has nothing else of it any more */
+    size_t end_len;
 };
 struct held_lease { /* what runs */
     struct run_id run;

@@ -95,7 +95,7 @@ const struct schema schema_commit =
 
 static const struct field offer_answer_fields[] = {
     [1] = F_NEEDED(offer_answer, name, schema_attempt_name),
-    [2] = F_ENUM(offer_answer, result, OFFER_ENDED),
+    [2] = F_ENUM(offer_answer, result, OFFER_TENTATIVE),
 };
 
 static bool offer_answer_is_valid(const void *message)
@@ -119,6 +119,7 @@ static const struct field lead_fields[] = {
     [1] = F_ID(lead_message, run),
     [2] = F_MESSAGE(lead_message, rank, schema_rank),
     [3] = F_BOOL(lead_message, is_ended),
+    [4] = F_BYTES(lead_message, end, MESSAGE_BYTES_MAX),
 };
 const struct schema schema_lead =
     SCHEMA("Lead", lead_message, lead_fields, .has_lists = false);

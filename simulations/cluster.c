@@ -220,6 +220,10 @@ static void happen_to_node(struct cluster *c, struct incident *i)
             i->event.u.entries.entries = i->entries;
             i->event.u.entries.n = i->n_entries;
         }
+        if (i->event.type == MESH_EVENT_END_FOUND && i->n_entries) {
+            i->event.u.end.value = i->entries[0].value;
+            i->event.u.end.value_len = i->entries[0].value_len;
+        }
         node_tell(c, i->node, &i->event);
         break;
     case INCIDENT_SYNC:
@@ -315,7 +319,7 @@ static void draw_nodes(struct cluster *c)
                                         .version = strdup("1"),
                                         .roles = ROLE_WORKER | ROLE_HOME,
                                         .slots = SLOTS,
-                                        .cpu_milli = 8000,
+                                        .cpu_milli = 2000 + 500 * draw(c, 7),
                                         .memory_bytes = (uint64_t)1 << 40,
                                         .disk_bytes = (uint64_t)1 << 40,
                                         .n_gpus = 2,

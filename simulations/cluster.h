@@ -56,13 +56,13 @@ int cluster_faults_parse(const char *text, unsigned *ret_faults);
 /* Ways to be wrong, for tests of the checkers. */
 enum cluster_mutant {
     CLUSTER_MUTANT_NONE = 0,
-    CLUSTER_MUTANT_TELL_EARLY,   /* nothing waits for the disk */
+    CLUSTER_MUTANT_NO_SYNC,      /* what is said to be on the disk is not */
     CLUSTER_MUTANT_FORGET,       /* a crash loses a record that was synced */
     CLUSTER_MUTANT_FORGET_GROUP, /* a restart does not see who the homes are */
     CLUSTER_MUTANT_NO_VOTES,     /* none arrives */
     CLUSTER_MUTANT_OTHER_INPUT,  /* a task consumes something else */
     CLUSTER_MUTANT_SWALLOW_END,  /* the end of a task is not told to its node */
-    CLUSTER_MUTANT_LOOSE_SLOTS,  /* a node believes that it has one more */
+    CLUSTER_MUTANT_LOOSE_CPU,    /* a node believes that it has more of it */
     CLUSTER_MUTANT_OTHER_RECORD, /* one node writes down an attempt differently */
     CLUSTER_MUTANTS_END,
 };

@@ -138,8 +138,7 @@ static void release_held(struct cluster *c, unsigned i)
     for (size_t k = 0; k < n->n_held && !check_failed(c);) {
         struct held h = n->held[k];
 
-        if (h.action.ticket > n->durable
-            && c->config->mutant != CLUSTER_MUTANT_TELL_EARLY) {
+        if (h.action.ticket > n->durable) {
             k++;
             continue;
         }
@@ -227,7 +226,7 @@ void node_sync(struct cluster *c, unsigned i)
     struct mesh_event e = { .type = MESH_EVENT_DURABLE, .u.ticket = n->last_ticket };
 
     n->is_syncing = false;
-    if (disk_sync(n->disk) < 0)
+    if (c->config->mutant != CLUSTER_MUTANT_NO_SYNC && disk_sync(n->disk) < 0)
         abort();
     n->durable = n->last_ticket;
     release_held(c, i);
@@ -295,6 +294,8 @@ void node_start(struct cluster *c, unsigned i)
 
     if (n->mesh || n->is_dead)
         return;
+    if (c->config->mutant == CLUSTER_MUTANT_LOOSE_CPU)
+        config.capacity.cpu_milli *= 4;
     trace(c, "%u starts", i);
     n->boot++;
     n->mesh = mesh_new(&mesh, c->now + n->skew);

@@ -409,9 +409,13 @@ static void read_find_end(struct cluster *c, unsigned i, const struct action *a)
 {
     struct incident to = answer(c, i, a, MESH_EVENT_END_FOUND);
     struct record_key key = run_end_key(&a->run);
+    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
 
-    to.event.u.run = a->run;
-    to.event.status = read_has(c, i, &key) ? 0 : -ENOENT;
+    to.event.u.end.run = a->run;
+    to.event.status = get(c, i, key.bytes, key.len, &b);
+    if (to.event.status == 0)
+        add_entry(&to, &(struct log_entry){ .value = (uint8_t *)b.data,
+                                            .value_len = b.len });
     later(c, 100, &to);
 }
 

@@ -67,8 +67,8 @@ function folder_of(path)
     return path
 }
 
-# node*.c, mesh*.c and fetch*.c decide and are driven by the simulator too: they must not see what
-# stores, loops or talks.
+# node*.c, mesh*.c and fetch*.c decide and are driven by the simulator too: they must not
+# see what stores, loops or talks.
 function check_core(file, header, is_ours)
 {
     if (is_ours && (header ~ "^store/" || (header ~ "^node/" && header !~ "^node/(node|mesh|fetch)[^/]*[.]h$")))

@@ -44,6 +44,8 @@ steps:
   again:
     inputs: {own: work.own, word: work.word}
     run: |
+      mesh artifact get own | cmp - "$MESH_IN/own"
+      mesh artifact get large --from start | tail -n 1
       sha256sum <"$MESH_IN/own" >"$MESH_OUT/again"
       cat "$MESH_IN/word" >>"$MESH_OUT/again"
     next: join
@@ -81,11 +83,15 @@ for i in 1 2 3; do
     is "$(ask "$i" GET "/v1/runs/$id" | of .outcome)" ok "node $i knows the end"
     got=$(on "$i" artifact get "$id/end" result 2>"get.err") || note_file get.err
     is "$got" "$alone" "node $i has the result of a node alone"
+    is "$(on "$i" artifact get "$id/start" large 2>get.err | tail -n 1)" 900000 \
+        "node $i gets a large artifact, wherever it is" || note_file get.err
+    is "$(on "$i" artifact get "$id/work/5" own 2>get.err | head -n 1)" 5 \
+        "node $i gets what one task made" || note_file get.err
 done
 nodes=$(on 1 artifact get "$id/join" nodes 2>get.err | of length) || note_file get.err
 is "$nodes" 3 'all three nodes took part'
-on 3 logs "$id" >logs.out 2>&1
-ok 'a log is read at another node' test -e logs.out
+on 3 logs "$id/again/3" >logs.out 2>&1
+like logs.out '^900000$' 'a log is read at another node'
 
 # ---- nothing is left behind ----
 

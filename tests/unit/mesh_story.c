@@ -137,6 +137,10 @@ static void tell(struct mesh_story *s, struct happening *h)
             h->event.u.entries.entries = h->entries;
             h->event.u.entries.n = h->n_entries;
         }
+        if (h->event.type == MESH_EVENT_END_FOUND && h->n_entries) {
+            h->event.u.end.value = h->entries[0].value;
+            h->event.u.end.value_len = h->entries[0].value_len;
+        }
         node_tell(s, h->node, &h->event);
         break;
     case WHAT_DURABLE:
@@ -265,12 +269,14 @@ static void check_same(const struct mesh_story *s, unsigned i, unsigned k,
 static void check_run(const struct mesh_story *s, const struct run_id *run)
 {
     struct record_key end = run_end_key(run), prefix = attempts_of_run(run);
+    struct record_key begin = run_key(run); /* the end alone may be kept, to know it */
     unsigned first = NODES_MAX;
 
     for (unsigned i = 0; i < s->n_nodes; i++) {
         const struct disk_map *d = &s->nodes[i].disk;
 
-        if (!s->nodes[i].is_up || !disk_map_get(d, end.bytes, end.len))
+        if (!s->nodes[i].is_up || !disk_map_get(d, end.bytes, end.len)
+            || !disk_map_get(d, begin.bytes, begin.len))
             continue;
         for (size_t r = disk_map_find(d, prefix.bytes, prefix.len);
              r < d->n && disk_row_begins(&d->rows[r], prefix.bytes, prefix.len); r++)
@@ -513,6 +519,42 @@ size_t mesh_story_rows(const struct mesh_story *s)
         for (size_t r = 0; s->nodes[i].is_up && r < s->nodes[i].disk.n; r++)
             n += strchr("lqo", s->nodes[i].disk.rows[r].key[0]) != NULL;
     return n;
+}
+
+static bool is_known(const struct mesh_story *s, const struct run_id *run)
+{
+    for (unsigned i = 0; i < s->n_runs; i++)
+        if (run_id_equal(&s->runs[i], run))
+            return true;
+    return false;
+}
+
+const char *mesh_story_left(struct mesh_story *s)
+{
+    buffer_clear(&s->shown);
+    for (unsigned i = 0; i < s->n_nodes; i++)
+        for (size_t r = 0; s->nodes[i].is_up && r < s->nodes[i].disk.n; r++) {
+            const struct disk_row *row = &s->nodes[i].disk.rows[r];
+            struct run_where where;
+            struct run_id run;
+
+            if (!strchr("lqo", row->key[0]))
+                continue;
+            memcpy(run.bytes, row->key + 1, RUN_ID_SIZE);
+            if (!is_known(s, &run)) {
+                buffer_printf(&s->shown, "%c has a row of a shadow\n", s->nodes[i].name);
+                continue;
+            }
+            mesh_where(s->nodes[i].mesh, &run, &where);
+            buffer_printf(&s->shown,
+                          "%c has a row %c of run %u: place %d, %u homes, "
+                          "%llu of %llu decided\n",
+                          s->nodes[i].name, row->key[0], run_number(s, &run),
+                          where.place, where.n_homes,
+                          (unsigned long long)where.decided,
+                          (unsigned long long)where.last);
+        }
+    return buffer_text(&s->shown);
 }
 
 uint64_t mesh_story_messages(const struct mesh_story *s, enum message_type type)

@@ -68,5 +68,7 @@ enum run_outcome mesh_story_outcome(const struct mesh_story *s, unsigned run);
 uint64_t mesh_story_hash(const struct mesh_story *s);
 /* What all up nodes hold of runs: rows of logs, of groups, kept attempts. */
 size_t mesh_story_rows(const struct mesh_story *s);
+/* These, for a person; valid as a trace is. */
+const char *mesh_story_left(struct mesh_story *s);
 unsigned mesh_story_homes(const struct mesh_story *s, unsigned run, char *ret_names);
 uint64_t mesh_story_messages(const struct mesh_story *s, enum message_type type);

@@ -127,13 +127,20 @@ static void on_tell(struct mesh_story *s, unsigned i, const struct action *a)
     switch (a->u.tell.type) {
     case TELL_TASK_ENDED:
         task_name(s, &a->run, &a->task, name);
-        check_decided(s, i, a);
-        if (a->u.tell.verdict == VERDICT_DONE)
+        if (!a->u.tell.is_tentative)
+            check_decided(s, i, a);
+        if (a->u.tell.verdict == VERDICT_DONE && !a->u.tell.is_tentative)
             note_done(s, a);
-        story_say(s, "told %c %s#%u %s", s->nodes[i].name, name, a->attempt,
-                  verdict_text(a->u.tell.verdict));
+        story_say(s, "told %c %s#%u %s%s", s->nodes[i].name, name, a->attempt,
+                  verdict_text(a->u.tell.verdict),
+                  a->u.tell.is_tentative ? ", tentative" : "");
         break;
     case TELL_RUN_ENDED:
+        if (a->u.tell.is_tentative) {
+            story_say(s, "run %c %u %s, tentative", s->nodes[i].name, run,
+                      run_outcome_name(a->u.tell.outcome));
+            break;
+        }
         assert(!s->outcomes[run - 1] || s->outcomes[run - 1] == a->u.tell.outcome);
         s->outcomes[run - 1] = a->u.tell.outcome;
         story_say(s, "run %c %u %s", s->nodes[i].name, run,

@@ -79,7 +79,8 @@ bool network_passes(const struct mesh_story *s, unsigned from, unsigned to)
 static void deliver(struct mesh_story *s, unsigned from, unsigned to, const void *bytes,
                     size_t len)
 {
-    struct happening h = { .at = s->now + 150 + prng_below(&s->prng, 100),
+    bool is_bad = s->lost || s->doubled || s->delayed;
+    struct happening h = { .at = s->now + 150 + (is_bad ? prng_below(&s->prng, 100) : 0),
                            .node = to,
                            .what = WHAT_MESSAGE,
                            .from = from,

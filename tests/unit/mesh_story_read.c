@@ -290,7 +290,13 @@ void read_end(struct mesh_story *s, unsigned i, const struct action *a)
     struct happening h = answer(s, i, a, MESH_EVENT_END_FOUND);
     struct record_key key = run_end_key(&a->run);
 
-    h.event.u.run = a->run;
-    h.event.status = has_key(&s->nodes[i].disk, &key) ? 0 : -ENOENT;
+    const struct disk_row *row =
+        disk_map_get(&s->nodes[i].disk, key.bytes, key.len);
+
+    h.event.status = row ? 0 : -ENOENT;
+    if (row)
+        add_entry(&h, &(struct log_entry){ .value = row->value,
+                                           .value_len = row->value_len });
+    h.event.u.end.run = a->run;
     queue_push(s, &h);
 }

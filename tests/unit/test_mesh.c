@@ -21,7 +21,24 @@ static void a_flow_runs_over_three_nodes(void **state)
     assert_true(mesh_story_run_until(s, "start a split", 1000));
     assert_int_equal(mesh_story_homes(s, 1, homes), 3);
     assert_true(mesh_story_run(s, 20000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 2020] start a fit/5#0\n"
+                        "[ 2021] start b fit/3#0\n"
+                        "[ 2021] start c fit/4#0\n"
+                        "[ 2021] told a fit/0#0 done\n"
+                        "[ 2023] told a fit/1#0 done\n"
+                        "[ 2023] told a fit/2#0 done\n"
+                        "[ 2031] told a fit/5#0 done\n"
+                        "[ 2032] start a join/0#0\n"
+                        "[ 2033] told a fit/3#0 done\n"
+                        "[ 2033] told a fit/4#0 done\n"
+                        "[ 2043] told a join/0#0 done\n"
+                        "[ 2044] run a 1 ok\n");
     assert_int_equal(mesh_story_outcome(s, 1), RUN_OK);
     mesh_story_free(s);
 }
@@ -37,7 +54,12 @@ static void a_node_alone_has_one_home_and_no_rows(void **state)
     assert_true(mesh_story_run_until(s, "start a b", 1000));
     assert_int_equal(mesh_story_rows(s), 0);
     assert_true(mesh_story_run(s, 1000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[    0] start a a/0#0\n"
+                        "[   10] start a b/0#0\n"
+                        "[   11] told a a/0#0 done\n"
+                        "[   21] told a b/0#0 done\n"
+                        "[   21] run a 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -52,7 +74,14 @@ static void kept_outputs_are_on_two_nodes(void **state)
     mesh_story_meet(s);
     mesh_story_submit(s, 'b', fan);
     assert_true(mesh_story_run(s, 20000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2040] keep c from b\n"
+                        "[ 2042] keep b from a\n"
+                        "[ 2043] keep b from c\n"
+                        "[ 2070] keep c from b\n"
+                        "[ 2072] keep b from a\n"
+                        "[ 2073] keep b from c\n"
+                        "[ 2084] run b 1 ok\n");
     mesh_story_free(s);
 }
 

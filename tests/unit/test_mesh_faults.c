@@ -30,7 +30,27 @@ static void the_leader_dies(void **state)
     mesh_story_run_for(s, 500);
     mesh_story_kill(s, 'a');
     assert_true(mesh_story_run(s, 60000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2010] start a fit/3#0\n"
+                        "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start b fit/4#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] start c fit/5#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 2511] crash a\n"
+                        "[10011] start b fit/0#0\n"
+                        "[10011] start b fit/3#0\n"
+                        "[10012] told c fit/2#0 done\n"
+                        "[10012] told c fit/5#0 done\n"
+                        "[10013] told c fit/1#0 done\n"
+                        "[10013] told c fit/4#0 done\n"
+                        "[18012] start c join/0#0\n"
+                        "[18013] told c fit/0#0 done\n"
+                        "[18013] told c fit/3#0 done\n"
+                        "[18023] told c join/0#0 done\n"
+                        "[18024] run c 1 ok\n");
     assert_int_equal(mesh_story_outcome(s, 1), RUN_OK);
     mesh_story_free(s);
 }
@@ -46,7 +66,27 @@ static void the_leader_dies_and_comes_back(void **state)
     mesh_story_run_for(s, 300);
     mesh_story_start(s, 'a');
     assert_true(mesh_story_run(s, 60000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2010] start a fit/3#0\n"
+                        "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start b fit/4#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] start c fit/5#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 3000] crash a\n"
+                        "[ 4113] start a fit/0#0\n"
+                        "[ 4113] start a fit/3#0\n"
+                        "[ 6012] told c fit/2#0 done\n"
+                        "[ 6012] told c fit/5#0 done\n"
+                        "[ 6013] told c fit/1#0 done\n"
+                        "[ 6013] told c fit/4#0 done\n"
+                        "[ 8114] start c join/0#0\n"
+                        "[ 8116] told c fit/0#0 done\n"
+                        "[ 8116] told c fit/3#0 done\n"
+                        "[ 8126] told c join/0#0 done\n"
+                        "[ 8127] run c 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -59,7 +99,29 @@ static void a_worker_dies(void **state)
     mesh_story_run_for(s, 500);
     mesh_story_kill(s, 'b');
     assert_true(mesh_story_run(s, 60000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2010] start a fit/3#0\n"
+                        "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start b fit/4#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] start c fit/5#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 2500] crash b\n"
+                        "[ 3011] told a fit/0#0 done\n"
+                        "[ 3011] told a fit/3#0 done\n"
+                        "[ 3013] told a fit/2#0 done\n"
+                        "[ 3013] told a fit/5#0 done\n"
+                        "[ 6122] start a fit/1#1\n"
+                        "[ 6123] start c fit/4#1\n"
+                        "[ 6124] told a fit/1#0 lost\n"
+                        "[ 6124] told a fit/4#0 lost\n"
+                        "[ 7124] told a fit/1#1 done\n"
+                        "[ 7124] start a join/0#0\n"
+                        "[ 7125] told a fit/4#1 done\n"
+                        "[ 7135] told a join/0#0 done\n"
+                        "[ 7136] run a 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -75,7 +137,28 @@ static void a_worker_pauses(void **state)
     mesh_story_run_for(s, 20000);
     mesh_story_resume(s, 'c');
     assert_true(mesh_story_run(s, 60000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2010] start a fit/3#0\n"
+                        "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start b fit/4#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] start c fit/5#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 3011] told a fit/0#0 done\n"
+                        "[ 3011] told a fit/3#0 done\n"
+                        "[ 3013] told a fit/1#0 done\n"
+                        "[ 3013] told a fit/4#0 done\n"
+                        "[ 7474] start a fit/2#1\n"
+                        "[ 7475] start b fit/5#1\n"
+                        "[ 7475] told a fit/2#0 lost\n"
+                        "[ 7475] told a fit/5#0 lost\n"
+                        "[ 8475] told a fit/2#1 done\n"
+                        "[ 8476] start a join/0#0\n"
+                        "[ 8477] told a fit/5#1 done\n"
+                        "[ 8487] told a join/0#0 done\n"
+                        "[ 8488] run a 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -92,7 +175,30 @@ static void a_partition_heals(void **state)
     mesh_story_run_for(s, 12000);
     mesh_story_cut(s, NULL);
     assert_true(mesh_story_run(s, 90000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 2111] start b fit/1#0\n"
+                        "[ 2111] start c fit/2#0\n"
+                        "[ 2111] start d fit/3#0\n"
+                        "[ 2111] start e fit/4#0\n"
+                        "[11111] start b fit/5#0\n"
+                        "[11111] start c fit/6#0\n"
+                        "[11111] start d fit/7#0\n"
+                        "[11111] start e fit/8#0\n"
+                        "[11113] told d fit/3#0 done\n"
+                        "[11114] told d fit/1#0 done\n"
+                        "[11114] told d fit/2#0 done\n"
+                        "[11114] told d fit/4#0 done\n"
+                        "[15001] told d fit/0#0 done\n"
+                        "[20113] start d join/0#0\n"
+                        "[20113] told d fit/7#0 done\n"
+                        "[20114] told d fit/5#0 done\n"
+                        "[20114] told d fit/6#0 done\n"
+                        "[20114] told d fit/8#0 done\n"
+                        "[20124] told d join/0#0 done\n"
+                        "[20125] run d 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -131,7 +237,27 @@ static void a_run_grows_to_three_homes(void **state)
     assert_int_equal(mesh_story_homes(s, 1, homes), 3);
     mesh_story_kill(s, 'a');
     assert_true(mesh_story_run(s, 90000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] crash c\n"
+                        "[10000] start a split/0#0\n"
+                        "[10010] start a fit/0#0\n"
+                        "[10010] start b fit/1#0\n"
+                        "[10011] told a split/0#0 done\n"
+                        "[12001] start c fit/3#0\n"
+                        "[15000] crash a\n"
+                        "[15010] start b fit/2#0\n"
+                        "[17001] start c fit/4#0\n"
+                        "[17204] told c fit/1#0 done\n"
+                        "[20012] start b fit/0#0\n"
+                        "[20013] told c fit/2#0 done\n"
+                        "[22001] start c fit/5#0\n"
+                        "[22003] told c fit/4#0 done\n"
+                        "[22501] told c fit/3#0 done\n"
+                        "[25014] told c fit/0#0 done\n"
+                        "[27001] start c join/0#0\n"
+                        "[27003] told c fit/5#0 done\n"
+                        "[27013] told c join/0#0 done\n"
+                        "[27014] run c 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -147,7 +273,28 @@ static void every_node_restarts(void **state)
     for (char c = 'a'; c <= 'c'; c++)
         mesh_story_start(s, c);
     assert_true(mesh_story_run(s, 60000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start b split/0#0\n"
+                        "[ 2010] start b fit/0#0\n"
+                        "[ 2010] start b fit/3#0\n"
+                        "[ 2011] start a fit/1#0\n"
+                        "[ 2011] start a fit/4#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] start c fit/5#0\n"
+                        "[ 2011] told b split/0#0 done\n"
+                        "[ 3011] told b fit/0#0 done\n"
+                        "[ 3011] told b fit/3#0 done\n"
+                        "[ 3012] start b join/0#0\n"
+                        "[ 3013] told b fit/1#0 done\n"
+                        "[ 3013] told b fit/4#0 done\n"
+                        "[ 3013] told b fit/2#0 done\n"
+                        "[ 3013] told b fit/5#0 done\n"
+                        "[ 3023] told b join/0#0 done\n"
+                        "[ 3024] run b 1 ok\n"
+                        "[ 3200] crash a\n"
+                        "[ 3200] crash b\n"
+                        "[ 3200] crash c\n"
+                        "[ 4513] run b 1 ok\n");
     mesh_story_free(s);
 }
 
@@ -184,7 +331,25 @@ static void a_node_drains_and_leaves(void **state)
     if (mesh_story_homes(s, 1, homes))
         assert_null(strchr(homes, 'a'));
     assert_true(mesh_story_run(s, 60000));
-    assert_string_equal(mesh_story_trace(s), "");
+    assert_string_equal(mesh_story_trace(s),
+                        "[ 2000] start a split/0#0\n"
+                        "[ 2010] start a fit/0#0\n"
+                        "[ 2011] start b fit/1#0\n"
+                        "[ 2011] start c fit/2#0\n"
+                        "[ 2011] start d fit/3#0\n"
+                        "[ 2011] told a split/0#0 done\n"
+                        "[ 4011] start b fit/4#0\n"
+                        "[ 4011] start c fit/5#0\n"
+                        "[ 4012] told d fit/0#0 done\n"
+                        "[ 4012] told d fit/3#0 done\n"
+                        "[ 4013] told d fit/1#0 done\n"
+                        "[ 4013] told d fit/2#0 done\n"
+                        "[ 4400] crash a\n"
+                        "[ 6012] start d join/0#0\n"
+                        "[ 6013] told d fit/4#0 done\n"
+                        "[ 6013] told d fit/5#0 done\n"
+                        "[ 6023] told d join/0#0 done\n"
+                        "[ 6024] run d 1 ok\n");
     mesh_story_free(s);
 }
 

@@ -411,6 +411,27 @@ static void test_a_home_waits_for_its_own_log(void **state)
     close_fixture(&f);
 }
 
+static void test_a_new_run_is_not_decided_yet(void **state)
+{
+    struct record_key key;
+    struct store_write w = { .table = STORE_RECORDS, .is_delete = true };
+    struct fixture f;
+
+    (void)state;
+    open_fixture(&f);
+    key = run_key(&f.far.run);
+    w.key = (struct span){ key.bytes, key.len };
+    assert_true(writer_put(f.far.writer, &w, 1, false));
+    start(&f, 1, kit_task(&f.far, "start", -1));
+    answer(&f, 0);
+    assert_told(&f, "ask L run\n");
+    put_run(&f);
+    assert_int_equal(preparer_on_tick(f.p, preparer_deadline(f.p)), 0);
+    answer(&f, TIME_MS(1));
+    assert_told(&f, "ask L run\nget package\n");
+    close_fixture(&f);
+}
+
 static void test_an_input_that_nobody_has(void **state)
 {
     struct fixture f;
@@ -466,6 +487,8 @@ static void test_what_was_not_asked_for_is_not_kept(void **state)
     assert_int_equal(preparer_on_records(f.p, &leader, &m, 0), 0);
     assert_told(&f, ""); /* it was not the leader that was asked */
     assert_int_equal(preparer_on_records(f.p, &home, &m, 0), 0);
+    assert_told(&f, ""); /* nobody else is left: a moment later */
+    assert_int_equal(preparer_on_tick(f.p, preparer_deadline(f.p)), 0);
     assert_told(&f, "ask L start\n");
     close_fixture(&f);
 }
@@ -479,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_the_homes_are_asked_when_the_leader_is_gone),
         cmocka_unit_test(test_silence_is_no_answer),
         cmocka_unit_test(test_a_home_waits_for_its_own_log),
+        cmocka_unit_test(test_a_new_run_is_not_decided_yet),
         cmocka_unit_test(test_an_input_that_nobody_has),
         cmocka_unit_test(test_what_nobody_wants_is_not_told),
         cmocka_unit_test(test_what_was_not_asked_for_is_not_kept),
