@@ -546,6 +546,7 @@ int group_move(struct mesh *m, struct group *g, const struct node_id *homes,
 int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out);
 /* All up to here is decided. */
 int group_apply(struct mesh *m, struct group *g, uint64_t decided);
+int group_apply_number(struct mesh *m, struct group *g);
 uint64_t group_decided(const struct group *g);
 bool group_is_settled(const struct group *g); /* all of its log is decided */
 struct rank group_rank(const struct mesh *m, const struct group *g);

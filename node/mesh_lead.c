@@ -541,6 +541,8 @@ int lead_on_ended(struct mesh *m, const struct lead_message *l)
             return 0;
         error = l->end_len ? keep_end(m, g, l) : copy_delete_all(m, g);
     }
+    if (error == 0 && g->has_end)
+        error = group_apply_number(m, g);
     return error ? error : forget_log(m, g);
 }
 

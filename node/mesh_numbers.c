@@ -69,7 +69,7 @@ static int ask(struct mesh *m, uint64_t n)
 
 bool numbers_are_due(const struct mesh *m)
 {
-    return m->has_wishes && !m->proposal.request;
+    return m->has_numbers && (m->has_wishes || m->floor) && !m->proposal.request;
 }
 
 int numbers_flush(struct mesh *m)
@@ -78,11 +78,11 @@ int numbers_flush(struct mesh *m)
 
     if (!numbers_are_due(m))
         return 0;
+    if (m->floor)
+        return propose_add(m, 0);
     m->has_wishes = false;
     n = count_wishes(m);
-    if (n == 0)
-        return 0;
-    return m->floor ? propose_add(m, 0) : ask(m, n);
+    return n ? ask(m, n) : 0;
 }
 
 /* ---- being answered ---- */

@@ -41,10 +41,13 @@ mesh_start 3 --cpu 2
 # ---- three nodes at once ----
 
 for k in 1 2 3 4 5; do
+    pids=
     for i in 1 2 3; do
         submit $i >"id.$i.$k" &
+        pids="$pids $!"
     done
-    wait %1 %2 %3 2>/dev/null || :
+    # shellcheck disable=SC2086 # a list
+    wait $pids
 done
 numbered()
 {
