@@ -195,9 +195,9 @@ time_us mesh_deadline(const struct mesh *m)
 {
     if (m->has_posts || m->marked || numbers_are_due(m))
         return 0;
-    return earlier(
-        propose_deadline(m), earlier(earlier(node_deadline(m->node), gossip_deadline(m->gossip)),
-                   earlier(m->groups_due, m->housekeeping_at)));
+    return earlier(propose_deadline(m),
+                   earlier(earlier(node_deadline(m->node), gossip_deadline(m->gossip)),
+                           earlier(m->groups_due, m->housekeeping_at)));
 }
 
 /* ---- the start ---- */

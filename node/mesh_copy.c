@@ -287,8 +287,9 @@ int copy_on_records(struct mesh *m, const struct mesh_event *event)
 
 int copy_delete_all(struct mesh *m, struct group *g)
 {
-    struct record_key keys[] = { attempts_of_run(&g->run), registers_of(&g->id), run_end_key(&g->run),
-                                 run_state_key(&g->run), run_key(&g->run) };
+    struct record_key keys[] = { attempts_of_run(&g->run), registers_of(&g->id),
+                                 run_end_key(&g->run), run_state_key(&g->run),
+                                 run_key(&g->run) };
     uint64_t ticket;
     int error = row_delete_log(m, g, &ticket);
 

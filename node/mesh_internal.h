@@ -43,9 +43,9 @@ enum {
     HOMES_OF_RUN = 3,
     HOMES_OF_MESH = 5,
     REGISTERS_MAX = 4096,
-    ASKED_MAX = 4096,       /* of a leader of the mesh group, not yet answered */
-    UNNUMBERED_MAX = 1024,  /* runs that have ended and wait for a number */
-    LOG_STRETCH = 256, /* rows whose keys differ in the last byte alone */
+    ASKED_MAX = 4096,      /* of a leader of the mesh group, not yet answered */
+    UNNUMBERED_MAX = 1024, /* runs that have ended and wait for a number */
+    LOG_STRETCH = 256,     /* rows whose keys differ in the last byte alone */
 };
 
 static const time_us REPORT_EVERY = TIME_S(2);
@@ -343,8 +343,8 @@ struct proposal {
     uint8_t expected[8], value[8];
     struct node_id asked;
     bool is_waiting; /* for it */
-    time_us at;   /* when somebody else is asked */
-    uint32_t next; /* peer, when nobody is known to lead */
+    time_us at;      /* when somebody else is asked */
+    uint32_t next;   /* peer, when nobody is known to lead */
     uint32_t n_told; /* those that did not know, since the last pause */
 };
 
@@ -750,8 +750,8 @@ void registers_release(struct mesh *m);
 
 /* ---- mesh_propose.c ---- */
 
-/* Register RUN_NUMBER; its answer goes to numbers_on_answer(). Only when nothing else is
- * asked. An ADD, a READ if `by` is 0. */
+/* Register RUN_NUMBER; its answer goes to numbers_on_answer(). Only when nothing else
+ * is asked. An ADD, a READ if `by` is 0. */
 int propose_add(struct mesh *m, uint64_t by);
 /* RUN_NUMBER from what was read (NULL: it had no value) to this. */
 int propose_swap(struct mesh *m, const uint8_t *expected, uint64_t to);

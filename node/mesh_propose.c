@@ -54,8 +54,8 @@ static int begin(struct mesh *m, const struct propose_message *what)
 
 int propose_add(struct mesh *m, uint64_t by)
 {
-    return begin(m, &(struct propose_message){
-                        .op = by ? PROPOSE_ADD : PROPOSE_READ, .add = (int64_t)by });
+    return begin(m, &(struct propose_message){ .op = by ? PROPOSE_ADD : PROPOSE_READ,
+                                               .add = (int64_t)by });
 }
 
 int propose_swap(struct mesh *m, const uint8_t *expected, uint64_t to)
@@ -97,8 +97,7 @@ int propose_on_answer(struct mesh *m, const struct node_id *from,
 {
     struct proposal *p = &m->proposal;
 
-    if (!p->request || answer->request != p->request
-        || !node_id_equal(from, &p->asked))
+    if (!p->request || answer->request != p->request || !node_id_equal(from, &p->asked))
         return 0;
     p->is_waiting = false;
     if (answer->status == -EAGAIN)

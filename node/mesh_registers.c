@@ -281,8 +281,8 @@ static int append_empty(struct mesh *m, struct group *g, const struct node_id *f
 {
     static const struct log_entry none;
     struct asked *asked;
-    int error = asked_new(from, request, r ? r->value : NULL, r ? r->value_len : 0,
-                          &asked);
+    int error =
+        asked_new(from, request, r ? r->value : NULL, r ? r->value_len : 0, &asked);
 
     if (error < 0)
         return error;
@@ -317,8 +317,7 @@ static bool is_expected(const struct reg *r, const struct propose_message *p)
     if (!p->has_expected)
         return !r->value;
     return r->value && r->value_len == p->expected_len
-           && (!p->expected_len
-               || memcmp(r->value, p->expected, p->expected_len) == 0);
+           && (!p->expected_len || memcmp(r->value, p->expected, p->expected_len) == 0);
 }
 
 static int set(struct reg *r, const struct propose_message *p, uint64_t *ret_sum)

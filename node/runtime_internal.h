@@ -63,8 +63,8 @@ struct runtime {
     struct writer *writer;
     struct blobs *blobs;
     struct artifacts artifacts;
-    struct node *own_node;   /* NULL: the mesh core has it */
-    const struct node *node; /* for questions */
+    struct node *own_node;     /* NULL: the mesh core has it */
+    const struct node *node;   /* for questions */
     struct runtime_mesh *mesh; /* node/runtime_mesh.h; NULL: a node alone */
     struct outbox outbox;
     struct {
@@ -200,8 +200,8 @@ void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
 /* runtime_store.c */
 int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error);
 void runtime_store_close(struct runtime *rt);
-/* Up to here, at least: the write that keeps the count. What it points to is overwritten by the
- * next call. */
+/* Up to here, at least: the write that keeps the count. What it points to is
+ * overwritten by the next call. */
 struct store_write runtime_count_to(struct runtime *rt, uint64_t number);
 /* This ticket of the writer's makes that one of the node's durable. */
 int runtime_push_ticket(struct runtime *rt, uint64_t node, uint64_t writer);

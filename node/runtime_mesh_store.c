@@ -238,8 +238,7 @@ static int list_numbered(struct runtime *rt, const struct run_id *run, uint64_t 
     return r == -ENOENT ? 0 : r;
 }
 
-static int put_run(struct runtime *rt, const struct run_id *run,
-                   const struct action *a)
+static int put_run(struct runtime *rt, const struct run_id *run, const struct action *a)
 {
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     struct record_key unfinished = mark('u', run), copy = mark('c', run);

@@ -200,8 +200,9 @@ static const struct field register_client_fields[] = {
     [2] = F_U64(register_client, request),
     [3] = F_U64(register_client, sum),
 };
-static const struct schema schema_register_client = SCHEMA(
-    "RegisterClient", register_client, register_client_fields, .has_lists = false);
+static const struct schema schema_register_client =
+    SCHEMA("RegisterClient", register_client, register_client_fields,
+           .has_lists = false);
 
 static const struct field register_row_fields[] = {
     [1] = F_BYTES(register_row, value, REGISTER_VALUE_MAX),

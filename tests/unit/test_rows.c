@@ -98,10 +98,10 @@ static void peer_row(struct buffer *out)
 
 static void register_row(struct buffer *out)
 {
-    struct register_client clients[] = { { .node = ada, .request = 3, .sum = 41 },
-                                         { .node = bob,
-                                           .request = UINT64_C(2) << 32 | 7,
-                                           .sum = 42 } };
+    struct register_client clients[] = {
+        { .node = ada, .request = 3, .sum = 41 },
+        { .node = bob, .request = UINT64_C(2) << 32 | 7, .sum = 42 }
+    };
     struct register_row r = { .value = (uint8_t *)"\0\0\0\0\0\0\0\x2a",
                               .value_len = 8,
                               .clients = clients,
