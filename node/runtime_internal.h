@@ -63,8 +63,8 @@ struct runtime {
     struct writer *writer;
     struct blobs *blobs;
     struct artifacts artifacts;
-    struct node *own_node;   /* NULL: the mesh core has it */
-    const struct node *node; /* for questions */
+    struct node *own_node;     /* NULL: the mesh core has it */
+    const struct node *node;   /* for questions */
     struct runtime_mesh *mesh; /* node/runtime_mesh.h; NULL: a node alone */
     struct outbox outbox;
     struct {
