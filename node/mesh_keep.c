@@ -10,14 +10,15 @@
 
 #include "node/mesh_internal.h"
 
-enum { KEEPS_AT_ONCE = 64 };
+enum { KEEPS_AT_ONCE = 64, ASKED_IN_A_ROW = 3 };
 static const time_us KEEP_WAIT = TIME_S(10);
 
 struct keeping {
     uint64_t token;
-    struct node_id holder, target;
+    struct node_id holder;
     bool is_asked;
-    time_us again; /* when it is asked once more */
+    uint32_t n_asked; /* others to hold a copy */
+    time_us again;    /* when it is asked once more */
     uint8_t *record;
     size_t record_len;
     struct digest *ids;
@@ -67,14 +68,16 @@ static bool may_hold(const struct mesh *m, const struct peer *p)
            && v.note->has_card && !v.note->card.is_draining;
 }
 
-/* A home if there is one, else anybody. */
-static const struct peer *choose(struct mesh *m, const struct group *g)
+/* A home if there is one, another when that one has not answered for long: it may live
+ * and be unable to. When all had their turn, anybody. */
+static const struct peer *choose(struct mesh *m, const struct group *g,
+                                 uint32_t n_asked)
 {
     struct node_id homes[HOMES_MAX];
-    uint32_t n = group_homes(m, g, homes), first;
+    uint32_t n = group_homes(m, g, homes), turn = n_asked / ASKED_IN_A_ROW, first;
 
     for (uint32_t i = 0; i < n; i++)
-        if (may_hold(m, peer_find(m, &homes[i])))
+        if (may_hold(m, peer_find(m, &homes[i])) && turn-- == 0)
             return peer_find(m, &homes[i]);
     first = (uint32_t)prng_below(&m->prng, m->n_peers);
     for (uint32_t i = 0; i < m->n_peers; i++)
@@ -107,13 +110,11 @@ static int ask(struct mesh *m, struct group *g, struct keeping *k)
     if (!k->is_asked)
         g->n_keeping++;
     k->is_asked = true;
-    k->target = m->self;
     if (!node_id_equal(&k->holder, &m->self))
         return get_here(m, &g->run, k->token, &k->holder, k->record, k->record_len);
-    p = choose(m, g);
+    p = choose(m, g, k->n_asked++);
     if (!p)
         return done(m, g, k);
-    k->target = p->id;
     msg.u.blob_find = (struct blob_find_message){ .request = k->token,
                                                   .ids = k->ids,
                                                   .n_ids = k->n_ids,
@@ -216,7 +217,7 @@ static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
     HASH_ITER (hh, m->groups, g, next)
         if ((k = find(g, token)))
             break;
-    if (!k || !node_id_equal(&k->target, from))
+    if (!k || node_id_equal(&k->holder, from))
         return 0;
     if (status == 0 || !gossip_is_live(m->gossip, &k->holder))
         error = done(m, g, k);

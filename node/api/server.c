@@ -183,8 +183,11 @@ static void api_stop(struct api *api)
         return;
     serves_stop(api->serves);
     wait_for_threads(api);
-    for (struct request *r = api->requests; r; r = r->next)
-        exchange_resume(r); /* MHD must not be stopped with suspended connections */
+    /* MHD must not be stopped with suspended connections, and no thread is at work. */
+    for (struct request *r = api->requests; r; r = r->next) {
+        r->is_working = false;
+        exchange_resume(r);
+    }
     for (size_t i = 0; i < api->n_listeners; i++) {
         struct listener *l = &api->listeners[i];
 

@@ -66,7 +66,7 @@ mesh_node() # I [OPTIONS]: start it, do not wait
     shift
     mkdir -p "$(mesh_dir "$node_i")"
     start "n$node_i" net_exec "$node_i" env MESH_HOME="$(mesh_dir "$node_i")" \
-        MESH_TEST_NODE="$node_i" \
+        MESH_TEST_NODE="$(mesh_dir "$node_i")" \
         "$MESH" node --data "$(mesh_dir "$node_i")" --name "n$node_i" \
         --peer-listen "$(net_address "$node_i"):$(mesh_port)" --slots "$mesh_slots" "$@"
     eval "mesh_pid_$node_i=$pid"
@@ -131,14 +131,13 @@ mesh_settled() # N
 }
 
 # All processes of a node: it, and what it started. A task's environment begins anew, but
-# says whose data folder it belongs to.
+# says whose data folder it belongs to. By the folder and not by the number: other tests
+# that run meanwhile have nodes 1 to N too.
 mesh_processes() # I
 {
     processes_dir=$(mesh_dir "$1")
-    set -- "$1" /proc/[0-9]*/environ
-    processes_i=$1
-    shift
-    grep -lszxF -e "MESH_TEST_NODE=$processes_i" -e "MESH_DATA=$processes_dir" "$@" |
+    set -- /proc/[0-9]*/environ
+    grep -lszxF -e "MESH_TEST_NODE=$processes_dir" -e "MESH_DATA=$processes_dir" "$@" |
         sed 's,/proc/\([0-9]*\)/.*,\1,' | grep -vx $$
 }
 

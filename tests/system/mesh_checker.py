@@ -118,7 +118,8 @@ def check(arguments: argparse.Namespace) -> Tuple[List[str], Dict[str, int]]:
     about = ask(arguments.socket, f"/v1/runs/{arguments.run}")
     run = about["run"]
     if about["state"] != "ended" or about.get("outcome") != "ok":
-        wrong.append(f"the run is {about['state']} {about.get('outcome')}")
+        failures = (about.get("summary") or {}).get("failures")
+        return [f"the run is {about['state']} {about.get('outcome')}: {failures}"], {}
     trace = read_trace(arguments.trace, run)
     ended: Dict[str, Set[str]] = collections.defaultdict(set)
     begun: Dict[str, int] = collections.Counter()

@@ -5,7 +5,8 @@
 . "$(dirname "$0")/lib.sh"
 
 build=$(dirname "$MESH")
-cat >hello.mf <<'FLOW'
+mkdir flow
+cat >flow/hello.mf <<'FLOW'
 mesh: 1
 flow: Hello
 steps:
@@ -13,7 +14,7 @@ steps:
   square: {python: 'square.py:square', next: end}
   end: {run: 'mesh artifact get y'}
 FLOW
-cat >square.py <<'PYTHON'
+cat >flow/square.py <<'PYTHON'
 def square(self):
     self.y = 7 ** 2
 PYTHON
@@ -22,7 +23,7 @@ PYTHON
 runs()
 {
     run 0 "$2: a flow runs, with a Python step" env PATH="$(dirname "$1"):$PATH" \
-        MESH_HOME="$work/home-$n" "$1" run hello.mf
+        MESH_HOME="$work/home-$n" "$1" run flow/hello.mf
     like "$out" '49' "$2: and is right"
 }
 

@@ -58,7 +58,7 @@ static void test_what_is_wrong_is_seen(void **state)
     static const char *const rules[CLUSTER_MUTANTS_END] = {
         [CLUSTER_MUTANT_NO_SYNC] = " durable ",
         [CLUSTER_MUTANT_FORGET] = " durable same history records once liveness counts ",
-        [CLUSTER_MUTANT_FORGET_GROUP] = " durable same once liveness bounded ",
+        [CLUSTER_MUTANT_FORGET_GROUP] = " durable same once liveness bounded counts ",
         [CLUSTER_MUTANT_NO_VOTES] = " liveness bounded ",
         [CLUSTER_MUTANT_OTHER_INPUT] = " history ",
         [CLUSTER_MUTANT_SWALLOW_END] = " liveness kill ",

@@ -73,7 +73,7 @@ static void any_order(void **state)
     prng_init(&p, 1);
     for (size_t i = 0; i < ARRAY_SIZE(facts); i++) {
         uint64_t incarnation = 1 + prng_below(&p, 3);
-        enum member_state s = MEMBER_ALIVE + prng_below(&p, 4);
+        enum member_state s = (enum member_state)(MEMBER_ALIVE + prng_below(&p, 4));
 
         facts[i] = (struct fact){ .id = id_of((uint32_t)prng_below(&p, 30)),
                                   .incarnation = incarnation,

@@ -42,11 +42,13 @@ static char *name_needs(struct kit *k, struct task_id task)
 
         buffer_printf(&text, "%s%s%s", i ? " " : "", n->is_before ? "!" : "",
                       k->flow->steps[n->step].name);
-        if (at[1] == 0) /* at the root */
-            buffer_printf(&text, left == 1 ? "~" : at[2] ? "~%u" : "", at[2]);
-        else if (left == 1)
+        if (at[1] == 0 && left == 1) /* at the root */
+            buffer_puts(&text, "~");
+        else if (at[1] == 0 && at[2])
+            buffer_printf(&text, "~%u", at[2]);
+        else if (at[1] && left == 1)
             buffer_puts(&text, "[*]");
-        else
+        else if (at[1])
             buffer_printf(&text, "[%u]", at[2]);
     }
     return buffer_take(&text);
