@@ -49,6 +49,7 @@ static const time_us REPAIR_AFTER = TIME_S(10);
 static const time_us END_WAIT = TIME_S(30); /* for homes that are not there */
 static const time_us FORGET_AFTER = TIME_S(60);
 static const time_us NOTE_EVERY = TIME_MS(200);
+static const time_us NOTE_AGAIN = TIME_S(10); /* gossip forgets what nobody renews */
 static const time_us HOUSEKEEPING = TIME_MS(500);
 static const time_us READ_WAIT = TIME_S(60);
 static const time_us LEFT_WAIT = TIME_S(600);
