@@ -156,8 +156,8 @@ int tentative_end(struct mesh *m, struct group *g)
     return error ? error : forget_overlay(m, g);
 }
 
-/* Before anything that the sealed leader says is carried out. Other homes may have taken
- * over: then there is one, though none of this group. */
+/* Before anything that the sealed leader says is carried out. Other homes may have
+ * taken over: then there is one, though none of this group. */
 int tentative_check(struct mesh *m, struct group *g)
 {
     struct node_id leader = replica_leader(g->replica);

@@ -403,6 +403,29 @@ static void judge_run(struct cluster *c, unsigned run)
         check_fail(c, "durable", "the end of run %u is nowhere", run);
 }
 
+/* By the node that was asked, if it has not been started again since. */
+static bool is_asked(const struct cluster *c, unsigned node, const struct run *r)
+{
+    return r->at == node && c->nodes[node].mesh && c->nodes[node].boot == r->boot;
+}
+
+static void check_order(struct cluster *c, unsigned node, const struct action *a)
+{
+    const struct run *r = run_of(c, &a->run);
+    enum tell_type type = a->u.tell.type;
+
+    if (r->is_refused && !a->u.tell.is_tentative)
+        check_fail(c, "answer", "more is told of run %u, which was refused",
+                   (unsigned)(r - c->runs));
+    if (!r->is_accepted && type != TELL_RUN_ACCEPTED && type != TELL_RUN_REFUSED
+        && is_asked(c, node, r))
+        check_fail(c, "answer", "%u tells of run %u before it is accepted", node,
+                   (unsigned)(r - c->runs));
+    if (r->is_accepted && type == TELL_RUN_REFUSED)
+        check_fail(c, "answer", "run %u was accepted, and is refused",
+                   (unsigned)(r - c->runs));
+}
+
 static void told_ended(struct cluster *c, unsigned node, const struct action *a)
 {
     struct run *r = run_of(c, &a->run);
@@ -426,6 +449,7 @@ void check_told(struct cluster *c, unsigned node, const struct action *a)
     struct record_key key;
 
     c->result->n_told++;
+    check_order(c, node, a);
     switch (a->u.tell.type) {
     case TELL_RUN_ACCEPTED:
         key = run_key(&a->run);
@@ -440,6 +464,7 @@ void check_told(struct cluster *c, unsigned node, const struct action *a)
     case TELL_RUN_ENDED:
         told_ended(c, node, a);
         break;
+    case TELL_RUN_REFUSED:
     case TELL_TASK_STARTED:
         break;
     }
@@ -450,6 +475,9 @@ void check_end(struct cluster *c)
     for (unsigned k = 0; k < c->n_runs && !check_failed(c); k++) {
         const struct run *r = &c->runs[k];
 
+        if (r->is_submitted && !r->is_accepted && !r->is_refused
+            && is_asked(c, r->at, r))
+            check_fail(c, "answer", "who submitted run %u hears nothing", k);
         if (r->is_abandoned && !r->is_accepted)
             continue;
         if (!r->outcome)

@@ -21,7 +21,7 @@ struct submitting {
     struct feed_subscriber *subscriber;
     uint64_t number, seq;
     struct run_id origin;
-    bool is_submitted, is_durable;
+    bool is_submitted, is_durable, is_refused;
 };
 
 static void submitting_release(void *data)
@@ -104,13 +104,14 @@ static void on_event(void *arg, const struct feed_event *event)
 {
     struct submitting *s = arg;
 
-    if (s->is_durable)
+    if (s->is_durable || s->is_refused)
         return;
     if (!s->seq)
         s->seq = event->seq - 1; /* ?since= this tells all of the run */
-    if (event->type != FEED_RUN_STARTED)
+    s->is_durable = event->type == FEED_RUN_STARTED;
+    s->is_refused = event->type == FEED_RUN_ENDED;
+    if (!s->is_durable && !s->is_refused)
         return; /* a task may write before a majority has the run */
-    s->is_durable = true;
     request_wake(s->request);
 }
 
@@ -167,5 +168,8 @@ int submit_end(struct request *r)
 {
     struct submitting *s = r->data;
 
+    if (s->is_refused)
+        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "submit it again",
+                           "no majority of the run's homes took it");
     return s->is_submitted ? reply_started(r, s) : submit(r, s);
 }
