@@ -208,8 +208,7 @@ static size_t count_rows(struct cluster *c)
     size_t n = 0;
 
     for (unsigned i = 0; i < c->n_nodes; i++)
-        for (const char *kind = c->config->is_strict ? "lqo" : "lq";
-             c->nodes[i].mesh && *kind; kind++)
+        for (const char *kind = "lqo"; c->nodes[i].mesh && *kind; kind++)
             read_scan(c, i, kind, 1, count_row, &n);
     return n;
 }
@@ -217,8 +216,7 @@ static size_t count_rows(struct cluster *c)
 static void trace_rows(struct cluster *c)
 {
     for (unsigned i = 0; i < c->n_nodes; i++)
-        for (const char *kind = c->config->is_strict ? "lqo" : "lq";
-             c->nodes[i].mesh && *kind; kind++) {
+        for (const char *kind = "lqo"; c->nodes[i].mesh && *kind; kind++) {
             size_t n = 0;
 
             read_scan(c, i, kind, 1, count_row, &n);
