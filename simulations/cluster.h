@@ -21,7 +21,7 @@
  *     bounded   (I19)     what a step answers, and what waits, is bounded
  *     counts    (I20)     the end of a run counts its tasks as its records do
  *     replay    (I21)     a seed is one history
- *     answer              who submitted a run hears first of all, once, what becomes of it
+ *     answer              who submitted a run hears first, once, what becomes of it
  *     liveness  (L1, L2)  every run that was accepted ends when it is calm */
 #pragma once
 
