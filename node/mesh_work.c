@@ -29,7 +29,7 @@ int work_get(struct mesh *m, const struct run_id *run, struct work **ret_w)
     if (!w)
         return -ENOMEM;
     w->run = *run;
-    w->since = w->heard = m->now;
+    w->since = w->heard = w->reported = m->now;
     HASH_ADD(hh, m->works, run, sizeof(w->run), w);
     if (!w->hh.tbl) {
         free(w);
@@ -408,12 +408,16 @@ static int look_at_note(struct mesh *m, struct work *w)
 static int ask_around(struct mesh *m, struct work *w)
 {
     struct peer *p = peer_at(m, 1 + (uint32_t)prng_below(&m->prng, m->n_peers));
+    struct node_id leader = w->leader;
+    int error;
 
     w->reported = m->now;
     if (p == m->me)
         return late_find_end(m, &m->self, &w->run);
-    w->leader = p->id;
-    return work_report(m, w, true);
+    w->leader = p->id; /* for this question alone */
+    error = work_report(m, w, true);
+    w->leader = leader;
+    return error;
 }
 
 static bool is_orphan(const struct mesh *m, const struct work *w)

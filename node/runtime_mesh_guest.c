@@ -351,16 +351,15 @@ static int scan(struct runtime *rt, char type,
 
 static int drop_made(struct copies *c)
 {
-    const uint8_t *at = (const uint8_t *)c->made.data;
-    const uint8_t *end = at + c->made.len;
-
-    for (; at < end; at += 1 + *at) {
+    for (size_t i = 0; i < c->made.len;) {
+        const uint8_t *at = (const uint8_t *)c->made.data + i;
         struct store_write write = { .table = STORE_RECORDS,
                                      .key = { at + 1, *at },
                                      .is_delete = true };
 
         if (!writer_put(c->rt->writer, &write, 1, false))
             return -ENOMEM;
+        i += 1 + (size_t)*at;
     }
     return 0;
 }

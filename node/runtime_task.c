@@ -291,6 +291,6 @@ void runtime_free_slot(struct runtime *rt, struct slot *s)
     cgroup_slot_renew(&rt->cgroups, &s->cgroup);
     left = s->run;
     slot_reset(s);
-    if (left && left->is_leaving)
+    if (rt->mesh && left && left->is_leaving) /* alone it is gone by now */
         runtime_mesh_forget_run(rt, &left->id);
 }

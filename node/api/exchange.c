@@ -53,8 +53,10 @@ static void job_done(uv_work_t *work, int status)
     struct api *api = job->api;
 
     (void)status;
-    if (!atomic_load(&api->is_stopping))
+    if (!atomic_load(&api->is_stopping)) {
+        job->request->is_working = false;
         exchange_resume(job->request);
+    }
     free(job);
     api_drop(api);
 }
@@ -65,9 +67,10 @@ static void suspend(struct request *r)
     MHD_suspend_connection(r->connection);
 }
 
+/* Not while a thread works for it: what it works on would be freed under its hands. */
 void exchange_resume(struct request *r)
 {
-    if (!r->is_suspended)
+    if (!r->is_suspended || r->is_working)
         return;
     r->is_suspended = false;
     MHD_resume_connection(r->connection);
@@ -87,6 +90,7 @@ static int spawn(struct request *r, void (*run)(struct request *r))
         return -EAGAIN;
     }
     r->api->n_refs++;
+    r->is_working = true;
     suspend(r);
     return 0;
 }

@@ -112,6 +112,7 @@ struct request {
         STAGE_SENDING,
     } stage;
     bool is_suspended, is_woken;
+    bool is_working; /* a thread has it: it is neither resumed nor freed */
     size_t n_dropped;             /* bytes of a body that is refused */
     struct request *next, **link; /* in the api's list */
 };
