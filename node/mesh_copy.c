@@ -339,5 +339,5 @@ int copy_keep_install(struct mesh *m, struct group *g,
         g->has_end = g->has_end || e->key[0] == 'e';
         error = mesh_persist(m, &g->run, &w, &ticket);
     }
-    return error;
+    return error || !g->has_run ? error : group_answer(m, g, true);
 }

@@ -326,12 +326,30 @@ int group_move(struct mesh *m, struct group *g, const struct node_id *homes, uin
 
 /* ---- what is decided ---- */
 
+int group_answer(struct mesh *m, struct group *g, bool is_accepted)
+{
+    struct action tell = { .type = ACTION_TELL,
+                           .run = g->run,
+                           .ticket = g->told,
+                           .slot = NODE_SLOT_NONE,
+                           .u.tell = { .type = is_accepted ? TELL_RUN_ACCEPTED
+                                                           : TELL_RUN_REFUSED } };
+
+    if (!g->owes_answer)
+        return 0;
+    g->owes_answer = false;
+    return mesh_emit(m, &tell);
+}
+
 static int tell(struct mesh *m, struct group *g, struct entry *e)
 {
-    int error = 0;
+    int error;
 
+    if (e->ticket > g->told)
+        g->told = e->ticket;
+    error = e->log.key_len && e->log.key[0] == 'r' ? group_answer(m, g, true) : 0;
     for (size_t i = 0; i < e->n_tells && error == 0; i++) {
-        e->tells[i].ticket = e->ticket;
+        e->tells[i].ticket = g->told;
         error = mesh_emit(m, &e->tells[i]);
     }
     free(e->tells);

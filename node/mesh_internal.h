@@ -57,6 +57,7 @@ static const time_us REPAIR_AFTER = TIME_S(10);
 static const time_us END_WAIT = TIME_S(30); /* for homes that are not there */
 static const time_us FORGET_AFTER = TIME_S(60);
 static const time_us NOTE_EVERY = TIME_MS(200);
+static const time_us NOTE_AGAIN = TIME_S(10); /* gossip forgets what nobody renews */
 static const time_us HOUSEKEEPING = TIME_MS(500);
 static const time_us READ_WAIT = TIME_S(60);
 static const time_us LEFT_WAIT = TIME_S(600);
@@ -168,7 +169,10 @@ struct group {
     struct entries entries;
     uint64_t applied; /* entries up to here are in the records */
     uint64_t trimmed; /* rows below are gone; a multiple of LOG_STRETCH */
-    time_us heard;    /* of another home */
+    uint64_t told;    /* ticket of what was told last: tells keep their order */
+    bool
+        owes_answer; /* whoever submitted the run here was not told what became of it */
+    time_us heard;   /* of another home */
     struct node_id leader;
     bool is_tentative; /* led without a majority, or was: what is in the overlay goes */
     struct record_key *overlay;
@@ -530,6 +534,9 @@ int group_wait(struct mesh *m, const struct group *g, uint64_t ticket,
 int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
                   struct entry **ret_e);
 void group_mark(struct mesh *m, struct group *g);
+/* To whom it is owed: that the run was accepted, or refused. It may have been decided
+ * by another leader meanwhile. */
+int group_answer(struct mesh *m, struct group *g, bool is_accepted);
 int group_note_end(struct group *g, const void *record, size_t len);
 bool entry_is_attempt(const struct log_entry *e);
 int group_on_message(struct mesh *m, const struct node_id *from,

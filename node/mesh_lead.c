@@ -467,6 +467,15 @@ int lead_on_end(struct mesh *m, struct group *g)
     return error || g->unnumbered.len ? error : tell_end(m, g);
 }
 
+/* The last that is said of it here. */
+static int forget(struct mesh *m, struct group *g)
+{
+    int error = group_answer(m, g, g->has_run || g->has_end);
+
+    group_forget(m, g);
+    return error;
+}
+
 /* Its log is of no use any more: all homes have the end. */
 static int clean(struct mesh *m, struct group *g)
 {
@@ -477,8 +486,7 @@ static int clean(struct mesh *m, struct group *g)
         error = work_end(m, &g->run);
     if (error == 0 && g->replica)
         error = row_delete_group(m, g, &ticket);
-    group_forget(m, g);
-    return error;
+    return error ? error : forget(m, g);
 }
 
 /* ---- the end, told by others ---- */
@@ -488,8 +496,7 @@ static int forget_log(struct mesh *m, struct group *g)
     uint64_t ticket;
     int error = row_delete_group(m, g, &ticket);
 
-    group_forget(m, g);
-    return error;
+    return error ? error : forget(m, g);
 }
 
 /* The same end in the log here: then all before it is what was decided. */
@@ -520,6 +527,7 @@ static int keep_end(struct mesh *m, struct group *g, const struct lead_message *
 
     if (index)
         return group_apply(m, g, index);
+    g->has_end = true;
     error = copy_delete_all(m, g);
     return error ? error : mesh_persist(m, &g->run, &w, &ticket);
 }
@@ -568,6 +576,8 @@ static int leave_group(struct mesh *m, struct group *g)
     int error = copy_delete_all(m, g);
 
     g->left_at = m->now;
+    if (error == 0) /* who decided on other homes had decided on the run */
+        error = group_answer(m, g, true);
     if (error == 0)
         error = replica_give_up(g->replica, m->now, &out);
     return error ? error : group_carry(m, g, &out);
@@ -590,10 +600,11 @@ static int on_left(struct mesh *m, struct group *g)
 }
 
 /* Nothing of its run was ever decided, as far as is known here, and nobody says
- * anything: it was accepted by nobody. */
+ * anything: it was accepted by nobody. Who still owes an answer waits: those that it
+ * cannot hear may have decided. */
 static bool is_stale(const struct mesh *m, const struct group *g)
 {
-    return !g->has_run && m->now > g->heard + FORGET_AFTER
+    return !g->has_run && !g->owes_answer && m->now > g->heard + FORGET_AFTER
            && !gossip_find_run(m->gossip, &g->run);
 }
 

@@ -173,6 +173,8 @@ enum tell_type {
     TELL_TASK_ENDED,   /* verdict and reason tell how */
     TELL_RUN_ENDED,    /* the node has forgotten the run after this */
     TELL_RUN_NUMBERED, /* of node/mesh.h alone; may come behind the end */
+    TELL_RUN_REFUSED,  /* instead of RUN_ACCEPTED, in a mesh alone: another node led its
+                          log before anybody had the run, so it is nowhere */
 };
 
 /* ACTION_TELL of an attempt that had no slot: lost with the node before, or fits none.

@@ -268,6 +268,11 @@ static void publish(struct runtime *rt, const struct action *a)
                           : NULL,
                  &e);
         break;
+    case TELL_RUN_REFUSED:
+        e.type = FEED_RUN_ENDED;
+        e.outcome = RUN_CANCELLED;
+        e.message = "no majority of its homes took it: submit it again";
+        break;
     case TELL_RUN_ENDED:
         if (rt->mesh)
             runtime_mesh_read_end(rt, &a->run);
@@ -304,7 +309,7 @@ static void carry_out(struct runtime *rt, const struct action *a)
         break;
     case ACTION_TELL:
         publish(rt, a);
-        if (a->u.tell.type == TELL_RUN_ENDED)
+        if (a->u.tell.type == TELL_RUN_ENDED || a->u.tell.type == TELL_RUN_REFUSED)
             runtime_forget_run(rt, &a->run);
         break;
     default: /* of a node with others */

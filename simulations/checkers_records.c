@@ -369,5 +369,9 @@ void checker_tell(struct checker *c, const struct action *a)
         break;
     case TELL_RUN_NUMBERED:
         break;
+    case TELL_RUN_REFUSED:
+        checker_violation(c, "told-right", "run %u is refused by a node alone",
+                          (unsigned)r->number);
+        break;
     }
 }

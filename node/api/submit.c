@@ -23,7 +23,7 @@ struct submitting {
     struct feed_subscriber *subscriber;
     uint64_t number, seq;
     struct run_id origin;
-    bool is_submitted, is_durable, is_answered;
+    bool is_submitted, is_durable, is_answered, is_refused;
     uv_timer_t *timer; /* while a number is waited for */
 };
 
@@ -140,14 +140,20 @@ static void on_event(void *arg, const struct feed_event *event)
 {
     struct submitting *s = arg;
 
+    if (s->is_refused)
+        return;
     if (!s->seq)
         s->seq = event->seq - 1; /* ?since= this tells all of the run */
     if (event->type == FEED_RUN_NUMBERED)
         s->number = event->number;
-    else if (event->type != FEED_RUN_STARTED)
-        return; /* a task may write before a majority has the run */
-    else
+    else if (event->type == FEED_RUN_STARTED)
         s->is_durable = true;
+    else if (event->type == FEED_RUN_ENDED)
+        s->is_refused = !s->is_durable;
+    else
+        return; /* a task may write before a majority has the run */
+    if (s->is_refused)
+        request_wake(s->request);
     if (!s->is_durable)
         return;
     if (s->number)
@@ -209,5 +215,8 @@ int submit_end(struct request *r)
 {
     struct submitting *s = r->data;
 
+    if (s->is_refused)
+        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "submit it again",
+                           "no majority of the run's homes took it");
     return s->is_submitted ? reply_started(r, s) : submit(r, s);
 }

@@ -153,6 +153,9 @@ static void say_told(struct crowd *c, const struct action *a, const char *name)
                       run_outcome_name(a->u.tell.outcome),
                       a->u.tell.outcome == RUN_OK && c->has_message ? ", but" : "");
         break;
+    case TELL_RUN_REFUSED:
+        assert(false);
+        break;
     }
 }
 

@@ -149,6 +149,9 @@ static void on_tell(struct mesh_story *s, unsigned i, const struct action *a)
     case TELL_RUN_ACCEPTED:
         s->is_accepted[run - 1] = true;
         break;
+    case TELL_RUN_REFUSED:
+        story_say(s, "run %c %u is refused", s->nodes[i].name, run);
+        break;
     case TELL_TASK_STARTED:
         break;
     case TELL_RUN_NUMBERED:

@@ -294,6 +294,9 @@ static void on_tell(struct story *s, const struct action *a)
             say(s, "run %s%s%s", run_outcome_name(a->u.tell.outcome),
                 s->message ? ": " : "", s->message ? s->message : "");
         break;
+    case TELL_RUN_REFUSED:
+        assert(false);
+        break;
     }
 }
 
