@@ -57,6 +57,21 @@ static void many_at_once_have_one_each(void **state)
     mesh_story_free(s);
 }
 
+static void a_request_that_comes_twice_is_answered_once(void **state)
+{
+    struct mesh_story *s = mesh_story_numbered(3, NULL, 7);
+
+    (void)state;
+    mesh_story_meet(s);
+    mesh_story_network(s, 0, 1000, 0); /* each message */
+    for (unsigned i = 1; i <= 10; i++) {
+        mesh_story_submit(s, (char)('a' + i % 3), one);
+        mesh_story_run_for(s, 500);
+        assert_int_equal(mesh_story_number(s, i), i);
+    }
+    mesh_story_free(s);
+}
+
 static void another_leader_goes_on_counting(void **state)
 {
     struct mesh_story *s = mesh_story_numbered(3, NULL, 3);
@@ -155,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_count_up_over_all_nodes),
         cmocka_unit_test(many_at_once_have_one_each),
+        cmocka_unit_test(a_request_that_comes_twice_is_answered_once),
         cmocka_unit_test(another_leader_goes_on_counting),
         cmocka_unit_test(without_a_majority_the_number_comes_later),
         cmocka_unit_test(old_numbers_stay_what_they_are),
