@@ -225,11 +225,24 @@ static void trace_rows(struct cluster *c)
         }
 }
 
+/* By the node that was asked, if it has not been started again since. */
+static bool is_asked(const struct cluster *c, unsigned node, const struct run *r)
+{
+    return r->at == node && c->nodes[node].mesh && c->nodes[node].boot == r->boot;
+}
+
+static bool is_unanswered(const struct cluster *c, const struct run *r)
+{
+    return r->is_submitted && !r->is_accepted && !r->is_refused
+           && is_asked(c, r->at, r);
+}
+
 bool check_is_over(struct cluster *c)
 {
     for (unsigned k = 0; k < c->n_runs; k++)
-        if (!c->runs[k].is_abandoned
-            && (!c->runs[k].outcome || c->runs[k].is_tentative))
+        if (is_unanswered(c, &c->runs[k])
+            || (!c->runs[k].is_abandoned
+                && (!c->runs[k].outcome || c->runs[k].is_tentative)))
             return false;
     return !is_running(c) && count_rows(c) == 0;
 }
@@ -401,12 +414,6 @@ static void judge_run(struct cluster *c, unsigned run)
         check_fail(c, "durable", "the end of run %u is nowhere", run);
 }
 
-/* By the node that was asked, if it has not been started again since. */
-static bool is_asked(const struct cluster *c, unsigned node, const struct run *r)
-{
-    return r->at == node && c->nodes[node].mesh && c->nodes[node].boot == r->boot;
-}
-
 static void check_order(struct cluster *c, unsigned node, const struct action *a)
 {
     const struct run *r = run_of(c, &a->run);
@@ -474,8 +481,7 @@ void check_end(struct cluster *c)
     for (unsigned k = 0; k < c->n_runs && !check_failed(c); k++) {
         const struct run *r = &c->runs[k];
 
-        if (r->is_submitted && !r->is_accepted && !r->is_refused
-            && is_asked(c, r->at, r))
+        if (is_unanswered(c, r))
             check_fail(c, "answer", "who submitted run %u hears nothing", k);
         if (r->is_abandoned && !r->is_accepted)
             continue;
