@@ -540,16 +540,19 @@ int lead_on_ended(struct mesh *m, const struct lead_message *l)
     struct group *g = group_find(m, &l->run);
     bool is_run = g && !group_is_mesh(g);
     int error = is_run && l->rank.is_sealed ? tentative_end(m, g) : 0;
+    bool is_copy;
 
     if (error < 0 || !is_run || !g->replica || g->phase == LEAD_FULL
         || g->phase == LEAD_LOADING)
         return error;
+    is_copy = g->has_end || find_end(g, l);
     if (!g->has_end) {
         if (l->rank.generation || (!l->end_len && g->has_run))
             return 0;
         error = l->end_len ? keep_end(m, g, l) : copy_delete_all(m, g);
     }
-    if (error == 0 && g->has_end)
+    /* Not into what is only an end: it would look like a run of no tasks. */
+    if (error == 0 && is_copy)
         error = group_apply_number(m, g);
     return error ? error : forget_log(m, g);
 }
