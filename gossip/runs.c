@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const time_us tell_soon = TIME_S(1), tell_late = TIME_S(5),
-                     tell_again = TIME_S(10), keep_ended = TIME_S(600),
-                     keep_untold = TIME_S(86400);
+                     keep_ended = TIME_S(600), keep_untold = TIME_S(60),
+                     keep_each = TIME_MS(100);
 
 static void row_free(struct run_row *row)
 {
@@ -52,10 +52,17 @@ static int compare(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
+static bool is_final(const struct run_note *n)
+{
+    return n->is_ended && !n->is_tentative;
+}
+
 int run_note_compare(const struct run_note *a, const struct run_note *b)
 {
-    int order = compare(a->generation, b->generation);
+    int order = compare(is_final(a), is_final(b));
 
+    if (!order)
+        order = compare(a->generation, b->generation);
     if (!order)
         order = compare(a->ballot, b->ballot);
     return order ? order : compare(a->seq, b->seq);
@@ -166,17 +173,18 @@ bool run_is_urgent(const struct run_row *row, const struct run_note *before,
 
 bool run_is_due(const struct run_row *row, time_us now)
 {
-    return row->is_own
-           && ((row->is_waiting && now - row->told >= tell_late)
-               || (!row->note.is_ended && now - row->told >= tell_again));
+    return row->is_own && row->is_waiting && now - row->told >= tell_late;
 }
 
+/* The more there are, the longer it takes to say them all again. */
 void runs_sweep(struct runs *r, time_us now)
 {
+    time_us extra = r->n * keep_each;
+
     for (size_t i = r->n; i-- > 0;) {
         const struct run_row *row = r->rows[i];
 
-        if (now - row->heard >= (row->note.is_ended ? keep_ended : keep_untold))
+        if (now - row->heard >= extra + (row->note.is_ended ? keep_ended : keep_untold))
             remove_at(r, i);
     }
 }

@@ -27,7 +27,9 @@ struct runs {
 void runs_release(struct runs *r);
 struct run_row *runs_find(const struct runs *r, const struct run_id *run);
 
-/* -1, 0, 1 by (generation, ballot, seq). */
+/* -1, 0, 1 by (generation, ballot, seq); that it has ended, and not tentatively, is
+ * more than any other: the ballot of a tentative leader may be beyond those of the
+ * sealed. */
 int run_note_compare(const struct run_note *a, const struct run_note *b);
 /* Copied if it is newer; ret_row is then its row, else NULL.
  * -ENOMEM */
@@ -36,7 +38,8 @@ int runs_learn(struct runs *r, const struct run_note *note, time_us now,
 /* Whether all should hear of this now, where they know `before`. */
 bool run_is_urgent(const struct run_row *row, const struct run_note *before,
                    time_us now);
-/* When is_waiting or the age says that an own row is to be told again. */
+/* Whether what changed, or was renewed, of an own row has waited for long enough. */
 bool run_is_due(const struct run_row *row, time_us now);
-/* Forget what is old. */
+/* Forget what is old: what has ended after 10 min, what nobody renews after a minute,
+ * for its leader is gone, or its end was not heard here. */
 void runs_sweep(struct runs *r, time_us now);

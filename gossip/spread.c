@@ -173,12 +173,8 @@ int spread_on_tick(struct gossip *g)
     for (size_t i = 0; r == 0 && i < g->runs.n; i++) {
         struct run_row *row = g->runs.rows[i];
 
-        if (!run_is_due(row, g->now))
-            continue;
-        if (!row->is_waiting)
-            row->note.seq = next_seq(g, &row->note);
-        row->heard = g->now;
-        r = tell_now(g, row);
+        if (run_is_due(row, g->now))
+            r = tell_now(g, row);
     }
     return r;
 }

@@ -28,6 +28,7 @@ enum feed_type {
     FEED_RUN_ENDED,
     FEED_RUN_SUSPENDED,
     FEED_RUN_UNSUSPENDED,
+    FEED_RUN_NUMBERED, /* its number is known only now: see docs/mesh.md */
 };
 
 /* Whether it is about a run, and not about one of its tasks. */
@@ -63,7 +64,8 @@ struct feed_event {
     const char *message; /* also FEED_RUN_ENDED: the first failure; NULL: none */
 
     enum run_outcome outcome; /* FEED_RUN_ENDED */
-    const char *flow;         /* FEED_RUN_STARTED, _SUSPENDED, _UNSUSPENDED: its name */
+    const char *flow;         /* FEED_RUN_STARTED, _SUSPENDED, _UNSUSPENDED,
+                                 _NUMBERED: its name */
 };
 
 struct feed;

@@ -18,6 +18,9 @@ struct mesh *mesh_new(const struct mesh_config *config, time_us now)
     m->level = config->level ? config->level : 2;
     m->slots_max = config->node->slots_max;
     m->replica_timing = config->replica;
+    m->is_founder = config->is_founder;
+    m->has_numbers = config->has_numbers;
+    m->floor = config->last_number;
     m->is_worker = config->card->roles & ROLE_WORKER;
     m->is_draining = config->card->is_draining;
     m->now = now;
@@ -38,6 +41,7 @@ void mesh_free(struct mesh *m)
         return;
     works_release(m);
     groups_release(m);
+    registers_release(m);
     reads_release(m);
     grants_release(m);
     members_release(m);
@@ -80,6 +84,10 @@ static int on_lease_message(struct mesh *m, struct peer *p, const struct message
         return work_on_lead(m, p, &msg->u.lead);
     case MESSAGE_REPORT:
         return lead_on_report(m, p, &msg->u.report);
+    case MESSAGE_PROPOSE:
+        return registers_on_propose(m, &p->id, &msg->u.propose);
+    case MESSAGE_PROPOSED:
+        return propose_on_answer(m, &p->id, &msg->u.proposed);
     case MESSAGE_BLOB_KEEP:
     case MESSAGE_BLOB_KEPT:
         return keep_on_message(m, p, msg);
@@ -115,7 +123,15 @@ static int housekeep(struct mesh *m)
         error = grants_on_tick(m);
     if (error == 0)
         error = want_update(m);
+    m->has_wishes = m->unnumbered != NULL;
     HASH_ITER (hh, m->groups, g, next) {
+        if (group_is_mesh(g)) {
+            if (error == 0)
+                error = registers_on_tick(m, g);
+            if (error == 0)
+                error = group_trim(m, g);
+            continue;
+        }
         if (error == 0)
             error = home_on_tick(m, g);
         if (error == 0)
@@ -146,6 +162,8 @@ static int on_tick(struct mesh *m)
         error = engine_step(m, &tick);
     if (error == 0)
         error = groups_on_tick(m);
+    if (error == 0)
+        error = propose_on_tick(m);
     if (error || m->now < m->housekeeping_at)
         return error;
     m->is_young = m->is_young && m->now < m->started + HELD_WAIT;
@@ -158,8 +176,10 @@ static int flush(struct mesh *m)
 {
     int error = 0;
 
-    while (error == 0 && (m->marked || m->has_posts)) {
-        error = groups_flush(m);
+    while (error == 0 && (m->marked || m->has_posts || numbers_are_due(m))) {
+        error = numbers_flush(m);
+        if (error == 0)
+            error = groups_flush(m);
         if (error == 0)
             error = post_flush(m);
     }
@@ -173,10 +193,11 @@ static time_us earlier(time_us a, time_us b)
 
 time_us mesh_deadline(const struct mesh *m)
 {
-    if (m->has_posts || m->marked)
+    if (m->has_posts || m->marked || numbers_are_due(m))
         return 0;
-    return earlier(earlier(node_deadline(m->node), gossip_deadline(m->gossip)),
-                   earlier(m->groups_due, m->housekeeping_at));
+    return earlier(propose_deadline(m),
+                   earlier(earlier(node_deadline(m->node), gossip_deadline(m->gossip)),
+                           earlier(m->groups_due, m->housekeeping_at)));
 }
 
 /* ---- the start ---- */
@@ -200,10 +221,11 @@ static int start(struct mesh *m)
     m->started = m->now;
     m->housekeeping_at = m->now;
     m->is_young = gossip_members(m->gossip) > 1;
+    error = registers_found(m);
     HASH_ITER (hh, m->groups, g, next)
         if (error == 0 && !g->replica)
             error = lead_begin(m, g);
-        else if (error == 0 && !g->has_run)
+        else if (error == 0 && !g->has_run && !group_is_mesh(g))
             error = late_find_own_end(m, &g->run);
     return error;
 }

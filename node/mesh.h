@@ -36,8 +36,11 @@ struct mesh_config {
     const struct node_config *node;
     struct gossip_timing gossip;   /* all zero: the defaults */
     struct replica_timing replica; /* likewise */
-    time_us degrade; /* go on tentatively after so long without a majority; 0: 15 s */
-    uint32_t level;  /* copies of a kept output before a run ends; 0: 2 */
+    time_us degrade;  /* go on tentatively after so long without a majority; 0: 15 s */
+    uint32_t level;   /* copies of a kept output before a run ends; 0: 2 */
+    bool is_founder;  /* of the mesh: founds its group if that is not known here */
+    bool has_numbers; /* runs get numbers, from the mesh group */
+    uint64_t last_number; /* that this node gave before it had others */
     uint64_t seed;
 };
 
@@ -53,7 +56,7 @@ enum mesh_event_type {
     MESH_EVENT_FLUSH,   /* nothing more for now: what was collected goes out */
     MESH_EVENT_DURABLE, /* all tickets up to this one */
     MESH_EVENT_RECORD,  /* of a run that this node leads: users changed its state; when
-                           it is decided ACTION_RECORDED tells */
+                            it is decided ACTION_RECORDED tells */
 
     /* After the start, in this order, from the store; then MESH_EVENT_START. */
     MESH_EVENT_RESTORE_GROUP, /* each `q` row */

@@ -274,7 +274,7 @@ int copy_on_records(struct mesh *m, const struct mesh_event *event)
 {
     struct read *r = read_find(m, event->token);
     struct group *g = r ? group_find(m, &r->group) : NULL;
-    int error = 0;
+    int error = r && r->type == READ_REGISTERS ? registers_on_read(m, event) : 0;
 
     if (g && g->replica && r->type == READ_INSTALL)
         error = on_records(m, g, r, event);
@@ -287,8 +287,9 @@ int copy_on_records(struct mesh *m, const struct mesh_event *event)
 
 int copy_delete_all(struct mesh *m, struct group *g)
 {
-    struct record_key keys[] = { attempts_of_run(&g->run), run_end_key(&g->run),
-                                 run_state_key(&g->run), run_key(&g->run) };
+    struct record_key keys[] = { attempts_of_run(&g->run), registers_of(&g->id),
+                                 run_end_key(&g->run), run_state_key(&g->run),
+                                 run_key(&g->run) };
     uint64_t ticket;
     int error = row_delete_log(m, g, &ticket);
 
@@ -296,7 +297,7 @@ int copy_delete_all(struct mesh *m, struct group *g)
         struct mesh_write w = { .key = keys[i].bytes,
                                 .key_len = keys[i].len,
                                 .is_delete = true,
-                                .is_range = i == 0,
+                                .is_range = i < 2,
                                 .with_next = true };
 
         error = mesh_persist(m, &g->run, &w, &ticket);
@@ -307,7 +308,7 @@ int copy_delete_all(struct mesh *m, struct group *g)
 /* Keys of other runs, or of what is no record, are not taken. */
 static bool is_of(const struct group *g, const struct log_entry *e)
 {
-    return e->key_len > RUN_ID_SIZE && memchr("aemr", e->key[0], 4)
+    return e->key_len > RUN_ID_SIZE && memchr("aemrv", e->key[0], 5)
            && memcmp(e->key + 1, g->run.bytes, RUN_ID_SIZE) == 0;
 }
 
@@ -338,5 +339,5 @@ int copy_keep_install(struct mesh *m, struct group *g,
         g->has_end = g->has_end || e->key[0] == 'e';
         error = mesh_persist(m, &g->run, &w, &ticket);
     }
-    return error;
+    return error || !g->has_run ? error : group_answer(m, g, true);
 }

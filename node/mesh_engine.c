@@ -118,12 +118,20 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
 
     if (!a->ticket && g && group_undecided_run(g))
         return entries_add_tell(group_undecided_run(g), a);
-    if (!a->ticket)
-        return mesh_emit(m, a);
+    if (!a->ticket) {
+        copy.ticket = g ? g->told : 0;
+        return mesh_emit(m, &copy);
+    }
     w = &t->all[a->ticket - t->first];
+    if (w->group && a->u.tell.type == TELL_RUN_ACCEPTED) {
+        w->group->owes_answer = true;
+        return 0;
+    }
     if (w->group)
         return entries_add_tell(&w->group->entries.all[w->position], a);
     copy.ticket = w->ticket;
+    if (g && a->u.tell.type == TELL_RUN_ACCEPTED)
+        g->told = w->ticket;
     copy.u.tell.is_tentative = g && g->is_tentative;
     error = mesh_emit(m, &copy);
     if (error < 0 || !is_end || !g)

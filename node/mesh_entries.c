@@ -45,6 +45,7 @@ void entry_release(struct entry *e)
     log_entry_release(&e->log);
     free(e->tells);
     e->tells = NULL;
+    asked_free(TAKE(e->asked));
 }
 
 void entries_release(struct entries *es)
@@ -124,6 +125,7 @@ void entries_forget_tells(struct entries *es)
         es->all[i].tells = NULL;
         es->all[i].n_tells = 0;
         es->all[i].offerer = 0;
+        asked_free(TAKE(es->all[i].asked));
     }
 }
 

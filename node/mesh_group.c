@@ -59,6 +59,7 @@ void group_forget(struct mesh *m, struct group *g)
     HASH_DEL(m->groups, g);
     if (g->is_marked)
         DL_DELETE2(m->marked, g, marked_prev, marked_next);
+    number_drop(m, g);
     free_group(g);
 }
 
@@ -123,8 +124,8 @@ void group_touch(struct mesh *m, struct group *g)
 
 /* ---- waiting for the disk ---- */
 
-static int wait_for(struct mesh *m, const struct group *g, uint64_t ticket,
-                    uint64_t replica_ticket)
+int group_wait(struct mesh *m, const struct group *g, uint64_t ticket,
+               uint64_t replica_ticket)
 {
     if (m->wait_head == m->n_waits)
         m->wait_head = m->n_waits = 0;
@@ -151,7 +152,9 @@ int groups_on_durable(struct mesh *m, uint64_t ticket)
         struct wait w = m->waits[m->wait_head++];
         struct group *g = group_find(m, &w.group);
 
-        if (!g || !g->replica)
+        if (g && !w.replica_ticket)
+            error = number_on_decided(m, g, 0);
+        if (!g || !g->replica || !w.replica_ticket)
             continue;
         error = replica_on_durable(g->replica, w.replica_ticket, m->now, &out);
         if (error == 0)
@@ -238,7 +241,7 @@ static int carry_append(struct mesh *m, struct group *g, const struct replica_ac
     }
     if (error == 0)
         error = row_put_state(m, g, &ticket);
-    return error ? error : wait_for(m, g, ticket, a->ticket);
+    return error ? error : group_wait(m, g, ticket, a->ticket);
 }
 
 static int save(struct mesh *m, struct group *g, const struct replica_action *a)
@@ -246,7 +249,7 @@ static int save(struct mesh *m, struct group *g, const struct replica_action *a)
     uint64_t ticket;
     int error = row_put_state(m, g, &ticket);
 
-    return error ? error : wait_for(m, g, ticket, a->ticket);
+    return error ? error : group_wait(m, g, ticket, a->ticket);
 }
 
 static int carry_install(struct mesh *m, struct group *g,
@@ -281,7 +284,7 @@ struct entry *group_undecided_run(struct group *g)
     struct entries *es = &g->entries;
     struct entry *first = es->all;
 
-    if (!g->replica || es->n + es->n_new == 0 || !first->log.key_len
+    if (!g->replica || g->has_run || es->n + es->n_new == 0 || !first->log.key_len
         || first->log.key[0] != 'r')
         return NULL;
     return first->index == 0 || first->index > group_decided(g) ? first : NULL;
@@ -323,12 +326,30 @@ int group_move(struct mesh *m, struct group *g, const struct node_id *homes, uin
 
 /* ---- what is decided ---- */
 
+int group_answer(struct mesh *m, struct group *g, bool is_accepted)
+{
+    struct action tell = { .type = ACTION_TELL,
+                           .run = g->run,
+                           .ticket = g->told,
+                           .slot = NODE_SLOT_NONE,
+                           .u.tell = { .type = is_accepted ? TELL_RUN_ACCEPTED
+                                                           : TELL_RUN_REFUSED } };
+
+    if (!g->owes_answer)
+        return 0;
+    g->owes_answer = false;
+    return mesh_emit(m, &tell);
+}
+
 static int tell(struct mesh *m, struct group *g, struct entry *e)
 {
-    int error = 0;
+    int error;
 
+    if (e->ticket > g->told)
+        g->told = e->ticket;
+    error = e->log.key_len && e->log.key[0] == 'r' ? group_answer(m, g, true) : 0;
     for (size_t i = 0; i < e->n_tells && error == 0; i++) {
-        e->tells[i].ticket = e->ticket;
+        e->tells[i].ticket = g->told;
         error = mesh_emit(m, &e->tells[i]);
     }
     free(e->tells);
@@ -359,12 +380,17 @@ int group_note_end(struct group *g, const void *record, size_t len)
 static int apply_one(struct mesh *m, struct group *g, struct entry *e)
 {
     const struct log_entry *log = &e->log;
+    struct asked *asked = TAKE(e->asked);
     int error = 0;
 
     if (log->key_len && !entry_is_attempt(log))
         error = write_record(m, g, log, log->is_delete, false, &e->ticket);
     if (error == 0)
         error = tell(m, g, e);
+    if (error == 0 && g->has_run && log->key_len && log->key[0] == 'r')
+        error = number_on_decided(m, g, e->ticket);
+    if (asked)
+        return error ? error : registers_on_decided(m, asked);
     g->has_run = g->has_run || (log->key_len && log->key[0] == 'r');
     if (error < 0 || !is_end(log))
         return error;
@@ -390,6 +416,21 @@ int group_apply(struct mesh *m, struct group *g, uint64_t decided)
     return error;
 }
 
+/* Of a run whose end is told: the leader that wrote the end may have written a number
+ * behind it, of which this home was not told any more that it is decided. No later
+ * leader gives such a run another one. */
+int group_apply_number(struct mesh *m, struct group *g)
+{
+    const struct entry *e;
+    uint64_t ticket;
+    int error = 0;
+
+    for (uint64_t i = g->applied + 1; (e = entries_at(&g->entries, i)); i++)
+        if (error == 0 && e->log.key_len && e->log.key[0] == 'r')
+            error = write_record(m, g, &e->log, false, false, &ticket);
+    return error;
+}
+
 /* Rows that no home needs any more go by stretches. */
 int group_trim(struct mesh *m, struct group *g)
 {
@@ -410,6 +451,10 @@ int group_trim(struct mesh *m, struct group *g)
 static int follow(struct mesh *m, struct group *g, const struct node_id *leader)
 {
     g->leader = *leader;
+    if (group_is_mesh(g)) {
+        registers_on_follow(m, g);
+        return 0;
+    }
     return g->is_tentative ? 0 : lead_end(m, g);
 }
 
@@ -431,7 +476,7 @@ static int carry_one(struct mesh *m, struct group *g, const struct replica_actio
     case REPLICA_DECIDED:
         return group_apply(m, g, a->hi);
     case REPLICA_LEAD:
-        return lead_begin(m, g);
+        return group_is_mesh(g) ? registers_on_lead(m, g) : lead_begin(m, g);
     case REPLICA_FOLLOW:
         return follow(m, g, &a->peer);
     case REPLICA_HOMES:

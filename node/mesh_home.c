@@ -38,6 +38,16 @@ static bool may_be_home(const struct mesh *m, const struct member_view *v)
            && !v->note->card.is_draining && gossip_is_live(m->gossip, &v->note->id);
 }
 
+bool home_has_any(const struct mesh *m)
+{
+    struct member_view v;
+
+    for (size_t i = 0; gossip_at(m->gossip, i, &v); i++)
+        if (may_be_home(m, &v))
+            return true;
+    return false;
+}
+
 static size_t list(const struct mesh *m, const struct run_id *run,
                    struct candidate **ret)
 {
@@ -101,10 +111,10 @@ static bool take(struct candidate *all, size_t n, const struct node_id *id)
 }
 
 /* These first, then the best, until there are as many as there shall be. */
-static uint32_t fill(struct candidate *all, size_t n, struct node_id homes[HOMES_MAX],
-                     uint32_t n_homes)
+static uint32_t fill(struct candidate *all, size_t n, uint32_t most,
+                     struct node_id homes[HOMES_MAX], uint32_t n_homes)
 {
-    uint32_t wanted = n >= HOMES_OF_RUN ? HOMES_OF_RUN : 1;
+    uint32_t wanted = n >= most ? most : n >= 3 ? 3 : 1;
 
     while (n_homes < wanted) {
         struct candidate *c = best(all, n);
@@ -127,7 +137,7 @@ uint32_t home_choose(const struct mesh *m, const struct run_id *run,
     if (all && take(all, n, &m->self))
         ret_homes[n_homes++] = m->self;
     if (all)
-        n_homes = fill(all, n, ret_homes, n_homes);
+        n_homes = fill(all, n, HOMES_OF_RUN, ret_homes, n_homes);
     if (n_homes == 0 || (n_homes < HOMES_OF_RUN && n_homes != 1)) {
         ret_homes[0] = m->self;
         n_homes = 1;
@@ -165,26 +175,51 @@ static bool is_same_list(const struct node_id *a, uint32_t n_a, const struct nod
     return n_a == n_b && memcmp(a, b, n_a * sizeof(*a)) == 0;
 }
 
-/* The leader of a run looks whether it has the homes that it should have. */
-int home_on_tick(struct mesh *m, struct group *g)
+/* It goes of its own will: rather one home than none that may go. */
+static bool is_leaving(const struct mesh *m, const struct node_id *id)
+{
+    struct member_view v;
+
+    return gossip_find(m->gossip, id, &v)
+           && (v.note->state == MEMBER_LEFT
+               || (v.note->has_card && v.note->card.is_draining));
+}
+
+bool home_refill(const struct mesh *m, const struct group *g, uint32_t most,
+                 struct node_id homes[HOMES_MAX], uint32_t *ret_n, int *ret_error)
 {
     CLEANUP(freep) struct candidate *all = NULL;
-    struct node_id was[HOMES_MAX], homes[HOMES_MAX];
+    struct node_id was[HOMES_MAX];
     uint32_t n_was = group_homes(m, g, was), n = 0;
-    size_t n_all;
+    size_t n_all = list(m, &g->run, &all);
+    bool has_leaving = false;
 
-    if (g->phase != LEAD_FULL || g->is_tentative
-        || (g->replica && !replica_leads(g->replica)))
-        return 0;
-    n_all = list(m, &g->run, &all);
+    *ret_error = all ? 0 : -ENOMEM;
     if (!all)
-        return -ENOMEM;
+        return false;
+    for (uint32_t i = 0; i < n_was; i++)
+        has_leaving = has_leaving || is_leaving(m, &was[i]);
     for (uint32_t i = 0; i < n_was; i++)
         if (!is_gone(m, &was[i]) && (take(all, n_all, &was[i]) || true))
             homes[n++] = was[i];
-    n = fill(all, n_all, homes, n);
-    if (n % 2 == 0 || is_same_list(was, n_was, homes, n))
-        return 0;
+    n = fill(all, n_all, most, homes, n);
+    if (n && n % 2 == 0 && has_leaving && most == HOMES_OF_MESH)
+        n--;
+    *ret_n = n;
+    return n % 2 && !is_same_list(was, n_was, homes, n);
+}
+
+/* The leader of a run looks whether it has the homes that it should have. */
+int home_on_tick(struct mesh *m, struct group *g)
+{
+    struct node_id homes[HOMES_MAX];
+    uint32_t n;
+    int error = 0;
+
+    if (g->phase != LEAD_FULL || g->is_tentative
+        || (g->replica && !replica_leads(g->replica))
+        || !home_refill(m, g, HOMES_OF_RUN, homes, &n, &error))
+        return error;
     if (!g->replica)
         return grow(m, g);
     return group_move(m, g, homes, n);

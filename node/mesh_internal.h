@@ -18,6 +18,9 @@
  *     mesh_want.c     the worker's side: whom to ask, and for how much
  *     mesh_home.c     who is a home
  *     mesh_keep.c     copies of kept outputs
+ *     mesh_registers.c  the mesh group: its homes, and registers at its leader
+ *     mesh_propose.c  asking the mesh group
+ *     mesh_numbers.c  a number for each run
  *     mesh_notes.c    what all are told of a run
  *
  * All functions that return int return 0 or -ENOMEM. */
@@ -28,6 +31,7 @@
 
 #include "base/prng.h"
 #include "node/mesh.h"
+#include "proto/rows.h"
 
 enum {
     GROUPS_MAX = 65536,
@@ -37,7 +41,11 @@ enum {
     UNDECIDED_BYTES_MAX = 64 << 20, /* beyond, a leader grants nothing */
     READS_MAX = 1024,
     HOMES_OF_RUN = 3,
-    LOG_STRETCH = 256, /* rows whose keys differ in the last byte alone */
+    HOMES_OF_MESH = 5,
+    REGISTERS_MAX = 4096,
+    ASKED_MAX = 4096,      /* of a leader of the mesh group, not yet answered */
+    UNNUMBERED_MAX = 1024, /* runs that have ended and wait for a number */
+    LOG_STRETCH = 256,     /* rows whose keys differ in the last byte alone */
 };
 
 static const time_us REPORT_EVERY = TIME_S(2);
@@ -49,10 +57,14 @@ static const time_us REPAIR_AFTER = TIME_S(10);
 static const time_us END_WAIT = TIME_S(30); /* for homes that are not there */
 static const time_us FORGET_AFTER = TIME_S(60);
 static const time_us NOTE_EVERY = TIME_MS(200);
+static const time_us NOTE_AGAIN = TIME_S(10); /* gossip forgets what nobody renews */
 static const time_us HOUSEKEEPING = TIME_MS(500);
 static const time_us READ_WAIT = TIME_S(60);
 static const time_us LEFT_WAIT = TIME_S(600);
 static const time_us DEGRADE_AFTER = TIME_S(15);
+
+static const time_us PROPOSE_WAIT = TIME_MS(500);  /* then somebody else is asked */
+static const time_us PROPOSE_AGAIN = TIME_MS(500); /* when nobody knew */
 
 struct group;
 struct work;
@@ -106,6 +118,15 @@ struct peer {
 
 /* ---- a log ---- */
 
+/* Who asked for an entry of the mesh group. */
+struct asked {
+    struct node_id node;
+    uint64_t request;
+    int32_t status;
+    uint8_t *value; /* of the answer; owned */
+    size_t value_len;
+};
+
 struct entry {
     uint64_t index;       /* 0: not yet in the log */
     struct log_entry log; /* owns key and value */
@@ -113,7 +134,8 @@ struct entry {
     uint64_t ticket;      /* of its row */
     struct action *tells; /* ACTION_TELL and ACTION_RECORDED for when it is decided */
     size_t n_tells;
-    uint32_t offerer; /* peer's number, 0: none */
+    struct asked *asked; /* NULL: nobody */
+    uint32_t offerer;    /* peer's number, 0: none */
     struct attempt_name name;
 };
 
@@ -147,7 +169,10 @@ struct group {
     struct entries entries;
     uint64_t applied; /* entries up to here are in the records */
     uint64_t trimmed; /* rows below are gone; a multiple of LOG_STRETCH */
-    time_us heard;    /* of another home */
+    uint64_t told;    /* ticket of what was told last: tells keep their order */
+    bool
+        owes_answer; /* whoever submitted the run here was not told what became of it */
+    time_us heard;   /* of another home */
     struct node_id leader;
     bool is_tentative; /* led without a majority, or was: what is in the overlay goes */
     struct record_key *overlay;
@@ -168,6 +193,12 @@ struct group {
     size_t n_reports;
     uint32_t *holders; /* peers that were granted something, or reported it */
     size_t n_holders, cap_holders;
+
+    uint64_t number;          /* decided; 0: none yet, or not known here */
+    struct buffer unnumbered; /* the run's record, while it waits for a number */
+    uint64_t number_request;  /* by which one is asked for; 0: none yet */
+    uint64_t number_given;    /* with which its record is being decided; 0: none */
+    struct group *unnumbered_prev, *unnumbered_next;
 
     uint64_t note_seq, note_ready;
     time_us note_at;
@@ -272,7 +303,8 @@ enum read_type {
     READ_END,
     READ_OWN_END,
     READ_MEET,
-    READ_KEEP
+    READ_KEEP,
+    READ_REGISTERS
 };
 struct read {
     uint64_t token;
@@ -286,6 +318,38 @@ struct read {
     struct buffer frame;          /* READ_MEET: what was said, for when it is known */
     time_us at;
     UT_hash_handle hh;
+};
+
+/* ---- the mesh group ---- */
+
+/* A register as it will be when all that was asked for is decided; of the leader. */
+struct reg {
+    char name[REGISTER_NAME_MAX + 1];
+    uint8_t *value; /* NULL: none */
+    size_t value_len;
+    struct register_client clients[REGISTER_CLIENTS_MAX];
+    size_t n_clients;
+    UT_hash_handle hh;
+};
+
+struct registers {
+    struct reg *all;
+    uint64_t read; /* the token of what is being read; 0: nothing */
+    bool is_ready; /* this node leads, and has read them */
+    size_t n_asked;
+};
+
+/* What this node asks the mesh group: one thing at a time, so that the register's last
+ * request of a node is all that is to be known of those before. */
+struct proposal {
+    uint64_t request; /* 0: nothing is asked */
+    struct propose_message what;
+    uint8_t expected[8], value[8];
+    struct node_id asked;
+    bool is_waiting; /* for it */
+    time_us at;      /* when somebody else is asked */
+    uint32_t next;   /* peer, when nobody is known to lead */
+    uint32_t n_told; /* those that did not know, since the last pause */
 };
 
 struct mesh {
@@ -327,6 +391,16 @@ struct mesh {
     struct wait *waits; /* by ticket, from wait_head on */
     size_t wait_head, n_waits, cap_waits;
     struct read *reads;
+
+    struct registers registers;
+    struct proposal proposal;
+    struct node_id mesh_leader; /* of the mesh group, as was told last */
+    bool is_founder, has_numbers;
+    uint64_t floor; /* numbers up to this one are taken at this node; 0: said so */
+    uint32_t n_requests;
+    struct group *unnumbered; /* runs that wait for a number, the oldest first */
+    size_t n_unnumbered;
+    bool has_wishes; /* some of them have not asked */
 
     uint64_t last_ticket, last_token;
     time_us housekeeping_at;
@@ -453,9 +527,16 @@ int group_open(struct mesh *m, struct group *g, const struct replica_state *stat
 struct entry *group_undecided_run(struct group *g);
 /* What was proposed is numbered and written; a flush sends it. */
 int group_append(struct mesh *m, struct group *g);
+/* Be told when the ticket is durable: the replica, or, if its ticket is 0,
+ * number_on_decided(). */
+int group_wait(struct mesh *m, const struct group *g, uint64_t ticket,
+               uint64_t replica_ticket);
 int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
                   struct entry **ret_e);
 void group_mark(struct mesh *m, struct group *g);
+/* To whom it is owed: that the run was accepted, or refused. It may have been decided
+ * by another leader meanwhile. */
+int group_answer(struct mesh *m, struct group *g, bool is_accepted);
 int group_note_end(struct group *g, const void *record, size_t len);
 bool entry_is_attempt(const struct log_entry *e);
 int group_on_message(struct mesh *m, const struct node_id *from,
@@ -472,6 +553,7 @@ int group_move(struct mesh *m, struct group *g, const struct node_id *homes,
 int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out);
 /* All up to here is decided. */
 int group_apply(struct mesh *m, struct group *g, uint64_t decided);
+int group_apply_number(struct mesh *m, struct group *g);
 uint64_t group_decided(const struct group *g);
 bool group_is_settled(const struct group *g); /* all of its log is decided */
 struct rank group_rank(const struct mesh *m, const struct group *g);
@@ -651,6 +733,52 @@ int tentative_check(struct mesh *m, struct group *g);
 int tentative_on_restored(struct mesh *m, const struct group_id *id, uint64_t index,
                           const struct log_entry *e);
 void tentative_release(struct group *g);
+
+/* Whether anybody could be a home of something new. */
+bool home_has_any(const struct mesh *m);
+/* Homes for a group that has these already; false: it stays as it is. */
+bool home_refill(const struct mesh *m, const struct group *g, uint32_t most,
+                 struct node_id ret_homes[HOMES_MAX], uint32_t *ret_n, int *ret_error);
+
+/* ---- mesh_registers.c ---- */
+
+bool group_is_mesh(const struct group *g);
+int registers_found(struct mesh *m);
+int registers_on_lead(struct mesh *m, struct group *g);
+void registers_on_follow(struct mesh *m, struct group *g);
+int registers_on_read(struct mesh *m, const struct mesh_event *event);
+int registers_on_tick(struct mesh *m, struct group *g);
+int registers_on_propose(struct mesh *m, const struct node_id *from,
+                         const struct propose_message *p);
+/* An entry that somebody asked for is decided. */
+int registers_on_decided(struct mesh *m, struct asked *take_asked);
+void asked_free(struct asked *a);
+void registers_release(struct mesh *m);
+
+/* ---- mesh_propose.c ---- */
+
+/* Register RUN_NUMBER; its answer goes to numbers_on_answer(). Only when nothing else
+ * is asked. An ADD, a READ if `by` is 0. */
+int propose_add(struct mesh *m, uint64_t by);
+/* RUN_NUMBER from what was read (NULL: it had no value) to this. */
+int propose_swap(struct mesh *m, const uint8_t *expected, uint64_t to);
+int propose_on_answer(struct mesh *m, const struct node_id *from,
+                      const struct proposed_message *answer);
+int propose_on_tick(struct mesh *m);
+time_us propose_deadline(const struct mesh *m);
+
+/* ---- mesh_numbers.c ---- */
+
+/* A run is led here: if it has no number, ask for one. */
+int number_want(struct mesh *m, struct group *g, const struct run_record *record);
+/* Nothing is asked for it any more. */
+void number_drop(struct mesh *m, struct group *g);
+int numbers_flush(struct mesh *m);
+int numbers_on_answer(struct mesh *m, const struct proposal *p,
+                      const struct proposed_message *answer);
+bool numbers_are_due(const struct mesh *m);
+/* The run's record is decided anew, with a number in it. */
+int number_on_decided(struct mesh *m, struct group *g, uint64_t ticket);
 
 /* ---- mesh_notes.c ---- */
 

@@ -173,6 +173,8 @@ int lead_found(struct mesh *m, const struct event *submit)
         state.n_homes = home_choose(m, run, state.homes);
         if (state.n_homes > 1)
             error = group_open(m, g, &state, true);
+        if (error == 0)
+            error = number_want(m, g, submit->u.submit.record);
     }
     return error ? error : engine_step(m, &e);
 }
@@ -224,6 +226,7 @@ int lead_begin(struct mesh *m, struct group *g)
 {
     group_mark(m, g);
     g->leader = m->self;
+    m->has_wishes = m->has_wishes || g->unnumbered.len;
     if (g->phase == LEAD_FULL || g->phase == LEAD_ENDED)
         return 0;
     if (g->has_end)
@@ -309,6 +312,7 @@ static int refuse_held(struct mesh *m, struct group *g)
 static int finish(struct mesh *m, struct group *g)
 {
     struct event end = { .type = EVENT_RESTORE_END, .run = g->run };
+    struct run_view view;
     int error = 0;
 
     g->phase = LEAD_FULL;
@@ -321,6 +325,8 @@ static int finish(struct mesh *m, struct group *g)
     if (error == 0)
         error = offer_kept(m, g);
     forget_reports(g);
+    if (error == 0 && node_run(m->node, &g->run, &view))
+        error = number_want(m, g, view.record);
     return error ? error : note_update(m, g, true);
 }
 
@@ -423,6 +429,7 @@ int lead_end(struct mesh *m, struct group *g)
         entries_forget_tells(&g->entries);
         forget_reports(g);
         keep_release(g);
+        number_drop(m, g);
     }
     g->phase = LEAD_NONE;
     return error;
@@ -456,7 +463,17 @@ int lead_on_end(struct mesh *m, struct group *g)
     grants_drop(m, &g->run);
     keep_release(g);
     error = note_update(m, g, true);
-    return error ? error : tell_end(m, g);
+    /* Who is told forgets the log, in which the number is to be yet. */
+    return error || g->unnumbered.len ? error : tell_end(m, g);
+}
+
+/* The last that is said of it here. */
+static int forget(struct mesh *m, struct group *g)
+{
+    int error = group_answer(m, g, g->has_run || g->has_end);
+
+    group_forget(m, g);
+    return error;
 }
 
 /* Its log is of no use any more: all homes have the end. */
@@ -469,8 +486,7 @@ static int clean(struct mesh *m, struct group *g)
         error = work_end(m, &g->run);
     if (error == 0 && g->replica)
         error = row_delete_group(m, g, &ticket);
-    group_forget(m, g);
-    return error;
+    return error ? error : forget(m, g);
 }
 
 /* ---- the end, told by others ---- */
@@ -480,8 +496,7 @@ static int forget_log(struct mesh *m, struct group *g)
     uint64_t ticket;
     int error = row_delete_group(m, g, &ticket);
 
-    group_forget(m, g);
-    return error;
+    return error ? error : forget(m, g);
 }
 
 /* The same end in the log here: then all before it is what was decided. */
@@ -512,6 +527,7 @@ static int keep_end(struct mesh *m, struct group *g, const struct lead_message *
 
     if (index)
         return group_apply(m, g, index);
+    g->has_end = true;
     error = copy_delete_all(m, g);
     return error ? error : mesh_persist(m, &g->run, &w, &ticket);
 }
@@ -522,9 +538,10 @@ static int keep_end(struct mesh *m, struct group *g, const struct lead_message *
 int lead_on_ended(struct mesh *m, const struct lead_message *l)
 {
     struct group *g = group_find(m, &l->run);
-    int error = g && l->rank.is_sealed ? tentative_end(m, g) : 0;
+    bool is_run = g && !group_is_mesh(g);
+    int error = is_run && l->rank.is_sealed ? tentative_end(m, g) : 0;
 
-    if (error < 0 || !g || !g->replica || g->phase == LEAD_FULL
+    if (error < 0 || !is_run || !g->replica || g->phase == LEAD_FULL
         || g->phase == LEAD_LOADING)
         return error;
     if (!g->has_end) {
@@ -532,6 +549,8 @@ int lead_on_ended(struct mesh *m, const struct lead_message *l)
             return 0;
         error = l->end_len ? keep_end(m, g, l) : copy_delete_all(m, g);
     }
+    if (error == 0 && g->has_end)
+        error = group_apply_number(m, g);
     return error ? error : forget_log(m, g);
 }
 
@@ -539,7 +558,8 @@ int lead_on_ended(struct mesh *m, const struct lead_message *l)
  * are back. */
 static bool is_over(const struct mesh *m, const struct group *g)
 {
-    if (g->phase != LEAD_ENDED || !group_is_settled(g))
+    if (g->phase != LEAD_ENDED || !group_is_settled(g)
+        || (g->unnumbered.len && m->n_unnumbered <= UNNUMBERED_MAX))
         return false;
     if (!g->replica || m->now >= g->ended_at + END_WAIT)
         return true;
@@ -556,6 +576,8 @@ static int leave_group(struct mesh *m, struct group *g)
     int error = copy_delete_all(m, g);
 
     g->left_at = m->now;
+    if (error == 0) /* who decided on other homes had decided on the run */
+        error = group_answer(m, g, true);
     if (error == 0)
         error = replica_give_up(g->replica, m->now, &out);
     return error ? error : group_carry(m, g, &out);
@@ -578,10 +600,11 @@ static int on_left(struct mesh *m, struct group *g)
 }
 
 /* Nothing of its run was ever decided, as far as is known here, and nobody says
- * anything: it was accepted by nobody. */
+ * anything: it was accepted by nobody. Who still owes an answer waits: those that it
+ * cannot hear may have decided. */
 static bool is_stale(const struct mesh *m, const struct group *g)
 {
-    return !g->has_run && m->now > g->heard + FORGET_AFTER
+    return !g->has_run && !g->owes_answer && m->now > g->heard + FORGET_AFTER
            && !gossip_find_run(m->gossip, &g->run);
 }
 

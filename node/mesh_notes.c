@@ -8,10 +8,12 @@ int note_update(struct mesh *m, struct group *g, bool is_forced)
     struct run_note note = { .run = g->run, .leader = m->self };
     struct run_view view;
     int error;
+    bool is_old = m->now >= g->note_at + NOTE_AGAIN;
     bool leads = g->phase == LEAD_FULL || g->phase == LEAD_ENDED;
 
     if (!leads || g->is_void || m->n_peers == 1)
         return 0;
+    is_forced = is_forced || is_old;
     if (!is_forced && g->note_ready && m->now < g->note_at + NOTE_EVERY)
         return 0;
     note.n_ready = g->phase == LEAD_FULL ? engine_ready(m, &g->run) : 0;
@@ -26,9 +28,9 @@ int note_update(struct mesh *m, struct group *g, bool is_forced)
     note.is_tentative = g->is_tentative;
     note.is_ended = g->phase == LEAD_ENDED;
     note.n_homes = group_homes(m, g, note.homes);
+    note.number = g->number;
     note.user = (char[]){ "" };
     if (node_run(m->node, &g->run, &view)) {
-        note.number = view.record->number;
         note.user = view.record->user;
         note.weight = view.record->share;
     }

@@ -51,7 +51,7 @@ int tentative_on_tick(struct mesh *m, struct group *g)
         || m->now < g->opened + m->degrade)
         return 0;
     leader = replica_leader(g->replica);
-    if (!node_id_is_none(&leader) || !is_best(m, g)
+    if (!node_id_is_none(&leader) || replica_is_over(g->replica) || !is_best(m, g)
         || replica_without_majority(g->replica, m->now) < m->degrade)
         return 0;
     g->is_tentative = true;
@@ -156,12 +156,14 @@ int tentative_end(struct mesh *m, struct group *g)
     return error ? error : forget_overlay(m, g);
 }
 
-/* Before anything that the sealed leader says is carried out. */
+/* Before anything that the sealed leader says is carried out. Other homes may have
+ * taken over: then there is one, though none of this group. */
 int tentative_check(struct mesh *m, struct group *g)
 {
     struct node_id leader = replica_leader(g->replica);
 
-    if (node_id_is_none(&leader) && !replica_leads(g->replica))
+    if (node_id_is_none(&leader) && !replica_leads(g->replica)
+        && !replica_is_over(g->replica))
         return 0;
     return tentative_end(m, g);
 }

@@ -82,6 +82,8 @@ bool mesh_may_leave(const struct mesh *m)
 
         if (g->phase == LEAD_FULL || g->phase == LEAD_LOADING)
             return false;
+        if (group_is_mesh(g) && !home_has_any(m))
+            continue; /* nobody could take it */
         for (uint32_t i = 0; i < n && !g->has_end && !g->is_void; i++)
             if (node_id_equal(&homes[i], &m->self))
                 return false;
@@ -146,6 +148,15 @@ static void mix_leases(uint64_t *hash, const struct mesh *m)
         }
 }
 
+static void mix_registers(uint64_t *hash, const struct mesh *m)
+{
+    for (const struct reg *r = m->registers.all; r; r = r->hh.next)
+        mix_bytes(hash, r->value, r->value ? r->value_len : 0);
+    mix(hash, m->registers.n_asked);
+    mix(hash, m->proposal.request);
+    mix(hash, m->n_unnumbered);
+}
+
 uint64_t mesh_hash(const struct mesh *m)
 {
     uint64_t hash = 0xcbf29ce484222325u;
@@ -158,5 +169,6 @@ uint64_t mesh_hash(const struct mesh *m)
     mix_groups(&hash, m);
     mix_works(&hash, m);
     mix_leases(&hash, m);
+    mix_registers(&hash, m);
     return hash;
 }

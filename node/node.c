@@ -172,6 +172,14 @@ static int on_submit(struct node *n, const struct event *event)
     return node_on_release(n, node_find_run(n, &record->run));
 }
 
+void node_number_run(struct node *n, const struct run_id *run, uint64_t number)
+{
+    struct run *r = node_find_run(n, run);
+
+    if (r)
+        r->record.number = number;
+}
+
 static int on_restore_run(struct node *n, const struct event *event)
 {
     if (node_find_run(n, &event->u.submit.record->run))

@@ -172,6 +172,9 @@ enum tell_type {
     TELL_TASK_STARTED, /* ticket 0: at once */
     TELL_TASK_ENDED,   /* verdict and reason tell how */
     TELL_RUN_ENDED,    /* the node has forgotten the run after this */
+    TELL_RUN_NUMBERED, /* of node/mesh.h alone; may come behind the end */
+    TELL_RUN_REFUSED,  /* instead of RUN_ACCEPTED, in a mesh alone: another node led its
+                          log before anybody had the run, so it is nowhere */
 };
 
 /* ACTION_TELL of an attempt that had no slot: lost with the node before, or fits none.
@@ -226,6 +229,7 @@ struct action {
             time_us retry_in_us;
             enum run_outcome outcome; /* TELL_RUN_ENDED */
             bool is_tentative;        /* without a majority: may turn out otherwise */
+            uint64_t number;          /* TELL_RUN_NUMBERED */
         } tell;
         struct {
             uint32_t worker;
@@ -260,6 +264,9 @@ CLEANUP_POINTER(struct node, node_free);
  * slot that is free) changes nothing. Returns 0, or -ENOMEM, after which the node must
  * be given up as if it had crashed. */
 int node_step(struct node *n, const struct event *event, struct outbox *out);
+
+/* A run that goes on has a number now; an unknown one changes nothing. */
+void node_number_run(struct node *n, const struct run_id *run, uint64_t number);
 
 /* When EVENT_TICK next has work to do; TIME_NEVER if never. */
 time_us node_deadline(const struct node *n);

@@ -268,6 +268,11 @@ static void publish(struct runtime *rt, const struct action *a)
                           : NULL,
                  &e);
         break;
+    case TELL_RUN_REFUSED:
+        e.type = FEED_RUN_ENDED;
+        e.outcome = RUN_CANCELLED;
+        e.message = "no majority of its homes took it: submit it again";
+        break;
     case TELL_RUN_ENDED:
         if (rt->mesh)
             runtime_mesh_read_end(rt, &a->run);
@@ -276,6 +281,11 @@ static void publish(struct runtime *rt, const struct action *a)
         rt->counters.runs_ended[e.outcome % COUNTED_OUTCOMES]++;
         e.message = rt->last_end.message;
         e.started_wall = rt->last_end.started_wall;
+        break;
+    case TELL_RUN_NUMBERED:
+        e.type = FEED_RUN_NUMBERED;
+        e.number = c->number = a->u.tell.number;
+        e.flow = c->flow->name;
         break;
     }
     if (feed_publish(rt->feed, &e, a->ticket) < 0)
@@ -299,7 +309,7 @@ static void carry_out(struct runtime *rt, const struct action *a)
         break;
     case ACTION_TELL:
         publish(rt, a);
-        if (a->u.tell.type == TELL_RUN_ENDED)
+        if (a->u.tell.type == TELL_RUN_ENDED || a->u.tell.type == TELL_RUN_REFUSED)
             runtime_forget_run(rt, &a->run);
         break;
     default: /* of a node with others */

@@ -203,9 +203,9 @@ void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
 /* runtime_store.c */
 int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error);
 void runtime_store_close(struct runtime *rt);
-/* One more: the write that keeps the count. What it points to is overwritten by the
- * next call. */
-struct store_write runtime_count_run(struct runtime *rt);
+/* Up to here, at least: the write that keeps the count. What it points to is
+ * overwritten by the next call. */
+struct store_write runtime_count_to(struct runtime *rt, uint64_t number);
 /* This ticket of the writer's makes that one of the node's durable. */
 int runtime_push_ticket(struct runtime *rt, uint64_t node, uint64_t writer);
 /* Reads a run back into the engine: its record and its attempts. -ENOENT. */

@@ -309,6 +309,9 @@ static int open_core(struct runtime *rt)
         .self = m->self, .boot = m->boot, .card = &m->card, .node = &node
     };
 
+    config.has_numbers = true;
+    config.is_founder = identity_has_authority(m->identity);
+    config.last_number = rt->next_number - 1;
     runtime_random(rt, &config.seed, sizeof(config.seed));
     runtime_node_config(rt, &node);
     m->core = mesh_new(&config, runtime_now(rt));

@@ -115,6 +115,25 @@ static int tell_group(struct runtime *rt, const struct row *row)
     return r;
 }
 
+/* What was written tentatively lies under a group that has no state. */
+static int tell_tentative(struct runtime *rt, const struct row *row)
+{
+    CLEANUP(buffer_release) struct buffer state = BUFFER_INIT;
+    struct group_id group;
+    struct record_key key;
+    uint64_t index;
+    int r = log_row_key_decode(row->key, row->key_len, &group, &index);
+
+    if (r < 0)
+        return r;
+    key = replica_state_key(&group);
+    r = writer_get(rt->writer, STORE_RECORDS, (struct span){ key.bytes, key.len },
+                   &state);
+    if (r != -ENOENT)
+        return r;
+    return tell_entry(rt, &group, row);
+}
+
 /* ---- runs, and what was not yet decided ---- */
 
 static int tell_run(struct runtime *rt, const struct row *row)
@@ -248,6 +267,8 @@ int runtime_mesh_restore(struct runtime *rt, struct error *ret_error)
         r = runtime_mesh_drop_copies(rt);
     if (r == 0)
         r = tell_all(rt, 'q', SIZE_MAX, tell_group);
+    if (r == 0)
+        r = tell_all(rt, 'l', SIZE_MAX, tell_tentative);
     if (r == 0)
         r = tell_all(rt, 'u', SIZE_MAX, tell_run);
     if (r == 0)

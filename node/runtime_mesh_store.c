@@ -89,8 +89,9 @@ void runtime_mesh_batch_release(struct mesh_batch *b)
 
 /* ---- runs ---- */
 
-/* Lists go by numbers. A run that has none yet stands under one that is of this store
- * alone, which is shown to nobody and finds nothing: see runtime_find_run(). */
+/* Lists go by numbers. A run that has none yet stands under one that is made of its id,
+ * which is shown to nobody and finds nothing: see runtime_find_run(). These come behind
+ * all numbers that are given, so such a run is among the newest. */
 
 static struct record_key mark(char type, const struct run_id *run)
 {
@@ -138,46 +139,66 @@ static struct run_id run_of(const struct action *a)
     return run;
 }
 
-struct listed {
-    const struct run_id *run;
-    struct record_key key; /* len 0: not found */
-};
+enum { SAME_PLACE_MAX = 8 };
 
-static int match_listed(void *arg, struct span key, struct span value)
+/* Ids begin with a time in ms, so these are in the order of time. */
+static struct record_key place_of(const struct run_id *run, unsigned i)
 {
-    struct listed *l = arg;
+    uint64_t place = 0;
 
-    if (value.len != RUN_ID_SIZE || memcmp(value.data, l->run->bytes, RUN_ID_SIZE) != 0
-        || key.len > RECORD_KEY_MAX)
-        return 0;
-    l->key.len = key.len;
-    memcpy(l->key.bytes, key.data, key.len);
-    return 1;
+    for (int k = 0; k < 8; k++)
+        place = place << 8 | run->bytes[k];
+    return number_key(NUMBER_PLACES | ((place >> 3) + i));
 }
 
-static int find_listed(struct runtime *rt, const struct run_id *run,
-                       struct record_key *ret)
+static int read_listed(struct runtime *rt, const struct record_key *key,
+                       struct buffer *ret)
 {
-    struct record_key any = number_key(0);
-    struct listed l = { .run = run };
-    int r = writer_scan(rt->writer, STORE_RECORDS, (struct span){ any.bytes, 1 },
-                        (struct span){ NULL, 0 }, match_listed, &l);
-
-    *ret = l.key;
-    return r < 0 ? r : 0;
+    return writer_get(rt->writer, STORE_RECORDS, (struct span){ key->bytes, key->len },
+                      ret);
 }
 
-static int list_run(struct runtime *rt, const struct run_id *run)
+static bool is_of_run(const struct buffer *value, const struct run_id *run)
 {
-    struct record_key number = number_key(rt->next_number);
+    return value->len == RUN_ID_SIZE
+           && memcmp(value->data, run->bytes, RUN_ID_SIZE) == 0;
+}
+
+/* Where it stands without a number, or, if it does not, where it may. -ENOENT: there
+ * is no room, or it does not. */
+static int find_place(struct runtime *rt, const struct run_id *run, bool is_free,
+                      struct record_key *ret)
+{
+    for (unsigned i = 0; i < SAME_PLACE_MAX; i++) {
+        CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+        int r;
+
+        *ret = place_of(run, i);
+        r = read_listed(rt, ret, &value);
+        if (r < 0 && r != -ENOENT)
+            return r;
+        if (r == 0 ? is_of_run(&value, run) : is_free)
+            return 0;
+    }
+    return -ENOENT;
+}
+
+static int list_at(struct runtime *rt, const struct run_id *run,
+                   const struct record_key *key)
+{
     struct mesh_batch *b = &rt->mesh->batch;
     const void *id = own(b, run->bytes, RUN_ID_SIZE);
-    struct store_write next;
-    int r = id ? add_own(b, &number, (struct span){ id, RUN_ID_SIZE }, false) : -ENOMEM;
 
-    if (r < 0)
-        return r;
-    next = runtime_count_run(rt);
+    return id ? add_own(b, key, (struct span){ id, RUN_ID_SIZE }, false) : -ENOMEM;
+}
+
+/* The node's own count stays above all numbers it has seen. */
+static int count_to(struct runtime *rt, uint64_t number)
+{
+    struct mesh_batch *b = &rt->mesh->batch;
+    struct store_write next = runtime_count_to(rt, number);
+    int r;
+
     next.value.data = own(b, next.value.data, next.value.len);
     if (!next.value.data)
         return -ENOMEM;
@@ -187,14 +208,48 @@ static int list_run(struct runtime *rt, const struct run_id *run)
     return r;
 }
 
-static int put_run(struct runtime *rt, const struct run_id *run)
+static int list_run(struct runtime *rt, const struct run_id *run)
 {
+    struct record_key place;
+    int r = find_place(rt, run, true, &place);
+
+    return r == -ENOENT ? 0 : r < 0 ? r : list_at(rt, run, &place);
+}
+
+/* Under its number, unless a run that this node had before it had others stands there.
+ */
+static int list_numbered(struct runtime *rt, const struct run_id *run, uint64_t number)
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    struct record_key key = number_key(number), place;
+    int r = read_listed(rt, &key, &value);
+
+    if (r == 0)
+        return is_of_run(&value, run) ? 0 : list_run(rt, run);
+    if (r != -ENOENT)
+        return r;
+    r = list_at(rt, run, &key);
+    if (r == 0)
+        r = count_to(rt, number);
+    if (r == 0)
+        r = find_place(rt, run, false, &place);
+    if (r == 0)
+        r = add_own(&rt->mesh->batch, &place, (struct span){ "", 0 }, true);
+    return r == -ENOENT ? 0 : r;
+}
+
+static int put_run(struct runtime *rt, const struct run_id *run, const struct action *a)
+{
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     struct record_key unfinished = mark('u', run), copy = mark('c', run);
-    struct record_key record = run_key(run);
     int r = add_own(&rt->mesh->batch, &copy, (struct span){ "", 0 }, true);
 
-    if (r == 0 && !is_kept(rt, &record))
-        r = list_run(rt, run);
+    if (r == 0
+        && run_record_decode(a->u.persist.value, a->u.persist.value_len, &record)
+               == -ENOMEM)
+        r = -ENOMEM;
+    if (r == 0)
+        r = record.number ? list_numbered(rt, run, record.number) : list_run(rt, run);
     if (r == 0 && !has_end(rt, run))
         r = add_own(&rt->mesh->batch, &unfinished, (struct span){ "", 0 }, false);
     return r;
@@ -207,14 +262,37 @@ static int delete_mark(struct runtime *rt, const struct run_id *run)
     return add_own(&rt->mesh->batch, &unfinished, (struct span){ "", 0 }, true);
 }
 
+/* 0: it stands nowhere. */
+static uint64_t number_of(struct runtime *rt, const struct run_id *run)
+{
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+
+    return runtime_read_record(rt, run, &record) == 0 ? record.number : 0;
+}
+
+/* Where it stands: under its number, or without. */
+static int find_listed(struct runtime *rt, const struct run_id *run,
+                       struct record_key *ret)
+{
+    CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
+    uint64_t number = number_of(rt, run);
+    int r;
+
+    *ret = number_key(number);
+    r = number ? read_listed(rt, ret, &value) : -ENOENT;
+    if (r == 0 && is_of_run(&value, run))
+        return 0;
+    return r < 0 && r != -ENOENT ? r : find_place(rt, run, false, ret);
+}
+
 static int delete_run(struct runtime *rt, const struct run_id *run)
 {
     struct record_key listed;
     int r = find_listed(rt, run, &listed);
 
-    if (r == 0 && listed.len)
+    if (r == 0)
         r = add_own(&rt->mesh->batch, &listed, (struct span){ "", 0 }, true);
-    return r < 0 ? r : delete_mark(rt, run);
+    return r < 0 && r != -ENOENT ? r : delete_mark(rt, run);
 }
 
 void runtime_mesh_unlist(struct runtime *rt, const struct run_id *run)
@@ -222,7 +300,7 @@ void runtime_mesh_unlist(struct runtime *rt, const struct run_id *run)
     struct record_key listed;
     struct store_write write = { .table = STORE_RECORDS, .is_delete = true };
 
-    if (find_listed(rt, run, &listed) < 0 || !listed.len)
+    if (find_listed(rt, run, &listed) < 0)
         return;
     write.key = (struct span){ listed.bytes, listed.len };
     writer_put(rt->writer, &write, 1, false);
@@ -236,7 +314,7 @@ static int add_marks(struct runtime *rt, const struct action *a)
 
     switch (*(const char *)a->u.persist.key) {
     case 'r':
-        return is_delete ? delete_run(rt, &run) : put_run(rt, &run);
+        return is_delete ? delete_run(rt, &run) : put_run(rt, &run, a);
     case 'e':
         return is_delete ? 0 : delete_mark(rt, &run);
     default:

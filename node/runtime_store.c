@@ -91,11 +91,13 @@ static void encode_number(uint64_t number, uint8_t ret_bytes[8])
         ret_bytes[i] = (uint8_t)(number >> (56 - 8 * i));
 }
 
-struct store_write runtime_count_run(struct runtime *rt)
+struct store_write runtime_count_to(struct runtime *rt, uint64_t number)
 {
     static uint8_t next[8];
 
-    encode_number(++rt->next_number, next);
+    if (number >= rt->next_number)
+        rt->next_number = number + 1;
+    encode_number(rt->next_number, next);
     return (struct store_write){ .table = STORE_META,
                                  .key = { next_number_key, sizeof(next_number_key) },
                                  .value = { next, sizeof(next) } };

@@ -44,6 +44,16 @@ struct record_key number_key(uint64_t number)
     return k;
 }
 
+int number_key_decode(const void *key, size_t len, uint64_t *ret_number)
+{
+    const uint8_t *bytes = key;
+
+    return len > 1 && bytes[0] == 'n'
+                   && varint_decode(bytes + 1, len - 1, ret_number) == len - 1
+               ? 0
+               : -EBADMSG;
+}
+
 struct record_key attempts_of_run(const struct run_id *run)
 {
     struct record_key k;

@@ -188,7 +188,11 @@ struct run_state_record {
 struct record_key run_key(const struct run_id *run);
 struct record_key run_end_key(const struct run_id *run);
 struct record_key run_state_key(const struct run_id *run);
+/* From here on: where a run that has no number yet stands in lists. */
+#define NUMBER_PLACES (1ULL << 62)
 struct record_key number_key(uint64_t number);
+/* -EBADMSG unless the bytes are the key of a number. */
+int number_key_decode(const void *key, size_t len, uint64_t *ret_number);
 struct record_key attempt_key(const struct run_id *run, const struct task_id *task,
                               uint32_t attempt);
 /* The prefix of all attempts of a run; of a step; of a task. */

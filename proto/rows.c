@@ -124,6 +124,40 @@ int peer_row_key_decode(const void *key, size_t len, struct node_id *ret_id)
     return 0;
 }
 
+struct record_key registers_of(const struct group_id *group)
+{
+    struct record_key k;
+
+    put_id(&k, 'v', group->bytes);
+    return k;
+}
+
+struct record_key register_key(const struct group_id *group, const char *name)
+{
+    struct record_key k = registers_of(group);
+    size_t len = strnlen(name, REGISTER_NAME_MAX);
+
+    memcpy(k.bytes + k.len, name, len);
+    k.len += len;
+    return k;
+}
+
+uint64_t register_number(const void *value, size_t len)
+{
+    const uint8_t *bytes = value;
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < len && len == 8; i++)
+        number = number << 8 | bytes[i];
+    return number;
+}
+
+void register_put_number(uint64_t number, uint8_t ret_value[8])
+{
+    for (int i = 0; i < 8; i++)
+        ret_value[i] = (uint8_t)(number >> (56 - 8 * i));
+}
+
 /* ---- tables ---- */
 
 static const struct field log_row_fields[] = {
@@ -160,6 +194,29 @@ static const struct field peer_row_fields[] = {
 };
 const struct schema schema_peer_row =
     SCHEMA("PeerRow", peer_row, peer_row_fields, .has_lists = false);
+
+static const struct field register_client_fields[] = {
+    [1] = F_ID(register_client, node),
+    [2] = F_U64(register_client, request),
+    [3] = F_U64(register_client, sum),
+};
+static const struct schema schema_register_client =
+    SCHEMA("RegisterClient", register_client, register_client_fields,
+           .has_lists = false);
+
+static const struct field register_row_fields[] = {
+    [1] = F_BYTES(register_row, value, REGISTER_VALUE_MAX),
+    [2] = F_MESSAGES(register_row, clients, n_clients, schema_register_client),
+};
+
+static bool register_row_is_valid(const void *message)
+{
+    return ((const struct register_row *)message)->n_clients <= REGISTER_CLIENTS_MAX;
+}
+
+const struct schema schema_register_row =
+    SCHEMA("Register", register_row, register_row_fields, .has_lists = true,
+           .is_valid = register_row_is_valid);
 
 static const struct field stretch_fields[] = {
     [1] = F_U64(replica_stretch, first),
@@ -280,6 +337,27 @@ void peer_row_release(struct peer_row *p)
 {
     member_card_release(&p->card);
     *p = (struct peer_row){ .incarnation = 0 };
+}
+
+int register_row_encode(const struct register_row *r, struct buffer *out)
+{
+    return encode(&schema_register_row, r, out);
+}
+
+int register_row_decode(const void *data, size_t len, struct register_row *ret)
+{
+    struct register_row row = { .arena = NULL };
+    int r = decode(&schema_register_row, data, len, &row, &row.arena);
+
+    if (r == 0)
+        *ret = row;
+    return r;
+}
+
+void register_row_release(struct register_row *r)
+{
+    message_free_arena(r->arena);
+    *r = (struct register_row){ .arena = NULL };
 }
 
 /* ---- the state of a replica ---- */

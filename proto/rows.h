@@ -6,6 +6,7 @@
  *     offered   'o' run_id task_id boot-varint counter-varint
  *                                                            struct kept_attempt
  *     peer      'h' node_id                                  struct peer_row
+ *     register  'v' group name                               struct register_row
  *
  * The bytes are a record's (proto/record.h): header, checksum, a protobuf message
  * (rows.proto). No row takes more than MESSAGE_BYTES_MAX.
@@ -65,17 +66,44 @@ struct peer_row {
 struct record_key peer_row_key(const struct node_id *id);
 int peer_row_key_decode(const void *key, size_t len, struct node_id *ret_id);
 
+enum { REGISTER_CLIENTS_MAX = 32, REGISTER_VALUE_MAX = 4096, REGISTER_NAME_MAX = 32 };
+
+/* A register of the mesh group: its value, and the last request of each of the nodes
+ * that changed it lately, so that one that comes again changes nothing. */
+struct register_client {
+    struct node_id node;
+    uint64_t request;
+    uint64_t sum; /* the answer of PROPOSE_ADD */
+};
+struct register_row {
+    uint8_t *value;
+    size_t value_len;
+    struct register_client *clients; /* the newest last */
+    size_t n_clients;
+    void *arena;
+};
+/* The value of a register that is added to, eight bytes; of another one 0. */
+uint64_t register_number(const void *value, size_t len);
+void register_put_number(uint64_t number, uint8_t ret_value[8]);
+/* `name` has REGISTER_NAME_MAX bytes at most. */
+struct record_key register_key(const struct group_id *group, const char *name);
+/* The prefix of all of a group. */
+struct record_key registers_of(const struct group_id *group);
+
 /* -EINVAL, -E2BIG, -ENOMEM as attempt_record_encode(); nothing was appended. */
 int log_row_encode(const struct log_row *r, struct buffer *out);
 int kept_attempt_encode(const struct kept_attempt *k, struct buffer *out);
 int peer_row_encode(const struct peer_row *p, struct buffer *out);
+int register_row_encode(const struct register_row *r, struct buffer *out);
 
 /* -EBADMSG, -EPROTONOSUPPORT, -ENOMEM as attempt_record_decode(). What is in the key is
  * left as it was in *ret, which is unchanged on failure. */
 int log_row_decode(const void *data, size_t len, struct log_row *ret);
 int kept_attempt_decode(const void *data, size_t len, struct kept_attempt *ret);
 int peer_row_decode(const void *data, size_t len, struct peer_row *ret);
+int register_row_decode(const void *data, size_t len, struct register_row *ret);
 
 void log_row_release(struct log_row *r);
 void kept_attempt_release(struct kept_attempt *k);
 void peer_row_release(struct peer_row *p);
+void register_row_release(struct register_row *r);

@@ -279,6 +279,7 @@ static void on_newer_homes(struct replica *r, const struct voted_message *m,
     memcpy(s->homes, m->homes, sizeof(s->homes));
     s->closing = s->n_next_homes = 0;
     s->is_installing = r->is_dirty = true;
+    r->is_handing = false; /* to homes of a time that is over */
     replica_gather_peers(r);
     replica_act(out, REPLICA_HOMES);
 }

@@ -367,5 +367,11 @@ void checker_tell(struct checker *c, const struct action *a)
                               (unsigned)r->number);
         r->is_known = false;
         break;
+    case TELL_RUN_NUMBERED:
+        break;
+    case TELL_RUN_REFUSED:
+        checker_violation(c, "told-right", "run %u is refused by a node alone",
+                          (unsigned)r->number);
+        break;
     }
 }

@@ -21,6 +21,7 @@
  *     bounded   (I19)     what a step answers, and what waits, is bounded
  *     counts    (I20)     the end of a run counts its tasks as its records do
  *     replay    (I21)     a seed is one history
+ *     answer              who submitted a run hears first, once, what becomes of it
  *     liveness  (L1, L2)  every run that was accepted ends when it is calm */
 #pragma once
 
@@ -74,7 +75,6 @@ struct cluster_config {
     unsigned faults;  /* the seed draws among these */
     bool is_traced;   /* write ret->trace */
     bool is_verbose;  /* with every frame */
-    bool is_strict;   /* attempts that executors keep must go too when all is over */
 };
 
 struct cluster_result {

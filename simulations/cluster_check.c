@@ -112,9 +112,9 @@ static void check_majority(struct cluster *c, unsigned node, const struct action
     struct run_where where;
     unsigned n = 0;
 
-    mesh_where(c->nodes[node].mesh, &a->run, &where);
-    if (where.is_tentative)
+    if (a->u.tell.is_tentative)
         return;
+    mesh_where(c->nodes[node].mesh, &a->run, &where);
     if (where.place == RUN_PLACE_UNKNOWN || !where.n_homes)
         where.n_homes = 1;
     /* Those that decided it may be replaced by what they decided next, so all that have
@@ -126,13 +126,11 @@ static void check_majority(struct cluster *c, unsigned node, const struct action
                    n, where.n_homes);
 }
 
-static void told_done(struct cluster *c, unsigned node, const struct action *a)
+static void told_done(struct cluster *c, const struct action *a)
 {
     unsigned run = (unsigned)(run_of(c, &a->run) - c->runs);
-    struct run_where where;
 
-    mesh_where(c->nodes[node].mesh, &a->run, &where);
-    if (where.is_tentative)
+    if (a->u.tell.is_tentative)
         return;
     for (size_t k = 0; k < c->n_told; k++)
         if (c->told[k].run == run && task_id_equal(&c->told[k].task, &a->task)) {
@@ -142,46 +140,6 @@ static void told_done(struct cluster *c, unsigned node, const struct action *a)
         }
     c->told = cluster_grow(c->told, c->n_told, &c->cap_told, sizeof(*c->told));
     c->told[c->n_told++] = (struct told){ run, a->task, a->attempt };
-}
-
-static void told_ended(struct cluster *c, unsigned node, const struct action *a)
-{
-    struct run *r = run_of(c, &a->run);
-    struct run_where where;
-
-    mesh_where(c->nodes[node].mesh, &a->run, &where);
-    if (r->outcome && !r->is_tentative && r->outcome != a->u.tell.outcome)
-        check_fail(c, "once", "run %u ended %s, and is told %s",
-                   (unsigned)(r - c->runs), run_outcome_name(r->outcome),
-                   run_outcome_name(a->u.tell.outcome));
-    if (r->outcome && !r->is_tentative)
-        return;
-    r->outcome = a->u.tell.outcome;
-    r->is_tentative = where.is_tentative;
-}
-
-void check_told(struct cluster *c, unsigned node, const struct action *a)
-{
-    struct record_key key;
-
-    c->result->n_told++;
-    switch (a->u.tell.type) {
-    case TELL_RUN_ACCEPTED:
-        key = run_key(&a->run);
-        check_majority(c, node, a, &key, "that a run is accepted");
-        break;
-    case TELL_TASK_ENDED:
-        key = attempt_key(&a->run, &a->task, a->attempt);
-        check_majority(c, node, a, &key, task_text(c, &a->run, &a->task));
-        if (verdict_counts(a->u.tell.verdict))
-            told_done(c, node, a);
-        break;
-    case TELL_RUN_ENDED:
-        told_ended(c, node, a);
-        break;
-    case TELL_TASK_STARTED:
-        break;
-    }
 }
 
 /* ---- what is started ---- */
@@ -250,8 +208,7 @@ static size_t count_rows(struct cluster *c)
     size_t n = 0;
 
     for (unsigned i = 0; i < c->n_nodes; i++)
-        for (const char *kind = c->config->is_strict ? "lqo" : "lq";
-             c->nodes[i].mesh && *kind; kind++)
+        for (const char *kind = "lqo"; c->nodes[i].mesh && *kind; kind++)
             read_scan(c, i, kind, 1, count_row, &n);
     return n;
 }
@@ -259,8 +216,7 @@ static size_t count_rows(struct cluster *c)
 static void trace_rows(struct cluster *c)
 {
     for (unsigned i = 0; i < c->n_nodes; i++)
-        for (const char *kind = c->config->is_strict ? "lqo" : "lq";
-             c->nodes[i].mesh && *kind; kind++) {
+        for (const char *kind = "lqo"; c->nodes[i].mesh && *kind; kind++) {
             size_t n = 0;
 
             read_scan(c, i, kind, 1, count_row, &n);
@@ -269,11 +225,24 @@ static void trace_rows(struct cluster *c)
         }
 }
 
+/* By the node that was asked, if it has not been started again since. */
+static bool is_asked(const struct cluster *c, unsigned node, const struct run *r)
+{
+    return r->at == node && c->nodes[node].mesh && c->nodes[node].boot == r->boot;
+}
+
+static bool is_unanswered(const struct cluster *c, const struct run *r)
+{
+    return r->is_submitted && !r->is_accepted && !r->is_refused
+           && is_asked(c, r->at, r);
+}
+
 bool check_is_over(struct cluster *c)
 {
     for (unsigned k = 0; k < c->n_runs; k++)
-        if (!c->runs[k].is_abandoned
-            && (!c->runs[k].outcome || c->runs[k].is_tentative))
+        if (is_unanswered(c, &c->runs[k])
+            || (!c->runs[k].is_abandoned
+                && (!c->runs[k].outcome || c->runs[k].is_tentative)))
             return false;
     return !is_running(c) && count_rows(c) == 0;
 }
@@ -281,6 +250,7 @@ bool check_is_over(struct cluster *c)
 struct judge { /* one home's records of one run */
     struct cluster *c;
     unsigned run, node;
+    bool is_tentative;
     struct ledger_run ledger;
     uint64_t hash;
 };
@@ -301,7 +271,7 @@ static void judge_counted(struct judge *j, const struct attempt_record *r)
     const struct made *m = r->n_outputs ? task_made(c, &r->outputs[0].id) : NULL;
     const char *name = task_text(c, &r->run, &r->task);
 
-    if (t && t->attempt != r->attempt)
+    if (t && t->attempt != r->attempt && !j->is_tentative)
         check_fail(c, "once", "%u has %s#%u, told was #%u", j->node, name, r->attempt,
                    t->attempt);
     if (r->verdict != VERDICT_DONE)
@@ -336,50 +306,90 @@ static int judge_attempt(void *arg, struct span key, struct span value)
     return check_failed(j->c);
 }
 
-static void judge_end(struct judge *j)
+static void judge_outcome(struct judge *j, enum run_outcome outcome,
+                          const struct oracle_summary *s)
 {
-    CLEANUP(run_end_record_release) struct run_end_record end = { .message = NULL };
-    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
-    const struct run *r = &j->c->runs[j->run];
-    struct record_key key = run_end_key(&r->id);
-    struct oracle_summary s;
-
-    (void)is_durable(j->c, j->node, &key, &b);
-    if (run_end_record_decode(b.data, b.len, &end) < 0) {
-        check_fail(j->c, "records", "%u cannot read the end of a run", j->node);
-        return;
-    }
-    oracle_summarise(&j->ledger, &s);
-    if (end.outcome != r->outcome)
-        check_fail(j->c, "same", "%u has that run %u ended %s, told was %s", j->node,
-                   j->run, run_outcome_name(end.outcome), run_outcome_name(r->outcome));
-    if (end.n_attempts != s.n_attempts)
-        check_fail(j->c, "counts",
-                   "run %u counts %" PRIu64 " attempts and has %" PRIu64, j->run,
-                   end.n_attempts, s.n_attempts);
-    if (end.outcome == RUN_OK && (s.n_failed || s.n_ready || s.n_waiting))
+    if (outcome == RUN_OK && (s->n_failed || s->n_ready || s->n_waiting))
         check_fail(j->c, "counts",
                    "run %u is well with %" PRIu64 " failed, %" PRIu64 " ready, %" PRIu64
                    " waiting",
-                   j->run, s.n_failed, s.n_ready, s.n_waiting);
-    if (end.outcome == RUN_FAILED && !s.n_failed && !s.hooks_failed
+                   j->run, s->n_failed, s->n_ready, s->n_waiting);
+    if (outcome == RUN_FAILED && !s->n_failed && !s->hooks_failed
         && !j->ledger.flow->timeout_us)
         check_fail(j->c, "counts", "run %u failed and no task did", j->run);
 }
 
-static uint64_t judge_home(struct cluster *c, unsigned run, unsigned node)
+static bool judge_end(struct cluster *c, unsigned run, unsigned node,
+                      struct run_end_record *ret)
 {
-    struct judge j = { .c = c, .run = run, .node = node, .hash = 0xcbf29ce484222325u };
-    struct record_key prefix = attempts_of_run(&c->runs[run].id);
+    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
+    const struct run *r = &c->runs[run];
+    struct record_key key = run_end_key(&r->id);
 
-    j.ledger.id = c->runs[run].id;
-    j.ledger.flow = flow_ref(c->runs[run].flow);
-    j.ledger.on_failure = c->runs[run].flow->on_failure;
-    read_scan(c, node, prefix.bytes, prefix.len, judge_attempt, &j);
-    if (!check_failed(c))
-        judge_end(&j);
+    (void)is_durable(c, node, &key, &b);
+    if (run_end_record_decode(b.data, b.len, ret) < 0) {
+        check_fail(c, "records", "%u cannot read the end of a run", node);
+        return false;
+    }
+    if (ret->outcome != r->outcome)
+        check_fail(c, "same", "%u has that run %u ended %s, told was %s", node, run,
+                   run_outcome_name(ret->outcome), run_outcome_name(r->outcome));
+    return true;
+}
+
+static void judge_begin(struct judge *j)
+{
+    struct run *r = &j->c->runs[j->run];
+    struct record_key prefix = attempts_of_run(&r->id);
+
+    j->hash = 0xcbf29ce484222325u;
+    j->ledger.id = r->id;
+    j->ledger.flow = flow_ref(r->flow);
+    j->ledger.on_failure = r->flow->on_failure;
+    read_scan(j->c, j->node, prefix.bytes, prefix.len, judge_attempt, j);
+}
+
+static uint64_t judge_home(struct cluster *c, unsigned run, unsigned node,
+                           const struct run_end_record *end)
+{
+    struct judge j = { .c = c, .run = run, .node = node };
+    struct oracle_summary s;
+
+    judge_begin(&j);
+    oracle_summarise(&j.ledger, &s);
+    if (end->n_attempts != s.n_attempts)
+        check_fail(c, "counts", "run %u counts %" PRIu64 " attempts and has %" PRIu64,
+                   run, end->n_attempts, s.n_attempts);
+    judge_outcome(&j, end->outcome, &s);
     ledger_run_release(&j.ledger);
     return j.hash;
+}
+
+/* What a side without a majority was told is one history, of what its leader knew. It
+ * may have gone before it was told: then a majority was back. */
+static void judge_tentative(struct cluster *c, unsigned run, unsigned node,
+                            enum run_outcome outcome)
+{
+    struct judge j = { .c = c, .run = run, .node = node, .is_tentative = true };
+    struct run_where where;
+    struct oracle_summary s;
+
+    mesh_where(c->nodes[node].mesh, &c->runs[run].id, &where);
+    if (!where.is_tentative)
+        return;
+    judge_begin(&j);
+    oracle_summarise(&j.ledger, &s);
+    judge_outcome(&j, outcome, &s);
+    ledger_run_release(&j.ledger);
+}
+
+/* A home that was replaced, and heard of the end when its copy was old, keeps the end
+ * alone. */
+static bool has_records(struct cluster *c, unsigned run, unsigned node)
+{
+    struct record_key key = run_key(&c->runs[run].id);
+
+    return is_durable(c, node, &key, NULL);
 }
 
 static void judge_run(struct cluster *c, unsigned run)
@@ -388,11 +398,14 @@ static void judge_run(struct cluster *c, unsigned run)
     unsigned n = 0;
 
     for (unsigned i = 0; i < c->n_nodes && !check_failed(c); i++) {
+        CLEANUP(run_end_record_release)
+        struct run_end_record end = { .message = NULL };
         uint64_t hash;
 
-        if (!has_ended(c, run, i))
+        if (!has_ended(c, run, i) || !judge_end(c, run, i, &end)
+            || !has_records(c, run, i))
             continue;
-        hash = judge_home(c, run, i);
+        hash = judge_home(c, run, i, &end);
         if (n++ && hash != first)
             check_fail(c, "same", "%u has other records of run %u", i, run);
         first = hash;
@@ -401,11 +414,75 @@ static void judge_run(struct cluster *c, unsigned run)
         check_fail(c, "durable", "the end of run %u is nowhere", run);
 }
 
+static void check_order(struct cluster *c, unsigned node, const struct action *a)
+{
+    const struct run *r = run_of(c, &a->run);
+    enum tell_type type = a->u.tell.type;
+
+    if (r->is_refused && !a->u.tell.is_tentative)
+        check_fail(c, "answer", "more is told of run %u, which was refused",
+                   (unsigned)(r - c->runs));
+    if (!r->is_accepted && type != TELL_RUN_ACCEPTED && type != TELL_RUN_REFUSED
+        && is_asked(c, node, r))
+        check_fail(c, "answer", "%u tells of run %u before it is accepted", node,
+                   (unsigned)(r - c->runs));
+    if (r->is_accepted && type == TELL_RUN_REFUSED)
+        check_fail(c, "answer", "run %u was accepted, and is refused",
+                   (unsigned)(r - c->runs));
+}
+
+static void told_ended(struct cluster *c, unsigned node, const struct action *a)
+{
+    struct run *r = run_of(c, &a->run);
+    enum run_outcome outcome = a->u.tell.outcome;
+    unsigned run = (unsigned)(r - c->runs);
+
+    if (a->u.tell.is_tentative)
+        judge_tentative(c, run, node, outcome);
+    if (r->outcome && !r->is_tentative) {
+        if (!a->u.tell.is_tentative && r->outcome != outcome)
+            check_fail(c, "once", "run %u ended %s, and is told %s", run,
+                       run_outcome_name(r->outcome), run_outcome_name(outcome));
+        return;
+    }
+    r->outcome = outcome;
+    r->is_tentative = a->u.tell.is_tentative;
+}
+
+void check_told(struct cluster *c, unsigned node, const struct action *a)
+{
+    struct record_key key;
+
+    c->result->n_told++;
+    check_order(c, node, a);
+    switch (a->u.tell.type) {
+    case TELL_RUN_ACCEPTED:
+        key = run_key(&a->run);
+        check_majority(c, node, a, &key, "that a run is accepted");
+        break;
+    case TELL_TASK_ENDED:
+        key = attempt_key(&a->run, &a->task, a->attempt);
+        check_majority(c, node, a, &key, task_text(c, &a->run, &a->task));
+        if (verdict_counts(a->u.tell.verdict))
+            told_done(c, a);
+        break;
+    case TELL_RUN_ENDED:
+        told_ended(c, node, a);
+        break;
+    case TELL_RUN_NUMBERED:
+    case TELL_RUN_REFUSED:
+    case TELL_TASK_STARTED:
+        break;
+    }
+}
+
 void check_end(struct cluster *c)
 {
     for (unsigned k = 0; k < c->n_runs && !check_failed(c); k++) {
         const struct run *r = &c->runs[k];
 
+        if (is_unanswered(c, r))
+            check_fail(c, "answer", "who submitted run %u hears nothing", k);
         if (r->is_abandoned && !r->is_accepted)
             continue;
         if (!r->outcome)

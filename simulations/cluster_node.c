@@ -107,7 +107,12 @@ static void hear(struct cluster *c, unsigned i, const struct action *a)
         trace(c, "told by %u: run %u %s", i, (unsigned)(r - c->runs),
               run_outcome_name(a->u.tell.outcome));
         break;
+    case TELL_RUN_REFUSED:
+        trace(c, "told by %u: run %u is refused", i, (unsigned)(r - c->runs));
+        users_refused(c, r);
+        break;
     case TELL_TASK_STARTED:
+    case TELL_RUN_NUMBERED:
         break;
     }
 }

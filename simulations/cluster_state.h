@@ -105,7 +105,8 @@ struct run {
     struct flow *flow;
     struct run_id id;
     unsigned user, at; /* the node it was submitted to */
-    bool is_submitted, is_accepted, is_abandoned;
+    uint32_t boot;     /* of that node then */
+    bool is_submitted, is_accepted, is_refused, is_abandoned;
     enum run_outcome outcome; /* 0: not told */
     bool is_tentative;        /* as the end was told */
 };
@@ -225,6 +226,7 @@ const struct made *task_made(const struct cluster *c, const struct digest *id);
 void users_draw(struct cluster *c);
 void users_submit(struct cluster *c, unsigned user);
 void users_accepted(struct cluster *c, struct run *r);
+void users_refused(struct cluster *c, struct run *r);
 void users_gone(struct cluster *c, unsigned node);
 /* Who waits for an answer for long does not wait on. */
 void users_give_up(struct cluster *c);

@@ -74,6 +74,7 @@ void users_submit(struct cluster *c, unsigned user)
         return;
     }
     r->at = i;
+    r->boot = c->nodes[i].boot;
     r->is_submitted = true;
     trace(c, "run %u is submitted to %u", c->users[user].run, i);
     node_tell(c, i, &e);
@@ -100,6 +101,13 @@ static void ask_again(struct cluster *c, unsigned user)
     c->runs[u->run].flow = flow_ref(r->flow);
     buffer_append(&c->runs[u->run].text, r->text.data, r->text.len);
     later(c, TIME_S(1), &(struct incident){ .type = INCIDENT_SUBMIT, .value = user });
+}
+
+void users_refused(struct cluster *c, struct run *r)
+{
+    r->is_refused = true;
+    if (r == &c->runs[c->users[r->user].run])
+        ask_again(c, r->user);
 }
 
 void users_gone(struct cluster *c, unsigned node)

@@ -17,7 +17,6 @@ static const char usage_text[] =
     "  --messages     show every frame too\n"
     "  --seeds A:B    live through A .. B-1, stop at a violation\n"
     "  --keep-going   do not stop\n"
-    "  --strict       what executors keep must be gone at the end\n"
     "  --nodes N      so many (5)\n"
     "  --faults LIST  draw among these only: names, all, none\n";
 
@@ -25,7 +24,7 @@ struct cluster_options {
     struct seeds seeds;
     uint64_t n_nodes;
     unsigned faults;
-    bool has_messages, is_stubborn, is_strict;
+    bool has_messages, is_stubborn;
 };
 
 static bool take(int option, const char *text, struct cluster_options *o)
@@ -41,9 +40,6 @@ static bool take(int option, const char *text, struct cluster_options *o)
         return cluster_faults_parse(text, &o->faults) == 0;
     case 'm':
         o->has_messages = true;
-        return true;
-    case 't':
-        o->is_strict = true;
         return true;
     case 'k':
         o->is_stubborn = true;
@@ -62,7 +58,6 @@ static bool parse(int argc, char **argv, struct cluster_options *o)
         { "faults", required_argument, NULL, 'f' },
         { "messages", no_argument, NULL, 'm' },
         { "keep-going", no_argument, NULL, 'k' },
-        { "strict", no_argument, NULL, 't' },
         { NULL, 0, NULL, 0 },
     };
     bool is_good = true;
@@ -111,8 +106,7 @@ static int live(uint64_t seed, const struct cluster_options *o,
                                      .n_nodes = (unsigned)o->n_nodes,
                                      .faults = o->faults,
                                      .is_traced = o->seeds.is_one,
-                                     .is_verbose = o->has_messages,
-                                     .is_strict = o->is_strict };
+                                     .is_verbose = o->has_messages };
     CLEANUP(cluster_result_release) struct cluster_result r;
     int error = cluster_run(&config, &r);
     uint64_t hash = r.hash;

@@ -16,6 +16,7 @@ static const char *const event_names[] = {
     [FEED_RUN_ENDED] = "run_ended",
     [FEED_RUN_SUSPENDED] = "run_suspended",
     [FEED_RUN_UNSUSPENDED] = "run_unsuspended",
+    [FEED_RUN_NUMBERED] = "run_numbered",
 };
 
 const char *event_name(enum feed_type type)
@@ -340,6 +341,7 @@ void encode_event(struct emit *e, const struct feed_event *event)
     case FEED_RUN_STARTED:
     case FEED_RUN_SUSPENDED:
     case FEED_RUN_UNSUSPENDED:
+    case FEED_RUN_NUMBERED:
         emit_text(e, "flow", event->flow);
         break;
     case FEED_RUN_ENDED:

@@ -378,7 +378,7 @@ static bool read_types(struct request *r, unsigned *ret_types)
         if (!type) {
             reply_error(r, MHD_HTTP_BAD_REQUEST,
                         "run_started, task_started, log, task_ended, run_ended, "
-                        "run_suspended, run_unsuspended",
+                        "run_suspended, run_unsuspended, run_numbered",
                         "there is no type of event '%.64s'", word);
             return false;
         }

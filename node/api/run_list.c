@@ -133,19 +133,23 @@ int runs_list(struct request *r)
 
 /* ---- which numbers there are ---- */
 
-static int stop_at_first(void *arg, struct span key, struct span value)
+static int read_first(void *arg, struct span key, struct span value)
 {
-    (void)arg, (void)key, (void)value;
-    return 1;
+    uint64_t *number = arg;
+
+    (void)value;
+    return number_key_decode(key.data, key.len, number) == 0;
 }
 
 /* 1 if a run has this number or a larger one, 0, or a negative errno. */
 static int is_any_from(struct writer *w, uint64_t number)
 {
     struct record_key all = number_key(0), from = number_key(number);
+    uint64_t found;
+    int r = writer_scan(w, STORE_RECORDS, (struct span){ all.bytes, 1 },
+                        (struct span){ from.bytes, from.len }, read_first, &found);
 
-    return writer_scan(w, STORE_RECORDS, (struct span){ all.bytes, 1 },
-                       (struct span){ from.bytes, from.len }, stop_at_first, NULL);
+    return r > 0 ? found < NUMBER_PLACES : r;
 }
 
 /* Numbers are read forwards only, so the newest is searched for by halves. */
@@ -184,6 +188,53 @@ static int first_number(struct request *r, const struct run_list *list,
     if (before && before <= *ret_number)
         *ret_number = before - 1;
     return error;
+}
+
+/* Places of runs that have no number yet, ascending. */
+struct places {
+    uint64_t *all;
+    size_t n, cap;
+    uint64_t before; /* 0: all */
+};
+
+static void places_release(struct places *p)
+{
+    free(p->all);
+}
+
+static int add_place(void *arg, struct span key, struct span value)
+{
+    struct places *p = arg;
+    uint64_t place;
+
+    (void)value;
+    if (number_key_decode(key.data, key.len, &place) < 0)
+        return -EBADMSG;
+    if (p->before && place >= p->before)
+        return 1;
+    if (p->n == p->cap) {
+        size_t cap = p->cap ? 2 * p->cap : 16;
+        uint64_t *all = realloc(p->all, cap * sizeof(*all));
+
+        if (!all)
+            return -ENOMEM;
+        p->all = all;
+        p->cap = cap;
+    }
+    p->all[p->n++] = place;
+    return 0;
+}
+
+static int read_places(struct writer *w, struct places *p)
+{
+    struct record_key all = number_key(0), from = number_key(NUMBER_PLACES);
+    int r;
+
+    if (p->before && p->before <= NUMBER_PLACES)
+        return 0;
+    r = writer_scan(w, STORE_RECORDS, (struct span){ all.bytes, 1 },
+                    (struct span){ from.bytes, from.len }, add_place, p);
+    return r < 0 ? r : 0;
 }
 
 /* ---- which runs are wanted ---- */
@@ -326,23 +377,39 @@ static int add_gap(struct run_list *list)
     return 0;
 }
 
+/* Those without a number are the newest. */
+static uint64_t take_next(struct places *places, uint64_t *number)
+{
+    if (places->n)
+        return places->all[--places->n];
+    return *number ? (*number)-- : 0;
+}
+
+static int add_run(struct request *r, struct run_list *list, uint64_t number)
+{
+    int error = read_run(r, list, number);
+
+    if (error > 0)
+        return list->end.len ? add_ended(list) : add_gap(list);
+    return error == -ENOENT ? 0 : error;
+}
+
 int runs_list_work(struct request *r)
 {
     struct run_list *list = r->data;
-    uint64_t number, looked_at = 0;
-    int error = first_number(r, list, &number);
+    CLEANUP(places_release) struct places places = { .before = list->before_number };
+    uint64_t number = 0, newest = 0, looked_at = 0;
+    int error = first_number(r, list, &newest);
 
+    if (error == 0)
+        error = read_places(runtime_writer(r->rt), &places);
     list->e.out = &r->reply.body;
-    for (; error >= 0 && number; number--) {
+    while (error >= 0 && (number = take_next(&places, &newest))) {
         if (atomic_load(r->is_stopping))
             return -ECANCELED;
         if (list->n == list->limit || looked_at++ == LOOKED_AT_MAX)
             break;
-        error = read_run(r, list, number);
-        if (error > 0)
-            error = list->end.len ? add_ended(list) : add_gap(list);
-        else if (error == -ENOENT)
-            error = 0;
+        error = add_run(r, list, number);
     }
     list->next = number && list->limit ? number + 1 : 0;
     if (error < 0)

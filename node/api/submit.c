@@ -13,6 +13,8 @@
 #include "node/api/nouns.h"
 #include "node/api/server.h"
 
+enum { NUMBER_WAIT_MS = 300 }; /* in a mesh the number comes a little later */
+
 struct submitting {
     struct submission_body body;
     struct diagnostics diagnostics;
@@ -21,8 +23,14 @@ struct submitting {
     struct feed_subscriber *subscriber;
     uint64_t number, seq;
     struct run_id origin;
-    bool is_submitted, is_durable;
+    bool is_submitted, is_durable, is_answered, is_refused;
+    uv_timer_t *timer; /* while a number is waited for */
 };
+
+static void free_timer(uv_handle_t *timer)
+{
+    free(timer);
+}
 
 static void submitting_release(void *data)
 {
@@ -30,6 +38,8 @@ static void submitting_release(void *data)
 
     if (s->subscriber)
         feed_unsubscribe(runtime_feed(s->request->rt), s->subscriber);
+    if (s->timer)
+        uv_close((uv_handle_t *)s->timer, free_timer);
     submission_body_release(&s->body);
     flow_unref(s->flow);
     diagnostics_release(&s->diagnostics);
@@ -100,18 +110,56 @@ static int reply_started(struct request *r, const struct submitting *s)
     return reply_json(r, MHD_HTTP_CREATED);
 }
 
+static void answer(struct submitting *s)
+{
+    if (s->is_answered)
+        return;
+    s->is_answered = true;
+    request_wake(s->request);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    answer(timer->data);
+}
+
+/* Without the number, if it does not come soon. */
+static void wait_for_number(struct submitting *s)
+{
+    s->timer = calloc(1, sizeof(*s->timer));
+    if (!s->timer) {
+        answer(s);
+        return;
+    }
+    uv_timer_init(runtime_loop(s->request->rt), s->timer);
+    s->timer->data = s;
+    uv_timer_start(s->timer, on_timer, NUMBER_WAIT_MS, 0);
+}
+
 static void on_event(void *arg, const struct feed_event *event)
 {
     struct submitting *s = arg;
 
-    if (s->is_durable)
+    if (s->is_refused)
         return;
     if (!s->seq)
         s->seq = event->seq - 1; /* ?since= this tells all of the run */
-    if (event->type != FEED_RUN_STARTED)
+    if (event->type == FEED_RUN_NUMBERED)
+        s->number = event->number;
+    else if (event->type == FEED_RUN_STARTED)
+        s->is_durable = true;
+    else if (event->type == FEED_RUN_ENDED)
+        s->is_refused = !s->is_durable;
+    else
         return; /* a task may write before a majority has the run */
-    s->is_durable = true;
-    request_wake(s->request);
+    if (s->is_refused)
+        request_wake(s->request);
+    if (!s->is_durable)
+        return;
+    if (s->number)
+        answer(s);
+    else if (!s->timer)
+        wait_for_number(s);
 }
 
 static int submit(struct request *r, struct submitting *s)
@@ -167,5 +215,8 @@ int submit_end(struct request *r)
 {
     struct submitting *s = r->data;
 
+    if (s->is_refused)
+        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "submit it again",
+                           "no majority of the run's homes took it");
     return s->is_submitted ? reply_started(r, s) : submit(r, s);
 }

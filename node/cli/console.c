@@ -604,9 +604,21 @@ static void suspended(struct console *c, const struct feed_event *e)
     say(c, e->wall, COLOUR_YELLOW, text);
 }
 
+/* In a mesh a run may have no number yet. */
+static void put_started(const struct feed_event *e, char *ret, size_t size)
+{
+    char id[RUN_ID_TEXT_SIZE];
+
+    run_id_text(&e->run, id);
+    if (!e->number)
+        snprintf(ret, size, "Workflow starting (run-id %s):", id);
+    else
+        snprintf(ret, size, "Workflow starting (run-id %" PRIu64 "):", e->number);
+}
+
 void console_event_of(struct console *c, const struct feed_event *e, const char *task)
 {
-    char text[64];
+    char text[80];
 
     set_prefix(c, e, task);
     if (buffer_failed(&c->prefix))
@@ -615,8 +627,14 @@ void console_event_of(struct console *c, const struct feed_event *e, const char 
     case FEED_RUN_STARTED:
         if (c->config.is_plain)
             break;
-        snprintf(text, sizeof(text),
-                 "Workflow starting (run-id %" PRIu64 "):", e->number);
+        put_started(e, text, sizeof(text));
+        say(c, e->wall, COLOUR_BOLD, text);
+        break;
+    case FEED_RUN_NUMBERED:
+        if (c->config.is_plain)
+            break;
+        snprintf(text, sizeof(text), "The run has a number (run-id %" PRIu64 ").",
+                 e->number);
         say(c, e->wall, COLOUR_BOLD, text);
         break;
     case FEED_TASK_STARTED:

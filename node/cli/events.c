@@ -23,6 +23,7 @@ static enum feed_type type_of(const char *name)
         [FEED_RUN_ENDED] = "run_ended",
         [FEED_RUN_SUSPENDED] = "run_suspended",
         [FEED_RUN_UNSUSPENDED] = "run_unsuspended",
+        [FEED_RUN_NUMBERED] = "run_numbered",
     };
 
     return (enum feed_type)index_of(names, ARRAY_SIZE(names), name);

@@ -27,6 +27,7 @@
 TRY(log_row)
 TRY(kept_attempt)
 TRY(peer_row)
+TRY(register_row)
 TRY(replica_state)
 
 static void try_keys(const uint8_t *data, size_t len)
@@ -46,6 +47,7 @@ static void try_all(const void *data, size_t len)
     try_log_row(data, len);
     try_kept_attempt(data, len);
     try_peer_row(data, len);
+    try_register_row(data, len);
     try_replica_state(data, len);
 }
 

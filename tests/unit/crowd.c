@@ -137,6 +137,7 @@ static void say_told(struct crowd *c, const struct action *a, const char *name)
 {
     switch (a->u.tell.type) {
     case TELL_RUN_ACCEPTED:
+    case TELL_RUN_NUMBERED:
         break;
     case TELL_TASK_STARTED:
         buffer_printf(&c->trace, "%s runs\n", name);
@@ -151,6 +152,9 @@ static void say_told(struct crowd *c, const struct action *a, const char *name)
         buffer_printf(&c->trace, "run %u %s%s\n", number_of(c, &a->run),
                       run_outcome_name(a->u.tell.outcome),
                       a->u.tell.outcome == RUN_OK && c->has_message ? ", but" : "");
+        break;
+    case TELL_RUN_REFUSED:
+        assert(false);
         break;
     }
 }

@@ -27,7 +27,7 @@ void story_say(struct mesh_story *s, const char *format, ...)
 
 /* ---- a story ---- */
 
-struct mesh_story *mesh_story_new(unsigned n_nodes, uint32_t slots, uint64_t seed)
+static struct mesh_story *make(unsigned n_nodes, uint32_t slots, uint64_t seed)
 {
     static char names[] = "a\0b\0c\0d\0e\0f\0g\0h\0i\0j\0k\0l\0m\0n\0o\0p";
     struct mesh_story *s = calloc(1, sizeof(*s));
@@ -56,9 +56,64 @@ struct mesh_story *mesh_story_new(unsigned n_nodes, uint32_t slots, uint64_t see
         s->card[i].zone = strdup("");
         s->card[i].version = strdup("1");
     }
+    return s;
+}
+
+struct mesh_story *mesh_story_new(unsigned n_nodes, uint32_t slots, uint64_t seed)
+{
+    struct mesh_story *s = make(n_nodes, slots, seed);
+
     for (unsigned i = 0; i < n_nodes; i++)
         node_boot(s, i);
     return s;
+}
+
+struct mesh_story *mesh_story_numbered(unsigned n_nodes, const uint64_t *floors,
+                                       uint64_t seed)
+{
+    struct mesh_story *s = make(n_nodes, 2, seed);
+
+    s->has_numbers = true;
+    for (unsigned i = 0; i < n_nodes; i++) {
+        s->floors[i] = floors ? floors[i] : 0;
+        node_boot(s, i);
+    }
+    return s;
+}
+
+uint64_t mesh_story_number(const struct mesh_story *s, unsigned run)
+{
+    return s->numbers[run - 1];
+}
+
+static struct run_where where_mesh(const struct mesh_story *s, unsigned i)
+{
+    static const struct run_id mesh;
+    struct run_where w;
+
+    mesh_where(s->nodes[i].mesh, &mesh, &w);
+    return w;
+}
+
+char mesh_story_mesh_leader(const struct mesh_story *s)
+{
+    for (unsigned i = 0; i < s->n_nodes; i++) {
+        struct run_where w;
+
+        if (!s->nodes[i].is_up)
+            continue;
+        w = where_mesh(s, i);
+        if (node_id_equal(&w.leader, &s->nodes[i].id))
+            return s->nodes[i].name;
+    }
+    return 0;
+}
+
+unsigned mesh_story_mesh_homes(const struct mesh_story *s)
+{
+    char leader = mesh_story_mesh_leader(s);
+
+    return leader ? where_mesh(s, (unsigned)(leader - 'a')).n_homes : 0;
 }
 
 static void free_node(struct mesh_story *s, unsigned i)
@@ -514,13 +569,20 @@ uint64_t mesh_story_hash(const struct mesh_story *s)
     return hash;
 }
 
+static bool is_of_a_run(const struct disk_row *row)
+{
+    static const uint8_t mesh[RUN_ID_SIZE];
+
+    return strchr("lqo", row->key[0]) && memcmp(row->key + 1, mesh, RUN_ID_SIZE) != 0;
+}
+
 size_t mesh_story_rows(const struct mesh_story *s)
 {
     size_t n = 0;
 
     for (unsigned i = 0; i < s->n_nodes; i++)
         for (size_t r = 0; s->nodes[i].is_up && r < s->nodes[i].disk.n; r++)
-            n += strchr("lqo", s->nodes[i].disk.rows[r].key[0]) != NULL;
+            n += is_of_a_run(&s->nodes[i].disk.rows[r]);
     return n;
 }
 
@@ -541,7 +603,7 @@ const char *mesh_story_left(struct mesh_story *s)
             struct run_where where;
             struct run_id run;
 
-            if (!strchr("lqo", row->key[0]))
+            if (!is_of_a_run(row))
                 continue;
             memcpy(run.bytes, row->key + 1, RUN_ID_SIZE);
             if (!is_known(s, &run)) {

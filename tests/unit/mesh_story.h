@@ -24,6 +24,10 @@
 struct mesh_story;
 
 struct mesh_story *mesh_story_new(unsigned n_nodes, uint32_t slots, uint64_t seed);
+/* One whose runs get numbers: `a` founds the mesh group. Nodes gave the numbers up to
+ * `floors` (NULL: none) when they were alone. Two slots. */
+struct mesh_story *mesh_story_numbered(unsigned n_nodes, const uint64_t *floors,
+                                       uint64_t seed);
 void mesh_story_free(struct mesh_story *s);
 
 /* Until all of them know each other. */
@@ -54,7 +58,7 @@ bool mesh_story_may_leave(const struct mesh_story *s, char node);
 void mesh_story_leave(struct mesh_story *s, char node);
 
 /* Lines that begin with a word of this list, as "start told lead"; NULL: all. Words:
- * start, end (a process), told, run, keep, crash. */
+ * start, end (a process), told, run, keep, crash, number. */
 void mesh_story_show(struct mesh_story *s, const char *words);
 /* What was written since the last call: valid until the next one. */
 const char *mesh_story_trace(struct mesh_story *s);
@@ -64,6 +68,11 @@ unsigned mesh_story_starts(const struct mesh_story *s);
 unsigned mesh_story_starts_of(const struct mesh_story *s, char node);
 /* Who leads a run, by its own belief; 0: nobody. */
 char mesh_story_leader(const struct mesh_story *s, unsigned run);
+/* As was told; 0: none yet. That no two runs have one number is asserted. */
+uint64_t mesh_story_number(const struct mesh_story *s, unsigned run);
+/* Of the mesh group, as its leader knows; 0: nobody leads. */
+char mesh_story_mesh_leader(const struct mesh_story *s);
+unsigned mesh_story_mesh_homes(const struct mesh_story *s);
 enum run_outcome mesh_story_outcome(const struct mesh_story *s, unsigned run);
 uint64_t mesh_story_hash(const struct mesh_story *s);
 /* What all up nodes hold of runs: rows of logs, of groups, kept attempts. */

@@ -117,6 +117,9 @@ struct mesh_story {
     struct run_id runs[RUNS_MAX];
     enum run_outcome outcomes[RUNS_MAX];
     bool is_accepted[RUNS_MAX]; /* told to be */
+    uint64_t numbers[RUNS_MAX]; /* told to have */
+    bool has_numbers;
+    uint64_t floors[NODES_MAX];
     unsigned n_runs, n_starts;
     struct told *told;
     size_t n_told;
@@ -147,6 +150,7 @@ void node_down(struct mesh_story *s, unsigned i);
 void node_tell(struct mesh_story *s, unsigned i, struct mesh_event *event);
 void node_on_durable(struct mesh_story *s, unsigned i, uint64_t ticket);
 void node_plan(struct mesh_story *s, unsigned i); /* its next tick */
+void story_numbered(struct mesh_story *s, unsigned i, unsigned run, uint64_t number);
 unsigned node_index(const struct mesh_story *s, const struct node_id *id);
 void story_say(struct mesh_story *s, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -149,9 +149,26 @@ static void on_tell(struct mesh_story *s, unsigned i, const struct action *a)
     case TELL_RUN_ACCEPTED:
         s->is_accepted[run - 1] = true;
         break;
+    case TELL_RUN_REFUSED:
+        story_say(s, "run %c %u is refused", s->nodes[i].name, run);
+        break;
     case TELL_TASK_STARTED:
         break;
+    case TELL_RUN_NUMBERED:
+        story_numbered(s, i, run, a->u.tell.number);
+        break;
     }
+}
+
+/* No run has two numbers, and no two have one. */
+void story_numbered(struct mesh_story *s, unsigned i, unsigned run, uint64_t number)
+{
+    assert(number > s->floors[i] && !s->numbers[run - 1]);
+    for (unsigned k = 0; k < s->n_runs; k++)
+        assert(s->numbers[k] != number);
+    s->numbers[run - 1] = number;
+    story_say(s, "number %c %u is %llu", s->nodes[i].name, run,
+              (unsigned long long)number);
 }
 
 static void on_witness(struct mesh_story *s, unsigned i, const struct action *a)
@@ -383,6 +400,9 @@ void node_boot(struct mesh_story *s, unsigned i)
                              .boot = ++n->boot,
                              .card = &s->card[i],
                              .node = &config,
+                             .has_numbers = s->has_numbers,
+                             .is_founder = s->has_numbers && i == 0,
+                             .last_number = s->floors[i],
                              .seed = prng_next(&s->prng) };
 
     n->mesh = mesh_new(&c, s->now);

@@ -257,11 +257,11 @@ void read_records(struct mesh_story *s, unsigned i, const struct action *a,
 {
     const struct disk_map *d = &s->nodes[i].disk;
     struct happening h = answer(s, i, a, MESH_EVENT_RECORDS);
-    static const char kinds[] = "aemr";
+    static const char kinds[] = "aemrv";
     size_t bytes = 0;
 
     h.event.u.entries.is_last = true;
-    for (size_t k = 0; k < 4; k++)
+    for (size_t k = 0; kinds[k]; k++)
         for (size_t r = 0; r < d->n; r++) {
             const struct disk_row *row = &d->rows[r];
             struct log_entry e = { .key = row->key,

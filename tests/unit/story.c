@@ -275,6 +275,8 @@ static void on_tell(struct story *s, const struct action *a)
     case TELL_RUN_ACCEPTED:
         assert(a->ticket);
         break;
+    case TELL_RUN_NUMBERED:
+        break;
     case TELL_TASK_STARTED:
         assert(!a->ticket && s->running[a->slot].is_used);
         break;
@@ -291,6 +293,9 @@ static void on_tell(struct story *s, const struct action *a)
         else
             say(s, "run %s%s%s", run_outcome_name(a->u.tell.outcome),
                 s->message ? ": " : "", s->message ? s->message : "");
+        break;
+    case TELL_RUN_REFUSED:
+        assert(false);
         break;
     }
 }

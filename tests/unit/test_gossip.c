@@ -592,6 +592,44 @@ static void runs_are_told(void **state)
         assert_int_equal(gossip_runs(gossip_world_node(w, i)), 0);
 }
 
+/* The word that a run has ended may be lost, and its leader be gone. */
+static void a_run_that_nobody_renews_is_forgotten(void **state)
+{
+    CLEANUP(gossip_world_freep) struct gossip_world *w = world_of(3, 1, false);
+    struct run_note old = note_of_run(1, 1, 100), renewed = note_of_run(2, 1, 100);
+
+    (void)state;
+    gossip_world_tell_run(w, 0, &old);
+    for (unsigned i = 0; i < 9; i++) {
+        gossip_world_tell_run(w, 0, &renewed);
+        run(w, TIME_S(11) + i * TIME_S(10));
+    }
+    assert_int_equal(ready_at(w, 1, &old), UINT64_MAX);
+    assert_int_equal(ready_at(w, 1, &renewed), 100);
+}
+
+/* A tentative leader's ballot may be beyond that of the one which ended the run. */
+static void an_end_is_final(void **state)
+{
+    CLEANUP(gossip_world_freep) struct gossip_world *w = world_of(3, 1, false);
+    struct run_note tentative = note_of_run(1, 7, 100), end = note_of_run(1, 1, 0);
+
+    (void)state;
+    tentative.is_tentative = true;
+    end.is_ended = true;
+    gossip_world_tell_run(w, 0, &tentative);
+    run(w, TIME_S(11));
+    assert_int_equal(ready_at(w, 1, &tentative), 100);
+    gossip_world_tell_run(w, 2, &end);
+    run(w, TIME_S(21));
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(ready_at(w, i, &end), 0);
+    tentative.n_ready = 0;
+    gossip_world_tell_run(w, 0, &tentative);
+    run(w, TIME_S(31));
+    assert_true(gossip_find_run(gossip_world_node(w, 1), &end.run)->is_ended);
+}
+
 static void a_twin_is_noticed(void **state)
 {
     CLEANUP(gossip_world_freep) struct gossip_world *w = world_of(3, 0, false);
@@ -687,6 +725,8 @@ int main(void)
         cmocka_unit_test(a_card_changes),
         cmocka_unit_test(half_of_them_die),
         cmocka_unit_test(runs_are_told),
+        cmocka_unit_test(a_run_that_nobody_renews_is_forgotten),
+        cmocka_unit_test(an_end_is_final),
         cmocka_unit_test(a_twin_is_noticed),
         cmocka_unit_test(nonsense),
         cmocka_unit_test(the_same_again),

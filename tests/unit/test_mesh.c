@@ -25,7 +25,7 @@ static void a_flow_runs_over_three_nodes(void **state)
                                              "[ 2010] start a fit/0#0\n"
                                              "[ 2011] start b fit/1#0\n"
                                              "[ 2011] start c fit/2#0\n"
-                                             "[ 2011] told a split/0#0 done\n"
+                                             "[ 2012] told a split/0#0 done\n"
                                              "[ 2020] start a fit/5#0\n"
                                              "[ 2021] start b fit/3#0\n"
                                              "[ 2021] start c fit/4#0\n"

@@ -96,6 +96,20 @@ static void peer_row(struct buffer *out)
     assert_int_equal(peer_row_encode(&p, out), 0);
 }
 
+static void register_row(struct buffer *out)
+{
+    struct register_client clients[] = {
+        { .node = ada, .request = 3, .sum = 41 },
+        { .node = bob, .request = UINT64_C(2) << 32 | 7, .sum = 42 }
+    };
+    struct register_row r = { .value = (uint8_t *)"\0\0\0\0\0\0\0\x2a",
+                              .value_len = 8,
+                              .clients = clients,
+                              .n_clients = 2 };
+
+    assert_int_equal(register_row_encode(&r, out), 0);
+}
+
 static struct replica_state some_state(struct replica_stretch stretches[2])
 {
     stretches[0] = (struct replica_stretch){ .first = 11, .ballot = { 7, ada } };
@@ -138,6 +152,8 @@ static void keys(struct buffer *out)
     put_key(out, kept_attempt_key(&run, &task, 2, 300));
     put_key(out, kept_attempts_of_run(&run));
     put_key(out, peer_row_key(&bob));
+    put_key(out, register_key(&group, "run_number"));
+    put_key(out, registers_of(&group));
 }
 
 static const struct golden {
@@ -150,6 +166,7 @@ static const struct golden {
     { "log_row_delete", log_row_delete, &mesh__rows__log_row__descriptor },
     { "kept_attempt", kept_attempt, &mesh__rows__kept_attempt__descriptor },
     { "peer_row", peer_row, &mesh__rows__peer_row__descriptor },
+    { "register_row", register_row, &mesh__rows__register__descriptor },
     { "replica_state", replica_state, &mesh__rows__replica_state__descriptor },
     { "row_keys", keys, NULL },
 };

@@ -309,8 +309,8 @@ class Step:
 class Event(NamedTuple):
     """Something that happened. `data` is all that the node says of it."""
 
-    # run_started, run_suspended, run_unsuspended, task_started, log, task_ended, run_ended,
-    # and gap: some are gone
+    # run_started, run_suspended, run_unsuspended, run_numbered, task_started, log,
+    # task_ended, run_ended, and gap: some are gone
     name: str
     seq: Optional[int]
     data: Dict[str, Any]
