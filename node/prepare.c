@@ -77,6 +77,7 @@ static void tell(struct preparer *p)
         struct flow *flow = t->status == 0 ? flow_ref(t->flow) : NULL;
         CLEANUP(freep) char *text = TAKE(t->text);
         struct prepared prepared = { .guest = t->guest,
+                                     .run = t->run,
                                      .status = t->status,
                                      .text = text ? text : "",
                                      .flow = flow,

@@ -29,6 +29,7 @@ enum {
 
 struct prepared {
     uint64_t guest;
+    struct run_id run;
     int status;        /* 0, or why it cannot be carried out here */
     const char *text;  /* with a status: for a person */
     struct flow *flow; /* borrowed for the call */

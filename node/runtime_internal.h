@@ -144,6 +144,9 @@ void runtime_forget_run(struct runtime *rt, const struct run_id *run);
 void runtime_start_task(struct runtime *rt, const struct action *a);
 /* Its inputs are here. */
 void runtime_start_prepared(struct runtime *rt, struct slot *s);
+
+/* Once for a run. */
+int runtime_lay_out_code(struct runtime *rt, struct run_context *c, struct error *why);
 void runtime_kill_task(struct runtime *rt, const struct action *a);
 /* Start it as a process of its own, or end it when that cannot be done. */
 void runtime_start_plain(struct runtime *rt, struct slot *s);

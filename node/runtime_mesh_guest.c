@@ -187,18 +187,30 @@ bool runtime_mesh_is_used(struct runtime *rt, const struct run_id *run)
     return false;
 }
 
+/* A node whose disk is full, or that has no descriptors, gives the task back: that is
+ * no failure of the task. */
+static int lay_out(struct runtime *rt, const struct run_id *run, struct error *why)
+{
+    struct run_context *c = runtime_context(rt, run);
+
+    return c ? runtime_lay_out_code(rt, c, why) : 0;
+}
+
 static void on_done(void *arg, const struct prepared *p)
 {
+    struct error why = { .text = "" };
     struct runtime *rt = arg;
+    int status = p->status == 0 ? lay_out(rt, &p->run, &why) : p->status;
+    const char *text = why.text[0] ? why.text : p->text;
     struct mesh_event e = { .type = MESH_EVENT_PREPARED,
                             .token = p->guest,
-                            .status = p->status };
+                            .status = status };
 
     e.u.prepared.flow = p->flow;
     e.u.prepared.witness = p->witness;
-    e.u.prepared.text = p->text;
-    if (p->status < 0)
-        runtime_log(rt, "lease.dropped", "error=%s: %s", strerror(-p->status), p->text);
+    e.u.prepared.text = text;
+    if (status < 0)
+        runtime_log(rt, "lease.dropped", "error=%s: %s", strerror(-status), text);
     runtime_mesh_event(rt, &e);
 }
 

@@ -34,7 +34,7 @@ static int open_slot(struct runtime *rt, uint32_t index, struct error *ret_error
 }
 
 /* The code package is laid out before a run's first task. */
-static int lay_out_code(struct runtime *rt, struct run_context *c, struct error *why)
+int runtime_lay_out_code(struct runtime *rt, struct run_context *c, struct error *why)
 {
     CLEANUP(tree_release) struct tree t = { .entries = NULL };
     int r;
@@ -178,7 +178,7 @@ static int prepare(struct runtime *rt, struct slot *s, enum reason *ret_reason,
     int r;
 
     *ret_reason = REASON_START;
-    r = lay_out_code(rt, s->run, why);
+    r = runtime_lay_out_code(rt, s->run, why);
     if (r == 0)
         r = launch_step(s->run, s->task.step, &l, why);
     if (r == 0 && s->flow->steps[s->task.step].has_cache) {
