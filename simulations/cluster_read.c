@@ -275,6 +275,8 @@ static int consume(void *arg, struct span key, struct span value)
 {
     struct consumed *to = arg;
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+    uint8_t task[TASK_ID_SIZE_MAX];
+    size_t len;
 
     if (attempt_record_decode(value.data, value.len, &r) < 0
         || attempt_key_decode(key.data, key.len, &r.run, &r.task, &r.attempt) < 0)
@@ -282,8 +284,10 @@ static int consume(void *arg, struct span key, struct span value)
     if (!verdict_counts(r.verdict))
         return 0;
     to->n++;
-    for (size_t k = 0; k < key.len; k++)
-        to->hash = (to->hash ^ ((const uint8_t *)key.data)[k]) * 0x100000001b3u;
+    /* Not its number: what ran once may count as another one under the next leader. */
+    len = task_id_encode(&r.task, task);
+    for (size_t k = 0; k < len; k++)
+        to->hash = (to->hash ^ task[k]) * 0x100000001b3u;
     for (size_t o = 0; o < r.n_outputs; o++)
         for (size_t k = 0; k < DIGEST_SIZE; k++)
             to->hash = (to->hash ^ r.outputs[o].id.bytes[k]) * 0x100000001b3u;
