@@ -33,6 +33,8 @@
 #include "node/mesh.h"
 #include "proto/rows.h"
 
+#define REGISTER_RUN_NUMBER "run_number" /* of the mesh group: the last one given */
+
 enum {
     GROUPS_MAX = 65536,
     WORKS_MAX = 65536,

@@ -6,7 +6,7 @@
 
 #include "node/mesh_internal.h"
 
-static char run_number[] = "run_number";
+static char run_number[] = REGISTER_RUN_NUMBER;
 
 static bool is_live(const struct mesh *m, const struct node_id *id)
 {

@@ -320,14 +320,24 @@ static bool is_expected(const struct reg *r, const struct propose_message *p)
            && (!p->expected_len || memcmp(r->value, p->expected, p->expected_len) == 0);
 }
 
-static int set(struct reg *r, const struct propose_message *p, uint64_t *ret_sum)
+/* Others may ask before the leader has raised the register to what it counted alone. */
+static uint64_t number_in(const struct mesh *m, const struct reg *r)
+{
+    uint64_t number = register_number(r->value, r->value_len);
+
+    return strcmp(r->name, REGISTER_RUN_NUMBER) == 0 && number < m->floor ? m->floor
+                                                                          : number;
+}
+
+static int set(const struct mesh *m, struct reg *r, const struct propose_message *p,
+               uint64_t *ret_sum)
 {
     uint8_t sum[8];
 
     *ret_sum = 0;
     if (p->op == PROPOSE_SWAP)
         return reg_set(r, p->value, p->value_len);
-    *ret_sum = register_number(r->value, r->value_len) + (uint64_t)p->add;
+    *ret_sum = number_in(m, r) + (uint64_t)p->add;
     register_put_number(*ret_sum, sum);
     return reg_set(r, sum, sizeof(sum));
 }
@@ -347,7 +357,7 @@ static int change(struct mesh *m, struct group *g, const struct node_id *from,
         return -ENOMEM;
     if (p->op == PROPOSE_SWAP && !is_expected(r, p))
         return refuse(m, from, p->request, -ESTALE);
-    error = set(r, p, &sum);
+    error = set(m, r, p, &sum);
     if (error < 0)
         return error;
     note_client(r, from, p->request, sum);

@@ -10,9 +10,10 @@ patience=150
 tasks=24
 mesh_start 4
 trace_flow $tasks 0.5
+# Some have ended: then the homes know that the run is decided, and not only what it is.
 begun()
 {
-    [ "$(grep -c "^begins .* work" trace)" -ge 8 ]
+    [ "$(grep -c "^ends .* work" trace)" -ge 4 ]
 }
 on 1 submit flow/trace.mf --json >submitted
 run=$(of .run <submitted)
