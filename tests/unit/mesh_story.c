@@ -576,13 +576,26 @@ static bool is_of_a_run(const struct disk_row *row)
     return strchr("lqo", row->key[0]) && memcmp(row->key + 1, mesh, RUN_ID_SIZE) != 0;
 }
 
+/* What a worker kept of a run that nobody accepted, as its founder died before: nobody
+ * is there to tell it that the run is nowhere. */
+static bool is_of_nobodys_run(const struct mesh_story *s, const struct disk_row *row)
+{
+    if (row->key[0] != 'o' || row->key_len <= RUN_ID_SIZE)
+        return false;
+    for (unsigned i = 0; i < s->n_runs; i++)
+        if (memcmp(s->runs[i].bytes, row->key + 1, RUN_ID_SIZE) == 0)
+            return !s->is_accepted[i];
+    return true;
+}
+
 size_t mesh_story_rows(const struct mesh_story *s)
 {
     size_t n = 0;
 
     for (unsigned i = 0; i < s->n_nodes; i++)
         for (size_t r = 0; s->nodes[i].is_up && r < s->nodes[i].disk.n; r++)
-            n += is_of_a_run(&s->nodes[i].disk.rows[r]);
+            n += is_of_a_run(&s->nodes[i].disk.rows[r])
+                 && !is_of_nobodys_run(s, &s->nodes[i].disk.rows[r]);
     return n;
 }
 
