@@ -159,7 +159,7 @@ def row_spread(mesh: Mesh, rounds: int) -> Row:
         "start": {"run": f"head -c {size} /dev/urandom >\"$MESH_OUT/big\"", "next": "fan"},
         "fan": {"run": TRUE, "foreach": {"range": NODES * SLOTS}, "next": "read"},
         "read": {"run": "cat \"$MESH_IN/big\" >/dev/null; sleep 1",
-                 "inputs": {"big": "start/big"}, "next": "join"},
+                 "inputs": {"big": "start.big"}, "next": "join"},
         "join": {"run": TRUE, "join": "fan"},
     }
 
