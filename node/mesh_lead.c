@@ -514,7 +514,8 @@ static uint64_t find_end(const struct group *g, const struct lead_message *l)
 
 /* A copy that has not this end is of an older generation; others have what counts. What
  * stays is the end alone, so that nothing of the run is begun here again. */
-static int keep_end(struct mesh *m, struct group *g, const struct lead_message *l)
+static int keep_end(struct mesh *m, struct group *g, const struct lead_message *l,
+                    uint64_t index)
 {
     struct record_key key = run_end_key(&g->run);
     struct mesh_write w = { .key = key.bytes,
@@ -522,7 +523,7 @@ static int keep_end(struct mesh *m, struct group *g, const struct lead_message *
                             .value = l->end,
                             .value_len = l->end_len,
                             .with_next = true };
-    uint64_t ticket, index = find_end(g, l);
+    uint64_t ticket;
     int error;
 
     if (index)
@@ -540,16 +541,18 @@ int lead_on_ended(struct mesh *m, const struct lead_message *l)
     struct group *g = group_find(m, &l->run);
     bool is_run = g && !group_is_mesh(g);
     int error = is_run && l->rank.is_sealed ? tentative_end(m, g) : 0;
+    uint64_t index; /* of the end in the log here; 0: it is not there */
     bool is_copy;
 
     if (error < 0 || !is_run || !g->replica || g->phase == LEAD_FULL
         || g->phase == LEAD_LOADING)
         return error;
-    is_copy = g->has_end || find_end(g, l);
+    index = g->has_end ? 0 : find_end(g, l);
+    is_copy = g->has_end || index;
     if (!g->has_end) {
         if (l->rank.generation || (!l->end_len && g->has_run))
             return 0;
-        error = l->end_len ? keep_end(m, g, l) : copy_delete_all(m, g);
+        error = l->end_len ? keep_end(m, g, l, index) : copy_delete_all(m, g);
     }
     /* Not into what is only an end: it would look like a run of no tasks. */
     if (error == 0 && is_copy)

@@ -188,12 +188,13 @@ static struct held_lease held_of(const struct mesh *m, const struct guest *g)
                                 .lease = g->lease };
 }
 
-static int send_report(struct mesh *m, struct work *w, const struct report_message *r)
+static int send_report(struct mesh *m, const struct node_id *to,
+                       const struct report_message *r)
 {
     struct message msg = { .type = MESSAGE_REPORT, .u.report = *r };
 
-    return node_id_equal(&w->leader, &m->self) ? lead_on_report(m, m->me, r)
-                                               : mesh_send(m, &w->leader, &msg, 0);
+    return node_id_equal(to, &m->self) ? lead_on_report(m, m->me, r)
+                                       : mesh_send(m, to, &msg, 0);
 }
 
 /* Lists of all that there is; sent in parts. */
@@ -240,7 +241,8 @@ static int collect(struct mesh *m, struct work *w, bool with_kept, struct lists 
     return 0;
 }
 
-int work_report(struct mesh *m, struct work *w, bool with_kept)
+static int report_to(struct mesh *m, struct work *w, const struct node_id *to,
+                     bool with_kept)
 {
     enum { HELD_BYTES = 160, HELD_PER_PART = MESSAGE_BATCH_BYTES / HELD_BYTES };
     CLEANUP(release_lists) struct lists l = { .held = NULL };
@@ -267,9 +269,14 @@ int work_report(struct mesh *m, struct work *w, bool with_kept)
             r.n_kept++;
         }
         r.is_last = held == l.n_held && kept == l.n_kept;
-        error = send_report(m, w, &r);
+        error = send_report(m, to, &r);
     } while (error == 0 && (held < l.n_held || kept < l.n_kept));
     return error;
+}
+
+int work_report(struct mesh *m, struct work *w, bool with_kept)
+{
+    return report_to(m, w, &w->leader, with_kept);
 }
 
 /* ---- whom it listens to ---- */
@@ -408,16 +415,11 @@ static int look_at_note(struct mesh *m, struct work *w)
 static int ask_around(struct mesh *m, struct work *w)
 {
     struct peer *p = peer_at(m, 1 + (uint32_t)prng_below(&m->prng, m->n_peers));
-    struct node_id leader = w->leader;
-    int error;
 
     w->reported = m->now;
     if (p == m->me)
         return late_find_end(m, &m->self, &w->run);
-    w->leader = p->id; /* for this question alone */
-    error = work_report(m, w, true);
-    w->leader = leader;
-    return error;
+    return report_to(m, w, &p->id, true);
 }
 
 static bool is_orphan(const struct mesh *m, const struct work *w)

@@ -108,7 +108,6 @@ struct runtime {
     uv_poll_t user_poll, task_poll, tcp_poll;
     char listen[ADDRESS_TEXT_SIZE];
     bool is_listening;
-    void *module; /* dlopen() */
     const struct api_module *api_module;
     struct api *api;
     struct peer_desk *peer_desk; /* runtime_peer.c; NULL: a node alone */

@@ -3,7 +3,6 @@
  *
  * The sockets are there from the start; the module, which brings a dozen libraries, is
  * loaded when the first client knocks. A run that nobody watches never pays for it. */
-#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 
 #include "flow/parameters.h"
 #include "node/process.h"
+#include "node/module.h"
 #include "node/runtime_internal.h"
 #include "node/runtime_peer.h"
 
@@ -26,8 +26,6 @@ enum {
     ANCESTORS_MAX = 4096,
     LOOKS_MAX = 8, /* at who asks, while its ancestors come and go */
 };
-
-static const char module_name[] = "mesh-http.so";
 
 static int listen_on(const char *path, mode_t mode, int *ret_fd,
                      struct error *ret_error)
@@ -104,32 +102,11 @@ static int listen_tcp(struct runtime *rt, struct error *ret_error)
 
 /* ---- the module ---- */
 
-static void *open_module(struct runtime *rt)
-{
-    static const char *const folders[] = { "", "/../lib/mesh" };
-
-    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-        CLEANUP(freep) char *path = NULL;
-        void *module;
-
-        if (asprintf(&path, "%s%s/%s", rt->program_dir, folders[i], module_name) < 0)
-            return NULL;
-        module = access(path, R_OK) == 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-        if (module)
-            return module;
-    }
-    return NULL;
-}
-
 static int load_module(struct runtime *rt, struct error *ret_error)
 {
-    rt->module = open_module(rt);
-    if (!rt->module)
-        return fail(ret_error, -ENOENT, "cannot load %s: %s", module_name,
-                    dlerror() ? "it does not fit" : "it is not beside mesh");
-    rt->api_module = dlsym(rt->module, "mesh_http_module");
+    rt->api_module = module_load("mesh-http.so", "mesh_http_module", ret_error);
     if (!rt->api_module)
-        return fail(ret_error, -ENOENT, "%s is not of this mesh", module_name);
+        return -ENOENT;
     return rt->api_module->start(rt,
                                  &(struct api_sockets){ .user_fd = rt->user_fd,
                                                         .task_fd = rt->task_fd,

@@ -14,8 +14,10 @@
 
 #include "base/buffer.h"
 #include "base/ids.h"
+#include "node/secret_file.h"
 
 enum { PEM_BYTES_MAX = 1 << 20, YEARS = 10, SERIAL_SIZE = 16 };
+static const char file_name[] = "tls.pem";
 static const time_t year_s = 365 * 24 * 3600;
 
 void tls_pair_release(struct tls_pair *p)
@@ -187,38 +189,19 @@ static int make(struct buffer *out)
     return r;
 }
 
-static int write_file(const char *path, const struct buffer *text)
-{
-    CLEANUP(freep) char *fresh = NULL;
-    int fd, r = 0;
-
-    if (asprintf(&fresh, "%s.new", path) < 0)
-        return -ENOMEM;
-    unlink(fresh);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    if (write(fd, text->data, text->len) != (ssize_t)text->len || fsync(fd) < 0)
-        r = errno ? -errno : -EIO;
-    close(fd);
-    if (r == 0 && rename(fresh, path) < 0)
-        r = -errno;
-    return r;
-}
-
 int tls_pair_open(const char *dir, struct tls_pair *ret, struct error *ret_error)
 {
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
     CLEANUP(freep) char *path = NULL;
     int r;
 
-    if (asprintf(&path, "%s/tls.pem", dir) < 0)
+    if (asprintf(&path, "%s/%s", dir, file_name) < 0)
         return -ENOMEM;
     r = read_file(path, &text, ret_error);
     if (r == -ENOENT) {
         r = of_gnutls(make(&text), ret_error);
         if (r == 0)
-            r = write_file(path, &text);
+            r = secret_file_write(dir, file_name, text.data, text.len, ret_error);
     }
     if (r == 0)
         r = parse(path, &text, ret, ret_error);

@@ -12,6 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/secret_file.h"
+
+static const char file_name[] = "tokens";
+
 enum { SECRET_BYTES = 32 };
 
 static const char prefix[] = "mesh_";
@@ -88,56 +92,13 @@ static int load(struct tokens *t, struct error *ret_error)
     return r;
 }
 
-static int write_synced(int fd, const char *data, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return fsync(fd) < 0 ? -errno : 0;
-}
-
-static int sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
-
-    if (fd < 0)
-        return -errno;
-    r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
-}
-
-/* The old file stays until the new one is whole. */
 static int save(const struct tokens *t, const struct token_list *list)
 {
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
-    CLEANUP(freep) char *temporary = NULL;
-    int fd, r = token_list_write(list, &text);
+    struct error why;
+    int r = token_list_write(list, &text);
 
-    if (r < 0)
-        return r;
-    if (asprintf(&temporary, "%s.new", t->path) < 0) {
-        temporary = NULL;
-        return -ENOMEM;
-    }
-    unlink(temporary);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    r = write_synced(fd, text.data, text.len);
-    close(fd);
-    if (r == 0 && rename(temporary, t->path) < 0)
-        r = -errno;
-    if (r < 0)
-        unlink(temporary);
-    return r < 0 ? r : sync_folder(t->dir);
+    return r < 0 ? r : secret_file_write(t->dir, file_name, text.data, text.len, &why);
 }
 
 /* ---- opening ---- */
@@ -152,7 +113,7 @@ int tokens_open(const char *dir, struct tokens **ret, struct error *ret_error)
     pthread_mutex_init(&t->changing, NULL);
     pthread_mutex_init(&t->lock, NULL);
     t->dir = strdup(dir);
-    if (asprintf(&t->path, "%s/tokens", dir) < 0)
+    if (asprintf(&t->path, "%s/%s", dir, file_name) < 0)
         t->path = NULL;
     r = !t->dir || !t->path ? -ENOMEM : sodium_init() < 0 ? -EIO : load(t, ret_error);
     if (r < 0) {

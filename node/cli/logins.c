@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/ids.h"
+#include "node/secret_file.h"
 
 static const char scheme[] = "sha256:";
 
@@ -133,37 +134,24 @@ int login_find(const struct address *a, struct login *ret, struct error *ret_err
 
 /* ---- keeping ---- */
 
-static int write_private(const char *path, const struct login *l)
-{
-    CLEANUP(freep) char *fresh = NULL;
-    int fd, r = 0;
-
-    if (asprintf(&fresh, "%s.new", path) < 0)
-        return -ENOMEM;
-    unlink(fresh);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    if (dprintf(fd, "%s\n%s\n", l->fingerprint, l->token) < 0)
-        r = -EIO;
-    close(fd);
-    if (r == 0 && rename(fresh, path) < 0)
-        r = -errno;
-    return r;
-}
-
 int login_keep(const struct address *a, const struct login *l, struct error *ret_error)
 {
+    char text[LOGIN_TOKEN_MAX + TLS_FINGERPRINT_TEXT + 1];
     CLEANUP(freep) char *path = path_of(a);
+    char *name;
     int r;
 
     if (!path)
         return fail(ret_error, -ENOENT, "there is no HOME to keep it in");
     r = make_folders(path, 1);
-    if (r == 0)
-        r = write_private(path, l);
-    return r < 0 ? fail(ret_error, r, "%s cannot be written: %s", path, strerror(-r))
-                 : 0;
+    if (r < 0)
+        return fail(ret_error, r, "%s cannot be written: %s", path, strerror(-r));
+    name = strrchr(path, '/');
+    *name++ = '\0';
+    (void)snprintf(text, sizeof(text), "%s\n%s\n", l->fingerprint, l->token);
+    r = secret_file_write(path, name, text, strlen(text), ret_error);
+    explicit_bzero(text, sizeof(text));
+    return r;
 }
 
 int login_forget(const struct address *a)
