@@ -13,7 +13,11 @@
 #include "node/api/nouns.h"
 #include "node/api/server.h"
 
-enum { NUMBER_WAIT_MS = 300 }; /* in a mesh the number comes a little later */
+enum {
+    NUMBER_WAIT_MS = 300, /* in a mesh the number comes a little later */
+    ACCEPT_WAIT_MS =
+        30 * 1000 /* homes that died are found dead, and others lead, by then */
+};
 
 struct submitting {
     struct submission_body body;
@@ -24,7 +28,7 @@ struct submitting {
     uint64_t number, seq;
     struct run_id origin;
     bool is_submitted, is_durable, is_answered, is_refused;
-    uv_timer_t *timer; /* while a number is waited for */
+    uv_timer_t *timer; /* while homes, or then a number, are waited for */
 };
 
 static void free_timer(uv_handle_t *timer)
@@ -110,6 +114,22 @@ static int reply_started(struct request *r, const struct submitting *s)
     return reply_json(r, MHD_HTTP_CREATED);
 }
 
+/* Homes that we cannot hear may have taken it. */
+static int reply_undecided(struct request *r)
+{
+    char run[RUN_ID_TEXT_SIZE];
+    CLEANUP(freep) char *hint = NULL;
+
+    run_id_text(&r->run, run);
+    if (asprintf(&hint, "when they are back, see whether it is there: mesh status %s",
+                 run)
+        < 0)
+        return -ENOMEM;
+    return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, hint,
+                       "most of the run's homes do not answer: "
+                       "whether they took it is not known yet");
+}
+
 static void answer(struct submitting *s)
 {
     if (s->is_answered)
@@ -123,17 +143,15 @@ static void on_timer(uv_timer_t *timer)
     answer(timer->data);
 }
 
-/* Without the number, if it does not come soon. */
-static void wait_for_number(struct submitting *s)
+static int start_timer(struct submitting *s)
 {
     s->timer = calloc(1, sizeof(*s->timer));
-    if (!s->timer) {
-        answer(s);
-        return;
-    }
+    if (!s->timer)
+        return -ENOMEM;
     uv_timer_init(runtime_loop(s->request->rt), s->timer);
     s->timer->data = s;
-    uv_timer_start(s->timer, on_timer, NUMBER_WAIT_MS, 0);
+    uv_timer_start(s->timer, on_timer, ACCEPT_WAIT_MS, 0);
+    return 0;
 }
 
 static void on_event(void *arg, const struct feed_event *event)
@@ -158,8 +176,8 @@ static void on_event(void *arg, const struct feed_event *event)
         return;
     if (s->number)
         answer(s);
-    else if (!s->timer)
-        wait_for_number(s);
+    else if (event->type == FEED_RUN_STARTED) /* without it, if it does not come soon */
+        uv_timer_start(s->timer, on_timer, NUMBER_WAIT_MS, 0);
 }
 
 static int submit(struct request *r, struct submitting *s)
@@ -206,6 +224,9 @@ static int submit(struct request *r, struct submitting *s)
     if (error < 0)
         return reply_refused(r, s, error, &why);
     s->is_submitted = true;
+    error = start_timer(s);
+    if (error < 0)
+        return error;
     s->subscriber = feed_subscribe(runtime_feed(r->rt), &r->run,
                                    newest ? newest : FEED_SINCE_OLDEST, on_event, s);
     return s->subscriber ? REQUEST_WAIT : -ENOMEM;
@@ -218,5 +239,7 @@ int submit_end(struct request *r)
     if (s->is_refused)
         return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "submit it again",
                            "no majority of the run's homes took it");
+    if (s->is_submitted && !s->is_durable)
+        return reply_undecided(r);
     return s->is_submitted ? reply_started(r, s) : submit(r, s);
 }

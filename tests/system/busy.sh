@@ -41,11 +41,7 @@ ended "$first" 0 'then the node ends'
 
 run 0 'the store can be looked at without a node' "$MESH" runs
 like "$out" 'Gate' 'and shows the runs'
-nothing_runs()
-{
-    [ -z "$(mine)" ]
-}
-wait_for 'whoever served that is gone' nothing_runs
+nothing_left 'whoever served that is gone'
 
 # The client's result is its own run's.
 start third "$MESH" run gate.mf --gate "$work/gate3"

@@ -37,7 +37,7 @@ like ctrl_c.out 'tidied up$' 'the task may tidy up'
 cat ctrl_c.out ctrl_c.err >both
 like both 'mesh resume 1' 'how to go on is told'
 like ctrl_c.out '^Workflow ended: CANCELLED' 'and the end'
-is "$(mine)" '' 'nothing is left'
+nothing_left 'nothing is left'
 
 export MESH_GRACE=600
 start twice "$MESH" run deaf.mf
@@ -46,7 +46,7 @@ kill -INT "$pid"
 wait_for 'the first Ctrl-C is heard' grep -Eqi 'cancel' twice.out twice.err
 kill -INT "$pid"
 ended "$pid" 130 'the second Ctrl-C does not wait for the grace'
-is "$(mine)" '' 'and takes the deaf along'
+nothing_left 'and takes the deaf along'
 export MESH_GRACE=1
 
 node n
@@ -71,7 +71,7 @@ run 0 'cancel' "$MESH" cancel "$number"
 wait_for 'it is killed after the grace' has_ended "$number"
 kill "$pid"
 ended "$pid" 0 'the node ends when it is told to'
-is "$(mine)" '' 'nothing is left'
+nothing_left 'nothing is left'
 
 # A follower that is cancelled by somebody else says so.
 node n2

@@ -18,9 +18,5 @@ done <"$work/client.out"
 is $code 0 'the client does what it should'
 [ $code = 0 ] || note_file "$work/client.err" 200
 # Those that showed a store end by themselves.
-none_is_left()
-{
-    [ -z "$(mine)" ]
-}
-wait_for 'no node is left' none_is_left && pass 'no node is left'
+nothing_left 'no node is left'
 finish

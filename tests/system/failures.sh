@@ -84,7 +84,7 @@ like flood.log 'max_log_size|was cut|truncated|dropped' 'and says so'
 
 flow Daemon 'setsid sleep 300 >/dev/null 2>&1 & echo "forked $!"'
 run 0 'a task that leaves a daemon behind ends' "$MESH" run Daemon.mf
-is "$(mine)" '' 'and so does the daemon'
+nothing_left 'and so does the daemon'
 flow Holder '(sleep 300 &) ; echo "holds the pipe"'
 run 0 'a child that holds the output open does not hold the task' "$MESH" run Holder.mf
 like "$out" 'holds the pipe' 'what it said is there'
@@ -134,7 +134,7 @@ flow Deaf 'trap "" TERM; echo deaf; while :; do sleep 300; done' 'timeout: 1s'
 began=$(date +%s)
 run 1 'a task that ignores SIGTERM is killed' "$MESH" run Deaf.mf
 ok 'after the grace' test $(($(date +%s) - began)) -lt $((patience / 2))
-is "$(mine)" '' 'with all that it started'
+nothing_left 'with all that it started'
 
 flow Noise 'printf "\033[2J\033[31mred\033[0m \007bell\n"; printf "\377\376 bytes\n"'
 run 0 'control sequences' "$MESH" run Noise.mf

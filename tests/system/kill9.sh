@@ -158,5 +158,5 @@ wait_for 'the run is taken up and ends' has_ended "$(run_number sleeper.out)"
 is "$(wc -l <trace)" 2 'the task that was running is run again, once'
 is "$(sleepers)" '' 'its orphans are gone'
 stop "$pid"
-is "$(mine)" '' 'nothing is left'
+nothing_left 'nothing is left'
 finish

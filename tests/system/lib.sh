@@ -185,6 +185,23 @@ mine()
     grep -lsF -e "$work" "$@" | sed 's,/proc/\([0-9]*\)/.*,\1,' | grep -vx $$
 }
 
+# nothing_left TEXT: soon. What a process started may end a moment after it.
+nothing_left()
+{
+    if wait_for "$1" is_alone; then
+        pass "$1"
+    else
+        for left_pid in $(mine); do
+            note "$left_pid: $(tr '\0' ' ' <"/proc/$left_pid/cmdline")"
+        done
+    fi
+}
+
+is_alone()
+{
+    [ -z "$(mine)" ]
+}
+
 # node NAME [arguments]: a node on $MESH_HOME that answers; its id is in $pid.
 node()
 {

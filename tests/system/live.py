@@ -509,7 +509,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
             check(stage)
             print(f"{name} ok", flush=True)
         except (AssertionError, OSError, subprocess.SubprocessError, ValueError):
-            print(f"{name} FAILED", flush=True)
+            print(f"{name} FAILED", *(t.screen.text() for t in stage.terminals), sep="\n", flush=True)
             traceback.print_exc(file=sys.stdout)
             bad = 1
         finally:

@@ -10,5 +10,5 @@ for what in block keys follow pause help suspend cancel ctrl_c resize stop stop_
     remote_hang_up leave crash deaf_terminal flood harmless dumb plain colours narrow top; do
     like "$out" "^$what ok\$" "$what"
 done
-is "$(mine)" '' 'nothing is left'
+nothing_left 'nothing is left'
 finish

@@ -100,5 +100,5 @@ fi
 for i in 1 2 3 4; do
     mesh_end $i
 done
-is "$(mine)" '' 'nothing is left'
+nothing_left 'nothing is left'
 finish

@@ -51,5 +51,5 @@ while [ $i -lt $nodes ]; do
     i=$((i + 1))
     mesh_end $i
 done
-is "$(mine)" '' 'nothing is left'
+nothing_left 'nothing is left'
 finish

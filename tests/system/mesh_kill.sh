@@ -70,5 +70,5 @@ is $round $kills "$kills machines died"
 for i in 1 2 3 4 5; do
     mesh_end $i
 done
-is "$(mine)" '' 'nothing is left'
+nothing_left 'nothing is left'
 finish

@@ -31,11 +31,6 @@ steps:
     run: cat "$MESH_IN/count" >"$MESH_OUT/result"
 FLOW
 
-no_processes()
-{
-    [ -z "$(mine)" ]
-}
-
 some_done() # RUN N [I]: so many of its tasks are done
 {
     [ "$(ask "${3:-1}" GET "/v1/runs/$1" | of .tasks.done)" -ge "$2" ]
@@ -80,5 +75,5 @@ is "$(ask 2 GET "/v1/runs/$id" | of .outcome)" ok 'which is the same'
 for i in 1 2 3; do
     mesh_end "$i"
 done
-wait_for 'no process is left' no_processes
+nothing_left 'no process is left'
 finish

@@ -85,5 +85,5 @@ is "$(mesh_alive 1)" 3 'the others stay'
 for i in 1 2 3; do
     mesh_end $i
 done
-is "$(mine)" '' 'nothing is left'
+nothing_left 'nothing is left'
 finish

@@ -85,6 +85,12 @@ is "$(ask 3 GET "/v1/runs/$(number_of "$late" 2)" | of .run)" "$late" \
 
 # ---- no majority ----
 
+# Until it knows that the first is dead it would choose it as a home of its runs.
+knows_dead()
+{
+    [ "$(mesh_alive 3)" = 2 ]
+}
+wait_for 'the first is dead to the third' knows_dead
 mesh_kill 2
 alone=$(submit 3)
 is "$(number_of "$alone" 3)" 0 'without a majority a run has only its id'

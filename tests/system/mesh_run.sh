@@ -68,11 +68,6 @@ run 0 'a node alone runs the flow' "$MESH" run flow/flow.mf --data "$work/alone"
 alone=$("$MESH" artifact get 1/end result --data "$work/alone" 2>"$work/alone.err") ||
     note_file "$work/alone.err"
 
-no_processes()
-{
-    [ -z "$(mine)" ]
-}
-
 mesh_start 3 --cpu 2
 on 2 submit "$work/flow/flow.mf" --json >submit.out 2>submit.err || note_file submit.err
 id=$(of .run <submit.out)
@@ -98,5 +93,5 @@ like logs.out '^900000$' 'a log is read at another node'
 for i in 1 2 3; do
     mesh_end "$i"
 done
-wait_for 'no process is left' no_processes
+nothing_left 'no process is left'
 finish

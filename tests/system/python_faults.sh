@@ -103,7 +103,7 @@ run 0 'a warm step runs' "$MESH" run which-true.mf
 like "$out" '\] forked$' 'in a process that was forked'
 run 0 'a plain step runs' "$MESH" run which-false.mf
 like "$out" '\] plain$' 'in an interpreter of its own'
-is "$(mine)" '' 'no server outlives its run'
+nothing_left 'no server outlives its run'
 
 # ---- imports ----
 
@@ -146,7 +146,7 @@ PYTHON
 flow Forks forks.py:f
 both Forks 0 'a file that forks when it is imported'
 like "$told" 'the parent goes on' 'its parent is the task'
-is "$(mine)" '' 'and nothing is left'
+nothing_left 'and nothing is left'
 
 cat >moves.py <<'PYTHON'
 import os
@@ -312,7 +312,7 @@ flow Large faults.py:large 'resources: {memory: 100M}'
 both Large 1 'more memory than was asked for'
 flow Daemon faults.py:daemon
 both Daemon 0 'processes and threads left behind'
-is "$(mine)" '' 'go with the task'
+nothing_left 'go with the task'
 flow Holds faults.py:holds
 both Holds 1 'an artifact that cannot be written'
 like "$told" "'handle'.*TextIOWrapper" 'is named, with its type'
@@ -347,7 +347,7 @@ if unshare -m sh without.sh true 2>/dev/null; then
     start survivors unshare -m sh without.sh "$MESH" run Survivors.mf
     ended "$pid" 0 'without a cgroup v2 too'
     like survivors.out '\] others: 0' 'all go with their task'
-    is "$(mine)" '' 'and nothing is left'
+    nothing_left 'and nothing is left'
 else
     skip 3 'cgroups cannot be hidden here'
 fi
@@ -491,7 +491,7 @@ run 0 'a run that cannot be forked' "$MESH" submit --follow threads-true.mf
 like n.err '^python\.says run=3 .*started threads' 'the server says why'
 like n.err '^python\.plain run=3 ' 'and is not asked again'
 stop "$pid"
-is "$(mine)" '' 'a node that is stopped leaves nothing'
+nothing_left 'a node that is stopped leaves nothing'
 MESH_HOME="$work/home"
 
 # ---- the node ----
@@ -503,18 +503,13 @@ long=$pid
 wait_for 'the task waits' grep -q '\] waits' "$work/long.out"
 kill -KILL "$long"
 wait "$long" 2>/dev/null
-nobody()
-{
-    [ -z "$(mine)" ]
-}
-wait_for 'a node that is killed takes servers and tasks along' nobody
-is "$(mine)" '' 'a node that is killed takes servers and tasks along'
+nothing_left 'a node that is killed takes servers and tasks along'
 
 start cancelled "$MESH" run long.mf --data "$work/second"
 wait_for 'the task waits' grep -q '\] waits' "$work/cancelled.out"
 kill -TERM "$pid"
 ended "$pid" 130 'a run with a forked task is cancelled'
 like "$work/cancelled.out" 'fault/0 .*Task failed: cancelled' 'as any other'
-is "$(mine)" '' 'and nothing is left'
+nothing_left 'and nothing is left'
 
 finish

@@ -52,11 +52,7 @@ run 0 'status shows one' "$MESH" status 2
 like "$out" 'start' 'with its steps'
 
 is "$(stat -c %a "$MESH_HOME")" 700 'the data folder is for its owner only'
-nothing_runs()
-{
-    [ -z "$(mine)" ]
-}
-wait_for 'no process is left' nothing_runs
+nothing_left 'no process is left'
 
 run 0 'mesh is in the PATH of a task wherever it was called from' \
     env -i PATH=/usr/bin:/bin HOME="$work" MESH_HOME="$work/other" \

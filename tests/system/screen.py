@@ -212,12 +212,16 @@ class Terminal:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.code = os.waitstatus_to_exitcode(status)
+                self.drain()
             assert time.monotonic() < end, f"it does not end\n{self.screen.text()}"
         return self.code
 
     def drain(self) -> None:
-        while select.select([self.master], [], [], 0)[0] and self.read(0):
-            pass
+        try:
+            while select.select([self.master], [], [], 0)[0] and self.read(0):
+                pass
+        except OSError:
+            pass  # hung up
 
     def close(self) -> None:
         if self.code is None:

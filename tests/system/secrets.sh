@@ -27,6 +27,7 @@ export SECRET="$work/password" WAITING="$work/waiting" GO="$work/go"
 
 start first "$MESH" run flow/flow.mf --password @password
 wait_for 'a task has the secret' test -e "$WAITING" || note_file first.err
+wait_for 'what the one before it said is shown' grep -q twice: first.out
 kill -9 "$pid"
 wait "$pid" 2>killed
 absent()
