@@ -163,11 +163,15 @@ mesh_kill_node()
     eval "mesh_pid_$1="
 }
 
-mesh_end() # I: SIGTERM
+mesh_end() # I: SIGTERM; a failed check if it does not end well, or has ended before
 {
     kill "$(mesh_pid "$1")" 2>/dev/null
     wait "$(mesh_pid "$1")" 2>/dev/null
+    end_code=$?
     eval "mesh_pid_$1="
+    [ $end_code = 0 ] && return
+    fail "node $1 ends well (exit code $end_code)"
+    note_file "$(mesh_dir "$1").err" 100
 }
 
 mesh_stop()
