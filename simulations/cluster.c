@@ -232,6 +232,12 @@ static void happen_to_node(struct cluster *c, struct incident *i)
     case INCIDENT_TASK:
         task_end(c, i->node, (uint32_t)i->value, i->serial);
         break;
+    case INCIDENT_ASK:
+        client_ask(c, i);
+        break;
+    case INCIDENT_ANSWERED:
+        client_answered(c, i);
+        break;
     case INCIDENT_TICK:
         node_tell(c, i->node, &(struct mesh_event){ .type = MESH_EVENT_TICK });
         break;
@@ -262,6 +268,9 @@ static bool happen(struct cluster *c, struct incident *i)
         break;
     case INCIDENT_GIVE_UP:
         users_give_up(c);
+        break;
+    case INCIDENT_CLIENT:
+        client_act(c, i->node);
         break;
     default:
         if (is_stale(c, i))
@@ -356,6 +365,7 @@ static void draw_all(struct cluster *c)
     c->calm_at = c->now + TIME_S(STORM_S);
     draw_nodes(c);
     users_draw(c);
+    clients_draw(c);
     later(c, draw(c, TIME_S(5)), &(struct incident){ .type = INCIDENT_STRIKE });
     later(c, TIME_S(STORM_S), &(struct incident){ .type = INCIDENT_CALM });
 }

@@ -21,6 +21,8 @@
  *     bounded   (I19)     what a step answers, and what waits, is bounded
  *     counts    (I20)     the end of a run counts its tasks as its records do
  *     replay    (I21)     a seed is one history
+ *     linear              registers of the mesh group: as if one by one
+ *     numbers             a run has one number, and no other run has it
  *     answer              who submitted a run hears first, once, what becomes of it
  *     liveness  (L1, L2)  every run that was accepted ends when it is calm */
 #pragma once
@@ -65,6 +67,7 @@ enum cluster_mutant {
     CLUSTER_MUTANT_SWALLOW_END,  /* the end of a task is not told to its node */
     CLUSTER_MUTANT_LOOSE_CPU,    /* a node believes that it has more of it */
     CLUSTER_MUTANT_OTHER_RECORD, /* one node writes down an attempt differently */
+    CLUSTER_MUTANT_NEW_REQUEST,  /* who asks the mesh group again asks for more */
     CLUSTER_MUTANTS_END,
 };
 

@@ -57,7 +57,8 @@ void users_submit(struct cluster *c, unsigned user)
     struct run *r = &c->runs[c->users[user].run];
     unsigned i = (unsigned)draw(c, c->n_nodes);
     struct run_record record = { .run = r->id,
-                                 .number = c->users[user].run + 1,
+                                 .number =
+                                     c->has_registers ? 0 : c->users[user].run + 1,
                                  .flow_name = r->flow->name,
                                  .flow_path = (char[]){ "flow.mf" },
                                  .flow_text = r->text.data,
