@@ -394,6 +394,7 @@ static int apply_one(struct mesh *m, struct group *g, struct entry *e)
     g->has_run = g->has_run || (log->key_len && log->key[0] == 'r');
     if (error < 0 || !is_end(log))
         return error;
+    g->end_index = e->index;
     return group_note_end(g, log->value, log->value_len);
 }
 
@@ -692,5 +693,7 @@ int group_on_restored_entry(struct mesh *m, const struct mesh_event *event)
     if (error < 0)
         return error;
     e.is_bare = entry_is_attempt(&e.log);
+    if (is_end(&e.log))
+        g->end_index = e.index;
     return entries_add_numbered(&g->entries, e.index, &e);
 }

@@ -181,6 +181,7 @@ struct group {
     size_t n_overlay, cap_overlay;
     time_us opened;
     bool has_run, has_end; /* decided, and in the records */
+    uint64_t end_index;    /* of the end's entry; 0: none, or it came without the log */
     time_us ended_at;
     bool is_void;             /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */

@@ -74,10 +74,11 @@ enum cluster_mutant {
 struct cluster_config {
     uint64_t seed;
     enum cluster_mutant mutant;
-    unsigned n_nodes; /* 2 .. CLUSTER_NODES_MAX */
-    unsigned faults;  /* the seed draws among these */
-    bool is_traced;   /* write ret->trace */
-    bool is_verbose;  /* with every frame */
+    unsigned n_nodes;    /* 2 .. CLUSTER_NODES_MAX */
+    unsigned faults;     /* the seed draws among these */
+    bool has_no_clients; /* of the mesh group, which is not there then */
+    bool is_traced;      /* write ret->trace */
+    bool is_verbose;     /* with every frame */
 };
 
 struct cluster_result {

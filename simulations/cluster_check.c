@@ -392,8 +392,9 @@ static uint64_t judge_home(struct cluster *c, unsigned run, unsigned node,
     judge_begin(&j);
     oracle_summarise(&j.ledger, &s);
     if (end->n_attempts != s.n_attempts)
-        check_fail(c, "counts", "run %u counts %" PRIu64 " attempts and has %" PRIu64,
-                   run, end->n_attempts, s.n_attempts);
+        check_fail(c, "counts",
+                   "the end of run %u counts %" PRIu64 " attempts, %u has %" PRIu64,
+                   run, end->n_attempts, node, s.n_attempts);
     judge_outcome(&j, end->outcome, &s);
     ledger_run_release(&j.ledger);
     return j.hash;

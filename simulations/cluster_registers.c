@@ -32,7 +32,7 @@ static void act_later(struct cluster *c, unsigned client, time_us delay)
 void clients_draw(struct cluster *c)
 {
     prng_init(&c->client_prng, ~c->config->seed);
-    c->has_registers = draw_client(c, 2);
+    c->has_registers = draw_client(c, 2) && !c->config->has_no_clients;
     for (unsigned i = 0; c->has_registers && i < c->n_nodes; i++) {
         memset(c->clients[i].id.bytes, (int)(CLIENT_ID + i),
                sizeof(c->clients[i].id.bytes));

@@ -18,13 +18,14 @@ static const char usage_text[] =
     "  --seeds A:B    live through A .. B-1, stop at a violation\n"
     "  --keep-going   do not stop\n"
     "  --nodes N      so many (5)\n"
-    "  --faults LIST  draw among these only: names, all, none\n";
+    "  --faults LIST  draw among these only: names, all, none\n"
+    "  --no-clients   nobody asks the mesh group\n";
 
 struct cluster_options {
     struct seeds seeds;
     uint64_t n_nodes;
     unsigned faults;
-    bool has_messages, is_stubborn;
+    bool has_messages, is_stubborn, has_no_clients;
 };
 
 static bool take(int option, const char *text, struct cluster_options *o)
@@ -41,6 +42,9 @@ static bool take(int option, const char *text, struct cluster_options *o)
     case 'm':
         o->has_messages = true;
         return true;
+    case 'c':
+        o->has_no_clients = true;
+        return true;
     case 'k':
         o->is_stubborn = true;
         return true;
@@ -56,6 +60,7 @@ static bool parse(int argc, char **argv, struct cluster_options *o)
         { "seeds", required_argument, NULL, 'r' },
         { "nodes", required_argument, NULL, 'n' },
         { "faults", required_argument, NULL, 'f' },
+        { "no-clients", no_argument, NULL, 'c' },
         { "messages", no_argument, NULL, 'm' },
         { "keep-going", no_argument, NULL, 'k' },
         { NULL, 0, NULL, 0 },
@@ -95,6 +100,8 @@ static void print_replay(const struct cluster_config *c, const char *violation)
         if (!c->faults)
             printf("%snone", before);
     }
+    if (c->has_no_clients)
+        printf(" --no-clients");
     putchar('\n');
 }
 
@@ -105,6 +112,7 @@ static int live(uint64_t seed, const struct cluster_options *o,
     struct cluster_config config = { .seed = seed,
                                      .n_nodes = (unsigned)o->n_nodes,
                                      .faults = o->faults,
+                                     .has_no_clients = o->has_no_clients,
                                      .is_traced = o->seeds.is_one,
                                      .is_verbose = o->has_messages };
     CLEANUP(cluster_result_release) struct cluster_result r;
