@@ -233,8 +233,8 @@ static bool is_decided(struct group *g, const struct log_entry *record)
     return true;
 }
 
-/* Who has the end takes the run for over, so it comes by the log, behind all that counts,
- * where the log goes on behind what is installed. */
+/* Who has the end takes the run for over, so it comes by the log, behind all that
+ * counts, where the log goes on behind what is installed. */
 static bool is_early_end(const struct group *g, const struct install_message *install,
                          const struct log_entry *record)
 {
@@ -267,10 +267,13 @@ static int on_records(struct mesh *m, struct group *g, const struct read *r,
         return -ENOMEM;
     if (event->status < 0) /* asked for again */
         return 0;
-    for (size_t i = 0; i < n_read; i++)
-        if (is_decided(g, &event->u.entries.entries[i])
-            && !is_early_end(g, &msg.u.install, &event->u.entries.entries[i]))
-            entries[n++] = event->u.entries.entries[i];
+    for (size_t i = 0; i < n_read; i++) {
+        const struct log_entry *record = &event->u.entries.entries[i];
+
+        if (is_decided(g, record) && !is_early_end(g, &msg.u.install, record)
+            && !tentative_has(g, record->key, record->key_len))
+            entries[n++] = *record;
+    }
     if (n_read)
         error = note_cursor(c, r->lo, &event->u.entries.entries[n_read - 1]);
     msg.u.install.part = r->lo;

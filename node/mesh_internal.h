@@ -178,7 +178,7 @@ struct group {
     struct node_id leader;
     bool is_tentative; /* led without a majority, or was: what is in the overlay goes */
     struct record_key *overlay;
-    size_t n_overlay, cap_overlay;
+    size_t n_overlay, cap_overlay, n_sorted;
     time_us opened;
     bool has_run, has_end; /* decided, and in the records */
     uint64_t end_index;    /* of the end's entry; 0: none, or it came without the log */
@@ -731,6 +731,8 @@ int tentative_on_end(struct mesh *m, struct group *g);
 int tentative_keep_own(struct mesh *m, struct group *g, const struct task_id *task,
                        const struct attempt_record *record);
 int tentative_end(struct mesh *m, struct group *g);
+/* Whether a record was decided without a majority: it is not for other homes. */
+bool tentative_has(struct group *g, const void *key, size_t len);
 /* Whether a sealed leader is there again. */
 int tentative_check(struct mesh *m, struct group *g);
 int tentative_on_restored(struct mesh *m, const struct group_id *id, uint64_t index,
