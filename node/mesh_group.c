@@ -486,6 +486,22 @@ static int carry_one(struct mesh *m, struct group *g, const struct replica_actio
     return 0;
 }
 
+/* While a generation closes what the engine decides waits in memory. What depends on it
+ * must not start meanwhile, here or elsewhere: it would not find it in the records. */
+static int hold(struct mesh *m, struct group *g)
+{
+    bool must = g->phase == LEAD_FULL && !g->is_tentative
+                && (g->entries.n_new || replica_state(g->replica)->closing);
+    struct event e = { .type = EVENT_HOLD, .run = g->run, .u.is_held = must };
+
+    if (g->phase != LEAD_FULL)
+        g->is_held = false; /* the engine does not have it any more, or not yet */
+    if (g->is_held == must)
+        return 0;
+    g->is_held = must;
+    return engine_step(m, &e);
+}
+
 int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out)
 {
     int error = out->error;
@@ -495,7 +511,7 @@ int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out)
     for (size_t i = 0; i < out->n && error == 0; i++)
         error = carry_one(m, g, &out->actions[i]);
     group_touch(m, g);
-    return error;
+    return error ? error : hold(m, g);
 }
 
 /* ---- events ---- */

@@ -189,6 +189,7 @@ struct group {
     time_us left_at; /* others took its place, only that is remembered; 0: not so */
     enum lead_phase phase;
     bool is_loaded;
+    bool is_held; /* the engine starts nothing of it */
     time_us ask_until; /* they have reported by then, or will not */
     uint32_t *asked;   /* peers that have not */
     size_t n_asked;

@@ -70,6 +70,8 @@ enum event_type {
     EVENT_GUEST_END, /* give it back, or, if it runs, end it with this signal */
     EVENT_KEEPING, /* so many more of the run's outputs are not where they must be; the
                       run does not end well before it is 0 again */
+    EVENT_HOLD,    /* start nothing of the run for now: what its tasks would read is not
+                      written yet; is_held false: go on */
     EVENT_DROP,    /* forget a run that is led elsewhere now, and its leases; what runs
                       here goes on as guests: ACTION_TO_GUEST */
     EVENT_DRAIN,   /* start nothing here any more, or do again: guests that wait are
@@ -119,6 +121,7 @@ struct event {
             enum reason why; /* with a signal */
         } guest;             /* EVENT_GUEST, EVENT_GUEST_END */
         int32_t keeping;     /* EVENT_KEEPING */
+        bool is_held;        /* EVENT_HOLD */
         bool is_draining;    /* EVENT_DRAIN */
     } u;
 };
