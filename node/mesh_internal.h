@@ -318,6 +318,7 @@ struct read {
     uint64_t lo, hi;
     struct message header;        /* READ_ENTRIES, READ_INSTALL; without lists */
     struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
+    bool is_settled;              /* READ_WITNESS: all that it consumes was decided on */
     uint64_t guest;               /* READ_LOCAL_WITNESS */
     struct buffer frame;          /* READ_MEET: what was said, for when it is known */
     time_us at;

@@ -316,6 +316,10 @@ bool node_run_at(const struct node *n, size_t i, struct run_view *ret); /* by ag
 bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret);
 bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
                   struct step_view *ret);
+/* Whether all before the task is resolved and no attempt of it counts yet, in this
+ * iteration. */
+bool node_awaits(const struct node *n, const struct run_id *run,
+                 const struct task_id *task);
 /* The attempt in a slot, a guest's too, or of a lease; false if it is free. */
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt);

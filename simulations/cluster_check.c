@@ -271,8 +271,30 @@ static bool is_unanswered(const struct cluster *c, const struct run *r)
            && is_asked(c, r->at, r);
 }
 
+/* A leader that crashes when the end is decided tells nobody: who asks finds it in the
+ * records. */
+static void find_end(struct cluster *c, unsigned run)
+{
+    struct record_key key = run_end_key(&c->runs[run].id);
+
+    for (unsigned i = 0; i < c->n_nodes; i++) {
+        CLEANUP(run_end_record_release) struct run_end_record end = { .outcome = 0 };
+        CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
+        struct run *r = &c->runs[run];
+
+        if ((r->outcome && !r->is_tentative) || !c->nodes[i].mesh
+            || !is_durable(c, i, &key, &b)
+            || run_end_record_decode(b.data, b.len, &end) < 0)
+            continue;
+        r->outcome = end.outcome;
+        r->is_tentative = false;
+    }
+}
+
 bool check_is_over(struct cluster *c)
 {
+    for (unsigned k = 0; k < c->n_runs; k++)
+        find_end(c, k);
     for (unsigned k = 0; k < c->n_runs; k++)
         if (is_unanswered(c, &c->runs[k])
             || (!c->runs[k].is_abandoned
