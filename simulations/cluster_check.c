@@ -130,25 +130,41 @@ static bool is_kept(const struct cluster *c, unsigned i, const struct run_id *ru
            || (key->bytes[0] == 'r' && is_durable(c, i, &row, NULL));
 }
 
-/* Who had it on disk and died since counts: it was there when it was decided. */
+/* A home that takes part in this generation. */
+static bool is_in(const struct cluster *c, unsigned i, const struct group_id *group,
+                  uint64_t generation)
+{
+    CLEANUP(replica_state_release) struct replica_state s = { .generation = 0 };
+    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
+    struct record_key key = replica_state_key(group);
+
+    return is_durable(c, i, &key, &b) && replica_state_decode(b.data, b.len, &s) == 0
+           && s.generation == generation && !s.is_installing;
+}
+
+/* No majority could go on without it: a home that lacks it, but has not got to the
+ * newest generation, gets it on the way. Who had it on disk and died since counts: it
+ * was there when it was decided. */
 static void check_majority(struct cluster *c, unsigned node, const struct action *a,
                            const struct record_key *key, const char *what)
 {
-    struct run_where where;
-    unsigned n = 0;
+    struct group_id group = group_of(&a->run);
+    struct replica_state s = { .n_homes = 1 };
+    uint64_t generation = newest_homes(c, &group, &s);
+    unsigned n = 0, n_lacking = 0;
 
     if (a->u.tell.is_tentative)
         return;
-    mesh_where(c->nodes[node].mesh, &a->run, &where);
-    if (where.place == RUN_PLACE_UNKNOWN || !where.n_homes)
-        where.n_homes = 1;
-    /* Those that decided it may be replaced by what they decided next, so all that have
-     * it count. */
     for (unsigned i = 0; i < c->n_nodes; i++)
         n += is_kept(c, i, &a->run, key);
-    if (2 * n <= where.n_homes)
-        check_fail(c, "durable", "%u tells %s, which is on %u of %u disks", node, what,
-                   n, where.n_homes);
+    for (uint32_t h = 0; generation && h < s.n_homes; h++) {
+        unsigned i = node_of(c, &s.homes[h]);
+
+        n_lacking += !is_kept(c, i, &a->run, key) && is_in(c, i, &group, generation);
+    }
+    if (!n || 2 * n_lacking > s.n_homes)
+        check_fail(c, "durable", "%u tells %s, which is on %u disks, not on %u of %u",
+                   node, what, n, n_lacking, s.n_homes);
 }
 
 static void told_done(struct cluster *c, const struct action *a)
