@@ -177,13 +177,33 @@ static void strike_node(struct cluster *c, unsigned i)
     }
 }
 
+void stream_begin(struct cluster *c, enum stream stream, uint64_t number)
+{
+    c->others = c->prng;
+    prng_init(&c->prng, c->config->seed ^ (uint64_t)stream << 56 ^ number << 40);
+}
+
+void stream_end(struct cluster *c)
+{
+    c->prng = c->others;
+}
+
 static void strike(struct cluster *c)
 {
-    net_strike(c);
-    strike_node(c, (unsigned)draw(c, c->n_nodes));
-    if (!c->is_calm)
-        later(c, TIME_MS(200) + draw(c, TIME_S(4)),
-              &(struct incident){ .type = INCIDENT_STRIKE });
+    unsigned number = c->n_strikes;
+
+    if (c->is_calm || number == CLUSTER_STRIKES_MAX)
+        return;
+    c->result->n_strikes = ++c->n_strikes;
+    stream_begin(c, STREAM_STRIKE, number);
+    later(c, TIME_MS(200) + draw(c, TIME_S(4)),
+          &(struct incident){ .type = INCIDENT_STRIKE });
+    if (!c->config->has_no_strike[number]) {
+        trace(c, "strike %u", number);
+        net_strike(c);
+        strike_node(c, (unsigned)draw(c, c->n_nodes));
+    }
+    stream_end(c);
 }
 
 static void become_calm(struct cluster *c)
@@ -363,6 +383,8 @@ static void draw_all(struct cluster *c)
     }
     c->now = TIME_S(START_S);
     c->calm_at = c->now + TIME_S(STORM_S);
+    for (uint64_t i = 0; i < c->config->vary; i++)
+        prng_init(&c->prng, prng_next(&c->prng));
     draw_nodes(c);
     users_draw(c);
     clients_draw(c);

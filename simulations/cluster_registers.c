@@ -142,7 +142,9 @@ void client_act(struct cluster *c, unsigned k)
     if (!client->is_waiting) {
         begin(c, k);
     } else if (c->now >= client->asked_at + CLIENT_PATIENCE) {
-        client->asked = (unsigned)draw_client(c, c->n_nodes);
+        client->asked =
+            client->has_hint ? client->hint : (unsigned)draw_client(c, c->n_nodes);
+        client->has_hint = false;
         client->request += c->config->mutant == CLUSTER_MUTANT_NEW_REQUEST;
         send(c, k);
     }
@@ -219,8 +221,9 @@ void client_answered(struct cluster *c, const struct incident *i)
         return;
     if (p->status == -EAGAIN) {
         if (!node_id_is_none(&p->leader) && node_of(c, &p->leader) != i->from) {
-            client->asked = node_of(c, &p->leader);
-            send(c, i->node);
+            client->hint = node_of(c, &p->leader);
+            client->has_hint = true;
+            client->asked_at = c->now - CLIENT_PATIENCE; /* when it acts next */
         }
         return;
     }

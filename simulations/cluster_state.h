@@ -126,7 +126,8 @@ struct cluster_client {
     size_t op;
     uint64_t request;
     time_us asked_at;
-    unsigned asked; /* node */
+    unsigned asked, hint; /* nodes */
+    bool has_hint;
     struct {
         bool has_value;
         uint64_t value;
@@ -157,7 +158,8 @@ struct made {
 struct cluster {
     const struct cluster_config *config;
     struct cluster_result *result;
-    struct prng prng;
+    struct prng prng, others; /* others: while prng is a stream of its own */
+    unsigned n_strikes;
     unsigned faults;
     unsigned loss, twice; /* of 100 */
     time_us delay_max, sync_max;
@@ -208,6 +210,11 @@ void trace(struct cluster *c, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Takes what it points to. */
 void later(struct cluster *c, time_us delay, const struct incident *i);
 unsigned node_of(const struct cluster *c, const struct node_id *id);
+
+/* Until it ends all is drawn from a stream that depends on the seed and this alone. */
+enum stream { STREAM_USER = 1, STREAM_STRIKE };
+void stream_begin(struct cluster *c, enum stream stream, uint64_t number);
+void stream_end(struct cluster *c);
 
 /* ---- cluster_net.c ---- */
 
