@@ -301,6 +301,16 @@ int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t sl
     return grant_tell_engine(m, p, &e, offer);
 }
 
+/* One that another leader granted may have consumed what does not count here. */
+static bool is_own_lease(const struct mesh *m, uint32_t slot,
+                         const struct offered_attempt *offer)
+{
+    const struct lease_entry *l = lease_at(m, slot);
+
+    return l && !l->is_adopted && is_same_run(&l->run, &offer->run)
+           && task_id_equal(&l->task, &offer->task);
+}
+
 static int take_offer(struct mesh *m, struct peer *p, const struct rank *rank,
                       const struct offered_attempt *offer)
 {
@@ -313,9 +323,7 @@ static int take_offer(struct mesh *m, struct peer *p, const struct rank *rank,
     if (!g || g->phase != LEAD_FULL)
         return late_offer(m, p, g, offer);
     mine = group_rank(m, g);
-    if (slot && rank_compare(rank, &mine) == 0
-        && is_same_run(&lease_at(m, slot)->run, &offer->run)
-        && task_id_equal(&lease_at(m, slot)->task, &offer->task))
+    if (slot && rank_compare(rank, &mine) == 0 && is_own_lease(m, slot, offer))
         return grant_end_lease(m, g, p, slot, offer);
     return late_offer(m, p, g, offer);
 }

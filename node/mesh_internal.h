@@ -178,9 +178,10 @@ struct group {
     struct node_id leader;
     bool is_tentative; /* led without a majority, or was: what is in the overlay goes */
     struct record_key *overlay;
-    size_t n_overlay, cap_overlay;
+    size_t n_overlay, cap_overlay, n_sorted;
     time_us opened;
     bool has_run, has_end; /* decided, and in the records */
+    uint64_t end_index;    /* of the end's entry; 0: none, or it came without the log */
     time_us ended_at;
     bool is_void;             /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
@@ -188,6 +189,7 @@ struct group {
     time_us left_at; /* others took its place, only that is remembered; 0: not so */
     enum lead_phase phase;
     bool is_loaded;
+    bool is_held; /* the engine starts nothing of it */
     time_us ask_until; /* they have reported by then, or will not */
     uint32_t *asked;   /* peers that have not */
     size_t n_asked;
@@ -316,6 +318,7 @@ struct read {
     uint64_t lo, hi;
     struct message header;        /* READ_ENTRIES, READ_INSTALL; without lists */
     struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
+    bool is_settled;              /* READ_WITNESS: all that it consumes was decided on */
     uint64_t guest;               /* READ_LOCAL_WITNESS */
     struct buffer frame;          /* READ_MEET: what was said, for when it is known */
     time_us at;
@@ -730,6 +733,8 @@ int tentative_on_end(struct mesh *m, struct group *g);
 int tentative_keep_own(struct mesh *m, struct group *g, const struct task_id *task,
                        const struct attempt_record *record);
 int tentative_end(struct mesh *m, struct group *g);
+/* Whether a record was decided without a majority: it is not for other homes. */
+bool tentative_has(struct group *g, const void *key, size_t len);
 /* Whether a sealed leader is there again. */
 int tentative_check(struct mesh *m, struct group *g);
 int tentative_on_restored(struct mesh *m, const struct group_id *id, uint64_t index,

@@ -214,6 +214,10 @@ static int on_run_event(struct node *n, const struct event *event)
         return node_on_unsuspend(n, r);
     case EVENT_KEEPING:
         return on_keeping(n, r, event->u.keeping);
+    case EVENT_HOLD:
+        r->is_held = event->u.is_held;
+        run_sync_queues(r);
+        return 0;
     case EVENT_DROP:
         return node_on_drop(n, r);
     default:
@@ -274,6 +278,7 @@ static int dispatch(struct node *n, const struct event *event)
     case EVENT_SUSPEND:
     case EVENT_UNSUSPEND:
     case EVENT_KEEPING:
+    case EVENT_HOLD:
     case EVENT_DROP:
         return on_run_event(n, event);
     default:

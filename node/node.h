@@ -70,6 +70,8 @@ enum event_type {
     EVENT_GUEST_END, /* give it back, or, if it runs, end it with this signal */
     EVENT_KEEPING, /* so many more of the run's outputs are not where they must be; the
                       run does not end well before it is 0 again */
+    EVENT_HOLD,    /* start nothing of the run for now: what its tasks would read is not
+                      written yet; is_held false: go on */
     EVENT_DROP,    /* forget a run that is led elsewhere now, and its leases; what runs
                       here goes on as guests: ACTION_TO_GUEST */
     EVENT_DRAIN,   /* start nothing here any more, or do again: guests that wait are
@@ -119,6 +121,7 @@ struct event {
             enum reason why; /* with a signal */
         } guest;             /* EVENT_GUEST, EVENT_GUEST_END */
         int32_t keeping;     /* EVENT_KEEPING */
+        bool is_held;        /* EVENT_HOLD */
         bool is_draining;    /* EVENT_DRAIN */
     } u;
 };
@@ -313,6 +316,10 @@ bool node_run_at(const struct node *n, size_t i, struct run_view *ret); /* by ag
 bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret);
 bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
                   struct step_view *ret);
+/* Whether all before the task is resolved and no attempt of it counts yet, in this
+ * iteration. */
+bool node_awaits(const struct node *n, const struct run_id *run,
+                 const struct task_id *task);
 /* The attempt in a slot, a guest's too, or of a lease; false if it is free. */
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt);

@@ -80,6 +80,17 @@ static bool is_open(const struct span *s, uint64_t index, uint32_t iteration)
            && !iset_has(&s->failed, index);
 }
 
+bool node_awaits(const struct node *n, const struct run_id *run,
+                 const struct task_id *task)
+{
+    struct run *r = node_find_run(n, run);
+    struct span *s;
+    uint64_t index;
+
+    return r && r->phase >= RUN_ACTIVE && run_locate(r, task, false, &s, &index) == 0
+           && is_open(s, index, task->iteration);
+}
+
 /* What was ended from outside says nothing of the task. */
 static bool says_something(const struct attempt_record *record)
 {

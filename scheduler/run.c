@@ -282,7 +282,7 @@ void run_sync_step(struct run *r, uint32_t step)
 
 void run_sync_queues(struct run *r)
 {
-    bool is_open = r->phase >= RUN_ACTIVE && !r->is_suspended
+    bool is_open = r->phase >= RUN_ACTIVE && !r->is_suspended && !r->is_held
                    && (!r->max_workers || r->n_running < r->max_workers);
 
     for (uint32_t i = 0; i < r->n_queues && r->queues[i].is_open != is_open; i++) {

@@ -123,6 +123,7 @@ struct run {
     bool is_stopping;         /* starts nothing any more, but the hook */
     bool is_timed_out;
     bool is_suspended; /* starts nothing for the time being, not even the hook */
+    bool is_held;      /* likewise, while what is said of it cannot be written */
     uint32_t n_cancels;
     uint32_t max_workers;
     enum on_failure on_failure;

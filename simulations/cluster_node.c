@@ -111,8 +111,12 @@ static void hear(struct cluster *c, unsigned i, const struct action *a)
         trace(c, "told by %u: run %u is refused", i, (unsigned)(r - c->runs));
         users_refused(c, r);
         break;
-    case TELL_TASK_STARTED:
     case TELL_RUN_NUMBERED:
+        trace(c, "told by %u: run %u has the number %" PRIu64, i,
+              (unsigned)(r - c->runs), a->u.tell.number);
+        numbers_told(c, r, a->u.tell.number);
+        break;
+    case TELL_TASK_STARTED:
         break;
     }
 }
@@ -124,6 +128,8 @@ static void carry_held(struct cluster *c, unsigned i, const struct held *h)
         hear(c, i, &h->action);
         break;
     case ACTION_SEND:
+        if (clients_take(c, i, &h->action.u.mesh.peer, h->bytes, h->len))
+            break;
         net_send(c, i, node_of(c, &h->action.u.mesh.peer), h->bytes, h->len);
         break;
     case ACTION_KEEP:
@@ -295,6 +301,8 @@ void node_start(struct cluster *c, unsigned i)
                                 .boot = n->boot + 1,
                                 .card = &n->card,
                                 .node = &config,
+                                .is_founder = c->has_registers && i == 0,
+                                .has_numbers = c->has_registers,
                                 .seed = prng_next(&c->prng) };
 
     if (n->mesh || n->is_dead)

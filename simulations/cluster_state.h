@@ -7,6 +7,7 @@
  *     cluster_read.c     what a node reads of its own disk
  *     cluster_tasks.c    processes, what they consume and make
  *     cluster_users.c    flows and who submits them
+ *     cluster_registers.c  clients of the mesh group, and numbers of runs
  *     cluster_check.c    what must hold
  *
  * Without memory it aborts: what is simulated is small. */
@@ -17,12 +18,14 @@
 #include "proto/rows.h"
 #include "simulations/cluster.h"
 #include "simulations/disk.h"
+#include "simulations/linear.h"
 #include "simulations/tasks.h"
 
 enum {
     NODES = CLUSTER_NODES_MAX,
     SLOTS = 3,
     RUNS = 8,
+    REGISTERS = 2,
     TRIES = 6, /* of a user whose node went before it answered */
 };
 
@@ -37,6 +40,9 @@ enum incident_type {
     INCIDENT_SUBMIT,
     INCIDENT_CALM,
     INCIDENT_GIVE_UP,
+    INCIDENT_CLIENT,   /* `node`: looks after what it asked */
+    INCIDENT_ASK,      /* of the client `from` */
+    INCIDENT_ANSWERED, /* to the client `node` */
 };
 
 struct incident {
@@ -107,8 +113,29 @@ struct run {
     unsigned user, at; /* the node it was submitted to */
     uint32_t boot;     /* of that node then */
     bool is_submitted, is_accepted, is_refused, is_abandoned;
+    uint64_t number;          /* 0: none is told */
     enum run_outcome outcome; /* 0: not told */
     bool is_tentative;        /* as the end was told */
+};
+
+/* Who asks the mesh group, one thing at a time, from where a node is. */
+struct cluster_client {
+    struct node_id id;
+    bool is_waiting;
+    unsigned reg; /* the register */
+    size_t op;
+    uint64_t request;
+    time_us asked_at;
+    unsigned asked, hint; /* nodes */
+    bool has_hint;
+    struct {
+        bool has_value;
+        uint64_t value;
+    } known[REGISTERS]; /* what it heard last */
+};
+struct cluster_register {
+    struct linear_op ops[LINEAR_OPS_MAX];
+    size_t n;
 };
 
 struct cluster_user {
@@ -131,7 +158,8 @@ struct made {
 struct cluster {
     const struct cluster_config *config;
     struct cluster_result *result;
-    struct prng prng;
+    struct prng prng, others; /* others: while prng is a stream of its own */
+    unsigned n_strikes;
     unsigned faults;
     unsigned loss, twice; /* of 100 */
     time_us delay_max, sync_max;
@@ -148,6 +176,11 @@ struct cluster {
     unsigned n_runs;
     struct cluster_user users[RUNS];
     unsigned n_users;
+    bool has_registers;
+    struct prng client_prng;
+    struct cluster_client clients[NODES];
+    struct cluster_register registers[REGISTERS];
+    uint64_t moment;
     struct told *told;
     size_t n_told, cap_told;
     struct made *made;
@@ -178,8 +211,14 @@ void trace(struct cluster *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void later(struct cluster *c, time_us delay, const struct incident *i);
 unsigned node_of(const struct cluster *c, const struct node_id *id);
 
+/* Until it ends all is drawn from a stream that depends on the seed and this alone. */
+enum stream { STREAM_USER = 1, STREAM_STRIKE };
+void stream_begin(struct cluster *c, enum stream stream, uint64_t number);
+void stream_end(struct cluster *c);
+
 /* ---- cluster_net.c ---- */
 
+time_us net_delay(struct cluster *c);
 bool net_passes(const struct cluster *c, unsigned from, unsigned to);
 void net_send(struct cluster *c, unsigned from, unsigned to, const void *bytes,
               size_t len);
@@ -231,6 +270,19 @@ void users_gone(struct cluster *c, unsigned node);
 /* Who waits for an answer for long does not wait on. */
 void users_give_up(struct cluster *c);
 struct run *run_of(struct cluster *c, const struct run_id *id);
+
+/* ---- cluster_registers.c ---- */
+
+void clients_draw(struct cluster *c);
+void client_act(struct cluster *c, unsigned client);
+void client_ask(struct cluster *c, const struct incident *i);
+void client_answered(struct cluster *c, const struct incident *i);
+/* Whether a frame is for a client; it is on its way then. */
+bool clients_take(struct cluster *c, unsigned from, const struct node_id *to,
+                  const void *bytes, size_t len);
+bool clients_are_idle(const struct cluster *c);
+void registers_check(struct cluster *c);
+void numbers_told(struct cluster *c, struct run *r, uint64_t number);
 
 /* ---- cluster_check.c ---- */
 
