@@ -314,7 +314,7 @@ static int take_offer(struct mesh *m, struct peer *p, const struct rank *rank,
     struct rank mine;
 
     if (!node_id_equal(&offer->name.node, &p->id))
-        return 0;
+        return sign_refuse(m, p, &offer->run, &offer->task, -EXDEV);
     if (!g || g->phase != LEAD_FULL)
         return late_offer(m, p, g, offer);
     mine = group_rank(m, g);

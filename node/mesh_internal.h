@@ -724,6 +724,9 @@ int sign_own(struct mesh *m, uint32_t slot, struct attempt_record *r);
 /* Whether what this peer offered is its own word, and was not changed. -EBADMSG: it is
  * not, and that was said; or -ENOMEM. */
 int sign_check(struct mesh *m, const struct peer *p, struct attempt_record *r);
+/* ACTION_REFUSED. */
+int sign_refuse(struct mesh *m, const struct peer *p, const struct run_id *run,
+                const struct task_id *task, int status);
 void sign_release(struct mesh *m);
 
 /* ---- mesh_home.c ---- */

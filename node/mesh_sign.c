@@ -151,20 +151,29 @@ static int find_fault(struct mesh *m, const struct peer *p, struct attempt_recor
     return error == -ENOKEY && !must_sign(m, p) ? 0 : error;
 }
 
+int sign_refuse(struct mesh *m, const struct peer *p, const struct run_id *run,
+                const struct task_id *task, int status)
+{
+    struct action a = {
+        .type = ACTION_REFUSED, .run = *run, .task = *task, .slot = NODE_SLOT_NONE
+    };
+
+    a.u.mesh.peer = p->id;
+    a.u.mesh.status = status;
+    return mesh_emit(m, &a);
+}
+
 int sign_check(struct mesh *m, const struct peer *p, struct attempt_record *r)
 {
-    struct action refused = {
-        .type = ACTION_REFUSED, .run = r->run, .task = r->task, .slot = NODE_SLOT_NONE
-    };
     int error;
 
-    if (!m->has_signer || p == m->me)
+    if (!m->has_signer) { /* what nobody checks is no signature */
+        r->signature_len = 0;
         return 0;
+    }
     error = r->is_judged ? -EKEYREJECTED : find_fault(m, p, r);
     if (error == 0 || error == -ENOMEM)
         return error;
-    refused.u.mesh.peer = p->id;
-    refused.u.mesh.status = error;
-    error = mesh_emit(m, &refused);
+    error = sign_refuse(m, p, &r->run, &r->task, error);
     return error ? error : -EBADMSG;
 }

@@ -80,12 +80,17 @@ static void put_log(struct buffer *out, const struct log_ref *log)
 
 static void put_output(struct buffer *out, const struct artifact *a)
 {
+    bool is_inline = a->inline_data && a->size;
+
     put_text(out, a->name ? a->name : "");
     put_text(out, a->type ? a->type : "bytes");
     put_number(out, a->encoding, 1);
     put_number(out, a->size, 8);
     buffer_append(out, a->id.bytes, DIGEST_SIZE);
     put_number(out, a->is_inherited, 1);
+    put_number(out, is_inline, 1);
+    if (is_inline)
+        buffer_append(out, a->inline_data, (size_t)a->size);
 }
 
 int attempt_statement(const struct attempt_record *r, struct buffer *out)
