@@ -181,7 +181,7 @@ static int flush(struct mesh *m)
     int error = 0;
 
     while (error == 0
-           && (m->marked || m->has_posts || m->n_unsigned || numbers_are_due(m))) {
+           && (m->marked || m->has_posts || sign_is_due(m) || numbers_are_due(m))) {
         error = sign_flush(m);
         if (error == 0)
             error = numbers_flush(m);
@@ -200,7 +200,7 @@ static time_us earlier(time_us a, time_us b)
 
 time_us mesh_deadline(const struct mesh *m)
 {
-    if (m->has_posts || m->marked || m->n_unsigned || numbers_are_due(m))
+    if (m->has_posts || m->marked || sign_is_due(m) || numbers_are_due(m))
         return 0;
     return earlier(propose_deadline(m),
                    earlier(earlier(node_deadline(m->node), gossip_deadline(m->gossip)),
@@ -345,6 +345,7 @@ static int dispatch(struct mesh *m, const struct mesh_event *event)
     case MESH_EVENT_FLUSH:
         return 0;
     case MESH_EVENT_DURABLE:
+        m->durable = event->u.ticket;
         return groups_on_durable(m, event->u.ticket);
     case MESH_EVENT_RECORD:
         return on_record(m, event);

@@ -387,6 +387,7 @@ struct mesh {
     struct mesh_signer signer;
     struct attempt_name *unsigned_names; /* of what is new, the oldest first */
     size_t n_unsigned, cap_unsigned;
+    uint64_t signed_ticket, durable; /* of what was signed last; of all */
     struct guest **in_slot; /* by slot */
     uint64_t last_guest, last_counter;
     time_us average; /* of a guest's task; 0: not known */
@@ -718,6 +719,7 @@ void want_on_duration(struct mesh *m, time_us took);
 
 /* Of an attempt that ended here: it is offered when it is signed. */
 int sign_later(struct mesh *m, struct kept *k);
+bool sign_is_due(const struct mesh *m);
 int sign_flush(struct mesh *m);
 /* An attempt of the leader's own, in this slot. */
 int sign_own(struct mesh *m, uint32_t slot, struct attempt_record *r);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who carried out an attempt signs it, and the leader believes nothing else.
  *
- * What ended here waits for the flush, so that one signature is for all that ended
- * together; it is written down, and offered, signed. What a leader ran itself goes into
- * the log at once: it is signed alone. */
+ * What ended here waits for the flush, and for the disk to have what was signed before,
+ * so that one signature is for many; it is written down, and offered, signed. What a
+ * leader ran itself goes into the log at once: it is signed alone. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -74,7 +74,9 @@ static int put_signed(struct mesh *m, struct kept *k, const struct attempt_recor
     k->record_len = bytes.len;
     k->record = (uint8_t *)buffer_take(&bytes);
     k->is_new = false;
-    return work_put(m, k);
+    error = work_put(m, k);
+    m->signed_ticket = k->ticket;
+    return error;
 }
 
 static int sign_batch(struct mesh *m, struct batch *b)
@@ -105,11 +107,21 @@ static int sign_some(struct mesh *m, size_t *at)
     return error ? error : sign_batch(m, &b);
 }
 
+/* What was signed last is still on its way to the disk: this would come behind it, and
+ * until then more may end. */
+bool sign_is_due(const struct mesh *m)
+{
+    return m->n_unsigned >= MESH_BATCH_MAX
+           || (m->n_unsigned && m->durable >= m->signed_ticket);
+}
+
 int sign_flush(struct mesh *m)
 {
     size_t at = 0;
     int error = 0;
 
+    if (!sign_is_due(m))
+        return 0;
     while (at < m->n_unsigned && error == 0)
         error = sign_some(m, &at);
     m->n_unsigned = 0;
