@@ -20,6 +20,9 @@ struct mesh *mesh_new(const struct mesh_config *config, time_us now)
     m->replica_timing = config->replica;
     m->is_founder = config->is_founder;
     m->has_numbers = config->has_numbers;
+    m->has_signer = config->signer != NULL;
+    if (m->has_signer)
+        m->signer = *config->signer;
     m->floor = config->last_number;
     m->is_worker = config->card->roles & ROLE_WORKER;
     m->is_draining = config->card->is_draining;
@@ -44,6 +47,7 @@ void mesh_free(struct mesh *m)
     registers_release(m);
     reads_release(m);
     grants_release(m);
+    sign_release(m);
     members_release(m);
     node_free(m->node);
     free(m->in_slot);
@@ -176,8 +180,11 @@ static int flush(struct mesh *m)
 {
     int error = 0;
 
-    while (error == 0 && (m->marked || m->has_posts || numbers_are_due(m))) {
-        error = numbers_flush(m);
+    while (error == 0
+           && (m->marked || m->has_posts || sign_is_due(m) || numbers_are_due(m))) {
+        error = sign_flush(m);
+        if (error == 0)
+            error = numbers_flush(m);
         if (error == 0)
             error = groups_flush(m);
         if (error == 0)
@@ -193,7 +200,7 @@ static time_us earlier(time_us a, time_us b)
 
 time_us mesh_deadline(const struct mesh *m)
 {
-    if (m->has_posts || m->marked || numbers_are_due(m))
+    if (m->has_posts || m->marked || sign_is_due(m) || numbers_are_due(m))
         return 0;
     return earlier(propose_deadline(m),
                    earlier(earlier(node_deadline(m->node), gossip_deadline(m->gossip)),
@@ -338,6 +345,7 @@ static int dispatch(struct mesh *m, const struct mesh_event *event)
     case MESH_EVENT_FLUSH:
         return 0;
     case MESH_EVENT_DURABLE:
+        m->durable = event->u.ticket;
         return groups_on_durable(m, event->u.ticket);
     case MESH_EVENT_RECORD:
         return on_record(m, event);

@@ -29,6 +29,20 @@
 
 struct mesh;
 
+/* Signs the attempts that this node carried out and checks those of others: both are
+ * computed from their arguments and a key, so they are asked for in the middle of a
+ * step. -ENOMEM ends the step. */
+struct mesh_signer {
+    void *arg;
+    uint32_t batch_max; /* MESH_BATCH_MAX at most */
+    /* As attestation_sign(). */
+    int (*sign)(void *arg, struct attempt_record *const *records, size_t n);
+    /* As attestation_check(), by what is known of the record's node; -ENOENT: nothing
+     * is. */
+    int (*check)(void *arg, struct attempt_record *record);
+};
+enum { MESH_BATCH_MAX = 16 };
+
 struct mesh_config {
     struct node_id self;
     uint32_t boot; /* counted and persisted before; incarnation = boot << 32 */
@@ -40,7 +54,8 @@ struct mesh_config {
     uint32_t level;   /* copies of a kept output before a run ends; 0: 2 */
     bool is_founder;  /* of the mesh: founds its group if that is not known here */
     bool has_numbers; /* runs get numbers, from the mesh group */
-    uint64_t last_number; /* that this node gave before it had others */
+    uint64_t last_number;             /* that this node gave before it had others */
+    const struct mesh_signer *signer; /* copied; NULL: nothing is signed or checked */
     uint64_t seed;
 };
 

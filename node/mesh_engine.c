@@ -255,7 +255,7 @@ static int on_ended(struct mesh *m, struct event *e)
     if (e->u.ended.slot >= m->slots_max)
         return 0; /* the ends of leases come from workers */
     g = guest_in_slot(m, e->u.ended.slot);
-    if (g || m->n_peers > 1) {
+    if (g || m->has_signer || m->n_peers > 1) {
         r->node = m->self;
         r->boot = m->boot;
         r->counter = g ? g->counter : ++m->last_counter;
@@ -266,7 +266,9 @@ static int on_ended(struct mesh *m, struct event *e)
         r->gpus = g->gpus;
         want_on_duration(m, m->now - g->started);
     }
-    error = g ? 0 : keep_own(m, e->u.ended.slot, r);
+    error = g ? 0 : sign_own(m, e->u.ended.slot, r);
+    if (error == 0 && !g)
+        error = keep_own(m, e->u.ended.slot, r);
     return error ? error : engine_step(m, e);
 }
 

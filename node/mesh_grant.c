@@ -245,9 +245,10 @@ int grant_started(struct mesh *m, uint32_t slot)
 
 /* ---- attempts that ended ---- */
 
-int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record *ret)
+int attempt_of_offer(struct mesh *m, const struct peer *p,
+                     const struct offered_attempt *offer, struct attempt_record *ret)
 {
-    struct attempt_record r = { .attempt = 0 };
+    CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
     int error = attempt_record_decode(offer->record, offer->record_len, &r);
 
     if (error < 0)
@@ -259,7 +260,11 @@ int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record 
     r.counter = offer->name.counter;
     r.witness = offer->witness;
     r.has_witness = true;
+    error = sign_check(m, p, &r);
+    if (error < 0)
+        return error;
     *ret = r;
+    r = (struct attempt_record){ .attempt = 0 };
     return 0;
 }
 
@@ -281,7 +286,7 @@ int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t sl
 {
     CLEANUP(attempt_record_release) struct attempt_record record = { .attempt = 0 };
     struct event e = { .type = EVENT_TASK_ENDED, .run = offer->run };
-    int error = attempt_of_offer(offer, &record);
+    int error = attempt_of_offer(m, p, offer, &record);
 
     if (error == -ENOMEM)
         return error;
@@ -319,7 +324,7 @@ static int take_offer(struct mesh *m, struct peer *p, const struct rank *rank,
     struct rank mine;
 
     if (!node_id_equal(&offer->name.node, &p->id))
-        return 0;
+        return sign_refuse(m, p, &offer->run, &offer->task, -EXDEV);
     if (!g || g->phase != LEAD_FULL)
         return late_offer(m, p, g, offer);
     mine = group_rank(m, g);

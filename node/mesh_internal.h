@@ -16,6 +16,7 @@
  *     mesh_work.c     the worker's side: whom it listens to, what it holds of a run
  *     mesh_guest.c    the worker's side of leases
  *     mesh_want.c     the worker's side: whom to ask, and for how much
+ *     mesh_sign.c     attempts signed, and checked
  *     mesh_home.c     who is a home
  *     mesh_keep.c     copies of kept outputs
  *     mesh_registers.c  the mesh group: its homes, and registers at its leader
@@ -273,6 +274,7 @@ struct kept {
     uint64_t ticket;
     time_us offered;
     bool is_quiet; /* a tentative leader has it: the next one is told */
+    bool is_new;   /* neither signed nor written down, until the next flush */
     struct kept *prev, *next;
     UT_hash_handle hh;
 };
@@ -384,6 +386,11 @@ struct mesh {
     struct work *works;
     struct guest *guests;
     struct kept *kept;
+    bool has_signer;
+    struct mesh_signer signer;
+    struct attempt_name *unsigned_names; /* of what is new, the oldest first */
+    size_t n_unsigned, cap_unsigned;
+    uint64_t signed_ticket, durable; /* of what was signed last; of all */
     struct guest **in_slot; /* by slot */
     uint64_t last_guest, last_counter;
     time_us average; /* of a guest's task; 0: not known */
@@ -632,8 +639,9 @@ struct lease_entry *lease_at(const struct mesh *m, uint32_t slot);
 void lease_free(struct mesh *m, uint32_t slot);
 /* Its process runs: told once. */
 int grant_started(struct mesh *m, uint32_t slot);
-/* What an offer says, as a record; as attempt_record_decode(). */
-int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record *ret);
+/* What a peer offers, as a record; as attempt_record_decode(), sign_check(). */
+int attempt_of_offer(struct mesh *m, const struct peer *p,
+                     const struct offered_attempt *offer, struct attempt_record *ret);
 /* Of a lease that this leader granted, or found. */
 int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t slot,
                     const struct offered_attempt *offer);
@@ -682,6 +690,8 @@ int work_on_restored(struct mesh *m, const struct offered_attempt *kept);
 /* An attempt of its own, for the leader that comes. */
 int work_keep_offer(struct mesh *m, const struct offered_attempt *offer);
 int work_keep(struct mesh *m, struct guest *g, const void *record, size_t len);
+/* Write it down, and offer it unless it is quiet. */
+int work_put(struct mesh *m, struct kept *k);
 struct kept *kept_find(const struct mesh *m, const struct attempt_name *name);
 struct attempt_name kept_name(const struct mesh *m, const struct kept *k);
 
@@ -707,6 +717,22 @@ int guest_abandon(struct mesh *m, struct guest *g);
 
 int want_update(struct mesh *m);
 void want_on_duration(struct mesh *m, time_us took);
+
+/* ---- mesh_sign.c ---- */
+
+/* Of an attempt that ended here: it is offered when it is signed. */
+int sign_later(struct mesh *m, struct kept *k);
+bool sign_is_due(const struct mesh *m);
+int sign_flush(struct mesh *m);
+/* An attempt of the leader's own, in this slot. */
+int sign_own(struct mesh *m, uint32_t slot, struct attempt_record *r);
+/* Whether what this peer offered is its own word, and was not changed. -EBADMSG: it is
+ * not, and that was said; or -ENOMEM. */
+int sign_check(struct mesh *m, const struct peer *p, struct attempt_record *r);
+/* ACTION_REFUSED. */
+int sign_refuse(struct mesh *m, const struct peer *p, const struct run_id *run,
+                const struct task_id *task, int status);
+void sign_release(struct mesh *m);
 
 /* ---- mesh_home.c ---- */
 

@@ -188,7 +188,7 @@ static int judge(struct mesh *m, struct peer *p, struct group *g,
     }
     if (slot && task_id_equal(&lease_at(m, slot)->task, &offer->task))
         return grant_end_lease(m, g, p, slot, offer);
-    error = attempt_of_offer(offer, &record);
+    error = attempt_of_offer(m, p, offer, &record);
     if (error < 0)
         return error == -ENOMEM ? error : refuse(m, p, g, offer);
     error = keep_begin(m, g, &record);

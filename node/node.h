@@ -168,6 +168,9 @@ enum action_type {
     ACTION_MEMBER,       /* something about a member changed: people may look */
     ACTION_RECORDED, /* MESH_EVENT_RECORD's is decided; or not, its status tells why */
     ACTION_FIND_END, /* has this run an end record? MESH_EVENT_END_FOUND */
+    ACTION_REFUSED,  /* what a peer offered is not what its executor signed; -ENOKEY:
+                        nobody signed it; -ENOENT: nobody knows the executor; -EXDEV: it
+                        is another's */
 };
 
 enum tell_type {
@@ -187,7 +190,7 @@ enum { NODE_SLOT_NONE = UINT32_MAX };
 /* What the actions of node/mesh.h carry. */
 struct mesh_action {
     struct node_id peer; /* SEND, CONNECT, DISCONNECT, PREPARE: the leader, KEEP: who
-                            has them, MEMBER */
+                            has them, MEMBER, REFUSED */
     const void *bytes;   /* SEND: a frame; KEEP: a record; span like persist's */
     size_t len;
     const struct member_card *card; /* CONNECT; borrowed until the next mesh_step() */
@@ -196,7 +199,7 @@ struct mesh_action {
     uint64_t lo, hi;       /* READ_ENTRIES */
     const void *from;      /* READ_RECORDS: the key to go on behind; span */
     size_t from_len;
-    int status; /* RECORDED */
+    int status; /* RECORDED, REFUSED */
 };
 
 struct action {
@@ -270,6 +273,10 @@ int node_step(struct node *n, const struct event *event, struct outbox *out);
 
 /* A run that goes on has a number now; an unknown one changes nothing. */
 void node_number_run(struct node *n, const struct run_id *run, uint64_t number);
+
+/* What the flow says of a good result, and not the task: the width of a foreach over a
+ * range or a list. The record's task and reason are set. */
+void node_complete_result(const struct flow *flow, struct attempt_record *record);
 
 /* When EVENT_TICK next has work to do; TIME_NEVER if never. */
 time_us node_deadline(const struct node *n);

@@ -131,6 +131,11 @@ static bool is_given_up(const struct node *n, const struct slot *s,
     return !is_local(n, s) && record->reason == REASON_CANCELLED && !s->is_ended;
 }
 
+void node_complete_result(const struct flow *flow, struct attempt_record *record)
+{
+    attempts_set_width(&flow->steps[record->task.step], record);
+}
+
 int node_on_ended(struct node *n, uint32_t slot, struct attempt_record *record)
 {
     struct slot *s = node_slot_at(n, slot);
@@ -145,8 +150,10 @@ int node_on_ended(struct node *n, uint32_t slot, struct attempt_record *record)
         node_vacate(n, s);
         return node_mark(n, r);
     }
-    if (is_given_up(n, s, record))
+    if (is_given_up(n, s, record)) {
         record->reason = REASON_LOST;
+        record->is_judged = true;
+    }
     if (!is_local(n, s) && !s->is_started)
         error = node_note_started(n, s);
     return error ? error : node_conclude(n, r, s->span, s->index, s, record);

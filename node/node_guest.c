@@ -252,6 +252,7 @@ int node_guest_ended(struct node *n, struct slot *s, struct attempt_record *reco
     record->attempt = g->attempt;
     record->gpus = s->claim.gpus.indexes;
     record->verdict = record->reason == REASON_OK ? VERDICT_DONE : VERDICT_FAILED;
+    node_complete_result(g->flow, record);
     error = node_emit_guest_ended(n, g, record);
     if (error < 0 && error != -ENOMEM) {
         error = node_give_up_outputs(record);

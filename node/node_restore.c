@@ -168,6 +168,7 @@ int node_on_adopt(struct node *n, struct run *r, const struct attempt_record *re
     if (!copy.has_origin)
         copy.origin = record->run;
     copy.has_origin = true;
+    copy.signature_len = 0; /* it is of the other run */
     error = attempts_load(r, &copy, &is_taken);
     if (error < 0 || !is_taken)
         return error;

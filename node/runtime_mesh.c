@@ -142,6 +142,12 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
         if (runtime_slot(rt, a->slot))
             runtime_slot(rt, a->slot)->is_guest = true;
         break;
+    case ACTION_MEMBER:
+        runtime_mesh_keep_certificate(rt, &a->u.mesh.peer);
+        break;
+    case ACTION_REFUSED:
+        runtime_mesh_refused(rt, a);
+        break;
     case ACTION_PREPARE:
     case ACTION_UNPREPARE:
     case ACTION_READ_ENTRIES:
@@ -277,6 +283,7 @@ static int fill_card(struct runtime *rt)
                                   .bulk_port = m->peers_module->bulk_port(m->peers),
                                   .zone = strdup(chain->leaf.zone),
                                   .minor = MESSAGE_MINOR,
+                                  .features = FEATURE_SIGNS,
                                   .version = strdup(MESH_VERSION),
                                   .roles = chain->leaf.roles,
                                   .slots = rt->n_slots,
@@ -305,9 +312,12 @@ static int open_core(struct runtime *rt)
 {
     struct runtime_mesh *m = rt->mesh;
     struct node_config node;
-    struct mesh_config config = {
-        .self = m->self, .boot = m->boot, .card = &m->card, .node = &node
-    };
+    struct mesh_signer signer = runtime_mesh_signer(rt);
+    struct mesh_config config = { .self = m->self,
+                                  .boot = m->boot,
+                                  .card = &m->card,
+                                  .node = &node,
+                                  .signer = &signer };
 
     config.has_numbers = true;
     config.is_founder = identity_has_authority(m->identity);

@@ -8,6 +8,7 @@
  *     runtime_mesh_wire.c   messages to and from the other nodes
  *     runtime_mesh_guest.c  tasks of runs that others lead
  *     runtime_mesh_blobs.c  blobs of others
+ *     runtime_mesh_sign.c   signatures of attempts, and whose key is whose
  *
  * A node alone has none of this: rt->mesh is NULL, and each of its events goes to
  * node_step(). With it they go to mesh_step() as the peers' messages do. An action that
@@ -15,7 +16,7 @@
  * over, so that its answer may be the next event. */
 #pragma once
 
-#include "node/identity.h"
+#include "node/attestation.h"
 #include "node/mesh.h"
 #include "node/peers/peers.h"
 #include "node/prepare.h"
@@ -80,6 +81,9 @@ struct runtime_mesh {
     struct exchange *exchange;
     struct gathering *gatherings; /* runtime_mesh_blobs.c */
     uint64_t n_fetches;
+    struct attestation_memory signatures;
+    time_us refused_at;           /* when that was said last */
+    uint64_t n_refused;           /* since then */
     struct running_entry *before; /* what ran when the node died */
     uint32_t n_before;
     uv_prepare_t flush;
@@ -184,6 +188,14 @@ bool runtime_mesh_is_used(struct runtime *rt, const struct run_id *run);
 void runtime_mesh_forget_run(struct runtime *rt, const struct run_id *run);
 /* What is kept of runs that others lead goes: copies are of one life of a node. */
 int runtime_mesh_drop_copies(struct runtime *rt);
+
+/* ---- runtime_mesh_sign.c ---- */
+
+struct mesh_signer runtime_mesh_signer(struct runtime *rt);
+/* ACTION_REFUSED. */
+void runtime_mesh_refused(struct runtime *rt, const struct action *a);
+/* A certificate of a member, or of this node, is kept for good. */
+void runtime_mesh_keep_certificate(struct runtime *rt, const struct node_id *node);
 
 /* ---- runtime_mesh_blobs.c ---- */
 

@@ -275,6 +275,7 @@ int runtime_mesh_restore(struct runtime *rt, struct error *ret_error)
         r = tell_all(rt, 'o', SIZE_MAX, tell_kept);
     if (r < 0)
         return r;
+    runtime_mesh_keep_certificate(rt, &rt->mesh->self);
     runtime_mesh_event(rt, &start);
     r = tell_all(rt, 'h', REMEMBERED_MAX, tell_peer);
     dial_contacts(rt);

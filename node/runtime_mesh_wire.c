@@ -248,8 +248,10 @@ static void on_renewed(void *arg)
     free(m->card.certificate);
     m->card.certificate_len = certificate.len;
     m->card.certificate = (uint8_t *)buffer_take(&certificate);
-    if (m->core && !rt->is_stopping)
+    if (m->core && !rt->is_stopping) {
+        runtime_mesh_keep_certificate(rt, &m->self);
         runtime_mesh_event(rt, &e);
+    }
 }
 
 static void on_event(void *arg, const char *event, const char *text)

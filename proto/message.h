@@ -99,7 +99,9 @@ enum member_role { /* bits */
                    ROLE_ISSUER = 4, /* may let others in */
 };
 
-enum feature { FEATURE_NONE = 0 }; /* bits; none yet */
+enum feature {                    /* bits */
+               FEATURE_SIGNS = 1, /* the attempts that it carries out */
+};
 
 struct member_custom {
     char *name;

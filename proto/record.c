@@ -244,12 +244,17 @@ static void set_executor(Mesh__Record__Attempt *m, const struct attempt_record *
     m->counter = r->counter;
     m->has_witness = r->has_witness;
     m->witness = bytes_of(r->witness.bytes, DIGEST_SIZE);
+    m->has_signature = r->signature_len > 0;
+    m->signature = bytes_of(r->signature, r->signature_len);
+    m->has_said = r->is_judged && m->has_signature;
+    m->said = bytes_of(r->said.bytes, DIGEST_SIZE);
 }
 
 static bool attempt_is_valid(const struct attempt_record *r)
 {
     return r->verdict >= VERDICT_DONE && r->verdict <= VERDICT_ADOPTED
            && r->reason >= REASON_OK && r->reason <= REASON_STORE
+           && r->signature_len <= ATTEMPT_SIGNATURE_MAX
            && !(r->log.has_blob && r->log.inline_len);
 }
 

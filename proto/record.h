@@ -36,6 +36,7 @@ enum {
     RECORD_OUTPUTS_MAX = 65536, /* artifacts of an attempt */
     RECORD_PARAMETERS_MAX = 4096,
     RECORD_TAGS_MAX = 4096,
+    ATTEMPT_SIGNATURE_MAX = 193, /* see proto/statement.h */
 };
 
 struct record_key {
@@ -136,6 +137,12 @@ struct attempt_record {
     uint64_t counter;
     struct digest witness; /* of what it consumed */
     bool has_witness;
+    /* That of the executor, see proto/statement.h; of length 0: nobody signed it. */
+    uint8_t signature[ATTEMPT_SIGNATURE_MAX];
+    size_t signature_len;
+    struct digest said; /* the result, as it was signed */
+    bool is_judged;     /* the leader has made another result of it; else `said` is
+                           what the record says, and is not in the bytes */
 };
 
 struct record_parameter {

@@ -249,6 +249,20 @@ static void get_log(int *error, const Mesh__Record__Attempt *m, struct log_ref *
     log->is_truncated = m->log_is_truncated;
 }
 
+static void get_signature(int *error, const Mesh__Record__Attempt *m,
+                          struct attempt_record *r)
+{
+    r->is_judged = get_fixed(error, m->has_said, m->said, r->said.bytes, DIGEST_SIZE);
+    if (!m->has_signature)
+        return;
+    if (!m->signature.len || m->signature.len > sizeof(r->signature)) {
+        note(error, -EBADMSG);
+        return;
+    }
+    memcpy(r->signature, m->signature.data, m->signature.len);
+    r->signature_len = m->signature.len;
+}
+
 static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
 {
     int error = 0;
@@ -277,6 +291,7 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     r->counter = m->counter;
     r->has_witness =
         get_fixed(&error, m->has_witness, m->witness, r->witness.bytes, DIGEST_SIZE);
+    get_signature(&error, m, r);
     get_outputs(&error, m, r);
     return error;
 }

@@ -124,6 +124,14 @@ int peer_row_key_decode(const void *key, size_t len, struct node_id *ret_id)
     return 0;
 }
 
+struct record_key certificate_key(const struct node_id *id)
+{
+    struct record_key k;
+
+    put_id(&k, 'i', id->bytes);
+    return k;
+}
+
 struct record_key registers_of(const struct group_id *group)
 {
     struct record_key k;

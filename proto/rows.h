@@ -7,6 +7,8 @@
  *                                                            struct kept_attempt
  *     peer      'h' node_id                                  struct peer_row
  *     register  'v' group name                               struct register_row
+ *     certificate 'i' node_id              a chain, node/certificate.h, as its own
+ * bytes
  *
  * The bytes are a record's (proto/record.h): header, checksum, a protobuf message
  * (rows.proto). No row takes more than MESSAGE_BYTES_MAX.
@@ -65,6 +67,9 @@ struct peer_row {
 };
 struct record_key peer_row_key(const struct node_id *id);
 int peer_row_key_decode(const void *key, size_t len, struct node_id *ret_id);
+
+/* Of whoever was a member: what it signed is checked with it, also when it has left. */
+struct record_key certificate_key(const struct node_id *id);
 
 enum { REGISTER_CLIENTS_MAX = 32, REGISTER_VALUE_MAX = 4096, REGISTER_NAME_MAX = 32 };
 

@@ -41,6 +41,7 @@ static int refuse(struct attempt_record *record, enum reason reason, const char 
     free(record->message);
     record->message = message;
     record->reason = reason;
+    record->is_judged = true;
     return 0;
 }
 
@@ -64,6 +65,15 @@ static int check_choice(const struct step *s, struct attempt_record *record,
     return 0;
 }
 
+void attempts_set_width(const struct step *s, struct attempt_record *record)
+{
+    if (record->reason != REASON_OK || s->switch_by || !s->foreach.kind
+        || s->foreach.kind == FOREACH_ARTIFACT)
+        return;
+    record->has_width = true;
+    record->width = s->foreach.width;
+}
+
 static int check_result(const struct step *s, struct attempt_record *record,
                         uint32_t taken)
 {
@@ -71,10 +81,7 @@ static int check_result(const struct step *s, struct attempt_record *record,
         return check_choice(s, record, taken);
     if (s->foreach.kind == FOREACH_ARTIFACT && !record->has_width)
         return refuse(record, REASON_WIDTH, "'%s' is no list", s->foreach.artifact);
-    if (s->foreach.kind && s->foreach.kind != FOREACH_ARTIFACT) {
-        record->has_width = true;
-        record->width = s->foreach.width;
-    }
+    attempts_set_width(s, record);
     return 0;
 }
 

@@ -113,6 +113,27 @@ static void attempt_executor(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+/* Its leader judged otherwise. */
+static void attempt_signed(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_FAILED,
+        .reason = REASON_CHOICE,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .node = { { 0xad, 0xa0 } },
+        .boot = 2,
+        .counter = 300,
+        .signature_len = 65,
+        .said = digest,
+        .is_judged = true,
+    };
+
+    for (uint8_t i = 0; i < 65; i++)
+        r.signature[i] = i;
+    attempt_record_encode(&r, out);
+}
+
 static void attempt_log(struct buffer *out)
 {
     struct attempt_record r = {
@@ -279,6 +300,7 @@ static void test_records(void **state UNUSED)
     assert_golden("attempt_python", attempt_python);
     assert_golden("attempt_gpus", attempt_gpus);
     assert_golden("attempt_executor", attempt_executor);
+    assert_golden("attempt_signed", attempt_signed);
     assert_golden("run", run_record);
     assert_golden("run_share", run_share);
     assert_golden("run_end", run_end);
