@@ -232,6 +232,9 @@ static void happen_to_node(struct cluster *c, struct incident *i)
     case INCIDENT_TASK:
         task_end(c, i->node, (uint32_t)i->value, i->serial);
         break;
+    case INCIDENT_GUARD:
+        task_guard(c, i->node, (uint32_t)i->value);
+        break;
     case INCIDENT_TICK:
         node_tell(c, i->node, &(struct mesh_event){ .type = MESH_EVENT_TICK });
         break;
@@ -374,6 +377,7 @@ static void release(struct cluster *c)
     }
     free(c->heap);
     free(c->told);
+    free(c->fences);
     free(c->made);
     free(c);
 }

@@ -62,6 +62,12 @@ static uint64_t newest_homes(const struct cluster *c, const struct run_id *run,
     return newest;
 }
 
+bool check_homes(const struct cluster *c, const struct run_id *run,
+                 struct replica_state *ret)
+{
+    return newest_homes(c, run, ret) > 0;
+}
+
 bool check_may_die(struct cluster *c, unsigned node)
 {
     for (unsigned k = 0; k < c->n_runs; k++) {
