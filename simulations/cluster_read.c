@@ -407,7 +407,7 @@ static void read_records(struct cluster *c, unsigned i, const struct held *h)
     size_t bytes = 0;
 
     memcpy(prefix + 1, h->action.run.bytes, RUN_ID_SIZE);
-    for (const char *kind = "aemrv"; *kind; kind++) {
+    for (const char *kind = "aefmrv"; *kind; kind++) {
         prefix[0] = (uint8_t)*kind;
         read_scan(c, i, prefix, sizeof(prefix), add_row, &rows);
     }
