@@ -351,7 +351,7 @@ bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
 /* As node_slot(), but of what runs: not a lease that waits at its worker. */
 bool node_runs_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                     struct task_id *ret_task, uint32_t *ret_attempt);
-/* The fence of what was started in a slot here, or 0. */
+/* The fence of what was started in a slot, or granted; 0: none. */
 uint64_t node_slot_fence(const struct node *n, uint32_t slot);
 /* Which GPUs the attempt in a slot has, a bit for each. */
 uint64_t node_slot_gpus(const struct node *n, uint32_t slot);

@@ -131,7 +131,7 @@ uint64_t node_slot_fence(const struct node *n, uint32_t slot)
 {
     const struct slot *s = node_slot_at(n, slot);
 
-    return s && is_local(n, s) && !s->is_fencing ? s->fence : 0;
+    return s && !s->is_fencing ? s->fence : 0;
 }
 
 /* ---- with others ---- */

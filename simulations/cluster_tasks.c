@@ -174,7 +174,8 @@ static void begin(struct cluster *c, unsigned i, uint32_t slot)
           p->attempt, (unsigned)p->fence);
     fence_begin(c, i, p);
     p->is_begun = true;
-    plan_end(c, i, slot, p->plan.duration_us / 10 + draw(c, TIME_S(20)));
+    plan_end(c, i, slot,
+             p->plan.duration_us / 10 + draw(c, TIME_S(chance(c, 30) ? 60 : 5)));
 }
 
 void task_permit(struct cluster *c, unsigned i, const struct action *a)
