@@ -106,7 +106,12 @@ struct mesh_event {
             const struct log_entry *entry; /* without the value of a record that lies
                                               under its own key */
         } entry;                           /* RESTORE_ENTRY */
-        struct run_id run;                 /* RESTORE_RUN, LOADED */
+        struct run_id run;                 /* RESTORE_RUN */
+        struct {
+            struct run_id run;
+            const void *record; /* with -EALREADY: its run record, if it is there */
+            size_t record_len;
+        } loaded; /* LOADED */
         struct {
             struct run_id run;
             const void *value; /* its end record, with status 0 */

@@ -219,6 +219,9 @@ static int lead_ended(struct mesh *m, struct group *g)
 
     g->phase = LEAD_ENDED;
     g->ended_at = m->now;
+    g->is_loaded = false;
+    if (error == 0)
+        error = load(m, g); /* has it a number? */
     return error ? error : note_update(m, g, true);
 }
 
@@ -351,18 +354,33 @@ static int drop(struct mesh *m, struct group *g)
     return engine_step(m, &e);
 }
 
+/* The leader that wrote the end may have given it none, or one that was not decided. */
+static int want_number(struct mesh *m, struct group *g, const struct mesh_event *event)
+{
+    CLEANUP(run_record_release) struct run_record record = { .number = 0 };
+    int error =
+        run_record_decode(event->u.loaded.record, event->u.loaded.record_len, &record);
+
+    if (error < 0)
+        return error == -ENOMEM ? error : 0;
+    return number_want(m, g, &record);
+}
+
 /* A group whose run was never decided has nothing to lead. */
 int lead_on_loaded(struct mesh *m, const struct mesh_event *event)
 {
-    struct group *g = group_find(m, &event->u.run);
+    struct group *g = group_find(m, &event->u.loaded.run);
+    bool has_record = event->status == -EALREADY && event->u.loaded.record;
     int error;
 
-    if (!g || g->phase != LEAD_LOADING)
+    if (!g || (g->phase != LEAD_LOADING && g->phase != LEAD_ENDED))
         return 0;
-    if (event->status == 0) {
-        g->is_loaded = true;
+    g->is_loaded = true;
+    error = has_record ? want_number(m, g, event) : 0;
+    if (error < 0 || g->phase == LEAD_ENDED)
+        return error;
+    if (event->status == 0)
         return check(m, g);
-    }
     error = drop(m, g);
     forget_reports(g);
     g->has_end = g->has_end || event->status == -EALREADY;
@@ -568,7 +586,7 @@ int lead_on_ended(struct mesh *m, const struct lead_message *l)
  * are back. */
 static bool is_over(const struct mesh *m, const struct group *g)
 {
-    if (g->phase != LEAD_ENDED || !group_is_settled(g)
+    if (g->phase != LEAD_ENDED || !g->is_loaded || !group_is_settled(g)
         || (g->unnumbered.len && m->n_unnumbered <= UNNUMBERED_MAX))
         return false;
     if (!g->replica || m->now >= g->ended_at + END_WAIT)

@@ -301,6 +301,7 @@ void runtime_mesh_forget_run(struct runtime *rt, const struct run_id *run)
 {
     struct run_context *c = runtime_context(rt, run);
     struct record_key copy = mark(MARK_COPY, run);
+    const struct run_id id = *run; /* may be in what goes */
 
     preparer_forget(rt->mesh->preparer, run);
     if (c && runtime_mesh_is_used(rt, run)) {
@@ -308,7 +309,7 @@ void runtime_mesh_forget_run(struct runtime *rt, const struct run_id *run)
         return;
     }
     runtime_forget_run(rt, run);
-    if (is_over(rt, run) && has_record(rt, &copy) && remove_copy(rt, run) == 0)
+    if (is_over(rt, &id) && has_record(rt, &copy) && remove_copy(rt, run) == 0)
         runtime_restore_removals(rt);
 }
 

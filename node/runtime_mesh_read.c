@@ -257,8 +257,9 @@ void runtime_mesh_load_run(struct runtime *rt, const struct mesh_job *job)
 {
     struct mesh_event e = { .type = MESH_EVENT_LOADED,
                             .token = job->token,
-                            .u.run = job->run };
-    CLEANUP(buffer_release) struct buffer end = BUFFER_INIT;
+                            .u.loaded.run = job->run };
+    CLEANUP(buffer_release) struct buffer end = BUFFER_INIT, record = BUFFER_INIT;
+    struct record_key key = run_key(&job->run);
     char text[RUN_ID_TEXT_SIZE];
 
     if (find_end(rt, &job->run, &end) == 0)
@@ -268,7 +269,12 @@ void runtime_mesh_load_run(struct runtime *rt, const struct mesh_job *job)
     if (e.status == 0) {
         tell_lost(rt, &job->run);
         runtime_restore_state(rt, &job->run);
-    } else if (e.status != -EALREADY) {
+    } else if (e.status == -EALREADY) {
+        if (get(rt, key.bytes, key.len, &record) == 0) {
+            e.u.loaded.record = record.data;
+            e.u.loaded.record_len = record.len;
+        }
+    } else {
         run_id_text(&job->run, text);
         runtime_log(rt, "run.unreadable", "run=%s error=%s", text, strerror(-e.status));
     }

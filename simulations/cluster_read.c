@@ -228,19 +228,19 @@ static void restore_lost(struct cluster *c, unsigned i, const struct run_id *run
     }
 }
 
-static int load(struct cluster *c, unsigned i, const struct run_id *run)
+static int load(struct cluster *c, unsigned i, const struct run_id *run,
+                struct buffer *record_bytes)
 {
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
-    CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
     struct record_key key = run_key(run), attempts = attempts_of_run(run);
     struct record_key end = run_end_key(run), fences = fences_of_run(run);
     struct event e = { .type = EVENT_RESTORE_RUN, .run = *run };
 
+    if (get(c, i, key.bytes, key.len, record_bytes) < 0)
+        return read_has(c, i, &end) ? -EALREADY : -ENOENT;
     if (read_has(c, i, &end))
         return -EALREADY;
-    if (get(c, i, key.bytes, key.len, &bytes) < 0)
-        return -ENOENT;
-    if (run_record_decode(bytes.data, bytes.len, &record) < 0) {
+    if (run_record_decode(record_bytes->data, record_bytes->len, &record) < 0) {
         damaged(c, i, "a run");
         return -EBADMSG;
     }
@@ -446,6 +446,7 @@ static void read_find_end(struct cluster *c, unsigned i, const struct action *a)
 
 void read_answer(struct cluster *c, unsigned i, const struct held *h)
 {
+    CLEANUP(buffer_release) struct buffer record = BUFFER_INIT;
     const struct action *a = &h->action;
     struct incident to;
 
@@ -461,8 +462,12 @@ void read_answer(struct cluster *c, unsigned i, const struct held *h)
         break;
     case ACTION_LOAD_RUN:
         to = answer(c, i, a, MESH_EVENT_LOADED);
-        to.event.u.run = a->run;
-        to.event.status = load(c, i, &a->run);
+        to.event.u.loaded.run = a->run;
+        to.event.status = load(c, i, &a->run, &record);
+        if (record.len) {
+            to.event.u.loaded.record = record.data;
+            to.event.u.loaded.record_len = record.len;
+        }
         node_tell(c, i, &to.event);
         break;
     default: /* ACTION_WITNESS */

@@ -350,6 +350,7 @@ void peers_stop(struct peers *p)
         uv_poll_stop(&p->polls[i]); /* before its descriptor is closed */
         uv_close((uv_handle_t *)&p->polls[i], on_closed);
     }
+    probes_stop(p);
     sockets_close(p); /* after it no other thread knows of p->room */
     for (size_t i = 0; i < ARRAY_SIZE(handles); i++)
         uv_close(handles[i], on_closed);

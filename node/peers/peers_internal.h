@@ -104,6 +104,7 @@ struct peers {
     struct line lines[LINES];
     struct peer *curves, *ids;
     struct guest *guests;
+    struct probe *probes;
     size_t n_strangers;
     uint64_t routes; /* numbers links */
     uint64_t renew_ms;
@@ -212,3 +213,4 @@ void zap_answer(struct peers *p);
 
 /* Ends in peer_told_down(), unless the peer is forgotten meanwhile. */
 int probe_start(struct peers *p, const struct peer *peer);
+void probes_stop(struct peers *p);

@@ -4,6 +4,7 @@
  * ripen. */
 #include <errno.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "node/peers/peers_internal.h"
 
@@ -14,20 +15,29 @@ struct probe {
     uint8_t curve_key[CURVE_KEY_SIZE];
     struct sockaddr_storage address;
     unsigned n_refused;
-    bool is_over, is_refused;
+    bool is_over, is_refused, is_knocking, is_closed;
     uv_timer_t timer; /* the pause, and how long all may take */
     uv_tcp_t tcp;
     uv_connect_t connect;
+    struct probe *prev, *next;
 };
 
 static void knock(struct probe *probe);
+
+static void release(struct probe *probe)
+{
+    if (!probe->is_closed || probe->is_knocking)
+        return;
+    peers_unref(probe->peers);
+    free(probe);
+}
 
 static void on_closed(uv_handle_t *handle)
 {
     struct probe *probe = handle->data;
 
-    peers_unref(probe->peers);
-    free(probe);
+    probe->is_closed = true;
+    release(probe);
 }
 
 static void end(struct probe *probe, bool is_refused)
@@ -38,6 +48,7 @@ static void end(struct probe *probe, bool is_refused)
     if (probe->is_over)
         return;
     probe->is_over = true;
+    DL_DELETE(p->probes, probe);
     uv_timer_stop(&probe->timer);
     uv_close((uv_handle_t *)&probe->timer, on_closed);
     if (peer && peer->is_probed)
@@ -54,7 +65,10 @@ static void on_tcp_closed(uv_handle_t *handle)
 {
     struct probe *probe = handle->data;
 
-    if (probe->is_refused && probe->n_refused < PROBES && !probe->peers->is_stopping)
+    probe->is_knocking = false;
+    if (probe->is_over)
+        release(probe);
+    else if (probe->is_refused && probe->n_refused < PROBES)
         uv_timer_start(&probe->timer, on_pause, PROBE_PAUSE_MS, 0);
     else
         end(probe, probe->is_refused);
@@ -82,10 +96,11 @@ static void on_late(uv_timer_t *timer)
 
 static void knock(struct probe *probe)
 {
-    if (probe->peers->is_stopping || uv_tcp_init(probe->peers->loop, &probe->tcp) < 0) {
+    if (uv_tcp_init(probe->peers->loop, &probe->tcp) < 0) {
         end(probe, false);
         return;
     }
+    probe->is_knocking = true;
     probe->tcp.data = probe->connect.data = probe;
     uv_timer_start(&probe->timer, on_late, PROBE_MS, 0);
     if (uv_tcp_connect(&probe->connect, &probe->tcp,
@@ -112,7 +127,20 @@ int probe_start(struct peers *p, const struct peer *peer)
     uv_timer_init(p->loop, &probe->timer);
     probe->timer.data = probe;
     peers_ref(p);
+    DL_APPEND(p->probes, probe);
     /* Not from here: its end would be told before its begin. */
     uv_timer_start(&probe->timer, on_pause, 0, 0);
     return 0;
+}
+
+void probes_stop(struct peers *p)
+{
+    struct probe *probe, *next;
+
+    DL_FOREACH_SAFE(p->probes, probe, next)
+    {
+        if (probe->is_knocking && !uv_is_closing((uv_handle_t *)&probe->tcp))
+            uv_close((uv_handle_t *)&probe->tcp, on_tcp_closed);
+        end(probe, false);
+    }
 }

@@ -125,7 +125,7 @@ steps:
 FLOW
 run 0 'a task that leaves a process' "$MESH" run flow/left.mf
 left=$(sed -n 's/.*\] \([0-9][0-9]*\)$/\1/p' "$out")
-ok 'it is gone' sh -c '! kill -0 "$1" 2>/dev/null' sh "$left"
+wait_for 'it is gone' is_gone "$left" && pass 'it is gone'
 is "$(find "$MESH_HOME/store" ! -user root | wc -l)" 0 \
     'all that is kept is the node'"'"'s own'
 finish

@@ -154,6 +154,12 @@ wait_for()
     done
 }
 
+# The program looks for its own faults, which takes memory and time.
+is_sanitized()
+{
+    grep -qs 'MESH_SANITIZE:STRING=.' "$(dirname "$MESH")/CMakeCache.txt"
+}
+
 # start NAME COMMAND...: in the background, $NAME.out and $NAME.err; its id is in $pid.
 start()
 {

@@ -7,6 +7,7 @@
 #     ask I METHOD PATH        its HTTP interface
 #     mesh_kill I              SIGKILL, with all that it started: its machine is gone
 #     mesh_stop I, mesh_cont I SIGSTOP, SIGCONT, likewise
+#     mesh_end I               SIGTERM; it must end well
 #     mesh_again I [OPTIONS]   it is started again on its data
 #     mesh_cut I J [one-way]   they do not hear each other; one-way: J does not hear I
 #     mesh_heal                all do again
@@ -163,11 +164,20 @@ mesh_kill_node()
     eval "mesh_pid_$1="
 }
 
-mesh_end() # I: SIGTERM
+mesh_end() # I: SIGTERM; a failed check if it does not end well, or has ended before
 {
     kill "$(mesh_pid "$1")" 2>/dev/null
+    mesh_ended "$1"
+}
+
+mesh_ended() # I: it was told to end
+{
     wait "$(mesh_pid "$1")" 2>/dev/null
+    end_code=$?
     eval "mesh_pid_$1="
+    [ $end_code = 0 ] && return
+    fail "node $1 ends well (exit code $end_code)"
+    note_file "$(mesh_dir "$1").err" 100
 }
 
 mesh_stop()

@@ -36,7 +36,7 @@ while [ $i -lt $nodes ]; do
     [ "$own" -le "$most" ] || most=$own
 done
 note "the largest has $most KiB of its own"
-if grep -qs 'MESH_SANITIZE:STRING=.' "$(dirname "$MESH")/CMakeCache.txt"; then
+if is_sanitized; then
     skip 1 'sanitizers need more memory'
 else
     ok 'none is larger than 15 MiB' test "$most" -le 15360
@@ -49,7 +49,7 @@ done
 i=0
 while [ $i -lt $nodes ]; do
     i=$((i + 1))
-    mesh_end $i
+    mesh_ended $i
 done
 nothing_left 'nothing is left'
 finish

@@ -88,7 +88,7 @@ is "$(ask 3 GET "/v1/runs/$(number_of "$late" 2)" | of .run)" "$late" \
 # Until it knows that the first is dead it would choose it as a home of its runs.
 knows_dead()
 {
-    [ "$(mesh_alive 3)" = 2 ]
+    ask 3 GET /v1/members | of '.members[] | select(.name == "n1") | .state' | grep -qx dead
 }
 wait_for 'the first is dead to the third' knows_dead
 mesh_kill 2

@@ -191,12 +191,15 @@ static void restore_all(struct mesh_story *s, unsigned i, const struct run_id *r
 
 void read_run(struct mesh_story *s, unsigned i, const struct action *a)
 {
-    struct mesh_event e = { .type = MESH_EVENT_LOADED, .u.run = a->run };
+    struct mesh_event e = { .type = MESH_EVENT_LOADED, .u.loaded.run = a->run };
     struct record_key key = run_key(&a->run), end = run_end_key(&a->run);
+    const struct disk_row *record = disk_map_get(&s->nodes[i].disk, key.bytes, key.len);
 
-    if (has_key(&s->nodes[i].disk, &end))
+    if (has_key(&s->nodes[i].disk, &end)) {
         e.status = -EALREADY;
-    else if (!has_key(&s->nodes[i].disk, &key))
+        e.u.loaded.record = record ? record->value : NULL;
+        e.u.loaded.record_len = record ? record->value_len : 0;
+    } else if (!record)
         e.status = -ENOENT;
     else
         restore_all(s, i, &a->run);

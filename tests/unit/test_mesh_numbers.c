@@ -109,6 +109,34 @@ static void without_a_majority_the_number_comes_later(void **state)
     mesh_story_free(s);
 }
 
+/* Its homes come back when all of it is in one's log: the end is decided with the rest,
+ * and what asked for a number is gone. */
+static void a_run_that_is_decided_with_its_end_has_a_number(void **state)
+{
+    unsigned n_ended = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct mesh_story *s = mesh_story_numbered(3, NULL, seed);
+
+        mesh_story_meet(s);
+        assert_true(run_until_homes(s, 3, 5000));
+        mesh_story_kill(s, 'a');
+        mesh_story_kill(s, 'b');
+        mesh_story_submit(s, 'c', one);
+        mesh_story_run_for(s, 30000);
+        mesh_story_start(s, 'a');
+        mesh_story_start(s, 'b');
+        if (mesh_story_run_until(s, "run c 1 ok", 60000)) {
+            mesh_story_run_for(s, 20000);
+            assert_true(mesh_story_number(s, 1) > 0);
+            n_ended++;
+        }
+        mesh_story_free(s);
+    }
+    assert_true(n_ended > 0);
+}
+
 static void old_numbers_stay_what_they_are(void **state)
 {
     const uint64_t floors[] = { 7, 41, 0 };
@@ -173,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_request_that_comes_twice_is_answered_once),
         cmocka_unit_test(another_leader_goes_on_counting),
         cmocka_unit_test(without_a_majority_the_number_comes_later),
+        cmocka_unit_test(a_run_that_is_decided_with_its_end_has_a_number),
         cmocka_unit_test(old_numbers_stay_what_they_are),
         cmocka_unit_test(the_group_grows_and_replaces_the_dead),
         cmocka_unit_test(messages_that_are_lost_or_come_twice_give_no_number_twice),
