@@ -300,9 +300,9 @@ int copy_on_records(struct mesh *m, const struct mesh_event *event)
 
 int copy_delete_all(struct mesh *m, struct group *g)
 {
-    struct record_key keys[] = { attempts_of_run(&g->run), registers_of(&g->id),
-                                 run_end_key(&g->run), run_state_key(&g->run),
-                                 run_key(&g->run) };
+    struct record_key keys[] = { attempts_of_run(&g->run), fences_of_run(&g->run),
+                                 registers_of(&g->id),     run_end_key(&g->run),
+                                 run_state_key(&g->run),   run_key(&g->run) };
     uint64_t ticket;
     int error = row_delete_log(m, g, &ticket);
 
@@ -310,7 +310,7 @@ int copy_delete_all(struct mesh *m, struct group *g)
         struct mesh_write w = { .key = keys[i].bytes,
                                 .key_len = keys[i].len,
                                 .is_delete = true,
-                                .is_range = i < 2,
+                                .is_range = i < 3,
                                 .with_next = true };
 
         error = mesh_persist(m, &g->run, &w, &ticket);
@@ -321,7 +321,7 @@ int copy_delete_all(struct mesh *m, struct group *g)
 /* Keys of other runs, or of what is no record, are not taken. */
 static bool is_of(const struct group *g, const struct log_entry *e)
 {
-    return e->key_len > RUN_ID_SIZE && memchr("aemrv", e->key[0], 5)
+    return e->key_len > RUN_ID_SIZE && memchr("aefmrv", e->key[0], 6)
            && memcmp(e->key + 1, g->run.bytes, RUN_ID_SIZE) == 0;
 }
 

@@ -77,6 +77,7 @@ static int take_slot(struct mesh *m, const struct action *a, struct lease_entry 
                                   .run = a->run,
                                   .task = a->task,
                                   .attempt = a->attempt,
+                                  .fence = a->u.lease.fence,
                                   .seen = m->now };
     return 0;
 }
@@ -95,7 +96,8 @@ int grant_on_lease(struct mesh *m, const struct action *a)
         return error;
     l->id = (uint64_t)(++m->last_lease & INT32_MAX) << 32 | a->slot;
     post.u.lease = (struct lease){
-        .id = l->id, .run = a->run, .task = a->task, .attempt = a->attempt
+        .id = l->id, .run = a->run, .task = a->task, .attempt = a->attempt,
+        .fence = a->u.lease.fence
     };
     error = g ? lead_add_holder(g, p->number) : 0;
     return error ? error : post_add(m, p, &post);
@@ -380,11 +382,22 @@ static int adopt(struct mesh *m, struct group *g, struct peer *p,
         return 0;
     e.u.held.worker = p->number;
     e.u.held.task = held->task;
+    e.u.held.fence = held->fence;
     e.u.held.is_started = held->is_started;
     m->held = held;
     error = engine_step(m, &e);
     m->held = NULL;
     return error ? error : grant_refuse_held(m, g, p, held);
+}
+
+bool grant_is_held(const struct mesh *m, const struct group *g, const struct peer *p,
+                   const struct held_lease *held)
+{
+    uint32_t slot = slot_of(m, p, held->lease);
+    const struct lease_entry *l = slot ? lease_at(m, slot) : NULL;
+
+    return l && l->is_started && l->fence == held->fence
+           && is_same_run(&l->run, &g->run) && task_id_equal(&l->task, &held->task);
 }
 
 int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
@@ -403,6 +416,8 @@ int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
         if (r->held[i].is_started)
             error = grant_started(m, slot);
     }
+    if (error == 0)
+        error = permit_answer(m, g, p, r);
     for (size_t i = 0; i < r->n_kept && error == 0; i++)
         error = take_offer(m, p, &r->rank, &r->kept[i]);
     return error;

@@ -275,6 +275,7 @@ int group_propose(struct mesh *m, struct group *g, struct entry *take_e,
                   struct entry **ret_e)
 {
     group_mark(m, g);
+    take_e->proposed = m->now;
     return entries_add(&g->entries, take_e, ret_e);
 }
 
@@ -385,6 +386,8 @@ static int apply_one(struct mesh *m, struct group *g, struct entry *e)
 
     if (log->key_len && !entry_is_attempt(log))
         error = write_record(m, g, log, log->is_delete, false, &e->ticket);
+    if (error == 0)
+        error = permits_on_proof(m, g, e->proposed);
     if (error == 0)
         error = tell(m, g, e);
     if (error == 0 && g->has_run && log->key_len && log->key[0] == 'r')

@@ -258,6 +258,9 @@ static void happen_to_node(struct cluster *c, struct incident *i)
     case INCIDENT_ANSWERED:
         client_answered(c, i);
         break;
+    case INCIDENT_GUARD:
+        task_guard(c, i->node, (uint32_t)i->value);
+        break;
     case INCIDENT_TICK:
         node_tell(c, i->node, &(struct mesh_event){ .type = MESH_EVENT_TICK });
         break;
@@ -406,6 +409,7 @@ static void release(struct cluster *c)
     }
     free(c->heap);
     free(c->told);
+    free(c->fences);
     free(c->made);
     free(c);
 }

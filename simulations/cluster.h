@@ -17,6 +17,8 @@
  *     same      (I1)      homes that hold a run that ended hold the same of it
  *     history   (I7, I8)  an attempt that counts consumed what counts
  *     starts    (I7)      a task starts only after what it waits for
+ *     exclusive (I9)      of a task with `effect: exclusive` one attempt lives at a time,
+ *                         each with a greater fence, that a majority had decided
  *     capacity  (I14)     a node runs no more than it has room for
  *     bounded   (I19)     what a step answers, and what waits, is bounded
  *     counts    (I20)     the end of a run counts its tasks as its records do
@@ -68,6 +70,7 @@ enum cluster_mutant {
     CLUSTER_MUTANT_LOOSE_CPU,    /* a node believes that it has more of it */
     CLUSTER_MUTANT_OTHER_RECORD, /* one node writes down an attempt differently */
     CLUSTER_MUTANT_NEW_REQUEST,  /* who asks the mesh group again asks for more */
+    CLUSTER_MUTANT_NO_GUARD,     /* what is permitted no more goes on */
     CLUSTER_MUTANTS_END,
 };
 

@@ -94,6 +94,14 @@ static bool mesh_group_may_lose(const struct cluster *c, unsigned node)
            || (newest_homes(c, &mesh, &s) && group_may_lose(c, node, &s, NULL));
 }
 
+bool check_homes(const struct cluster *c, const struct run_id *run,
+                 struct replica_state *ret)
+{
+    struct group_id group = group_of(run);
+
+    return newest_homes(c, &group, ret) > 0;
+}
+
 bool check_may_die(struct cluster *c, unsigned node)
 {
     if (!mesh_group_may_lose(c, node))

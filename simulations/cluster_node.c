@@ -121,9 +121,25 @@ static void hear(struct cluster *c, unsigned i, const struct action *a)
     }
 }
 
+static void tell_fenced(struct cluster *c, unsigned i, const struct action *a)
+{
+    struct event e = { .type = EVENT_FENCED, .run = a->run };
+
+    e.u.fenced.slot = a->slot;
+    e.u.fenced.fence = a->u.fence;
+    later(c, 0,
+          &(struct incident){ .type = INCIDENT_EVENT,
+                              .node = i,
+                              .boot = c->nodes[i].boot,
+                              .event = { .type = MESH_EVENT_NODE, .u.node = e } });
+}
+
 static void carry_held(struct cluster *c, unsigned i, const struct held *h)
 {
     switch (h->action.type) {
+    case ACTION_FENCED:
+        tell_fenced(c, i, &h->action);
+        break;
     case ACTION_TELL:
         hear(c, i, &h->action);
         break;
@@ -174,6 +190,9 @@ static void carry(struct cluster *c, unsigned i, const struct action *a)
         if (!check_failed(c))
             task_start(c, i, a);
         break;
+    case ACTION_PERMIT:
+        task_permit(c, i, a);
+        break;
     case ACTION_KILL:
         task_kill(c, i, a);
         break;
@@ -185,6 +204,7 @@ static void carry(struct cluster *c, unsigned i, const struct action *a)
         hold(c, i, a, a->u.mesh.from, a->u.mesh.from_len);
         break;
     case ACTION_TELL:
+    case ACTION_FENCED:
     case ACTION_READ_ENTRIES:
     case ACTION_LOAD_RUN:
     case ACTION_FIND_END:

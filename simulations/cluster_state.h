@@ -6,6 +6,7 @@
  *     cluster_node.c     a node: events in, actions carried out, its disk
  *     cluster_read.c     what a node reads of its own disk
  *     cluster_tasks.c    processes, what they consume and make
+ *     cluster_fence.c    what `effect: exclusive` promises
  *     cluster_users.c    flows and who submits them
  *     cluster_registers.c  clients of the mesh group, and numbers of runs
  *     cluster_check.c    what must hold
@@ -34,6 +35,7 @@ enum incident_type {
     INCIDENT_EVENT,
     INCIDENT_SYNC,
     INCIDENT_TASK,
+    INCIDENT_GUARD, /* ends what is permitted no more, also of a node that stops */
     INCIDENT_TICK,
     INCIDENT_START, /* a node, again */
     INCIDENT_STRIKE,
@@ -72,6 +74,9 @@ struct process {
     bool is_fickle;
     enum reason why;
     int signal;
+    uint64_t fence;     /* not 0: it begins with its first permit */
+    bool is_begun;
+    time_us ends, until; /* by itself; by its permit */
 };
 
 struct prepared { /* a guest that has not started */
@@ -148,6 +153,11 @@ struct told {
     struct task_id task;
     uint32_t attempt;
 };
+struct fence { /* the last one that a task began with */
+    struct run_id run;
+    struct task_id task;
+    uint64_t fence;
+};
 /* What an output was made of. */
 struct made {
     struct digest id;
@@ -183,6 +193,8 @@ struct cluster {
     uint64_t moment;
     struct told *told;
     size_t n_told, cap_told;
+    struct fence *fences;
+    size_t n_fences, cap_fences;
     struct made *made;
     size_t n_made, cap_made;
     struct digest *blobs[NODES]; /* who has which */
@@ -254,11 +266,17 @@ uint64_t read_consumed(struct cluster *c, unsigned i, const struct run *r,
 const char *task_text(const struct cluster *c, const struct run_id *run,
                       const struct task_id *task); /* until the next call */
 void task_start(struct cluster *c, unsigned i, const struct action *a);
+void task_permit(struct cluster *c, unsigned i, const struct action *a);
+void task_guard(struct cluster *c, unsigned i, uint32_t slot);
 void task_kill(struct cluster *c, unsigned i, const struct action *a);
 void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial);
 void task_prepare(struct cluster *c, unsigned i, const struct action *a);
 void task_keep(struct cluster *c, unsigned i, const struct held *h);
 const struct made *task_made(const struct cluster *c, const struct digest *id);
+
+/* ---- cluster_fence.c ---- */
+
+void fence_begin(struct cluster *c, unsigned node, const struct process *p);
 
 /* ---- cluster_users.c ---- */
 
@@ -295,6 +313,9 @@ static inline bool check_failed(const struct cluster *c)
 void check_told(struct cluster *c, unsigned node, const struct action *a);
 void check_start(struct cluster *c, unsigned node, const struct action *a);
 void check_end(struct cluster *c);
+/* The newest homes that any disk knows of; false: whoever has the run has it alone. */
+bool check_homes(const struct cluster *c, const struct run_id *run,
+                 struct replica_state *ret);
 /* Whether all runs that were accepted have ended, and all have heard of it. */
 bool check_is_over(struct cluster *c);
 /* Whether no run would lose the majority of its homes with this node. */
