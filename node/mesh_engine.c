@@ -53,7 +53,8 @@ static int propose(struct mesh *m, struct group *g, const struct action *a,
                              .key_len = a->u.persist.key_len,
                              .value = (uint8_t *)a->u.persist.value,
                              .value_len = a->u.persist.value_len,
-                             .is_delete = a->u.persist.is_delete };
+                             .is_delete = a->u.persist.is_delete,
+                             .is_again = a->u.persist.is_again };
     struct entry e = { .index = 0 };
     int error = log_entry_copy(&log, &e.log);
 
@@ -287,6 +288,8 @@ int engine_on_event(struct mesh *m, const struct event *from)
     case EVENT_RESTORE_RUN:
     case EVENT_RESTORE_ATTEMPT:
     case EVENT_RESTORE_LOST:
+    case EVENT_INPUT_GONE:
+    case EVENT_UNDO:
         return engine_step(m, &e);
     default:
         return 0;

@@ -52,6 +52,10 @@ enum event_type {
     EVENT_SUSPEND, /* start nothing of a run; what runs goes on. Also while a run is
                       read back: then after EVENT_RESTORE_END it starts nothing */
     EVENT_UNSUSPEND,
+    EVENT_INPUT_GONE, /* what was to start in this slot did not: nobody has something
+                         that it needs. It is ready again after a pause */
+    EVENT_UNDO,       /* an attempt that counts: nobody has what it made any more. Its
+                         task is done again, at most REMAKES_MAX times (scheduler/remake.h) */
 
     /* ---- with others: node/mesh.h tells these ---- */
     EVENT_WORKER,         /* what a member would take; replaces what it said before */
@@ -102,7 +106,11 @@ struct event {
             char *const *custom_names;        /* ...here, NULL-terminated or NULL */
         } worker;                             /* EVENT_WORKER, EVENT_WORKER_GONE */
         bool has_others;                      /* EVENT_MEMBERS */
-        uint32_t lease;                       /* EVENT_LEASE_*: the slot */
+        uint32_t lease; /* EVENT_LEASE_*, EVENT_INPUT_GONE: the slot */
+        struct {
+            const struct attempt_record *record; /* with run, task and attempt */
+            const char *why;                     /* a sentence for people */
+        } undo;                                  /* EVENT_UNDO */
         struct attempt_record *late;          /* EVENT_LATE: as ended.record, with run
                                                  and task */
         struct {
@@ -148,6 +156,8 @@ enum action_type {
     ACTION_GUEST_ENDED,    /* its attempt's record, encoded, with a verdict that only
                               lets it be: the leader judges. Its slot is free */
     ACTION_GUEST_RETURNED, /* it never started */
+    ACTION_LOOK,           /* whoever takes this task gives it back: is all that it
+                              needs to be had? What is not is told by EVENT_UNDO */
     ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
 
     /* ---- of node/mesh.h alone ---- */
@@ -217,6 +227,7 @@ struct action {
             const void *key, *value; /* valid until the outbox is used again */
             size_t key_len, value_len;
             bool is_urgent; /* somebody waits: end the commit window */
+            bool is_again;  /* the record of an attempt that was written before */
             bool is_delete; /* value is empty */
             bool is_range;  /* with is_delete: every key with this prefix */
             bool with_next; /* in one transaction with the ACTION_PERSIST behind it */

@@ -264,6 +264,16 @@ int node_guest_ended(struct node *n, struct slot *s, struct attempt_record *reco
     return error;
 }
 
+int node_guest_returned(struct node *n, struct slot *s)
+{
+    struct guest *g = s->guest;
+    int error = node_emit_guest(n, ACTION_GUEST_RETURNED, g);
+
+    free_slot(n, s, g->class);
+    forget(n, g);
+    return error;
+}
+
 /* ---- the node drains; a run is led elsewhere ---- */
 
 int node_on_drain(struct node *n, bool is_draining)

@@ -336,14 +336,20 @@ static void step_node(struct runtime *rt, const struct event *event)
     outbox_clear(&rt->outbox);
 }
 
+static struct slot *ended_by(const struct runtime *rt, const struct event *event)
+{
+    return event->type == EVENT_TASK_ENDED   ? rt->slots[event->u.ended.slot]
+           : event->type == EVENT_INPUT_GONE ? rt->slots[event->u.lease]
+                                             : NULL;
+}
+
 static void step(struct runtime *rt, const struct event *event)
 {
-    struct slot *ended =
-        event->type == EVENT_TASK_ENDED ? rt->slots[event->u.ended.slot] : NULL;
+    struct slot *ended = ended_by(rt, event);
 
     if (ended)
         ended->state = SLOT_TOLD;
-    if (ended && ended->is_guest)
+    if (ended && ended->is_guest && event->type == EVENT_TASK_ENDED)
         runtime_mesh_made(rt, ended);
     if (rt->mesh)
         runtime_mesh_step(rt, &(struct mesh_event){ .type = MESH_EVENT_NODE,
@@ -352,6 +358,8 @@ static void step(struct runtime *rt, const struct event *event)
         step_node(rt, event);
     if (ended && ended->state == SLOT_TOLD)
         runtime_free_slot(rt, ended);
+    if (event->type == EVENT_UNDO)
+        runtime_undo_told(event);
 }
 
 static void on_deadline(uv_timer_t *timer)

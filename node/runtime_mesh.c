@@ -92,6 +92,9 @@ static void do_job(struct runtime *rt, const struct mesh_job *job)
     case ACTION_WITNESS:
         runtime_mesh_witness(rt, job);
         break;
+    case ACTION_LOOK:
+        runtime_mesh_look(rt, job);
+        break;
     case ACTION_KEEP:
         runtime_mesh_keep(rt, job);
         break;
@@ -149,6 +152,7 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
     case ACTION_LOAD_RUN:
     case ACTION_FORGET_RUN:
     case ACTION_WITNESS:
+    case ACTION_LOOK:
     case ACTION_KEEP:
     case ACTION_FIND_END:
         queue_job(rt, a);

@@ -239,6 +239,13 @@ static int hash_attempt(struct witness_sum *s, const struct attempt_record *a,
     return 0;
 }
 
+int witness_of_attempt(const struct attempt_record *attempt, struct digest *ret)
+{
+    CLEANUP(witness_sum_release) struct witness_sum sum = { .n = 0 };
+
+    return hash_attempt(&sum, attempt, ret);
+}
+
 static void end_task(struct witness_sum *s)
 {
     if (!s->has_last)

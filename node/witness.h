@@ -68,6 +68,9 @@ struct witness_reader {
     void *arg;
 };
 
+/* Of what one attempt made. -ENOMEM. */
+int witness_of_attempt(const struct attempt_record *attempt, struct digest *ret);
+
 /* For whoever has the parts: from all zero, each in the order of the needs. */
 void witness_add(struct digest *witness, const struct digest *part);
 

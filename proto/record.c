@@ -44,11 +44,13 @@ static const char *const reason_names[] = {
     [REASON_WIDTH] = "width",
     [REASON_MERGE] = "merge",
     [REASON_STORE] = "store",
+    [REASON_OUTPUT_LOST] = "output_lost",
+    [REASON_STALE] = "stale",
 };
 
 const char *reason_name(enum reason r)
 {
-    return r >= REASON_OK && r <= REASON_STORE ? reason_names[r] : "unknown";
+    return r >= REASON_OK && r <= REASON_LAST ? reason_names[r] : "unknown";
 }
 
 static const char *const encoding_names[] = {
@@ -244,12 +246,14 @@ static void set_executor(Mesh__Record__Attempt *m, const struct attempt_record *
     m->counter = r->counter;
     m->has_witness = r->has_witness;
     m->witness = bytes_of(r->witness.bytes, DIGEST_SIZE);
+    m->has_made = r->has_made;
+    m->made = bytes_of(r->made.bytes, DIGEST_SIZE);
 }
 
 static bool attempt_is_valid(const struct attempt_record *r)
 {
     return r->verdict >= VERDICT_DONE && r->verdict <= VERDICT_ADOPTED
-           && r->reason >= REASON_OK && r->reason <= REASON_STORE
+           && r->reason >= REASON_OK && r->reason <= REASON_LAST
            && !(r->log.has_blob && r->log.inline_len);
 }
 

@@ -722,11 +722,11 @@ static void test_memory_is_bounded_by_what_came(void **state UNUSED)
 
 static void test_every_reason_has_a_name(void **state UNUSED)
 {
-    for (unsigned r = REASON_OK; r <= REASON_STORE; r++)
+    for (unsigned r = REASON_OK; r <= REASON_LAST; r++)
         assert_string_not_equal(reason_name(r), "unknown");
     assert_string_equal(reason_name(REASON_INPUT_MODIFIED), "input_modified");
     assert_string_equal(reason_name(0), "unknown");
-    assert_string_equal(reason_name(REASON_STORE + 1), "unknown");
+    assert_string_equal(reason_name(REASON_LAST + 1), "unknown");
     assert_string_equal(run_outcome_name(RUN_OK), "ok");
     assert_string_equal(run_outcome_name(RUN_FAILED), "failed");
     assert_string_equal(run_outcome_name(RUN_CANCELLED), "cancelled");
