@@ -213,6 +213,25 @@ int lost_of_task(const struct artifacts *a, const struct flow *flow,
     return r;
 }
 
+int lost_of_maker(const struct artifacts *a, const struct run_id *run,
+                  const struct task_id *task, struct lost *l)
+{
+    CLEANUP(attempt_record_release) struct attempt_record made = { .attempt = 0 };
+    int r = artifacts_attempt(a, run, task, &made);
+
+    for (size_t i = 0; r == 0 && i < made.n_outputs; i++) {
+        CLEANUP(missing_release) struct missing m = { .ids = NULL };
+        const struct attempt_record one = { .outputs = &made.outputs[i],
+                                            .n_outputs = 1 };
+
+        recheck(a->blobs, &made.outputs[i]);
+        r = missing_of_attempt(a->blobs, &one, &m);
+        if (r == 0 && m.n)
+            return add(l, &made, made.outputs[i].name);
+    }
+    return r == -ENOENT ? 0 : r;
+}
+
 int lost_of_blobs(const struct artifacts *a, const struct run_id *run,
                   const struct missing *m, struct lost *l)
 {

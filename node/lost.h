@@ -22,6 +22,9 @@ void lost_release(struct lost *l);
  * 0, -ENOMEM, or what reading the store returned. */
 int lost_of_task(const struct artifacts *a, const struct flow *flow,
                  const struct run_id *run, const struct task_id *task, struct lost *l);
+/* What the task made itself. */
+int lost_of_maker(const struct artifacts *a, const struct run_id *run,
+                  const struct task_id *task, struct lost *l);
 /* Who made these blobs, or folders that they are in. */
 int lost_of_blobs(const struct artifacts *a, const struct run_id *run,
                   const struct missing *m, struct lost *l);

@@ -244,7 +244,7 @@ static int keep_own(struct mesh *m, uint32_t slot, const struct attempt_record *
     g = group_find(m, &run);
     if (g && g->is_tentative && tentative_keep_own(m, g, &task, r) < 0)
         return -ENOMEM;
-    return g ? keep_begin(m, g, r) : 0;
+    return g ? keep_begin(m, g, &task, r) : 0;
 }
 
 static int on_ended(struct mesh *m, struct event *e)
@@ -271,6 +271,15 @@ static int on_ended(struct mesh *m, struct event *e)
     return error ? error : engine_step(m, e);
 }
 
+static int on_undo(struct mesh *m, struct event *e)
+{
+    const struct task_id *task = &e->u.undo.record->task;
+    struct group *g = group_find(m, &e->run);
+    int error = engine_step(m, e);
+
+    return error || !g ? error : keep_forget(m, g, task);
+}
+
 int engine_on_event(struct mesh *m, const struct event *from)
 {
     struct event e = *from;
@@ -289,8 +298,9 @@ int engine_on_event(struct mesh *m, const struct event *from)
     case EVENT_RESTORE_ATTEMPT:
     case EVENT_RESTORE_LOST:
     case EVENT_INPUT_GONE:
-    case EVENT_UNDO:
         return engine_step(m, &e);
+    case EVENT_UNDO:
+        return on_undo(m, &e);
     default:
         return 0;
     }

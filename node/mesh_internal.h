@@ -715,7 +715,10 @@ int home_on_tick(struct mesh *m, struct group *g);
 
 /* Before the engine is told of an attempt that ended: what it made has to be copied
  * before its run may end. */
-int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record);
+int keep_begin(struct mesh *m, struct group *g, const struct task_id *task,
+               const struct attempt_record *record);
+/* It is made again: the new one is to be kept. */
+int keep_forget(struct mesh *m, struct group *g, const struct task_id *task);
 int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);

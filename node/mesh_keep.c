@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run keeps has to be on two nodes before it may end well. Who ran the task has
- * it; the leader gets a copy, or, if the leader ran it, another home. A copy that
- * cannot be had any more holds up nothing: where only one node is left, one has to do.
+ * it; the leader gets a copy, or, if the leader ran it, another home. What nobody gives
+ * any more is made again; where only one node is left, one copy has to do.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +23,7 @@ struct keeping {
     size_t record_len;
     struct digest *ids;
     size_t n_ids;
+    struct task_id task;
     struct keeping *prev, *next;
 };
 
@@ -145,7 +146,8 @@ static size_t collect(const struct attempt_record *r, struct digest *ids)
     return n;
 }
 
-static struct keeping *new_keeping(struct mesh *m, const struct attempt_record *r)
+static struct keeping *new_keeping(struct mesh *m, const struct task_id *task,
+                                   const struct attempt_record *r)
 {
     CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
     struct attempt_record copy = *r;
@@ -154,6 +156,7 @@ static struct keeping *new_keeping(struct mesh *m, const struct attempt_record *
     if (!k)
         return NULL;
     k->token = ++m->last_token;
+    k->task = *task;
     k->holder = node_id_is_none(&r->node) ? m->self : r->node;
     k->n_ids = collect(r, NULL);
     k->ids = calloc(k->n_ids + 1, sizeof(k->ids[0]));
@@ -168,7 +171,8 @@ static struct keeping *new_keeping(struct mesh *m, const struct attempt_record *
     return k;
 }
 
-int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record)
+int keep_begin(struct mesh *m, struct group *g, const struct task_id *task,
+               const struct attempt_record *record)
 {
     struct keeping *k;
     int error;
@@ -176,7 +180,7 @@ int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *rec
     if (m->level < 2 || record->reason != REASON_OK || !collect(record, NULL)
         || gossip_alive(m->gossip) < 2)
         return 0;
-    k = new_keeping(m, record);
+    k = new_keeping(m, task, record);
     if (!k)
         return -ENOMEM;
     DL_APPEND(g->keepings, k);
@@ -207,6 +211,42 @@ static int ask_next(struct mesh *m, struct group *g)
     return error;
 }
 
+/* Nobody gives it: whoever reads the store knows which attempt that is, and says so by
+ * EVENT_UNDO. */
+static int tell_gone(struct mesh *m, const struct group *g, struct keeping *k)
+{
+    struct action a = { .type = ACTION_GONE,
+                        .run = g->run,
+                        .task = k->task,
+                        .ticket = m->last_ticket,
+                        .slot = NODE_SLOT_NONE };
+
+    k->again = m->now + KEEP_WAIT;
+    return mesh_emit(m, &a);
+}
+
+int keep_forget(struct mesh *m, struct group *g, const struct task_id *task)
+{
+    struct keeping *k, *next;
+    int error = 0;
+
+    DL_FOREACH_SAFE(g->keepings, k, next)
+    if (error == 0 && task_id_equal(&k->task, task))
+        error = done(m, g, k);
+    return error;
+}
+
+/* The holder may be back soon; one that answers has it no more. */
+static int give_up(struct mesh *m, struct group *g, struct keeping *k, int status)
+{
+    bool is_gone = mesh_is_gone(m, &k->holder);
+
+    k->again = m->now + TIME_S(1);
+    if (status == -ENOENT && (is_gone || gossip_is_live(m->gossip, &k->holder)))
+        return tell_gone(m, g, k);
+    return is_gone ? done(m, g, k) : 0;
+}
+
 static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
                   int status)
 {
@@ -219,10 +259,7 @@ static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
             break;
     if (!k || node_id_equal(&k->holder, from))
         return 0;
-    if (status == 0 || !gossip_is_live(m->gossip, &k->holder))
-        error = done(m, g, k);
-    else
-        k->again = m->now + TIME_S(1);
+    error = status == 0 ? done(m, g, k) : give_up(m, g, k, status);
     return error ? error : ask_next(m, g);
 }
 
@@ -270,6 +307,6 @@ int keep_on_tick(struct mesh *m, struct group *g)
 
     DL_FOREACH_SAFE(g->keepings, k, next)
     if (error == 0 && k->is_asked && m->now >= k->again)
-        error = gossip_is_live(m->gossip, &k->holder) ? ask(m, g, k) : done(m, g, k);
+        error = ask(m, g, k);
     return error ? error : ask_next(m, g);
 }

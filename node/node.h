@@ -158,6 +158,8 @@ enum action_type {
     ACTION_GUEST_RETURNED, /* it never started */
     ACTION_LOOK,           /* whoever takes this task gives it back: is all that it
                               needs to be had? What is not is told by EVENT_UNDO */
+    ACTION_GONE,           /* nobody gives what this task made: if it is not here either,
+                              EVENT_UNDO tells it */
     ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
 
     /* ---- of node/mesh.h alone ---- */

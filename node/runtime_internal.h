@@ -202,6 +202,9 @@ bool runtime_give_back(struct runtime *rt, struct slot *s, bool is_sure);
  * nobody has it. How many there are, or a negative errno. */
 int runtime_lost(struct runtime *rt, const struct run_context *c,
                  const struct task_id *task, bool is_sure);
+/* What this task made is made again, unless it is here. */
+void runtime_gone(struct runtime *rt, const struct run_id *run,
+                  const struct task_id *task);
 /* The node was told of EVENT_UNDO: what it points to goes. */
 void runtime_undo_told(const struct event *event);
 /* It could not be started: this is its end. */

@@ -77,6 +77,16 @@ int runtime_lost(struct runtime *rt, const struct run_context *c,
     return r < 0 ? r : n;
 }
 
+void runtime_gone(struct runtime *rt, const struct run_id *run,
+                  const struct task_id *task)
+{
+    CLEANUP(lost_release) struct lost l = { .all = NULL };
+    int r = lost_of_maker(&rt->artifacts, run, task, &l);
+
+    if (r == 0 && l.n)
+        (void)undo(rt, &l.all[0]);
+}
+
 bool runtime_give_back(struct runtime *rt, struct slot *s, bool is_sure)
 {
     struct event e = { .type = EVENT_INPUT_GONE, .run = s->run->id };
