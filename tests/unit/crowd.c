@@ -206,6 +206,9 @@ static void carry_out(struct crowd *c, const struct action *a)
         else
             buffer_printf(&c->trace, "recall %s\n", name);
         break;
+    case ACTION_LOOK:
+        buffer_printf(&c->trace, "look for %s\n", name);
+        break;
     case ACTION_TELL:
         say_told(c, a, name);
         break;

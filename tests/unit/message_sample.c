@@ -161,6 +161,7 @@ static void fill(struct sample *s, const struct schema *schema, uint8_t *message
         struct log_entry *e = (void *)message;
 
         e->is_delete = s->next & 1;
+        e->is_again = false;
         if (e->is_delete)
             e->value_len = 0;
     }

@@ -504,7 +504,7 @@ static void test_messages_that_break_a_rule(void **state UNUSED)
     assert_int_equal(DECODE('a', "\x08\x00"), -EBADMSG);         /* verdict 0 */
     assert_int_equal(DECODE('a', "\x08\x06"), -EPROTONOSUPPORT); /* of the future */
     assert_int_equal(DECODE('a', "\x10\x00"), -EBADMSG);
-    assert_int_equal(DECODE('a', "\x10\x10"), -EPROTONOSUPPORT);
+    assert_int_equal(DECODE('a', "\x10\x12"), -EPROTONOSUPPORT);
     assert_int_equal(DECODE('a', "\x52\x00"), -EBADMSG);  /* an empty inline log */
     assert_int_equal(DECODE('a', "\x5a\x01x"), -EBADMSG); /* a digest of a byte */
     assert_int_equal(DECODE('a', "\x52\x01x\x5a\x20" SIXTEEN SIXTEEN), -EBADMSG);
