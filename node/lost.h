@@ -25,6 +25,10 @@ int lost_of_task(const struct artifacts *a, const struct flow *flow,
 /* What the task made itself. */
 int lost_of_maker(const struct artifacts *a, const struct run_id *run,
                   const struct task_id *task, struct lost *l);
+/* What counts behind the task, however far, and may have consumed what it made; and, as
+ * the last one, the record of the task's own that was undone last. Without names. */
+int lost_behind(const struct artifacts *a, const struct flow *flow,
+                const struct run_id *run, const struct task_id *task, struct lost *l);
 /* Who made these blobs, or folders that they are in. */
 int lost_of_blobs(const struct artifacts *a, const struct run_id *run,
                   const struct missing *m, struct lost *l);

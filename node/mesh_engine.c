@@ -298,7 +298,10 @@ int engine_on_event(struct mesh *m, const struct event *from)
     case EVENT_RESTORE_ATTEMPT:
     case EVENT_RESTORE_LOST:
     case EVENT_INPUT_GONE:
+    case EVENT_STALE:
         return engine_step(m, &e);
+    case EVENT_TORN:
+        return lead_again(m, group_find(m, &e.run));
     case EVENT_UNDO:
         return on_undo(m, &e);
     default:

@@ -51,6 +51,15 @@ static int count(struct mesh *m, const struct group *g, int32_t by)
     return engine_step(m, &e);
 }
 
+int keep_recount(struct mesh *m, const struct group *g)
+{
+    struct keeping *k;
+    int32_t n;
+
+    DL_COUNT(g->keepings, k, n);
+    return n ? count(m, g, n) : 0;
+}
+
 static int done(struct mesh *m, struct group *g, struct keeping *k)
 {
     DL_DELETE(g->keepings, k);

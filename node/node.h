@@ -54,6 +54,9 @@ enum event_type {
     EVENT_UNSUSPEND,
     EVENT_INPUT_GONE, /* what was to start in this slot did not: nobody has something
                          that it needs. It is ready again after a pause */
+    EVENT_STALE,      /* an answer to ACTION_STALE: an attempt that counted; at the end
+                         the record of the task's own that was undone last */
+    EVENT_TORN,       /* TELL_RUN_TORN was told: for who reads runs back */
     EVENT_UNDO,       /* an attempt that counts: nobody has what it made any more. Its
                          task is done again, at most REMAKES_MAX times (scheduler/remake.h) */
 
@@ -110,7 +113,7 @@ struct event {
         struct {
             const struct attempt_record *record; /* with run, task and attempt */
             const char *why;                     /* a sentence for people */
-        } undo;                                  /* EVENT_UNDO */
+        } undo;                                  /* EVENT_UNDO, EVENT_STALE */
         struct attempt_record *late;          /* EVENT_LATE: as ended.record, with run
                                                  and task */
         struct {
@@ -158,6 +161,8 @@ enum action_type {
     ACTION_GUEST_RETURNED, /* it never started */
     ACTION_LOOK,           /* whoever takes this task gives it back: is all that it
                               needs to be had? What is not is told by EVENT_UNDO */
+    ACTION_STALE,          /* this task was made again and made something else: what is
+                              behind it is told by EVENT_STALE */
     ACTION_GONE,           /* nobody gives what this task made: if it is not here either,
                               EVENT_UNDO tells it */
     ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
@@ -185,6 +190,8 @@ enum tell_type {
     TELL_TASK_ENDED,   /* verdict and reason tell how */
     TELL_RUN_ENDED,    /* the node has forgotten the run after this */
     TELL_RUN_NUMBERED, /* of node/mesh.h alone; may come behind the end */
+    TELL_RUN_TORN,     /* to nobody but the caller: what counted no more is written, and
+                          the run has to be dropped and read back */
     TELL_RUN_REFUSED,  /* instead of RUN_ACCEPTED, in a mesh alone: another node led its
                           log before anybody had the run, so it is nowhere */
 };

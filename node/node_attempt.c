@@ -110,6 +110,7 @@ int node_conclude(struct node *n, struct run *r, struct span *s, uint64_t index,
                   struct slot *slot, struct attempt_record *record)
 {
     bool is_ended = slot && slot->is_ended;
+    struct remake *torn = NULL;
     struct judgement j;
     uint64_t ticket;
     bool is_retried;
@@ -122,8 +123,12 @@ int node_conclude(struct node *n, struct run *r, struct span *s, uint64_t index,
     is_retried = !j.is_final && !j.is_again && goes_on(r, s);
     error = node_tell_ended(n, record, slot ? slot->number : NODE_SLOT_NONE, is_retried,
                             is_retried ? j.delay : 0, ticket);
+    if (error == 0 && r->remakes)
+        error = node_find_torn(r, record, &torn);
     if (error == 0)
         error = attempts_apply(r, s, index, record, &j);
+    if (error == 0 && torn)
+        error = node_tear(n, r, torn);
     if (error == 0 && slot)
         node_vacate(n, slot);
     if (error == 0)

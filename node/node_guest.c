@@ -308,7 +308,7 @@ static int make_guest(struct node *n, struct slot *s)
     placement_disown(q, &s->claim);
     s->guest = g;
     s->run = NULL;
-    return node_emit_guest(n, ACTION_TO_GUEST, g);
+    return s->is_void ? 0 : node_emit_guest(n, ACTION_TO_GUEST, g);
 }
 
 int node_on_drop(struct node *n, struct run *r)

@@ -21,6 +21,7 @@
 #include "scheduler/attempts.h"
 #include "scheduler/placement.h"
 #include "scheduler/readiness.h"
+#include "scheduler/remake.h"
 #include "scheduler/run.h"
 #include "scheduler/timers.h"
 
@@ -157,6 +158,8 @@ int node_emit_run(struct node *n, const struct run_record *record,
 int node_emit_attempt(struct node *n, const struct attempt_record *record,
                       uint64_t *ret_ticket);
 int node_emit_look(struct node *n, const struct slot *s);
+int node_emit_stale(struct node *n, const struct run_id *run,
+                    const struct task_id *task);
 /* Of one that was written before. */
 int node_emit_again(struct node *n, const struct attempt_record *record,
                     uint64_t *ret_ticket);
@@ -240,6 +243,13 @@ int node_on_lease_timeout(struct node *n, struct slot *s);
 
 int node_on_undo(struct node *n, const struct event *event);
 int node_on_input_gone(struct node *n, uint32_t slot);
+int node_on_stale(struct node *n, const struct event *event);
+/* A task is done, or read back as done: NULL, or how it was undone, if what it made now
+ * is something else. -ENOMEM. */
+int node_find_torn(const struct run *r, const struct attempt_record *record,
+                   struct remake **ret);
+/* What is behind it and under way is ended, and asked for what is done there. */
+int node_tear(struct node *n, struct run *r, struct remake *remake);
 /* A task is done; if it was undone before, who waited for that goes on. */
 int node_on_remade(struct node *n, struct run *r, const struct task_id *task);
 
@@ -258,6 +268,9 @@ void node_unrecall(struct node *n, struct slot *s);
 
 int node_on_late(struct node *n, struct attempt_record *record);
 int node_on_held(struct node *n, const struct event *event);
+/* What is under way there counts no more: a lease is forgotten at once; what runs here
+ * keeps its slot, and its run, until it is gone. */
+int node_void_slot(struct node *n, struct slot *s);
 /* Those of a run that is open again; first all but its hook, then that. */
 int node_adopt_held(struct node *n, struct run *r, bool is_hook);
 /* Nothing that was told of this run while it was read back is needed any more. */

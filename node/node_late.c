@@ -29,9 +29,7 @@ static struct slot *find_slot(const struct node *n, const struct run *r,
     return NULL;
 }
 
-/* Another attempt of the task that is under way counts no more. A lease is forgotten at
- * once; what runs here keeps its slot, and its run, until it is gone. */
-static int void_slot(struct node *n, struct slot *s)
+int node_void_slot(struct node *n, struct slot *s)
 {
     int error = 0;
 
@@ -67,7 +65,7 @@ static int claim_task(struct node *n, struct run *r, struct span *s, uint64_t in
         return 0;
     }
     slot = find_slot(n, r, s, index);
-    return slot ? void_slot(n, slot) : -ENOENT;
+    return slot ? node_void_slot(n, slot) : -ENOENT;
 }
 
 static bool is_open(const struct span *s, uint64_t index, uint32_t iteration)

@@ -238,6 +238,19 @@ int node_emit_again(struct node *n, const struct attempt_record *record,
     return error;
 }
 
+int node_emit_stale(struct node *n, const struct run_id *run,
+                    const struct task_id *task)
+{
+    struct action *a = add(n->out);
+
+    if (!a)
+        return -ENOMEM;
+    *a = (struct action){
+        .type = ACTION_STALE, .run = *run, .task = *task, .slot = NODE_SLOT_NONE
+    };
+    return 0;
+}
+
 int node_emit_look(struct node *n, const struct slot *s)
 {
     return add_slot(n, s, &(struct action){ .type = ACTION_LOOK });

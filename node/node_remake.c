@@ -3,7 +3,10 @@
  * and who needs them is ready again until they are there.
  *
  *     done --- EVENT_UNDO ---> ready, its record written again: output_lost
- *       '----- the REMAKES_MAX + 1st time ---> failed */
+ *       '----- the REMAKES_MAX + 1st time ---> failed
+ *
+ * When it has made something else than before, what was done behind it is stale: the
+ * records of that are written again too, and the run is read back from its records. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +117,85 @@ int node_on_undo(struct node *n, const struct event *event)
     copy.n_outputs = 0;
     error = witness_of_attempt(lost, &copy.made);
     return error ? error : undo(n, r, s, index, &copy, event->u.undo.why);
+}
+
+/* ---- what came of it before ---- */
+
+int node_find_torn(const struct run *r, const struct attempt_record *record,
+                   struct remake **ret)
+{
+    struct remake *m = counts(record->verdict) ? remake_find(r, &record->task) : NULL;
+    struct digest made;
+    int error;
+
+    *ret = NULL;
+    if (!m || !m->has_made)
+        return 0;
+    error = witness_of_attempt(record, &made);
+    if (error == 0 && !digest_equal(&made, &m->made))
+        *ret = m;
+    return error;
+}
+
+static int void_behind(struct node *n, struct run *r)
+{
+    struct slot *s, *next;
+    int error = 0;
+
+    for (uint32_t i = 0; i < n->config.slots_max && error == 0; i++) {
+        s = &n->slots[i];
+        if (s->run == r && !s->is_void && r->steps[s->task.step].is_blocked)
+            error = node_void_slot(n, s);
+    }
+    for (s = r->leases; s && error == 0; s = next) {
+        next = s->next_of_run;
+        if (r->steps[s->task.step].is_blocked)
+            error = node_void_slot(n, s);
+    }
+    return error;
+}
+
+int node_tear(struct node *n, struct run *r, struct remake *remake)
+{
+    int error = remake_tear(r, remake);
+
+    if (error == 0)
+        error = void_behind(n, r);
+    return error ? error : node_emit_stale(n, &r->id, &remake->task);
+}
+
+/* The last one: with it the tear is mended, also for who reads the run back. */
+static int mend(struct node *n, const struct attempt_record *undone)
+{
+    struct attempt_record copy = *undone;
+    uint64_t ticket;
+    int error;
+
+    copy.has_made = false;
+    error = node_emit_again(n, &copy, &ticket);
+    return error ? error : node_tell_run(n, &copy.run, TELL_RUN_TORN, 0, ticket);
+}
+
+int node_on_stale(struct node *n, const struct event *event)
+{
+    const struct attempt_record *record = event->u.undo.record;
+    const struct run *r = node_find_run(n, &record->run);
+    struct attempt_record copy = *record;
+    uint64_t ticket;
+    int error;
+
+    if (!r || !r->n_torn)
+        return 0;
+    if (record->reason == REASON_OUTPUT_LOST)
+        return mend(n, record);
+    if (!counts(record->verdict))
+        return 0;
+    copy.reason = REASON_STALE;
+    copy.choice = NULL;
+    copy.has_width = copy.has_origin = false;
+    copy.n_outputs = 0;
+    error = write_again(n, &copy, event->u.undo.why, false, &ticket);
+    return error ? error : node_tell_ended(n, &copy, NODE_SLOT_NONE, true, 0, ticket);
 }
 
 /* ---- who needs it ---- */

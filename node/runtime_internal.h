@@ -205,7 +205,12 @@ int runtime_lost(struct runtime *rt, const struct run_context *c,
 /* What this task made is made again, unless it is here. */
 void runtime_gone(struct runtime *rt, const struct run_id *run,
                   const struct task_id *task);
-/* The node was told of EVENT_UNDO: what it points to goes. */
+/* What was done behind this task is told by EVENT_STALE. */
+void runtime_stale(struct runtime *rt, const struct run_id *run,
+                   const struct task_id *task);
+/* Alone: the run is dropped, what runs of it ends, and it is read back. */
+void runtime_read_again(struct runtime *rt, const struct run_id *run);
+/* The node was told of EVENT_UNDO or EVENT_STALE: what it points to goes. */
 void runtime_undo_told(const struct event *event);
 /* It could not be started: this is its end. */
 void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,

@@ -3,6 +3,7 @@
  * that is what is gone from the store; among others what nobody gives, when whoever made
  * it has been gone for long enough, or says that it has it no more. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,9 +17,9 @@ struct undo {
     char why[256 + MEMBER_NAME_MAX];
 };
 
-static void queue_undo(struct runtime *rt, struct undo *take)
+static void queue_undo(struct runtime *rt, enum event_type type, struct undo *take)
 {
-    struct event e = { .type = EVENT_UNDO, .run = take->record.run };
+    struct event e = { .type = type, .run = take->record.run };
 
     e.u.undo.record = &take->record;
     e.u.undo.why = take->why;
@@ -60,7 +61,7 @@ static int undo(struct runtime *rt, struct lost_output *o)
     task_id_text(&u->record.task, task);
     runtime_log(rt, "output.lost", "run=%s step=%u task=%s: %s", run,
                 u->record.task.step, task, u->why);
-    queue_undo(rt, u);
+    queue_undo(rt, EVENT_UNDO, u);
     return 0;
 }
 
@@ -99,4 +100,54 @@ bool runtime_give_back(struct runtime *rt, struct slot *s, bool is_sure)
     e.u.lease = s->index;
     runtime_queue(rt, &e);
     return true;
+}
+
+/* ---- what came out otherwise ---- */
+
+static int queue_stale(struct runtime *rt, const char *step, struct attempt_record *take)
+{
+    struct undo *u = calloc(1, sizeof(*u));
+
+    if (!u)
+        return -ENOMEM;
+    u->record = *take;
+    *take = (struct attempt_record){ .attempt = 0 };
+    snprintf(u->why, sizeof(u->why),
+             "what '%.100s' made was lost, and came out otherwise when it was made again",
+             step);
+    queue_undo(rt, EVENT_STALE, u);
+    return 0;
+}
+
+void runtime_stale(struct runtime *rt, const struct run_id *run,
+                   const struct task_id *task)
+{
+    const struct run_context *c = runtime_context(rt, run);
+    CLEANUP(lost_release) struct lost l = { .all = NULL };
+    int r = c ? lost_behind(&rt->artifacts, c->flow, run, task, &l) : 0;
+
+    for (size_t i = 0; r == 0 && i < l.n; i++)
+        r = queue_stale(rt, c->flow->steps[task->step].name, &l.all[i].attempt);
+    if (r < 0)
+        runtime_give_up(rt, r, "a run's records cannot be read");
+}
+
+void runtime_read_again(struct runtime *rt, const struct run_id *run)
+{
+    int r;
+
+    for (uint32_t i = 0; i < rt->n_slots; i++) {
+        struct slot *s = rt->slots[i];
+
+        if (s && s->run && run_id_equal(&s->run->id, run) && s->state == SLOT_RUNNING)
+            runtime_signal_task(s, SIGKILL);
+    }
+    runtime_event(rt, &(struct event){ .type = EVENT_DROP, .run = *run });
+    r = runtime_load_run(rt, run);
+    if (r < 0) {
+        runtime_give_up(rt, r, "a run cannot be read back");
+        return;
+    }
+    runtime_restore_state(rt, run);
+    runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_END, .run = *run });
 }

@@ -98,6 +98,15 @@ int remake_close(struct run *r, const struct task_id *task)
     return m ? count_undone(r, m, task->step, false) : 0;
 }
 
+int remake_tear(struct run *r, struct remake *m)
+{
+    if (m->is_torn)
+        return 0;
+    m->is_torn = true;
+    r->n_torn++;
+    return count_undone(r, m, m->task.step, true);
+}
+
 int remake_note(struct run *r, const struct attempt_record *undone, struct remake **ret)
 {
     struct remake *m = remake_find(r, &undone->task);
@@ -107,6 +116,7 @@ int remake_note(struct run *r, const struct attempt_record *undone, struct remak
     if (!m)
         return -ENOMEM;
     m->times++;
+    m->task = undone->task;
     m->has_made = undone->has_made;
     m->made = undone->made;
     *ret = m;

@@ -18,7 +18,9 @@ enum { REMAKES_MAX = 5 };
 /* A task that was undone at least once. */
 struct remake {
     uint32_t times;
-    bool is_open; /* it is not done again yet */
+    bool is_open; /* it is not done again yet, or */
+    bool is_torn; /* what it made now differs, and what is behind it still counts */
+    struct task_id task;
     struct digest made; /* what it had made, before the last loss */
     bool has_made;
     size_t key_len;
@@ -33,6 +35,9 @@ int remake_note(struct run *r, const struct attempt_record *undone,
                 struct remake **ret);
 /* The task is done, or has failed for good: what waited for it goes on. */
 int remake_close(struct run *r, const struct task_id *task);
+/* It is done again, and has made something else: what is behind it waits until what was
+ * done there counts no more, and the run is read back. */
+int remake_tear(struct run *r, struct remake *m);
 void remakes_release(struct run *r);
 
 /* The attempt that counted does so no more: its task is ready, or waits for an opener

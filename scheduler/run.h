@@ -157,6 +157,7 @@ struct run {
     struct change *changes; /* the work list of readiness */
     size_t change_head, n_changes, cap_changes;
     struct remake *remakes; /* hash by task */
+    uint64_t n_torn;        /* of them */
     struct instance **doomed;
     size_t n_doomed, cap_doomed;
 

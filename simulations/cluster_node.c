@@ -112,6 +112,7 @@ static void hear(struct cluster *c, unsigned i, const struct action *a)
         users_refused(c, r);
         break;
     case TELL_TASK_STARTED:
+    case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
         break;
     }
