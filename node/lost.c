@@ -253,39 +253,9 @@ int lost_of_blobs(const struct artifacts *a, const struct run_id *run,
 struct behind {
     const struct flow *flow;
     const struct task_id *task;
-    const bool *steps; /* those behind it */
     struct lost *stale;
     struct attempt_record undone; /* the last one of the task's own */
 };
-
-static void mark_behind(const struct flow *f, uint32_t step, bool *steps)
-{
-    bool is_more = true;
-
-    steps[step] = true;
-    while (is_more) {
-        is_more = false;
-        for (uint32_t i = 0; i < f->n_steps; i++)
-            for (uint32_t k = 0; k < f->steps[i].n_before && !steps[i]; k++)
-                is_more = steps[i] = steps[f->steps[i].before[k]];
-    }
-    steps[step] = false;
-}
-
-/* In the same split, as far as both are in one. */
-static bool is_beside(const struct flow *f, const struct task_id *a,
-                      const struct task_id *b)
-{
-    const struct scope *x = &f->scopes[f->steps[a->step].scope];
-    const struct scope *y = &f->scopes[f->steps[b->step].scope];
-
-    while (x != y)
-        if (x->depth >= y->depth)
-            x = &f->scopes[x->parent];
-        else
-            y = &f->scopes[y->parent];
-    return memcmp(a->path, b->path, x->depth * sizeof(a->path[0])) == 0;
-}
 
 static int each_behind(void *arg, struct span key, struct span value)
 {
@@ -295,32 +265,28 @@ static int each_behind(void *arg, struct span key, struct span value)
 
     if (error == 0)
         error = attempt_key_decode(key.data, key.len, &r.run, &r.task, &r.attempt);
-    if (error < 0 || r.task.step >= b->flow->n_steps)
+    if (error < 0)
         return error;
     if (task_id_equal(&r.task, b->task) && r.reason == REASON_OUTPUT_LOST) {
         attempt_record_release(&b->undone);
         b->undone = r;
         r = (struct attempt_record){ .attempt = 0 };
-    } else if (counts(r.verdict) && b->steps[r.task.step]
-               && is_beside(b->flow, b->task, &r.task)) {
-        error = add(b->stale, &r, "");
+        return 0;
     }
-    return error;
+    if (!counts(r.verdict))
+        return 0;
+    error = witness_is_behind(b->flow, b->task, &r.task);
+    return error > 0 ? add(b->stale, &r, "") : error;
 }
 
 int lost_behind(const struct artifacts *a, const struct flow *flow,
                 const struct run_id *run, const struct task_id *task, struct lost *l)
 {
-    CLEANUP(freep) bool *steps = calloc((size_t)flow->n_all_steps + 1, sizeof(*steps));
-    struct behind b = { .flow = flow, .task = task, .steps = steps, .stale = l };
+    struct behind b = { .flow = flow, .task = task, .stale = l };
     struct record_key all = attempts_of_run(run);
-    int r;
+    int r = writer_scan(a->writer, STORE_RECORDS, (struct span){ all.bytes, all.len },
+                        (struct span){ NULL, 0 }, each_behind, &b);
 
-    if (!steps)
-        return -ENOMEM;
-    mark_behind(flow, task->step, steps);
-    r = writer_scan(a->writer, STORE_RECORDS, (struct span){ all.bytes, all.len },
-                    (struct span){ NULL, 0 }, each_behind, &b);
     if (r == 0 && b.undone.reason)
         r = add(l, &b.undone, "");
     attempt_record_release(&b.undone);

@@ -42,6 +42,11 @@ void needs_release(struct needs *n);
 int needs_of(const struct flow *flow, const struct run_id *run,
              const struct task_id *task, struct needs *ret);
 
+/* Whether `task` comes behind `from`, however far, in the same split as far as both are
+ * in one: then it may have consumed what that made. 1, 0 or -ENOMEM. */
+int witness_is_behind(const struct flow *flow, const struct task_id *from,
+                      const struct task_id *task);
+
 /* One part, of records that come one by one, in the order of their keys. */
 struct witness_sum {
     struct digest digest;

@@ -111,8 +111,10 @@ static void hear(struct cluster *c, unsigned i, const struct action *a)
         trace(c, "told by %u: run %u is refused", i, (unsigned)(r - c->runs));
         users_refused(c, r);
         break;
-    case TELL_TASK_STARTED:
     case TELL_RUN_TORN:
+        lost_ask(c, i, ACTION_TELL, &a->run, &a->task, 0);
+        break;
+    case TELL_TASK_STARTED:
     case TELL_RUN_NUMBERED:
         break;
     }
@@ -194,6 +196,11 @@ static void carry(struct cluster *c, unsigned i, const struct action *a)
         break;
     case ACTION_PREPARE:
         task_prepare(c, i, a);
+        break;
+    case ACTION_LOOK:
+    case ACTION_GONE:
+    case ACTION_STALE:
+        lost_ask(c, i, a->type, &a->run, &a->task, 0);
         break;
     default: /* tells of leases, that the mesh handles itself */
         break;

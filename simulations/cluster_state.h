@@ -6,6 +6,7 @@
  *     cluster_node.c     a node: events in, actions carried out, its disk
  *     cluster_read.c     what a node reads of its own disk
  *     cluster_tasks.c    processes, what they consume and make
+ *     cluster_lost.c     who has which bytes, and what is made again
  *     cluster_users.c    flows and who submits them
  *     cluster_check.c    what must hold
  *
@@ -37,6 +38,7 @@ enum incident_type {
     INCIDENT_SUBMIT,
     INCIDENT_CALM,
     INCIDENT_GIVE_UP,
+    INCIDENT_LOST, /* what an action asked for: `serial` is its type */
 };
 
 struct incident {
@@ -220,6 +222,25 @@ void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial);
 void task_prepare(struct cluster *c, unsigned i, const struct action *a);
 void task_keep(struct cluster *c, unsigned i, const struct held *h);
 const struct made *task_made(const struct cluster *c, const struct digest *id);
+
+/* ---- cluster_lost.c ---- */
+
+void blob_add(struct cluster *c, unsigned i, const struct digest *id);
+/* From whoever has it and can be heard. 0; -ENOENT: nobody; -EHOSTUNREACH: somebody who
+ * cannot be heard may. */
+int blob_get(struct cluster *c, unsigned i, unsigned holder, const struct digest *id);
+/* What the steps right before a task made, by the records of `from`, is got: as above. */
+int lost_get_inputs(struct cluster *c, unsigned i, unsigned from, const struct run *r,
+                    const struct task_id *task);
+void lost_rot(struct cluster *c, unsigned i);
+/* ACTION_LOOK, GONE, STALE; TELL_RUN_TORN; or, with the slot, a start that lacks
+ * something. */
+void lost_ask(struct cluster *c, unsigned i, enum action_type type,
+              const struct run_id *run, const struct task_id *task, uint32_t slot);
+void lost_happen(struct cluster *c, const struct incident *i);
+/* Whether this record says that the attempt counted once and does not any more. */
+bool lost_is_undone(struct cluster *c, unsigned i, const struct run_id *run,
+                    const struct task_id *task, uint32_t attempt);
 
 /* ---- cluster_users.c ---- */
 
