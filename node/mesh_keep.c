@@ -18,6 +18,7 @@ struct keeping {
     struct node_id holder;
     bool is_asked;
     uint32_t n_asked; /* others to hold a copy */
+    bool is_checked;  /* since then, whether it is here at all */
     time_us again;    /* when it is asked once more */
     uint8_t *record;
     size_t record_len;
@@ -111,6 +112,15 @@ static int get_here(struct mesh *m, const struct run_id *run, uint64_t token,
     return mesh_emit(m, &a);
 }
 
+/* What this node made and nobody gets from it may be gone from here too. */
+static bool must_check(struct keeping *k)
+{
+    bool must = !k->is_checked && k->n_asked && k->n_asked % ASKED_IN_A_ROW == 0;
+
+    k->is_checked = must;
+    return must;
+}
+
 static int ask(struct mesh *m, struct group *g, struct keeping *k)
 {
     struct message msg = { .type = MESSAGE_BLOB_KEEP };
@@ -120,7 +130,7 @@ static int ask(struct mesh *m, struct group *g, struct keeping *k)
     if (!k->is_asked)
         g->n_keeping++;
     k->is_asked = true;
-    if (!node_id_equal(&k->holder, &m->self))
+    if (!node_id_equal(&k->holder, &m->self) || must_check(k))
         return get_here(m, &g->run, k->token, &k->holder, k->record, k->record_len);
     p = choose(m, g, k->n_asked++);
     if (!p)
@@ -266,9 +276,14 @@ static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
     HASH_ITER (hh, m->groups, g, next)
         if ((k = find(g, token)))
             break;
-    if (!k || node_id_equal(&k->holder, from))
+    if (!k || (node_id_equal(&k->holder, from) && !k->is_checked))
         return 0;
-    error = status == 0 ? done(m, g, k) : give_up(m, g, k, status);
+    if (status < 0)
+        error = give_up(m, g, k, status);
+    else if (node_id_equal(&k->holder, from))
+        error = ask(m, g, k);
+    else
+        error = done(m, g, k);
     return error ? error : ask_next(m, g);
 }
 
