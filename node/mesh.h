@@ -183,6 +183,9 @@ struct run_where {
     bool is_tentative;
     uint64_t decided, last; /* entries of its log; of a home */
 };
+/* Whether a member has left, or has been dead for so long that its place is given to
+ * others; nobody's id counts as one. */
+bool mesh_is_gone(const struct mesh *m, const struct node_id *id);
 /* Where a run is led, as far as is known here. */
 void mesh_where(const struct mesh *m, const struct run_id *run, struct run_where *ret);
 /* Who carries out the lease of this slot; false: there is none. */

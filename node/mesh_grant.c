@@ -299,7 +299,7 @@ int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t sl
     }
     error = grant_started(m, slot);
     if (error == 0)
-        error = keep_begin(m, g, &record);
+        error = keep_begin(m, g, &offer->task, &record);
     if (error < 0)
         return error;
     lease_free(m, slot);

@@ -167,7 +167,7 @@ int groups_on_durable(struct mesh *m, uint64_t ticket)
 
 bool entry_is_attempt(const struct log_entry *e)
 {
-    return e->key_len > 1 && e->key[0] == 'a' && !e->is_delete;
+    return e->key_len > 1 && e->key[0] == 'a' && !e->is_delete && !e->is_again;
 }
 
 static int write_record(struct mesh *m, const struct group *g,

@@ -344,7 +344,7 @@ int guest_on_recall(struct mesh *m, struct peer *p, const struct recall_message 
         if (msg->why == REASON_LOST)
             g->is_void = true;
         error = end(m, g, msg->signal,
-                    msg->why >= REASON_OK && msg->why <= REASON_STORE
+                    msg->why >= REASON_OK && msg->why <= REASON_LAST
                         ? (enum reason)msg->why
                         : REASON_CANCELLED);
     }

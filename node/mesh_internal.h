@@ -612,6 +612,8 @@ void copy_release(struct group *g);
 int lead_found(struct mesh *m, const struct event *submit);
 int lead_begin(struct mesh *m, struct group *g);
 /* Read it back and ask who works for it. */
+/* Read the run back and go on, as a new leader would. NULL: nothing. */
+int lead_again(struct mesh *m, struct group *g);
 int lead_take_over(struct mesh *m, struct group *g);
 int lead_end(struct mesh *m, struct group *g);
 int lead_on_loaded(struct mesh *m, const struct mesh_event *event);
@@ -778,7 +780,12 @@ int home_on_tick(struct mesh *m, struct group *g);
 
 /* Before the engine is told of an attempt that ended: what it made has to be copied
  * before its run may end. */
-int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record);
+int keep_begin(struct mesh *m, struct group *g, const struct task_id *task,
+               const struct attempt_record *record);
+/* The engine has read the run back, and knows nothing of these. */
+int keep_recount(struct mesh *m, const struct group *g);
+/* It is made again: the new one is to be kept. */
+int keep_forget(struct mesh *m, struct group *g, const struct task_id *task);
 int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);

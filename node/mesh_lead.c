@@ -326,6 +326,8 @@ static int finish(struct mesh *m, struct group *g)
     for (size_t i = 0; i < g->n_reports && error == 0; i++)
         error = adopt(m, g, &g->reports[i]);
     if (error == 0)
+        error = keep_recount(m, g);
+    if (error == 0)
         error = engine_step(m, &end);
     if (error == 0)
         error = refuse_held(m, g);
@@ -364,6 +366,17 @@ static int want_number(struct mesh *m, struct group *g, const struct mesh_event 
     if (error < 0)
         return error == -ENOMEM ? error : 0;
     return number_want(m, g, &record);
+}
+
+int lead_again(struct mesh *m, struct group *g)
+{
+    int error;
+
+    if (!g || g->phase != LEAD_FULL)
+        return 0;
+    error = drop(m, g);
+    number_drop(m, g);
+    return error ? error : lead_take_over(m, g);
 }
 
 /* A group whose run was never decided has nothing to lead. */

@@ -244,6 +244,12 @@ static int on_mesh_event(struct node *n, const struct event *event)
     case EVENT_MEMBERS:
         placement_set_others(&n->placement, event->u.has_others);
         return 0;
+    case EVENT_INPUT_GONE:
+        return node_on_input_gone(n, event->u.lease);
+    case EVENT_UNDO:
+        return node_on_undo(n, event);
+    case EVENT_STALE:
+        return node_on_stale(n, event);
     case EVENT_LEASE_STARTED:
         return node_on_lease_started(n, event->u.lease);
     case EVENT_LEASE_RETURNED:

@@ -54,6 +54,13 @@ enum event_type {
                       read back: then after EVENT_RESTORE_END it starts nothing */
     EVENT_UNSUSPEND,
     EVENT_FENCED, /* the ticket of an ACTION_FENCED is durable, or decided */
+    EVENT_INPUT_GONE, /* what was to start in this slot did not: nobody has something
+                         that it needs. It is ready again after a pause */
+    EVENT_STALE,      /* an answer to ACTION_STALE: an attempt that counted; at the end
+                         the record of the task's own that was undone last */
+    EVENT_TORN,       /* TELL_RUN_TORN was told: for who reads runs back */
+    EVENT_UNDO,       /* an attempt that counts: nobody has what it made any more. Its
+                         task is done again, at most REMAKES_MAX times (scheduler/remake.h) */
 
     /* ---- with others: node/mesh.h tells these ---- */
     EVENT_WORKER,         /* what a member would take; replaces what it said before */
@@ -114,7 +121,11 @@ struct event {
             char *const *custom_names;        /* ...here, NULL-terminated or NULL */
         } worker;                             /* EVENT_WORKER, EVENT_WORKER_GONE */
         bool has_others;                      /* EVENT_MEMBERS */
-        uint32_t lease;                       /* EVENT_LEASE_*: the slot */
+        uint32_t lease; /* EVENT_LEASE_*, EVENT_INPUT_GONE: the slot */
+        struct {
+            const struct attempt_record *record; /* with run, task and attempt */
+            const char *why;                     /* a sentence for people */
+        } undo;                                  /* EVENT_UNDO, EVENT_STALE */
         struct attempt_record *late;          /* EVENT_LATE: as ended.record, with run
                                                  and task */
         struct {
@@ -171,6 +182,12 @@ enum action_type {
     ACTION_GUEST_ENDED,    /* its attempt's record, encoded, with a verdict that only
                               lets it be: the leader judges. Its slot is free */
     ACTION_GUEST_RETURNED, /* it never started */
+    ACTION_LOOK,           /* whoever takes this task gives it back: is all that it
+                              needs to be had? What is not is told by EVENT_UNDO */
+    ACTION_STALE,          /* this task was made again and made something else: what is
+                              behind it is told by EVENT_STALE */
+    ACTION_GONE,           /* nobody gives what this task made: if it is not here either,
+                              EVENT_UNDO tells it */
     ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
 
     /* ---- of node/mesh.h alone ---- */
@@ -202,6 +219,8 @@ enum tell_type {
     TELL_TASK_ENDED,   /* verdict and reason tell how */
     TELL_RUN_ENDED,    /* the node has forgotten the run after this */
     TELL_RUN_NUMBERED, /* of node/mesh.h alone; may come behind the end */
+    TELL_RUN_TORN,     /* to nobody but the caller: what counted no more is written, and
+                          the run has to be dropped and read back */
     TELL_RUN_REFUSED,  /* instead of RUN_ACCEPTED, in a mesh alone: another node led its
                           log before anybody had the run, so it is nowhere */
 };
@@ -247,6 +266,7 @@ struct action {
             const void *key, *value; /* valid until the outbox is used again */
             size_t key_len, value_len;
             bool is_urgent; /* somebody waits: end the commit window */
+            bool is_again;  /* the record of an attempt that was written before */
             bool is_delete; /* value is empty */
             bool is_range;  /* with is_delete: every key with this prefix */
             bool with_next; /* in one transaction with the ACTION_PERSIST behind it */

@@ -266,6 +266,16 @@ int node_guest_ended(struct node *n, struct slot *s, struct attempt_record *reco
     return error;
 }
 
+int node_guest_returned(struct node *n, struct slot *s)
+{
+    struct guest *g = s->guest;
+    int error = node_emit_guest(n, ACTION_GUEST_RETURNED, g);
+
+    free_slot(n, s, g->class);
+    forget(n, g);
+    return error;
+}
+
 /* ---- the node drains; a run is led elsewhere ---- */
 
 int node_on_drain(struct node *n, bool is_draining)
@@ -300,7 +310,7 @@ static int make_guest(struct node *n, struct slot *s)
     placement_disown(q, &s->claim);
     s->guest = g;
     s->run = NULL;
-    return node_emit_guest(n, ACTION_TO_GUEST, g);
+    return s->is_void ? 0 : node_emit_guest(n, ACTION_TO_GUEST, g);
 }
 
 int node_on_drop(struct node *n, struct run *r)

@@ -29,9 +29,7 @@ static struct slot *find_slot(const struct node *n, const struct run *r,
     return NULL;
 }
 
-/* Another attempt of the task that is under way counts no more. A lease is forgotten at
- * once; what runs here keeps its slot, and its run, until it is gone. */
-static int void_slot(struct node *n, struct slot *s)
+int node_void_slot(struct node *n, struct slot *s)
 {
     int error = 0;
 
@@ -70,7 +68,7 @@ static int claim_task(struct node *n, struct run *r, struct span *s, uint64_t in
     /* One with an older fence must not have two of them do something. */
     if (!slot || (slot->fence && !slot->is_fencing && slot->fence != fence))
         return -ENOENT;
-    return void_slot(n, slot);
+    return node_void_slot(n, slot);
 }
 
 static bool is_open(const struct span *s, uint64_t index, uint32_t iteration)

@@ -194,8 +194,7 @@ static int lose(struct node *n, struct slot *s, enum reason reason, const char *
     return node_conclude(n, s->run, s->span, s->index, s, &record);
 }
 
-/* Ready again, as if it had never been granted. */
-static int take_back(struct node *n, struct slot *s, time_us delay)
+int node_take_back(struct node *n, struct slot *s, time_us delay)
 {
     struct run *r = s->run;
     struct span *span = s->span;
@@ -213,7 +212,7 @@ static int lose_waiting(struct node *n, struct slot *s)
 
     if (!e)
         return -ENOMEM;
-    return ++e->n_gone < SILENT_LOSSES_MAX ? take_back(n, s, 0)
+    return ++e->n_gone < SILENT_LOSSES_MAX ? node_take_back(n, s, 0)
                                            : lose(n, s, REASON_LOST, "its node died");
 }
 
@@ -280,12 +279,12 @@ int node_on_lease_timeout(struct node *n, struct slot *s)
     if (error < 0)
         return error;
     return s->is_started ? lose(n, s, why, "its node did not end it in time")
-                         : take_back(n, s, 0);
+                         : node_take_back(n, s, 0);
 }
 
 /* One that nobody asked back could not be carried out there. It may well be given to
  * the same worker again: not at once for ever. */
-static int delay_of(struct slot *s, time_us *ret)
+int node_refuse(struct slot *s, time_us *ret)
 {
     struct exception *e;
 
@@ -312,6 +311,8 @@ int node_on_lease_returned(struct node *n, uint32_t slot)
         return 0;
     if (s->is_started)
         return lose(n, s, REASON_LOST, "its node lost it");
-    error = delay_of(s, &delay);
-    return error ? error : take_back(n, s, delay);
+    error = node_refuse(s, &delay);
+    if (error == 0 && delay)
+        error = node_emit_look(n, s);
+    return error ? error : node_take_back(n, s, delay);
 }

@@ -282,6 +282,8 @@ static void publish(struct runtime *rt, const struct action *a)
         e.message = rt->last_end.message;
         e.started_wall = rt->last_end.started_wall;
         break;
+    case TELL_RUN_TORN:
+        return;
     case TELL_RUN_NUMBERED:
         e.type = FEED_RUN_NUMBERED;
         e.number = c->number = a->u.tell.number;
@@ -313,7 +315,17 @@ static void carry_out(struct runtime *rt, const struct action *a)
         else
             runtime_persist(rt, a);
         break;
+    case ACTION_STALE:
+        if (!rt->mesh)
+            runtime_stale(rt, &a->run, &a->task);
+        else
+            runtime_mesh_carry_out(rt, a);
+        break;
     case ACTION_TELL:
+        if (a->u.tell.type == TELL_RUN_TORN) {
+            runtime_queue(rt, &(struct event){ .type = EVENT_TORN, .run = a->run });
+            break;
+        }
         publish(rt, a);
         if (a->u.tell.type == TELL_RUN_ENDED || a->u.tell.type == TELL_RUN_REFUSED)
             runtime_forget_run(rt, &a->run);
@@ -342,14 +354,20 @@ static void step_node(struct runtime *rt, const struct event *event)
     outbox_clear(&rt->outbox);
 }
 
+static struct slot *ended_by(const struct runtime *rt, const struct event *event)
+{
+    return event->type == EVENT_TASK_ENDED   ? rt->slots[event->u.ended.slot]
+           : event->type == EVENT_INPUT_GONE ? rt->slots[event->u.lease]
+                                             : NULL;
+}
+
 static void step(struct runtime *rt, const struct event *event)
 {
-    struct slot *ended =
-        event->type == EVENT_TASK_ENDED ? rt->slots[event->u.ended.slot] : NULL;
+    struct slot *ended = ended_by(rt, event);
 
     if (ended)
         ended->state = SLOT_TOLD;
-    if (ended && ended->is_guest)
+    if (ended && ended->is_guest && event->type == EVENT_TASK_ENDED)
         runtime_mesh_made(rt, ended);
     if (rt->mesh)
         runtime_mesh_step(rt, &(struct mesh_event){ .type = MESH_EVENT_NODE,
@@ -358,6 +376,10 @@ static void step(struct runtime *rt, const struct event *event)
         step_node(rt, event);
     if (ended && ended->state == SLOT_TOLD)
         runtime_free_slot(rt, ended);
+    if (event->type == EVENT_UNDO || event->type == EVENT_STALE)
+        runtime_undo_told(event);
+    if (event->type == EVENT_TORN && !rt->mesh)
+        runtime_read_again(rt, &event->run);
 }
 
 static void on_deadline(uv_timer_t *timer)

@@ -221,6 +221,23 @@ void runtime_keep_task(struct runtime *rt, struct slot *s);
 /* An equal task was done before: it takes over what that one made. */
 void runtime_adopt_task(struct runtime *rt, struct slot *s,
                         const struct attempt_record *equal);
+/* It did not start because something that it needs is nowhere: it is given back, and,
+ * when it is sure that nobody has it, made again. False: all that it needs is here. */
+bool runtime_give_back(struct runtime *rt, struct slot *s, bool is_sure);
+/* Who made what the task needs and is not here makes it again, if it is sure that
+ * nobody has it. How many there are, or a negative errno. */
+int runtime_lost(struct runtime *rt, const struct run_context *c,
+                 const struct task_id *task, bool is_sure);
+/* What this task made is made again, unless it is here. */
+void runtime_gone(struct runtime *rt, const struct run_id *run,
+                  const struct task_id *task);
+/* What was done behind this task is told by EVENT_STALE. */
+void runtime_stale(struct runtime *rt, const struct run_id *run,
+                   const struct task_id *task);
+/* Alone: the run is dropped, what runs of it ends, and it is read back. */
+void runtime_read_again(struct runtime *rt, const struct run_id *run);
+/* The node was told of EVENT_UNDO or EVENT_STALE: what it points to goes. */
+void runtime_undo_told(const struct event *event);
 /* It could not be started: this is its end. */
 void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
                        const char *message);

@@ -92,6 +92,15 @@ static void do_job(struct runtime *rt, const struct mesh_job *job)
     case ACTION_WITNESS:
         runtime_mesh_witness(rt, job);
         break;
+    case ACTION_LOOK:
+        runtime_mesh_look(rt, job);
+        break;
+    case ACTION_GONE:
+        runtime_gone(rt, &job->run, &job->task);
+        break;
+    case ACTION_STALE:
+        runtime_stale(rt, &job->run, &job->task);
+        break;
     case ACTION_KEEP:
         runtime_mesh_keep(rt, job);
         break;
@@ -155,6 +164,9 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
     case ACTION_LOAD_RUN:
     case ACTION_FORGET_RUN:
     case ACTION_WITNESS:
+    case ACTION_LOOK:
+    case ACTION_GONE:
+    case ACTION_STALE:
     case ACTION_KEEP:
     case ACTION_FIND_END:
         queue_job(rt, a);

@@ -132,6 +132,9 @@ uint64_t runtime_mesh_barrier(struct runtime *rt);
 const char *runtime_mesh_read_attempt(struct runtime *rt, const struct action *a,
                                       struct attempt_record *ret,
                                       char name[MEMBER_NAME_MAX + 1]);
+/* A member's name, in `name`; NULL: this node. */
+const char *runtime_mesh_name(struct runtime *rt, const struct node_id *id,
+                              char name[MEMBER_NAME_MAX + 1]);
 const char *runtime_mesh_node_of_lease(struct runtime *rt, uint32_t slot,
                                        char name[MEMBER_NAME_MAX + 1]);
 /* The end of a run as it is kept, for followers. */
@@ -207,6 +210,9 @@ typedef void blob_done_fn(void *arg, const struct digest *id, int status);
 int runtime_mesh_get_blob(struct runtime *rt, const struct run_id *run,
                           const struct node_id *from, const struct digest *id,
                           blob_done_fn *done, void *arg);
+/* Whether all that a task needs, which nobody could carry out, is to be had; what is
+ * not is told by EVENT_UNDO. */
+void runtime_mesh_look(struct runtime *rt, const struct mesh_job *job);
 /* Get what a task of this node's own needs first: true, and it starts later. */
 bool runtime_mesh_fetch_first(struct runtime *rt, struct slot *s);
 void runtime_mesh_keep(struct runtime *rt, const struct mesh_job *job);

@@ -82,6 +82,7 @@ static int tell_entry(struct runtime *rt, const struct group_id *group,
                                 .value = log.has_value ? log.value : NULL,
                                 .value_len = log.value_len,
                                 .is_delete = log.is_delete,
+                                .is_again = log_row_is_again(&log),
                                 .n_homes = log.n_homes };
     memcpy(entry.homes, log.homes, sizeof(entry.homes));
     e.u.entry.entry = &entry;

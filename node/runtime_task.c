@@ -186,6 +186,8 @@ void runtime_start_plain(struct runtime *rt, struct slot *s)
     struct error why = { .text = "" };
     int r = start_plain(rt, s, &why);
 
+    if (r < 0 && runtime_give_back(rt, s, !rt->mesh))
+        return;
     if (r < 0)
         runtime_fail_task(rt, s, REASON_START, why.text[0] ? why.text : strerror(-r));
 }
@@ -225,6 +227,8 @@ void runtime_start_prepared(struct runtime *rt, struct slot *s)
 
     if (r == 0)
         r = prepare(rt, s, &reason, &why);
+    if (r < 0 && runtime_give_back(rt, s, !rt->mesh))
+        return;
     if (r < 0)
         runtime_fail_task(rt, s, reason, why.text[0] ? why.text : strerror(-r));
     else if (r == 0 && (s->fence || !runtime_warm_take(rt, s)))

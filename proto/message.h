@@ -264,6 +264,8 @@ struct log_entry {
     uint8_t *value;
     size_t value_len;
     bool is_delete;
+    bool is_again; /* the record of an attempt, written again: nothing that was told of
+                      it before counts */
     struct node_id homes[HOMES_MAX]; /* n_homes > 0: the last of its generation */
     uint32_t n_homes;
 };

@@ -62,6 +62,9 @@ enum reason {
     REASON_WIDTH,          /* the foreach artifact is no list */
     REASON_MERGE,          /* branches differ in artifacts that merge should pass */
     REASON_STORE,          /* the store refused: full disk, I/O error */
+    REASON_OUTPUT_LOST,    /* it was done; nobody has an output of it any more */
+    REASON_STALE,          /* it was done; what it consumed was made again, otherwise */
+    REASON_LAST = REASON_STALE,
 };
 const char *reason_name(enum reason r); /* "ok", "exit", "oom", ... */
 
@@ -145,6 +148,8 @@ struct attempt_record {
     bool is_judged;     /* the leader has made another result of it; else `said` is
                            what the record says, and is not in the bytes */
     uint64_t fence; /* of a step with `effect: exclusive`; 0: none */
+    struct digest made; /* REASON_OUTPUT_LOST: of what it had made, node/witness.h */
+    bool has_made;
 };
 
 struct record_parameter {

@@ -268,7 +268,7 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     int error = 0;
 
     r->verdict = get_enum(&error, m->verdict, VERDICT_ADOPTED);
-    r->reason = get_enum(&error, m->reason, REASON_STORE);
+    r->reason = get_enum(&error, m->reason, REASON_LAST);
     r->exit_code = m->exit_code;
     r->signal = m->signal;
     r->started_wall = m->started_us;
@@ -293,6 +293,7 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
         get_fixed(&error, m->has_witness, m->witness, r->witness.bytes, DIGEST_SIZE);
     get_signature(&error, m, r);
     r->fence = m->fence;
+    r->has_made = get_fixed(&error, m->has_made, m->made, r->made.bytes, DIGEST_SIZE);
     get_outputs(&error, m, r);
     return error;
 }

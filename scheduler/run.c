@@ -8,6 +8,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "scheduler/remake.h"
 #include "scheduler/run_plan.h"
 
 /* ---- instances ---- */
@@ -263,7 +264,7 @@ static bool may_start(const struct run *r, const struct run_step *s)
     uint32_t concurrency = s->step->concurrency;
 
     return s->ready && (!concurrency || s->n_running < concurrency)
-           && (s->step->is_hook || !r->is_stopping)
+           && !s->is_blocked && (s->step->is_hook || !r->is_stopping)
            && !(r->is_tentative && s->step->effect == EFFECT_EXCLUSIVE);
 }
 
@@ -413,6 +414,7 @@ void run_free(struct run *r)
     if (r->root)
         run_drop_instance(r, r->root);
     assert(!r->instances);
+    remakes_release(r);
     run_plan_release(r);
     placement_leave(r->placement, r->user);
     free(r->changes);

@@ -68,6 +68,7 @@ struct instance {
     uint64_t index; /* of the task above it, in the parent's spans */
     uint64_t width;
     bool is_open;
+    bool is_revived; /* it was over: see scheduler/remake.h */
     bool is_doomed;  /* to be freed when the current step is over */
     uint32_t n_open; /* spans with unresolved tasks; hooks do not count */
     struct instance *parent;
@@ -97,6 +98,8 @@ struct run_step {
     struct span *ready; /* list of spans with ready tasks, oldest first */
     uint64_t n_known, n_done, n_running, n_failed, n_ready, n_retrying, n_skipped;
     uint64_t n_leased; /* of those that run: at a worker, and not started there yet */
+    uint64_t n_undone; /* that were done, and have to be done again */
+    bool is_blocked;   /* a step before it has such: nothing of it starts meanwhile */
 };
 
 enum run_phase {
@@ -160,6 +163,8 @@ struct run {
 
     struct change *changes; /* the work list of readiness */
     size_t change_head, n_changes, cap_changes;
+    struct remake *remakes; /* hash by task */
+    uint64_t n_torn;        /* of them */
     struct instance **doomed;
     size_t n_doomed, cap_doomed;
 

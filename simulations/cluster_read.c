@@ -91,6 +91,7 @@ static struct log_entry entry_of(const struct log_row *row)
                            .value = row->value,
                            .value_len = row->value_len,
                            .is_delete = row->is_delete,
+                           .is_again = log_row_is_again(row),
                            .n_homes = row->n_homes };
 
     memcpy(e.homes, row->homes, sizeof(e.homes));

@@ -154,6 +154,8 @@ static void on_tell(struct mesh_story *s, unsigned i, const struct action *a)
         break;
     case TELL_TASK_STARTED:
         break;
+    case TELL_RUN_TORN:
+        break;
     case TELL_RUN_NUMBERED:
         story_numbered(s, i, run, a->u.tell.number);
         break;

@@ -27,7 +27,7 @@ struct behaviour {
     enum reason reason;
     int exit_code, signal;
     uint64_t width;
-    bool has_width, is_stubborn, is_ok_on_term;
+    bool has_width, is_stubborn, is_ok_on_term, is_gone;
     char choice[64];
 };
 
@@ -125,6 +125,9 @@ static void read_word(struct behaviour *b, char *word, char **rest)
         b->signal = atoi(next_word(rest));
     } else if (strcmp(word, "lost") == 0) {
         b->reason = REASON_LOST;
+    } else if (strcmp(word, "gone") == 0) {
+        b->is_gone = true;
+        b->takes = 0;
     } else if (strcmp(word, "oom") == 0) {
         b->reason = REASON_OOM;
     } else if (strcmp(word, "width") == 0) {
@@ -213,13 +216,26 @@ static struct written *find_written(struct story *s, const struct action *a)
     return NULL;
 }
 
+static void write_again(struct written *w, const struct action *a)
+{
+    w->value_len = a->u.persist.value_len;
+    w->value = realloc(w->value, w->value_len + 1);
+    assert(w->value);
+    memcpy(w->value, a->u.persist.value, w->value_len);
+}
+
 static void on_persist(struct story *s, const struct action *a)
 {
     struct written *w;
 
     assert(a->ticket == s->last_ticket + 1);
     s->last_ticket = a->ticket;
-    assert(!find_written(s, a));                  /* nothing is written twice */
+    w = find_written(s, a);
+    assert(!w == !a->u.persist.is_again); /* nothing else is written twice */
+    if (w) {
+        write_again(w, a);
+        return;
+    }
     if ((s->n_written & (s->n_written - 1)) == 0) /* twice the room, when it is full */
         s->written =
             realloc(s->written, (2 * s->n_written + 1) * sizeof(s->written[0]));
@@ -275,6 +291,7 @@ static void on_tell(struct story *s, const struct action *a)
     case TELL_RUN_ACCEPTED:
         assert(a->ticket);
         break;
+    case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
         break;
     case TELL_TASK_STARTED:
@@ -349,7 +366,8 @@ static void end_task(struct story *s, struct running *t)
                                      .ended_wall = TIME_S(1000) + s->now,
                                      .has_width = b->has_width,
                                      .width = b->width };
-    struct event event = { .type = EVENT_TASK_ENDED, .run = t->run };
+    struct event event = { .type = b->is_gone ? EVENT_INPUT_GONE : EVENT_TASK_ENDED,
+                           .run = t->run };
 
     if (*b->choice)
         record.choice = strdup(b->choice);
@@ -474,6 +492,42 @@ void story_adopt(struct story *s, unsigned run, const char *task, uint64_t width
 void story_release(struct story *s, unsigned run)
 {
     tell_node(s, &(struct event){ .type = EVENT_RELEASE, .run = s->runs[run - 1] });
+}
+
+static bool read_counted(const struct written *w, const struct run_id *run,
+                         const struct task_id *task, struct attempt_record *ret)
+{
+    struct attempt_record r = { .attempt = 0 };
+    bool is_it = w->key.bytes[0] == 'a'
+                 && attempt_record_decode(w->value, w->value_len, &r) == 0
+                 && attempt_key_decode(w->key.bytes, w->key.len, &r.run, &r.task,
+                                       &r.attempt)
+                        == 0
+                 && run_id_equal(&r.run, run) && task_id_equal(&r.task, task)
+                 && r.verdict != VERDICT_FAILED && r.verdict != VERDICT_LOST;
+
+    if (is_it)
+        *ret = r;
+    else
+        attempt_record_release(&r);
+    return is_it;
+}
+
+void story_lose(struct story *s, unsigned run, const char *name)
+{
+    struct task_id task = task_of(s->flows[run - 1], name);
+
+    say(s, "lose %s", name);
+    for (size_t i = 0; i < s->n_written; i++) {
+        CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+
+        if (!read_counted(&s->written[i], &s->runs[run - 1], &task, &r))
+            continue;
+        tell_node(s, &(struct event){ .type = EVENT_UNDO,
+                                      .run = r.run,
+                                      .u.undo = { &r, "its output 'x' was lost" } });
+        return;
+    }
 }
 
 void story_cancel(struct story *s, unsigned run)
