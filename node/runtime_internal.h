@@ -12,6 +12,7 @@
  *     runtime_bench.c    workbenches
  *     runtime_room.c     what goes when the quota is full
  *     runtime_submit.c   new runs, resumed runs
+ *     runtime_audit.c    who did what
  *     runtime_socket.c   the sockets, and the module that serves them */
 #pragma once
 
@@ -20,6 +21,7 @@
 
 #include "node/cache.h"
 #include "node/address.h"
+#include "node/audit_log.h"
 #include "node/items.h"
 #include "node/launch.h"
 #include "node/running.h"
@@ -73,6 +75,12 @@ struct runtime {
     } room;
     struct feed *feed;
     struct counters counters;
+    struct {
+        struct audit_log *log; /* NULL: nothing was written or read yet */
+        struct audit_gate gate;
+        uv_timer_t sync;
+        bool has_failed; /* the last entry could not be written */
+    } audit;
     struct ticket_queue tickets;
     uint64_t next_number;
     struct run_end_record last_end; /* of the run whose end is being told */
