@@ -193,6 +193,19 @@ static void fit(const struct runtime *rt, const struct submission *s, struct flo
                  c ? sharing_of(&c->sharing, s->user ? s->user : "") : &none, d);
 }
 
+/* What this node's policy forbids, all at once. */
+static void check_policy(const struct runtime *rt, const struct submission *s,
+                         const struct flow *flow, struct diagnostics *d)
+{
+    const struct conf *c = rt->config.conf;
+    const struct policy_question q = { .flow = flow,
+                                       .user = s->user,
+                                       .is_remote = s->is_remote };
+
+    if (c)
+        policy_check(&c->policy, c->path, &q, d);
+}
+
 static int keep_parameter(struct runtime *rt, const struct parameter *p,
                           const char *value, struct record_parameter *ret)
 {
@@ -292,6 +305,7 @@ static int fill_record(struct runtime *rt, const struct submission *s,
     record->max_workers = s->max_workers;
     record->on_failure = s->on_failure ? strdup(s->on_failure) : NULL;
     record->share = s->share;
+    record->is_remote = s->is_remote;
     record->has_origin = s->origin != NULL;
     if (s->origin)
         record->origin = *s->origin;
@@ -495,6 +509,8 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     r = flow ? 0 : flow_read(s->flow_text, s->flow_text_len, &flow, ret_diagnostics);
     if (r == 0)
         fit(rt, s, flow, ret_diagnostics);
+    if (r == 0)
+        check_policy(rt, s, flow, ret_diagnostics);
     if (r == 0 && diagnostics_errors(ret_diagnostics))
         r = -EINVAL;
     if (r == 0)

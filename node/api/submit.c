@@ -211,6 +211,7 @@ static int submit(struct request *r, struct submitting *s)
         .n_parameters = b->n_parameters,
         .tags = b->tags,
         .user = b->user ? b->user : r->user,
+        .is_remote = r->listener->door != DOOR_USER,
         .share = b->share,
         .max_workers = b->max_workers,
         .on_failure = b->on_failure,
