@@ -61,6 +61,8 @@ enum event_type {
                              fits none waits 5 minutes for one that it fits */
     EVENT_LEASE_STARTED,  /* its process runs there */
     EVENT_LEASE_RETURNED, /* never started there: ready again, no record */
+    EVENT_REFUSED, /* a worker's policy, or with worker 0 this node's own, forbids the
+                      run: it is given nothing more of it in this life of its */
     EVENT_LATE,  /* an attempt that ended and has no lease of ours; its inputs are those
                     that count now. Taken: its record is persisted; else nothing is */
     EVENT_HELD,  /* this task runs at a worker, or waits there: of a run that is read
@@ -103,8 +105,12 @@ struct event {
         } worker;                             /* EVENT_WORKER, EVENT_WORKER_GONE */
         bool has_others;                      /* EVENT_MEMBERS */
         uint32_t lease;                       /* EVENT_LEASE_*: the slot */
-        struct attempt_record *late;          /* EVENT_LATE: as ended.record, with run
-                                                 and task */
+        struct {
+            uint32_t worker;
+            enum refusal why;
+        } refused;                   /* EVENT_REFUSED */
+        struct attempt_record *late; /* EVENT_LATE: as ended.record, with run
+                                        and task */
         struct {
             uint32_t worker;
             struct task_id task;

@@ -255,6 +255,10 @@ void runtime_restore_state(struct runtime *rt, const struct run_id *run);
 void runtime_restore_removals(struct runtime *rt);
 
 /* runtime_submit.c */
+/* What this node's policy says of a run that was submitted elsewhere, or before; the
+ * text names the line. */
+enum refusal runtime_refusal(const struct runtime *rt, const struct run_record *record,
+                             const struct flow *flow, struct error *ret_error);
 int runtime_add_context(struct runtime *rt, const struct run_record *record,
                         struct flow *flow, char **take_values);
 

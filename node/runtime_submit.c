@@ -134,9 +134,11 @@ int runtime_add_context(struct runtime *rt, const struct run_record *record,
         return r;
     }
     r = run_context_new(&config, record, flow, take_values, &c);
-    if (r == 0)
-        HASH_ADD(hh, rt->runs, id, sizeof(c->id), c);
-    return r;
+    if (r < 0)
+        return r;
+    c->refusal = runtime_refusal(rt, record, c->flow, NULL);
+    HASH_ADD(hh, rt->runs, id, sizeof(c->id), c);
+    return 0;
 }
 
 /* The items of a foreach over files are the package's paths that match. */
@@ -204,6 +206,22 @@ static void check_policy(const struct runtime *rt, const struct submission *s,
 
     if (c)
         policy_check(&c->policy, c->path, &q, d);
+}
+
+enum refusal runtime_refusal(const struct runtime *rt, const struct run_record *record,
+                             const struct flow *flow, struct error *ret_error)
+{
+    CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
+    const struct conf *c = rt->config.conf;
+    const struct policy_question q = { .flow = flow,
+                                       .user = record->user,
+                                       .is_remote = record->is_remote };
+    enum refusal r = c ? policy_check(&c->policy, c->path, &q, &d) : REFUSAL_NONE;
+
+    if (r && d.n)
+        fail(ret_error, -EPERM, "%s; %s", d.all[0].message,
+             d.all[0].hint ? d.all[0].hint : "");
+    return r;
 }
 
 static int keep_parameter(struct runtime *rt, const struct parameter *p,
