@@ -287,6 +287,7 @@ int engine_on_event(struct mesh *m, const struct event *from)
     case EVENT_RESTORE_RUN:
     case EVENT_RESTORE_ATTEMPT:
     case EVENT_RESTORE_LOST:
+    case EVENT_REFUSED:
         return engine_step(m, &e);
     default:
         return 0;

@@ -88,7 +88,8 @@ static uint32_t open_workers(const struct node *n)
     return open->n - (here->item.place != 0);
 }
 
-static void why_here(const struct node *n, const struct class *c, struct buffer *out)
+static void why_here(const struct node *n, const struct run *r, const struct class *c,
+                     struct buffer *out)
 {
     const struct bin *here = bins_at(&n->placement.bins, 0);
     struct demand left = here->capacity;
@@ -96,7 +97,10 @@ static void why_here(const struct node *n, const struct class *c, struct buffer 
 
     demand_subtract(&left, &here->used);
     i = demand_lacks(&c->demand, &left);
-    if (n->is_draining)
+    if (demand_is_refused(&c->demand, 0))
+        buffer_printf(out, "this node's policy (%s) does not allow the run",
+                      refusal_name(r->refusal));
+    else if (n->is_draining)
         buffer_puts(out, "this node drains and starts nothing");
     else if (i < DEMAND_ENTRIES)
         buffer_printf(out, "not enough %s is free", entry_name(&n->placement, i));
@@ -106,6 +110,15 @@ static void why_here(const struct node *n, const struct class *c, struct buffer 
         buffer_printf(out, "all %u slots are taken", n->config.slots_max);
     else
         buffer_puts(out, "other tasks come first");
+}
+
+static void why_refused_elsewhere(const struct run *r, struct buffer *out)
+{
+    uint32_t n = r->n_refusals - (r->n_refusals && r->refusals[0] == 0);
+
+    if (n)
+        buffer_printf(out, "; the policy of %u of them (%s) does not allow it", n,
+                      refusal_name(r->refusal));
 }
 
 /* What is short, and who has it. */
@@ -118,10 +131,11 @@ static void why_full(const struct node *n, const struct run *r, const struct cla
     DL_FOREACH(n->placement.oldest, u)
     n_others += u == r->user ? 0 : u->n_running;
     buffer_puts(out, n_others ? "other users' share: " : "resources: ");
-    why_here(n, c, out);
+    why_here(n, r, c, out);
     if (n->placement.has_others)
         buffer_puts(out, open_workers(n) ? ", and no other node has room for it"
                                          : ", and no other node takes more");
+    why_refused_elsewhere(r, out);
     if (n_others)
         buffer_printf(out, "; %u task%s of other users run%s", n_others,
                       n_others == 1 ? "" : "s", n_others == 1 ? "s" : "");

@@ -84,18 +84,16 @@ mesh: 1
 flow: Wide
 steps:
   start: {run: 'true', foreach: {range: 24}, next: work}
-  work: {run: 'sleep 0.05; echo "$MESH_NODE" >"$MESH_OUT/where"', next: join}
+  work: {run: 'sleep 0.05; echo "$MESH_NODE"', next: join}
   join: {join: start, run: 'true'}
 FLOW
 run 0 'a run of somebody else than node 2 allows' on 1 run wide.mf
-nodes=$(ask 1 GET '/v1/runs/1/tasks?step=work' | of '[.tasks[].node // "n1"] | unique | join(" ")')
-unlike_text() { case $1 in *$2*) fail "$3: $1" ;; *) pass "$3" ;; esac; }
-unlike_text "$nodes" n2 'was carried out by the others alone'
+nodes=$(on 1 logs 1 | sed -n 's|.*/work/.* ||p' | sort -u | tr '\n' ' ')
+is "$nodes" 'n1 n3 ' 'was carried out by the others alone'
 is "$(ask 2 GET '/v1/audit?verb=lease' | of '.entries[0].verdict')" refused \
     'node 2 has written down that it refused'
-like_text() { case $1 in *$2*) pass "$3" ;; *) fail "$3: $1" ;; esac; }
-like_text "$(ask 2 GET '/v1/audit?verb=lease' | of '.entries[0].why')" \
-    'policy.users in' 'and by which line'
+ask 2 GET '/v1/audit?verb=lease' | of '.entries[0].why' >why
+like why 'policy.users in' 'and by which line'
 ok 'no more than once for the run' sh -c "[ $(ask 2 GET '/v1/audit?verb=lease' |
     of '.entries | length') -le 2 ]"
 
@@ -106,7 +104,7 @@ on 1 drain >/dev/null
 run 0 'it is submitted where nothing runs' on 1 submit plain.mf
 waits()
 {
-    on 1 explain 2 2>&1 | grep -q 'policy.*users'
+    on 1 explain 2 2>&1 | grep -q 'policy (users)'
 }
 wait_for 'it is explained' waits || on 1 explain 2
 pass 'a run that no node may carry out says so'
