@@ -356,6 +356,13 @@ int audit_log_fd(struct audit_log *log, int *ret_fd, struct audit_kept *ret_kept
     return r;
 }
 
+void audit_log_keep(struct audit_log *log, const struct audit_kept *kept)
+{
+    pthread_mutex_lock(&log->lock);
+    log->kept = *kept;
+    pthread_mutex_unlock(&log->lock);
+}
+
 /* ---- reading ---- */
 
 struct walk {
@@ -371,27 +378,34 @@ static int each_of_file(void *arg, const struct audit_entry *e, enum audit_fault
     return w->each(w->arg, w->file, e, fault);
 }
 
-/* What there is now: files, and how much of the newest. Names of files that are removed
- * while they are read are the oldest, and skipped. */
-static int look(struct audit_log *log, struct names *names, uint64_t *ret_size,
-                struct audit_chain *ret_last, uint64_t *ret_first)
+/* What there is now. Names of files that are removed while they are read are the
+ * oldest, and skipped. */
+struct look {
+    struct names names;
+    uint64_t size; /* of the newest */
+    struct audit_chain last;
+    struct audit_kept kept; /* `first` of the log */
+};
+
+static int look(struct audit_log *log, struct look *ret)
 {
     int r;
 
     pthread_mutex_lock(&log->lock);
     r = open_log(log);
     if (r == 0)
-        r = list(log->dir_fd, names);
-    *ret_size = log->size;
-    *ret_last = log->chain;
-    *ret_first = log->first;
+        r = list(log->dir_fd, &ret->names);
+    ret->size = log->size;
+    ret->last = log->chain;
+    ret->kept = (struct audit_kept){ .last = log->kept.last, .first = log->first };
     pthread_mutex_unlock(&log->lock);
     return r;
 }
 
-static int read_files(struct audit_log *log, const struct names *names, uint64_t size,
+static int read_files(const struct audit_log *log, const struct look *there,
                       struct audit_chain *chain, audit_log_each_fn *each, void *arg)
 {
+    const struct names *names = &there->names;
     struct walk w = { .each = each, .arg = arg };
     int r = 0;
 
@@ -400,7 +414,7 @@ static int read_files(struct audit_log *log, const struct names *names, uint64_t
         bool is_newest = i + 1 == names->n;
 
         w.file = names->all[i];
-        r = read_file(log->dir_fd, w.file, is_newest ? size : UINT64_MAX, &text);
+        r = read_file(log->dir_fd, w.file, is_newest ? there->size : UINT64_MAX, &text);
         if (r == -ENOENT && i == 0) {
             r = 0;
             continue;
@@ -413,12 +427,11 @@ static int read_files(struct audit_log *log, const struct names *names, uint64_t
 
 int audit_log_read(struct audit_log *log, audit_log_each_fn *each, void *arg)
 {
-    struct audit_chain chain = { .number = 0 }, last;
-    uint64_t size, first;
-    struct names names;
-    int r = look(log, &names, &size, &last, &first);
+    struct audit_chain chain = { .number = 0 };
+    struct look there;
+    int r = look(log, &there);
 
-    return r < 0 ? r : read_files(log, &names, size, &chain, each, arg);
+    return r < 0 ? r : read_files(log, &there, &chain, each, arg);
 }
 
 /* ---- verifying ---- */
@@ -458,21 +471,23 @@ static int check_entry(void *arg, const char *file, const struct audit_entry *e,
 
 int audit_log_verify(struct audit_log *log, struct audit_report *ret)
 {
-    struct audit_chain chain = { .number = 0 }, last;
-    struct verifying v = { ret, &chain, &log->kept.last };
-    uint64_t size, first;
-    struct names names;
-    int r = look(log, &names, &size, &last, &first);
+    struct audit_chain chain = { .number = 0 };
+    struct look there;
+    struct verifying v = { ret, &chain, &there.kept.last };
+    int r = look(log, &there);
 
     *ret = (struct audit_report){ .n = 0 };
     if (r == 0)
-        r = read_files(log, &names, size, &chain, check_entry, &v);
+        r = read_files(log, &there, &chain, check_entry, &v);
     if (r < 0)
         return r;
     ret->last = chain;
-    if (names.n && number_of(names.all[0]) > first)
-        add_fault(ret, names.all[0], 0, "files before it are missing");
-    if (chain.number != last.number || !digest_equal(&chain.digest, &last.digest))
-        add_fault(ret, "", last.number, "the newest entries are missing or changed");
+    ret->kept = there.kept.last.number;
+    if (there.names.n && number_of(there.names.all[0]) > there.kept.first)
+        add_fault(ret, there.names.all[0], 0, "files before it are missing");
+    if (chain.number != there.last.number
+        || !digest_equal(&chain.digest, &there.last.digest))
+        add_fault(ret, "", there.last.number,
+                  "the newest entries are missing or changed");
     return 0;
 }

@@ -43,6 +43,9 @@ int audit_log_add(struct audit_log *log, struct audit_entry *e);
  * once it is on disk. -ENOENT: there was no entry since the log is open. */
 int audit_log_fd(struct audit_log *log, int *ret_fd, struct audit_kept *ret_kept);
 
+/* That is what is kept from now on. */
+void audit_log_keep(struct audit_log *log, const struct audit_kept *kept);
+
 /* Every entry, oldest first, each borrowed, until `each` does not return 0. A fault has
  * its file's name. What is appended meanwhile is not seen. */
 typedef int audit_log_each_fn(void *arg, const char *file, const struct audit_entry *e,
@@ -52,6 +55,7 @@ int audit_log_read(struct audit_log *log, audit_log_each_fn *each, void *arg);
 struct audit_report {
     uint64_t n, first; /* entries, and the number of the oldest */
     struct audit_chain last;
+    uint64_t kept; /* up to this one the store knows better, if it is another */
     size_t n_faults;
     struct {
         char file[32];    /* "": of none */

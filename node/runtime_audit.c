@@ -66,8 +66,10 @@ static void on_sync(uv_timer_t *timer)
     int fd;
 
     if (audit_log_fd(rt->audit.log, &fd, &kept) == 0
-        && writer_sync_file(rt->writer, fd, NULL, NULL))
+        && writer_sync_file(rt->writer, fd, NULL, NULL)) {
         write_kept(rt, &kept);
+        audit_log_keep(rt->audit.log, &kept);
+    }
 }
 
 /* ---- entries ---- */

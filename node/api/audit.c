@@ -314,6 +314,7 @@ static void emit_report(struct emit *e, const struct audit_query *q,
     emit_u64(e, "first", report->first);
     emit_u64(e, "last", report->last.number);
     emit_digest(e, "digest", &report->last.digest);
+    emit_u64(e, "kept", report->kept);
     emit_u64(e, "n_faults", report->n_faults);
     emit_open(e, "faults", '[');
     for (size_t i = 0; i < report->n_faults && i < AUDIT_FAULTS_MAX; i++) {
