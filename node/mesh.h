@@ -141,8 +141,9 @@ struct mesh_event {
         struct {
             struct flow *flow; /* a reference is taken */
             struct digest witness;
-            const char *text; /* with a status: why it cannot be carried out here */
-            bool is_fault;    /* of the task's own: its attempt fails with `reason` */
+            const char *text;     /* with a status: why it cannot be carried out here */
+            enum refusal refusal; /* -EPERM: what the policy here says */
+            bool is_fault; /* of the task's own: its attempt fails with `reason` */
             enum reason reason;
         } prepared;
         struct {

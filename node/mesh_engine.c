@@ -320,6 +320,7 @@ int engine_on_event(struct mesh *m, const struct event *from)
     case EVENT_FENCED:
     case EVENT_INPUT_GONE:
     case EVENT_STALE:
+    case EVENT_REFUSED:
         return engine_step(m, &e);
     case EVENT_TORN:
         return lead_again(m, group_find(m, &e.run));

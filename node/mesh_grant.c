@@ -228,6 +228,26 @@ static int give_back_all(struct mesh *m, const struct peer *p, const uint64_t *i
     return error;
 }
 
+/* First of all the run is not for this worker any more, then its leases come back. */
+static int take_refusals(struct mesh *m, const struct peer *p,
+                         const struct commit_message *c)
+{
+    struct event e = { .type = EVENT_REFUSED };
+    int error = 0;
+
+    e.u.refused.worker = p->number;
+    e.u.refused.why = (enum refusal)c->refusal;
+    for (size_t i = 0; i < c->n_refused && error == 0; i++) {
+        uint32_t slot = slot_of(m, p, c->refused[i]);
+
+        if (!slot)
+            continue;
+        e.run = lease_at(m, slot)->run;
+        error = engine_step(m, &e);
+    }
+    return error ? error : give_back_all(m, p, c->refused, c->n_refused);
+}
+
 int grant_on_recalled(struct mesh *m, struct peer *p, const struct recalled_message *r)
 {
     return give_back_all(m, p, r->leases, r->n_leases);
@@ -351,6 +371,8 @@ int grant_on_commit(struct mesh *m, struct peer *p, const struct commit_message 
 {
     int error = give_back_all(m, p, c->dropped, c->n_dropped);
 
+    if (error == 0)
+        error = take_refusals(m, p, c);
     for (size_t i = 0; i < c->n_attempts && error == 0; i++)
         error = take_offer(m, p, &c->rank, &c->attempts[i]);
     if (error == 0 && c->n_attempts)

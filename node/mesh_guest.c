@@ -65,6 +65,17 @@ static int post_lease(struct mesh *m, const struct work *w, enum post_type type,
     return p && lease ? post_add(m, p, &post) : 0;
 }
 
+static int post_refusal(struct mesh *m, const struct work *w, uint64_t lease,
+                        enum refusal why)
+{
+    struct post post = { .type = POST_REFUSED,
+                         .run = w->run,
+                         .u.refused = { .lease = lease, .why = why } };
+    struct peer *p = peer_find(m, &w->leader);
+
+    return p && lease ? post_add(m, p, &post) : 0;
+}
+
 /* ---- a lease ---- */
 
 static int prepare(struct mesh *m, const struct guest *g)
@@ -197,7 +208,9 @@ int guest_on_prepared(struct mesh *m, const struct mesh_event *event)
     if (event->status < 0 && event->u.prepared.is_fault)
         return fail(m, g, event);
     if (event->status < 0) {
-        error = post_lease(m, w, POST_DROPPED, g->lease);
+        error = event->u.prepared.refusal
+                    ? post_refusal(m, w, g->lease, event->u.prepared.refusal)
+                    : post_lease(m, w, POST_DROPPED, g->lease);
         guest_free(m, g);
         return error ? error : work_collect(m, w);
     }

@@ -83,6 +83,7 @@ enum post_type {
     POST_RECALLED,
     POST_OFFER,
     POST_DROPPED,
+    POST_REFUSED,
     POST_ANSWER
 };
 struct post {
@@ -97,7 +98,11 @@ struct post {
             int signal;
             enum reason why;
         } recall;
-        uint64_t lease_id;        /* POST_RECALLED, POST_DROPPED */
+        uint64_t lease_id; /* POST_RECALLED, POST_DROPPED */
+        struct {
+            uint64_t lease;
+            enum refusal why;
+        } refused;                /* POST_REFUSED */
         struct attempt_name name; /* POST_OFFER */
         struct offer_answer answer;
     } u;

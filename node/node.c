@@ -228,6 +228,8 @@ static int on_run_event(struct node *n, const struct event *event)
         return 0;
     case EVENT_DROP:
         return node_on_drop(n, r);
+    case EVENT_REFUSED:
+        return run_refuse(r, event->u.refused.worker, event->u.refused.why);
     default:
         return 0;
     }
@@ -298,6 +300,7 @@ static int dispatch(struct node *n, const struct event *event)
     case EVENT_KEEPING:
     case EVENT_HOLD:
     case EVENT_DROP:
+    case EVENT_REFUSED:
         return on_run_event(n, event);
     default:
         return on_mesh_event(n, event);

@@ -70,6 +70,8 @@ enum event_type {
                              fits none waits 5 minutes for one that it fits */
     EVENT_LEASE_STARTED,  /* its process runs there */
     EVENT_LEASE_RETURNED, /* never started there: ready again, no record */
+    EVENT_REFUSED, /* a worker's policy, or with worker 0 this node's own, forbids the
+                      run: it is given nothing more of it in this life of its */
     EVENT_LATE,  /* an attempt that ended and has no lease of ours; its inputs are those
                     that count now. Taken: its record is persisted; else nothing is */
     EVENT_HELD,  /* this task runs at a worker, or waits there: of a run that is read
@@ -126,6 +128,10 @@ struct event {
             const struct attempt_record *record; /* with run, task and attempt */
             const char *why;                     /* a sentence for people */
         } undo;                                  /* EVENT_UNDO, EVENT_STALE */
+        struct {
+            uint32_t worker;
+            enum refusal why;
+        } refused;                            /* EVENT_REFUSED */
         struct attempt_record *late;          /* EVENT_LATE: as ended.record, with run
                                                  and task */
         struct {

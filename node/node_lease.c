@@ -216,11 +216,28 @@ static int lose_waiting(struct node *n, struct slot *s)
                                            : lose(n, s, REASON_LOST, "its node died");
 }
 
+/* It may come back with another policy. */
+static int allow_all(struct node *n, uint32_t number)
+{
+    struct run *r;
+
+    DL_FOREACH(n->oldest, r)
+    {
+        int error = run_allow(r, number);
+
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
 int node_on_worker_gone(struct node *n, uint32_t number)
 {
     struct worker *w = number ? node_worker_at(n, number) : NULL;
     int error = w ? placement_set_bin(&n->placement, number, NULL, NULL, 0, 0) : 0;
 
+    if (error == 0 && w)
+        error = allow_all(n, number);
     while (error == 0 && w && w->started)
         error = lose(n, w->started, REASON_LOST, "its node died");
     while (error == 0 && w && w->waiting)

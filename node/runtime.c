@@ -748,6 +748,7 @@ void runtime_close(struct runtime *rt)
     }
     runtime_bench_forget(rt);
     feed_free(rt->feed);
+    audit_log_free(rt->audit.log);
     node_free(rt->own_node);
     outbox_release(&rt->outbox);
     items_release(&rt->items);

@@ -60,6 +60,7 @@ struct submission {
     size_t n_parameters;
     char *const *tags; /* NULL-terminated, or NULL */
     const char *user;
+    bool is_remote;         /* not by a socket of this machine */
     uint32_t max_workers;   /* 0: as the flow says */
     const char *on_failure; /* NULL: as the flow says */
     uint32_t share;         /* its weight among its user's runs; 0: 1 */

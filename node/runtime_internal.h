@@ -12,6 +12,7 @@
  *     runtime_bench.c    workbenches
  *     runtime_room.c     what goes when the quota is full
  *     runtime_submit.c   new runs, resumed runs
+ *     runtime_audit.c    who did what
  *     runtime_socket.c   the sockets, and the module that serves them */
 #pragma once
 
@@ -20,6 +21,7 @@
 
 #include "node/cache.h"
 #include "node/address.h"
+#include "node/audit_log.h"
 #include "node/items.h"
 #include "node/launch.h"
 #include "node/running.h"
@@ -86,6 +88,12 @@ struct runtime {
     } room;
     struct feed *feed;
     struct counters counters;
+    struct {
+        struct audit_log *log; /* NULL: nothing was written or read yet */
+        struct audit_gate gate;
+        uv_timer_t sync;
+        bool has_failed; /* the last entry could not be written */
+    } audit;
     struct ticket_queue tickets;
     struct fence_queue fences;
     uint64_t next_number;
@@ -290,6 +298,10 @@ void runtime_restore_state(struct runtime *rt, const struct run_id *run);
 void runtime_restore_removals(struct runtime *rt);
 
 /* runtime_submit.c */
+/* What this node's policy says of a run that was submitted elsewhere, or before; the
+ * text names the line. */
+enum refusal runtime_refusal(const struct runtime *rt, const struct run_record *record,
+                             const struct flow *flow, struct error *ret_error);
 int runtime_add_context(struct runtime *rt, const struct run_record *record,
                         struct flow *flow, char **take_values);
 

@@ -77,7 +77,9 @@ struct runtime_mesh {
     struct mesh_batch batch;
 
     struct preparer *preparer;
-    uint64_t n_made; /* rows of runtime_mesh_made(), in this life */
+    struct run_id refused; /* the last run that the policy did not let in, */
+    enum refusal refusal;  /* and why */
+    uint64_t n_made;       /* rows of runtime_mesh_made(), in this life */
     struct exchange *exchange;
     struct gathering *gatherings; /* runtime_mesh_blobs.c */
     uint64_t n_fetches;

@@ -372,6 +372,20 @@ static int add_context(struct runtime *rt, struct flow **flow,
     return r;
 }
 
+/* The policy may have been another when it was taken, or it was taken elsewhere. */
+static void note_refusal(struct runtime *rt, const struct run_id *id)
+{
+    const struct run_context *c = runtime_context(rt, id);
+    struct event e = { .type = EVENT_REFUSED, .run = *id };
+
+    if (!c || !c->refusal)
+        return;
+    runtime_log(rt, "run.refused", "run=%s policy=%s", c->id_text,
+                refusal_name(c->refusal));
+    e.u.refused.why = c->refusal;
+    runtime_event(rt, &e);
+}
+
 int runtime_load_run(struct runtime *rt, const struct run_id *id)
 {
     struct record_key attempts = attempts_of_run(id), fences = fences_of_run(id);
@@ -387,6 +401,7 @@ int runtime_load_run(struct runtime *rt, const struct run_id *id)
                   &(struct event){ .type = EVENT_RESTORE_RUN,
                                    .run = *id,
                                    .u.submit = { .record = &record, .flow = flow } });
+    note_refusal(rt, id);
     r = writer_scan(rt->writer, STORE_RECORDS,
                     (struct span){ attempts.bytes, attempts.len },
                     (struct span){ NULL, 0 }, restore_attempt, rt);

@@ -402,6 +402,9 @@ struct commit_message {
     size_t n_attempts;
     uint64_t *dropped; /* leases that cannot be carried out here: not charged */
     size_t n_dropped;
+    uint64_t *refused; /* leases of runs that the policy here forbids: likewise */
+    size_t n_refused;
+    uint32_t refusal; /* enum refusal, of those */
 };
 enum offer_result {
     OFFER_DECIDED = 1, /* it counts, or is counted as a failure */

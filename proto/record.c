@@ -48,6 +48,19 @@ static const char *const reason_names[] = {
     [REASON_STALE] = "stale",
 };
 
+const char *refusal_name(enum refusal r)
+{
+    static const char *const names[] = {
+        [REFUSAL_USERS] = "users",
+        [REFUSAL_REMOTE] = "remote",
+        [REFUSAL_ENVIRONMENT] = "environment",
+        [REFUSAL_PATHS] = "paths",
+        [REFUSAL_RESOURCES] = "max_resources",
+    };
+
+    return r >= REFUSAL_USERS && r <= REFUSAL_RESOURCES ? names[r] : "unknown";
+}
+
 const char *reason_name(enum reason r)
 {
     return r >= REASON_OK && r <= REASON_LAST ? reason_names[r] : "unknown";
@@ -379,6 +392,8 @@ int run_record_encode(const struct run_record *r, struct buffer *out)
     m.origin = bytes_of(r->origin.bytes, RUN_ID_SIZE);
     m.has_share = r->share != 0;
     m.share = r->share;
+    m.has_remote = r->is_remote;
+    m.remote = r->is_remote;
     error = texts.error ? texts.error : begin(out, &m);
     for (size_t i = 0; error == 0 && i < r->n_parameters; i++)
         error = append_parameter(out, &r->parameters[i]);

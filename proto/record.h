@@ -68,6 +68,17 @@ enum reason {
 };
 const char *reason_name(enum reason r); /* "ok", "exit", "oom", ... */
 
+/* Why a node does not carry out tasks of a run: the key of its policy. */
+enum refusal {
+    REFUSAL_NONE = 0,
+    REFUSAL_USERS,
+    REFUSAL_REMOTE,
+    REFUSAL_ENVIRONMENT,
+    REFUSAL_PATHS,
+    REFUSAL_RESOURCES,
+};
+const char *refusal_name(enum refusal r); /* "users", ...; "unknown" */
+
 /* What the scheduler made of an attempt. */
 enum verdict {
     VERDICT_DONE = 1, /* it counts: the task is done */
@@ -175,6 +186,7 @@ struct run_record {
     bool has_origin;
     char *on_failure; /* override: "stop", "finish", "kill"; NULL: the flow's */
     uint32_t share;   /* its weight among its user's runs; 0: 1 */
+    bool is_remote;   /* it did not come by a socket of the machine it came to */
 };
 
 enum run_outcome { RUN_OK = 1, RUN_FAILED, RUN_CANCELLED };

@@ -411,6 +411,7 @@ static int get_run(const Mesh__Record__Run *m, struct run_record *r)
         get_fixed(&error, m->has_origin, m->origin, r->origin.bytes, RUN_ID_SIZE);
     r->on_failure = copy_text(&error, m->has_on_failure, m->on_failure);
     r->share = m->share;
+    r->is_remote = m->remote;
     get_parameters(&error, m, r);
     r->tags = get_tags(&error, m->tag, m->n_tag, &r->n_tags);
     return error;

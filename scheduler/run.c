@@ -293,6 +293,49 @@ void run_sync_queues(struct run *r)
     }
 }
 
+/* What its tasks ask for is another class now. */
+static int plan_anew(struct run *r)
+{
+    int error = run_plan_queues(r);
+
+    if (error < 0)
+        return error;
+    for (uint32_t i = 0; i < r->flow->n_all_steps; i++)
+        run_sync_step(r, i);
+    run_sync_queues(r);
+    return 0;
+}
+
+int run_refuse(struct run *r, uint32_t bin, enum refusal why)
+{
+    uint32_t i = r->n_refusals;
+
+    for (uint32_t k = 0; k < r->n_refusals; k++)
+        if (r->refusals[k] == bin)
+            return 0;
+    if (r->n_refusals == DEMAND_REFUSALS_MAX)
+        return 0;
+    for (; i > 0 && r->refusals[i - 1] > bin; i--)
+        r->refusals[i] = r->refusals[i - 1];
+    r->refusals[i] = bin;
+    r->n_refusals++;
+    r->refusal = why;
+    return plan_anew(r);
+}
+
+int run_allow(struct run *r, uint32_t bin)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < r->n_refusals; i++)
+        if (r->refusals[i] != bin)
+            r->refusals[n++] = r->refusals[i];
+    if (n == r->n_refusals)
+        return 0;
+    r->n_refusals = n;
+    return plan_anew(r);
+}
+
 int run_make_ready(struct run *r, struct span *s, uint64_t lo, uint64_t hi)
 {
     struct run_step *step = &r->steps[s->step];

@@ -147,6 +147,10 @@ struct run {
     struct edge *edges;
     struct queue *queues;
     uint32_t n_queues;
+    uint32_t
+        refusals[DEMAND_REFUSALS_MAX]; /* bins that do not carry it out, ascending */
+    uint32_t n_refusals;
+    enum refusal refusal; /* why the last of them does not */
     struct user *user;
     struct share share;    /* among its user's runs */
     uint32_t *scope_spans; /* by scope: the spans of an instance */
@@ -222,6 +226,11 @@ static inline uint64_t span_resolved(const struct span *s)
 void run_sync_step(struct run *r, uint32_t step);
 /* After the run's state or its number of running tasks changed. */
 void run_sync_queues(struct run *r);
+
+/* This bin does not carry the run out, or may do again. Of DEMAND_REFUSALS_MAX at most;
+ * more are tried again and again. -ENOMEM: the run is of no use any more. */
+int run_refuse(struct run *r, uint32_t bin, enum refusal why);
+int run_allow(struct run *r, uint32_t bin);
 
 /* Make released tasks ready; ready ones are added as a range. -ENOMEM. */
 int run_make_ready(struct run *r, struct span *s, uint64_t lo, uint64_t hi);

@@ -88,6 +88,10 @@ int token_create_work(struct request *r);
 int token_revoke(struct request *r);
 int token_revoke_work(struct request *r);
 int token_revoke_end(struct request *r);
+/* audit.c */
+int audit_get(struct request *r);
+int audit_get_end(struct request *r);
+int audit_verify(struct request *r);
 /* task.c */
 int task_artifact_get_work(struct request *r);
 int task_artifact_put(struct request *r);

@@ -151,6 +151,7 @@ static void api_free(struct api *api)
     pthread_mutex_destroy(&api->lock);
     pthread_cond_destroy(&api->idle);
     meter_release(&api->meter);
+    buffer_release(&api->seen);
     free(api->spool_dir);
     free(api);
 }

@@ -38,6 +38,7 @@ const struct command *const commands[] = {
     &command_verify,
     &command_gc,
     &command_token,
+    &command_audit,
     &command_login,
     &command_logout,
     &command_doctor,

@@ -12,6 +12,7 @@
 #include "node/cli/local.h"
 #include "node/cli/membership.h"
 #include "node/cli/order.h"
+#include "node/runtime_audit.h"
 #include "store/tree.h"
 
 enum {
@@ -159,6 +160,28 @@ static int keep_package(struct runtime *rt, const struct flow_file *s,
     return CLI_FAILED;
 }
 
+/* Nobody came in: whose process this is did it. */
+static void note_submission(struct local *l, const struct submission *s, int r,
+                            const struct error *why)
+{
+    CLEANUP(freep) char *about = NULL;
+    char run[RUN_ID_TEXT_SIZE] = "", from[16];
+    struct audit_entry e = { .verb = s->origin ? "resume" : "submit",
+                             .way = AUDIT_BY_PROCESS,
+                             .verdict = r == 0 ? AUDIT_DONE : AUDIT_REFUSED,
+                             .user = s->user,
+                             .from = from,
+                             .why = why->text };
+
+    (void)snprintf(from, sizeof(from), "%u", getuid());
+    if (r == 0)
+        run_id_text(&l->run, run);
+    if (asprintf(&about, "%s%sflow %s", run, *run ? ", " : "", l->flow->name) < 0)
+        about = NULL;
+    e.about = about;
+    runtime_audit(l->rt, &e);
+}
+
 static int submit(struct local *l, struct order *order)
 {
     CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
@@ -193,6 +216,7 @@ static int submit(struct local *l, struct order *order)
     }
     r = runtime_submit(l->rt, &submission, &l->run, &l->number, &d, &error);
     blobs_hold_end(blobs, &hold);
+    note_submission(l, &submission, r, &error);
     diagnostics_excerpts(&d, s->text, s->len);
     flow_file_say(s, &d);
     if (r == 0)

@@ -221,6 +221,13 @@ static void answer_join(struct peers *p, struct guest *g, const struct chain *ch
         p->counters.joined++;
 }
 
+static void tell_asked(const struct peers *p, const char *name, int status,
+                       const char *text)
+{
+    if (p->callbacks.on_asked)
+        p->callbacks.on_asked(p->callbacks.arg, name ? name : "", status, text);
+}
+
 static void on_join(struct peers *p, struct guest *g, const uint8_t *curve_key,
                     zmq_msg_t *body)
 {
@@ -234,10 +241,12 @@ static void on_join(struct peers *p, struct guest *g, const uint8_t *curve_key,
         r = join_decide(p->identity, &m.u.join, curve_key, peers_wall(p), &chain, &why);
     if (r == 0) {
         peers_tell(p, "peer.joined", "name=%s", chain.leaf.name);
+        tell_asked(p, chain.leaf.name, 0, "");
         answer_join(p, g, &chain);
         return;
     }
     peers_tell(p, "peer.refused", "%s", why.text);
+    tell_asked(p, m.type == MESSAGE_JOIN ? m.u.join.name : NULL, r, why.text);
     guest_deny(p, g, r, why.text);
 }
 

@@ -10,6 +10,7 @@
 
 #include "node/removal.h"
 #include "node/runtime.h"
+#include "node/runtime_audit.h"
 #include "node/runtime_identity.h"
 #include "node/runtime_members.h"
 #include "node/runtime_peer.h"
@@ -50,7 +51,9 @@ struct runtime {
     struct run_where where;
     struct peer_desk *peer_desk;
     bool is_draining;
-    int identity_error; /* of invitations and revocations */
+    struct audit_log *audit;
+    struct buffer audited; /* what the interface wrote, a line each */
+    int identity_error;    /* of invitations and revocations */
     struct invite invited;
     struct node_id revoked;
 };
@@ -247,6 +250,29 @@ bool runtime_use(struct runtime *rt, uint32_t slot, struct task_use *ret)
 bool runtime_is_task_process(struct runtime *rt, pid_t pid)
 {
     return pid == getpid() && rt->is_task_process;
+}
+
+struct audit_log *runtime_audit_log(struct runtime *rt)
+{
+    const struct audit_kept none = { .first = 0 };
+
+    if (!rt->audit)
+        rt->audit = audit_log_new(rt->fixture->dir, &none);
+    return rt->audit;
+}
+
+void runtime_audit(struct runtime *rt, struct audit_entry *e)
+{
+    e->wall = 1000000;
+    buffer_printf(&rt->audited, "%s %s %s %s %s: %s\n", e->user ? e->user : "",
+                  audit_way_name(e->way), e->verb, audit_verdict_name(e->verdict),
+                  e->about ? e->about : "", e->why ? e->why : "");
+    audit_log_add(runtime_audit_log(rt), e);
+}
+
+void runtime_audit_stranger(struct runtime *rt, struct audit_entry *e)
+{
+    runtime_audit(rt, e);
 }
 
 /* ---- the mesh: two nodes at most ---- */
