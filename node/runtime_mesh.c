@@ -279,6 +279,7 @@ static int fill_card(struct runtime *rt)
                                   .minor = MESSAGE_MINOR,
                                   .version = strdup(MESH_VERSION),
                                   .roles = chain->leaf.roles,
+                                  .is_draining = rt->before && rt->before->is_draining,
                                   .slots = rt->n_slots,
                                   .cpu_milli = rt->capacity.cpu_milli,
                                   .memory_bytes = rt->capacity.memory_bytes,
@@ -305,9 +306,11 @@ static int open_core(struct runtime *rt)
 {
     struct runtime_mesh *m = rt->mesh;
     struct node_config node;
-    struct mesh_config config = {
-        .self = m->self, .boot = m->boot, .card = &m->card, .node = &node
-    };
+    struct mesh_config config = { .self = m->self,
+                                  .boot = m->boot,
+                                  .term = m->term,
+                                  .card = &m->card,
+                                  .node = &node };
 
     config.has_numbers = true;
     config.is_founder = identity_has_authority(m->identity);
@@ -354,7 +357,9 @@ int runtime_mesh_open(struct runtime *rt, struct error *ret_error)
     m->identity = rt->config.identity;
     m->self = identity_node(m->identity);
     open_handles(rt);
-    r = identity_boot(m->identity, &m->boot, ret_error);
+    r = identity_boot(m->identity, &m->term, ret_error);
+    m->boot = rt->before && rt->before->boot ? rt->before->boot : m->term;
+    m->n_made = (uint64_t)(m->term - m->boot) << 40;
     if (r == 0)
         r = runtime_mesh_blobs_open(rt);
     if (r == 0)

@@ -24,6 +24,9 @@
 
 struct exchange;
 
+/* The first byte of the key of the record of a run that is led elsewhere. */
+enum { RUNTIME_MARK_COPY = 'c' };
+
 /* An action, for when the step that it came from is over. */
 struct mesh_job {
     enum action_type type;
@@ -63,7 +66,7 @@ struct runtime_mesh {
     struct mesh *core;
     struct identity *identity;
     struct node_id self;
-    uint32_t boot;
+    uint32_t boot, term; /* the same but after a planned restart */
     struct member_card card;
 
     const struct peers_module *peers_module;

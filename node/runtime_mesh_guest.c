@@ -16,7 +16,7 @@
 #include "node/runtime_mesh.h"
 #include "proto/rows.h"
 
-enum { MARK_COPY = 'c', MARK_REMOVED = 'd', MARK_MADE = 'g' };
+enum { MARK_COPY = RUNTIME_MARK_COPY, MARK_REMOVED = 'd', MARK_MADE = 'g' };
 
 static const uint64_t MADE_KEPT_MS = UINT64_C(7) * 24 * 3600 * 1000;
 

@@ -115,6 +115,20 @@ static void emit_load(struct emit *e)
         emit_u64(e, "load_milli", (uint64_t)(load[0] * 1000));
 }
 
+/* A planned restart keeps the process: that there was one, `program_started` tells. */
+static void emit_program(struct emit *e, const struct runtime *rt)
+{
+    struct restart_view restart;
+
+    runtime_restart_view(rt, &restart);
+    emit_u64(e, "program_started_ms", restart.started_wall / 1000);
+    emit_open(e, "restart", '{');
+    emit_bool(e, "under_way", restart.is_under_way);
+    emit_u64(e, "tried", restart.n_tried);
+    emit_text(e, "failed", restart.failed);
+    emit_close(e, '}');
+}
+
 int about_emit(struct request *r, struct emit *e, const char *key)
 {
     const struct runtime_config *config = runtime_configuration(r->rt);
@@ -127,6 +141,7 @@ int about_emit(struct request *r, struct emit *e, const char *key)
     emit_open(e, key, '{');
     emit_text(e, "version", MESH_VERSION);
     emit_u64(e, "pid", (uint64_t)getpid());
+    emit_program(e, r->rt);
     emit_text(e, "dir", config->dir);
     emit_text(e, "listen", config->listen);
     emit_text(e, "tls", r->api->tls ? r->api->tls->fingerprint : NULL);

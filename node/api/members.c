@@ -204,6 +204,19 @@ int undrain_post(struct request *r)
                : 0;
 }
 
+/* Who asked is answered before its program is asked whether it can go on. */
+int restart_post(struct request *r)
+{
+    struct error why = { .text = "" };
+    int error = has_no_body(r) ? runtime_restart(r->rt, &why) : 1;
+
+    if (error == 1)
+        return 0;
+    if (error == -ENOTSUP)
+        return reply_error(r, MHD_HTTP_CONFLICT, NULL, "%s", why.text);
+    return reply_going(r, error == -EALREADY ? 0 : error, "restarting", true);
+}
+
 int leave_post(struct request *r)
 {
     return has_no_body(r) ? reply_going(r, runtime_leave_mesh(r->rt), "leaving", true)

@@ -19,6 +19,7 @@ const struct route user_routes[] = {
     { GET, "/v1/members", "detail", .begin = members_get, .end = members_get_end },
     { POST, "/v1/drain", "node", BODY_MEMORY, JSON_MAX, .begin = drain_post },
     { POST, "/v1/undrain", "node", BODY_MEMORY, JSON_MAX, .begin = undrain_post },
+    { POST, "/v1/restart", "node", BODY_MEMORY, JSON_MAX, .begin = restart_post },
     { POST, "/v1/leave", "node", BODY_MEMORY, JSON_MAX, .begin = leave_post },
     { GET, "/metrics", "node", .begin = metrics_get, .work = metrics_get_work },
     { GET, "/v1/runs", "flow tag user state limit before", .begin = runs_list,

@@ -56,6 +56,7 @@ static int node_config(const struct options *o, const char *dir,
         config->peer_listen = m->listen;
         config->peer_advertise = m->advertise;
         config->is_quiet = is_inspect;
+        config->may_restart = !is_inspect;
     }
     return 0;
 }
