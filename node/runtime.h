@@ -61,7 +61,7 @@ struct restart_view {
     bool is_under_way;
     time_us started_wall; /* the program began */
     unsigned n_tried;     /* since then */
-    const char *failed; /* why the last was given up; NULL: it was not */
+    const char *failed;   /* why the last was given up; NULL: it was not */
 };
 void runtime_restart_view(const struct runtime *rt, struct restart_view *ret);
 

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "flow/read.h"
 #include "node/runtime_mesh.h"
 
@@ -287,7 +288,7 @@ void runtime_adopt_end(struct runtime *rt)
     if (n)
         runtime_use_watch(rt);
     runtime_log(rt, "restart.done", "before=%s now=%s tasks=%u",
-                rt->before->version ? rt->before->version : "?", MESH_VERSION, n);
+                rt->before->version ? rt->before->version : "?", mesh_version(), n);
     handover_release(rt->before);
     free(TAKE(rt->before));
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "node/runtime_peer.h"
 
 /* ---- jobs ---- */
@@ -276,8 +277,8 @@ static int fill_card(struct runtime *rt)
                                   .address = strdup(m->peers_module->address(m->peers)),
                                   .bulk_port = m->peers_module->bulk_port(m->peers),
                                   .zone = strdup(chain->leaf.zone),
-                                  .minor = MESSAGE_MINOR,
-                                  .version = strdup(MESH_VERSION),
+                                  .minor = mesh_minor(),
+                                  .version = strdup(mesh_version()),
                                   .roles = chain->leaf.roles,
                                   .is_draining = rt->before && rt->before->is_draining,
                                   .slots = rt->n_slots,

@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "node/runtime_mesh.h"
 #include "node/runtime_peer.h"
 #include "store/lmdb.h"
@@ -340,7 +341,7 @@ static int encode(struct runtime *rt, struct buffer *out)
     CLEANUP(handover_release)
     struct handover h = { .pid = getpid(),
                           .dir = rt->dir,
-                          .version = (char *)MESH_VERSION,
+                          .version = (char *)mesh_version(),
                           .lock_fd = lmdb_lock_fd(rt->store),
                           .user_fd = rt->user_fd,
                           .task_fd = rt->task_fd,

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "node/api/about.h"
+#include "base/version.h"
 #include "node/api/events.h"
 #include "node/api/forward_plan.h"
 #include "node/api/nouns.h"
@@ -139,7 +140,7 @@ int about_emit(struct request *r, struct emit *e, const char *key)
     if (error < 0)
         return error;
     emit_open(e, key, '{');
-    emit_text(e, "version", MESH_VERSION);
+    emit_text(e, "version", mesh_version());
     emit_u64(e, "pid", (uint64_t)getpid());
     emit_program(e, r->rt);
     emit_text(e, "dir", config->dir);

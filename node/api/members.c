@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "node/api/about.h"
 #include "node/api/bodies.h"
 #include "node/api/emit.h"
@@ -111,7 +112,7 @@ static void emit_alone(struct emit *e, struct request *r, bool has_detail)
     emit_text(e, "state", "alive");
     emit_bool(e, "self", true);
     emit_card(e, &(struct member_card){ .name = name,
-                                        .version = (char *)MESH_VERSION,
+                                        .version = (char *)mesh_version(),
                                         .roles = ROLE_WORKER | ROLE_HOME,
                                         .slots = config->slots_max,
                                         .cpu_milli = config->cpu_milli,

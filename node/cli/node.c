@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "node/cli/conf_file.h"
 #include "node/cli/membership.h"
 #include "node/cli/order.h"
@@ -73,7 +74,7 @@ static void say_where(const struct options *o, const char *dir,
     CLEANUP(freep) char *full = realpath(dir, NULL);
     const char *socket = options_text(o, "socket");
 
-    printf("mesh %s, process %d, listens at ", MESH_VERSION, (int)getpid());
+    printf("mesh %s, process %d, listens at ", mesh_version(), (int)getpid());
     if (socket)
         printf("%s\n", socket);
     else
@@ -119,7 +120,7 @@ static int check(const struct options *o, const char *dir)
     if (options_has(o, "listen")
         && address_parse(options_text(o, "listen"), &address, &error) < 0)
         return cli_usage("%s", error.text);
-    printf("mesh %s, handover %d\n", MESH_VERSION, HANDOVER_FORMAT);
+    printf("mesh %s, handover %d\n", mesh_version(), HANDOVER_FORMAT);
     return CLI_OK;
 }
 

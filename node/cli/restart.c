@@ -118,7 +118,8 @@ const struct command command_restart = {
         "the\n"
         "program that is installed now, in the same process: after an upgrade, or for "
         "a\n"
-        "changed mesh.conf. Its tasks go on and notice nothing; their logs go on where\n"
+        "changed mesh.conf. Its tasks go on and notice nothing; their logs go on "
+        "where\n"
         "they were. The program is asked first whether it can (mesh node --check): if "
         "it\n"
         "cannot, or something takes longer than a minute, the node goes on as it was.",

@@ -343,6 +343,18 @@ int runtime_drain_node(struct runtime *rt, bool is_on)
     return rt->other ? 0 : -ENOTSUP;
 }
 
+int runtime_restart(struct runtime *rt, struct error *ret_error)
+{
+    (void)rt, (void)ret_error;
+    return -EALREADY;
+}
+
+void runtime_restart_view(const struct runtime *rt, struct restart_view *ret)
+{
+    (void)rt;
+    *ret = (struct restart_view){ .n_tried = 0 };
+}
+
 int runtime_leave_mesh(struct runtime *rt)
 {
     return rt->other ? 0 : -ENOTSUP;
