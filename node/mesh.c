@@ -385,6 +385,9 @@ static int dispatch(struct mesh *m, const struct mesh_event *event)
         return on_card(m, event->u.card);
     case MESH_EVENT_DRAIN:
         return on_drain(m, event->u.is_on);
+    case MESH_EVENT_FULL:
+        m->is_full = event->u.is_on;
+        return want_update(m);
     case MESH_EVENT_PAUSE:
         return pause_on(m, event->u.is_on);
     case MESH_EVENT_STEP_DOWN:

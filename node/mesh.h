@@ -81,6 +81,7 @@ enum mesh_event_type {
 
     MESH_EVENT_CARD,  /* what the node says of itself changed */
     MESH_EVENT_DRAIN, /* take no more; is_on false: do again */
+    MESH_EVENT_FULL, /* ask for no work: what it needs could not be written; or again */
     MESH_EVENT_PAUSE, /* take and grant nothing for a planned restart; or do again */
     MESH_EVENT_STEP_DOWN, /* paused: lead no run any more, so that all that runs here is
                              a guest; with is_on those whose log is not settled too */
@@ -99,7 +100,7 @@ struct mesh_event {
         const struct member_note *contact;
         const struct member_card *card;
         bool is_refused; /* DISCONNECTED: nothing listens there */
-        bool is_on;      /* DRAIN, PAUSE, STEP_DOWN */
+        bool is_on;      /* DRAIN, FULL, PAUSE, STEP_DOWN */
         uint64_t ticket; /* DURABLE */
         struct {
             struct group_id group;

@@ -387,6 +387,7 @@ struct mesh {
     time_us average; /* of a guest's task; 0: not known */
     bool is_draining, is_leaving;
     bool is_paused, was_draining;
+    bool is_full;   /* of disk */
     bool is_worker; /* by its card */
     bool has_told_members;
     time_us started;

@@ -177,6 +177,7 @@ static void reap(struct runtime *rt, struct slot *s)
     runtime_unwatch(rt, s->pidfd);
     close(s->pidfd);
     s->pidfd = -1;
+    rt->counters.tasks_executed++;
     if (++rt->n_exits % REAP_EVERY == 0)
         reap_orphans(rt);
     drain_both(rt, s);

@@ -333,7 +333,8 @@ static void open_handles(struct runtime *rt)
     uv_timer_init(&rt->loop, &m->prepare_timer);
     uv_timer_init(&rt->loop, &m->exchange_timer);
     uv_timer_init(&rt->loop, &m->leave_timer);
-    m->leave_timer.data = rt;
+    uv_timer_init(&rt->loop, &m->probe_timer);
+    m->leave_timer.data = m->probe_timer.data = rt;
     m->flush.data = m->prepare_timer.data = m->exchange_timer.data = rt;
     m->prepare_at = m->exchange_at = TIME_NEVER;
     uv_prepare_start(&m->flush, on_flush);

@@ -8,6 +8,7 @@
  *     runtime_mesh_wire.c   messages to and from the other nodes
  *     runtime_mesh_guest.c  tasks of runs that others lead
  *     runtime_mesh_blobs.c  blobs of others
+ *     runtime_mesh_full.c   no work while the disk is full
  *
  * A node alone has none of this: rt->mesh is NULL, and each of its events goes to
  * node_step(). With it they go to mesh_step() as the peers' messages do. An action that
@@ -86,7 +87,9 @@ struct runtime_mesh {
     struct running_entry *before; /* what ran when the node died */
     uint32_t n_before;
     uv_prepare_t flush;
-    uv_timer_t prepare_timer, exchange_timer, leave_timer;
+    uv_timer_t prepare_timer, exchange_timer, leave_timer, probe_timer;
+    uint64_t probe_ms; /* the pause before the next look at a full disk */
+    bool is_full;
     time_us prepare_at, exchange_at; /* what they are set to */
     bool has_left;
 };
@@ -187,6 +190,12 @@ bool runtime_mesh_is_used(struct runtime *rt, const struct run_id *run);
 void runtime_mesh_forget_run(struct runtime *rt, const struct run_id *run);
 /* What is kept of runs that others lead goes: copies are of one life of a node. */
 int runtime_mesh_drop_copies(struct runtime *rt);
+
+/* ---- runtime_mesh_full.c ---- */
+
+/* Something could not be written for this reason: if the disk is full, no more work is
+ * asked for until it is not. */
+void runtime_mesh_note_error(struct runtime *rt, int error);
 
 /* ---- runtime_mesh_blobs.c ---- */
 

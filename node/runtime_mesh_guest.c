@@ -212,6 +212,8 @@ static void on_done(void *arg, const struct prepared *p)
     if (status < 0)
         runtime_log(rt, "lease.dropped", "error=%s: %s", strerror(-status), text);
     runtime_mesh_event(rt, &e);
+    if (status < 0)
+        runtime_mesh_note_error(rt, status);
 }
 
 void runtime_mesh_prepare(struct runtime *rt, const struct mesh_job *job)

@@ -83,6 +83,7 @@ static void emit_active(struct emit *e, const struct node *node)
 static void emit_mesh(struct emit *e, struct request *r)
 {
     struct guest_counts guests = runtime_guests(r->rt);
+    struct traffic traffic = runtime_traffic(r->rt);
     uint64_t n_live = 0, n_gone = 0;
     struct member_view m, self = { .note = NULL };
 
@@ -98,8 +99,13 @@ static void emit_mesh(struct emit *e, struct request *r)
     emit_text(e, "name", self.note->card.name);
     emit_text(e, "zone", self.note->card.zone);
     emit_bool(e, "draining", self.note->card.is_draining);
+    emit_bool(e, "disk_full", traffic.is_full);
     emit_u64(e, "n_live", n_live);
     emit_u64(e, "n_gone", n_gone);
+    emit_open(e, "transferred", '{');
+    emit_u64(e, "in_bytes", traffic.got_bytes);
+    emit_u64(e, "out_bytes", traffic.given_bytes);
+    emit_close(e, '}');
     emit_open(e, "guests", '{');
     emit_u64(e, "preparing", guests.n_preparing);
     emit_u64(e, "waiting", guests.n_waiting);
@@ -152,6 +158,8 @@ int about_emit(struct request *r, struct emit *e, const char *key)
     emit_u64(e, "memory_bytes", config->memory_bytes);
     emit_load(e);
     emit_sharing(e, config, node);
+    emit_u64(e, "slots_used", node_claims(node).n_slots);
+    emit_u64(e, "tasks_executed", runtime_counters(r->rt)->tasks_executed);
     emit_u64(e, "n_running", source_count_running(node));
     emit_u64(e, "n_runs", node_runs(node));
     emit_active(e, node);

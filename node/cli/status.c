@@ -315,6 +315,8 @@ static void print_node_mesh(const json_t *mesh)
         buffer_printf(&text, ", in zone %s", json_text(mesh, "zone"));
     if (json_is_true(json_object_get(mesh, "draining")))
         buffer_puts(&text, "; it drains: it takes no work");
+    if (json_is_true(json_object_get(mesh, "disk_full")))
+        buffer_puts(&text, "; its disk is full: it asks for no work");
     print_line("mesh", buffer_text(&text));
     buffer_clear(&text);
     buffer_printf(&text,
