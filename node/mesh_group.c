@@ -90,7 +90,7 @@ struct rank group_rank(const struct mesh *m, const struct group *g)
     const struct replica_state *s = g->replica ? replica_state(g->replica) : NULL;
     struct rank rank = { .is_sealed = !g->is_tentative,
                          .generation = s ? s->generation : 1,
-                         .ballot = { .counter = m->boot, .node = m->self } };
+                         .ballot = { .counter = m->term, .node = m->self } };
 
     if (s && g->is_tentative)
         rank.ballot.counter = s->promised.counter + 1;

@@ -36,7 +36,7 @@ void guest_free(struct mesh *m, struct guest *g)
     free(g);
 }
 
-static int add(struct mesh *m, struct work *w, uint64_t number, struct guest **ret)
+int guest_add(struct mesh *m, struct work *w, uint64_t number, struct guest **ret)
 {
     struct guest *g = calloc(1, sizeof(*g));
 
@@ -114,7 +114,7 @@ static int take(struct mesh *m, struct work *w, const struct lease *l)
     }
     if (m->is_draining || HASH_COUNT(m->guests) >= GUESTS_MAX)
         return post_lease(m, w, POST_RECALLED, l->id);
-    error = add(m, w, ++m->last_guest, &g);
+    error = guest_add(m, w, ++m->last_guest, &g);
     if (error < 0)
         return error;
     g->state = GUEST_PREPARING;
@@ -382,7 +382,7 @@ int guest_on_local(struct mesh *m, const struct action *a)
     int error = work_get(m, &a->run, &w);
 
     if (error == 0 && w)
-        error = add(m, w, a->u.guest.guest, &g);
+        error = guest_add(m, w, a->u.guest.guest, &g);
     if (error < 0 || !w)
         return error;
     g->state = GUEST_RUNNING;

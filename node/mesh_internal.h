@@ -15,6 +15,7 @@
  *     mesh_late.c     attempts from an older leader's time
  *     mesh_work.c     the worker's side: whom it listens to, what it holds of a run
  *     mesh_guest.c    the worker's side of leases
+ *     mesh_pause.c    a planned restart: what runs goes on in the next life
  *     mesh_permit.c   how long what has a fence may run
  *     mesh_want.c     the worker's side: whom to ask, and for how much
  *     mesh_sign.c     attempts signed, and checked
@@ -382,7 +383,7 @@ struct proposal {
 
 struct mesh {
     struct node_id self;
-    uint32_t boot;
+    uint32_t boot, term;
     time_us degrade;
     uint32_t level;
     uint32_t slots_max;
@@ -416,6 +417,8 @@ struct mesh {
     uint64_t last_guest, last_counter;
     time_us average; /* of a guest's task; 0: not known */
     bool is_draining, is_leaving;
+    bool is_paused, was_draining;
+    bool is_full;   /* of disk */
     bool is_worker; /* by its card */
     bool has_told_members;
     time_us started;
@@ -736,6 +739,14 @@ void guest_free(struct mesh *m, struct guest *g);
 /* NULL: what runs there is the engine's own. */
 struct guest *guest_in_slot(const struct mesh *m, uint32_t slot);
 int guests_on_drain(struct mesh *m);
+/* One more of this number, with the worker's own next one as its name. */
+int guest_add(struct mesh *m, struct work *w, uint64_t number, struct guest **ret);
+
+/* ---- mesh_pause.c ---- */
+
+int pause_on(struct mesh *m, bool is_on);
+int pause_step_down(struct mesh *m, bool is_forced);
+int pause_on_restored(struct mesh *m, const struct mesh_event *event);
 /* Nobody wants it any more. */
 int guest_abandon(struct mesh *m, struct guest *g);
 

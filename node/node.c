@@ -88,6 +88,7 @@ int node_add_run(struct node *n, const struct event *event, enum run_phase phase
 
     if (!r)
         return -ENOMEM;
+    r->has_secrets = event->u.submit.has_secrets;
     r->started_wall = record->submitted_wall ? record->submitted_wall : event->wall;
     HASH_ADD(hh, n->runs, id, sizeof(r->id), r);
     if (!r->hh.tbl) {
@@ -266,6 +267,8 @@ static int on_mesh_event(struct node *n, const struct event *event)
         return node_on_restore_fence(n, event);
     case EVENT_GUEST:
         return node_on_guest(n, event);
+    case EVENT_GUEST_RUNNING:
+        return node_on_guest_running(n, event);
     case EVENT_GUEST_END:
         return node_on_guest_end(n, event);
     case EVENT_DRAIN:
@@ -290,8 +293,13 @@ static int dispatch(struct node *n, const struct event *event)
         return node_on_restore_attempt(n, event->u.attempt);
     case EVENT_RESTORE_LOST:
         return node_on_restore_lost(n, &event->run, &event->u.task);
+    case EVENT_RESTORE_RUNNING:
+        return node_on_restore_running(n, event);
     case EVENT_RESTORE_END:
         return node_on_restore_end(n, &event->run);
+    case EVENT_PAUSE:
+        n->is_paused = event->u.is_paused;
+        return 0;
     case EVENT_CANCEL:
     case EVENT_ADOPT:
     case EVENT_RELEASE:
@@ -314,7 +322,7 @@ static int advance(struct node *n)
 
     n->has_more = false;
     for (;;) {
-        if (!n->config.is_paused) {
+        if (!n->config.is_paused && !n->is_paused) {
             error = node_start_guests(n);
             if (error == 0)
                 error = node_schedule(n);

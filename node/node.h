@@ -45,13 +45,15 @@ enum event_type {
     EVENT_RESTORE_FENCE, /* the last fence of a task; after the attempts */
     EVENT_RESTORE_LOST, /* this task was running when the node died; after the attempts
                          */
-    EVENT_RESTORE_END,  /* all of the store was read: go on; with a run, all of it alone
-                         */
-    EVENT_ADOPT,        /* resume: an attempt of another run, done there; between
-                           EVENT_SUBMIT with is_held and EVENT_RELEASE */
-    EVENT_RELEASE,      /* the run may start */
-    EVENT_SUSPEND, /* start nothing of a run; what runs goes on. Also while a run is
-                      read back: then after EVENT_RESTORE_END it starts nothing */
+    EVENT_RESTORE_RUNNING, /* this one runs here still, in that slot: a planned restart;
+                              likewise */
+    EVENT_RESTORE_END, /* all of the store was read: go on; with a run, all of it alone
+                        */
+    EVENT_ADOPT,       /* resume: an attempt of another run, done there; between
+                          EVENT_SUBMIT with is_held and EVENT_RELEASE */
+    EVENT_RELEASE,     /* the run may start */
+    EVENT_SUSPEND,     /* start nothing of a run; what runs goes on. Also while a run is
+                          read back: then after EVENT_RESTORE_END it starts nothing */
     EVENT_UNSUSPEND,
     EVENT_FENCED, /* the ticket of an ACTION_FENCED is durable, or decided */
     EVENT_INPUT_GONE, /* what was to start in this slot did not: nobody has something
@@ -61,6 +63,7 @@ enum event_type {
     EVENT_TORN,       /* TELL_RUN_TORN was told: for who reads runs back */
     EVENT_UNDO,       /* an attempt that counts: nobody has what it made any more. Its
                          task is done again, at most REMAKES_MAX times (scheduler/remake.h) */
+    EVENT_PAUSE, /* start and grant nothing, of any run; or do again */
 
     /* ---- with others: node/mesh.h tells these ---- */
     EVENT_WORKER,         /* what a member would take; replaces what it said before */
@@ -78,7 +81,8 @@ enum event_type {
                     back, answered by ACTION_LEASED after its EVENT_RESTORE_END, or of
                     one that goes on, answered at once. No answer: it is not wanted */
     EVENT_GUEST, /* a lease of another leader, prepared: start it when there is room */
-    EVENT_GUEST_END, /* give it back, or, if it runs, end it with this signal */
+    EVENT_GUEST_RUNNING, /* the same, and it has run here all along */
+    EVENT_GUEST_END,     /* give it back, or, if it runs, end it with this signal */
     EVENT_KEEPING, /* so many more of the run's outputs are not where they must be; the
                       run does not end well before it is 0 again */
     EVENT_HOLD,    /* start nothing of the run for now: what its tasks would read is not
@@ -98,7 +102,8 @@ struct event {
             const struct run_record *record; /* persisted for EVENT_SUBMIT; copied */
             struct flow *flow;               /* a reference is taken */
             bool is_held;
-        } submit; /* EVENT_SUBMIT, EVENT_RESTORE_RUN */
+            bool has_secrets; /* also those that no record has: it can go on */
+        } submit;             /* EVENT_SUBMIT, EVENT_RESTORE_RUN */
         struct {
             uint32_t slot;
             /* All but run, task, attempt, verdict and gpus, which the node fills in. */
@@ -114,6 +119,14 @@ struct event {
             uint32_t slot;
             uint64_t fence;
         } fenced; /* EVENT_FENCED: as ACTION_FENCED has them */
+        struct {
+            struct task_id task;
+            uint32_t slot, attempt;
+            uint64_t gpus;
+            time_us started;
+            uint64_t guest;    /* EVENT_GUEST_RUNNING: as u.guest */
+            struct flow *flow; /* likewise */
+        } running;             /* EVENT_RESTORE_RUNNING, EVENT_GUEST_RUNNING */
         struct {
             uint32_t worker; /* 1 .. WORKERS_MAX: the caller's name for the member */
             struct node_id node;    /* its own, for records of what it lost */
@@ -151,6 +164,7 @@ struct event {
         int32_t keeping;     /* EVENT_KEEPING */
         bool is_held;        /* EVENT_HOLD */
         bool is_draining;    /* EVENT_DRAIN */
+        bool is_paused;      /* EVENT_PAUSE */
     } u;
 };
 

@@ -91,9 +91,12 @@ struct lost_task {
 struct held_task {
     struct run_id run;
     struct task_id task;
-    uint32_t worker;
+    uint32_t worker; /* 0: it runs here, in `slot`, with `gpus`, since `started` */
     uint64_t fence;
     bool is_started;
+    uint32_t slot, attempt;
+    uint64_t gpus;
+    time_us started;
 };
 
 struct node {
@@ -114,7 +117,7 @@ struct node {
     size_t n_runs;
     uint64_t last_ticket;
     bool has_more; /* a step was cut short: go on at once */
-    bool is_draining;
+    bool is_draining, is_paused;
 
     struct lost_task *lost; /* told by EVENT_RESTORE_LOST */
     size_t n_lost, cap_lost;
@@ -195,6 +198,9 @@ struct slot *node_free_slot(const struct node *n);
 /* The task, which is not ready any more, goes into the slot. */
 void node_occupy(struct node *n, struct slot *s, struct run *r, struct span *span,
                  uint64_t index, struct bin *bin);
+/* The same for one of these slots that has run all along. */
+void node_reoccupy(struct node *n, struct slot *s, struct run *r, struct span *span,
+                   uint64_t index, uint64_t gpus);
 void node_vacate(struct node *n, struct slot *s);
 
 /* It starts here. */
@@ -292,6 +298,7 @@ int node_on_held(struct node *n, const struct event *event);
 /* What is under way there counts no more: a lease is forgotten at once; what runs here
  * keeps its slot, and its run, until it is gone. */
 int node_void_slot(struct node *n, struct slot *s);
+int node_on_restore_running(struct node *n, const struct event *event);
 /* Those of a run that is open again; first all but its hook, then that. */
 int node_adopt_held(struct node *n, struct run *r, bool is_hook);
 /* Nothing that was told of this run while it was read back is needed any more. */
@@ -301,6 +308,7 @@ void node_forget_told(struct node *n, const struct run *r);
 
 void node_release_guests(struct node *n);
 int node_on_guest(struct node *n, const struct event *event);
+int node_on_guest_running(struct node *n, const struct event *event);
 int node_on_guest_end(struct node *n, const struct event *event);
 int node_guest_ended(struct node *n, struct slot *s, struct attempt_record *record);
 /* It runs no more, and never ran: given back. */

@@ -139,7 +139,7 @@ static int open_run(struct node *n, struct run *r)
         error = keep_outcome(r);
     if (error == 0)
         error = tear_again(n, r);
-    if (error == 0 && is_restored && has_secrets(r))
+    if (error == 0 && is_restored && !r->has_secrets && has_secrets(r))
         error = end_without_secrets(r);
     if (error == 0 && r->n_cancels)
         error = node_cancel(n, r);

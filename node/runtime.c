@@ -527,11 +527,12 @@ static int find_paths(struct runtime *rt, struct error *ret_error)
         return r;
     rt->dir = realpath(rt->config.dir, NULL);
     self[n > 0 ? n : 0] = '\0';
+    rt->program = strdup(self);
     slash = strrchr(self, '/');
     if (slash)
         *slash = '\0';
     rt->program_dir = strdup(self);
-    if (!rt->dir || !rt->program_dir)
+    if (!rt->dir || !rt->program_dir || !rt->program)
         return -ENOMEM;
     if (rt->config.socket)
         rt->user_socket = strdup(rt->config.socket);
@@ -549,12 +550,16 @@ static int make_folders(struct runtime *rt, struct error *ret_error)
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         CLEANUP(freep) char *path = NULL;
-        int r;
+        int r = 0;
 
         if (asprintf(&path, "%s/%s", rt->dir, names[i]) < 0)
             return -ENOMEM;
-        if (!rt->config.is_inspect)
+        if (rt->before)
+            r = runtime_adopt_folders(rt, names[i], path);
+        else if (!rt->config.is_inspect)
             remove_tree(path);
+        if (r < 0)
+            return r;
         r = make_folder(path, ret_error);
         if (r == 0 && rt->has_accounts && chmod(path, 0711) < 0)
             r = -errno;
@@ -626,6 +631,7 @@ static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
                      : runtime_restore(rt, ret_error);
     if (r == 0)
         runtime_restore_removals(rt);
+    runtime_adopt_end(rt);
     return r;
 }
 
@@ -674,6 +680,7 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
         return -ENOMEM;
     rt->config = *config;
     rt->pid = getpid();
+    rt->started_wall = runtime_wall();
     if (config->conf)
         conf_ref(rt->config.conf);
     rt->user_fd = rt->task_fd = rt->tcp_fd = rt->tasks_epoll = rt->null_fd = -1;
@@ -683,6 +690,7 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
     if (rt->n_slots > SLOTS_MAX)
         rt->n_slots = SLOTS_MAX;
     open_standard_files();
+    runtime_adopt_open(rt);
     allow_files(rt);
     r = uv_loop_init(&rt->loop);
     if (r == 0) {
@@ -728,6 +736,7 @@ void runtime_close(struct runtime *rt)
     if (!rt)
         return;
     atomic_store(&rt->is_closing, true);
+    runtime_restart_close(rt);
     runtime_sockets_close(rt);
     runtime_mesh_close(rt);
     runtime_tasks_kill(rt);
@@ -759,6 +768,10 @@ void runtime_close(struct runtime *rt)
     free(rt->fences.all);
     free(rt->dir);
     free(rt->program_dir);
+    free(rt->program);
+    if (rt->before)
+        handover_release(rt->before);
+    free(rt->before);
     free(rt->user_socket);
     free(rt->task_socket);
     conf_unref(rt->config.conf);

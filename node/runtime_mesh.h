@@ -8,6 +8,7 @@
  *     runtime_mesh_wire.c   messages to and from the other nodes
  *     runtime_mesh_guest.c  tasks of runs that others lead
  *     runtime_mesh_blobs.c  blobs of others
+ *     runtime_mesh_full.c   no work while the disk is full
  *     runtime_mesh_sign.c   signatures of attempts, and whose key is whose
  *
  * A node alone has none of this: rt->mesh is NULL, and each of its events goes to
@@ -24,6 +25,9 @@
 #include "node/runtime_internal.h"
 
 struct exchange;
+
+/* The first byte of the key of the record of a run that is led elsewhere. */
+enum { RUNTIME_MARK_COPY = 'c' };
 
 /* An action, for when the step that it came from is over. */
 struct mesh_job {
@@ -64,7 +68,7 @@ struct runtime_mesh {
     struct mesh *core;
     struct identity *identity;
     struct node_id self;
-    uint32_t boot;
+    uint32_t boot, term; /* the same but after a planned restart */
     struct member_card card;
 
     const struct peers_module *peers_module;
@@ -89,7 +93,9 @@ struct runtime_mesh {
     struct running_entry *before; /* what ran when the node died */
     uint32_t n_before;
     uv_prepare_t flush;
-    uv_timer_t prepare_timer, exchange_timer, leave_timer;
+    uv_timer_t prepare_timer, exchange_timer, leave_timer, probe_timer;
+    uint64_t probe_ms; /* the pause before the next look at a full disk */
+    bool is_full;
     time_us prepare_at, exchange_at; /* what they are set to */
     bool has_left;
 };
@@ -201,6 +207,12 @@ struct mesh_signer runtime_mesh_signer(struct runtime *rt);
 void runtime_mesh_refused(struct runtime *rt, const struct action *a);
 /* A certificate of a member, or of this node, is kept for good. */
 void runtime_mesh_keep_certificate(struct runtime *rt, const struct node_id *node);
+
+/* ---- runtime_mesh_full.c ---- */
+
+/* Something could not be written for this reason: if the disk is full, no more work is
+ * asked for until it is not. */
+void runtime_mesh_note_error(struct runtime *rt, int error);
 
 /* ---- runtime_mesh_blobs.c ---- */
 

@@ -17,7 +17,7 @@
 #include "node/runtime_mesh.h"
 #include "proto/rows.h"
 
-enum { MARK_COPY = 'c', MARK_REMOVED = 'd', MARK_MADE = 'g' };
+enum { MARK_COPY = RUNTIME_MARK_COPY, MARK_REMOVED = 'd', MARK_MADE = 'g' };
 
 static const uint64_t MADE_KEPT_MS = UINT64_C(7) * 24 * 3600 * 1000;
 
@@ -252,6 +252,8 @@ static void on_done(void *arg, const struct prepared *p)
     if (status < 0)
         runtime_log(rt, "lease.dropped", "error=%s: %s", strerror(-status), text);
     runtime_mesh_event(rt, &e);
+    if (status < 0)
+        runtime_mesh_note_error(rt, status);
 }
 
 void runtime_mesh_prepare(struct runtime *rt, const struct mesh_job *job)

@@ -214,7 +214,7 @@ static int append_hello(void *arg, struct buffer *out)
         *self = *view.note;
     else
         *self = (struct member_note){ .id = m->self,
-                                      .incarnation = (uint64_t)m->boot << 32,
+                                      .incarnation = mesh_incarnation(m->boot, m->term),
                                       .state = MEMBER_ALIVE,
                                       .has_card = true,
                                       .card = m->card };
@@ -317,7 +317,9 @@ int runtime_mesh_wire_open(struct runtime *rt, struct error *ret_error)
     struct peers_config config = {
         .loop = &rt->loop,
         .identity = m->identity,
-        .listen = rt->config.peer_listen,
+        .listen = rt->before && rt->before->peer_listen ? rt->before->peer_listen
+                                                        : rt->config.peer_listen,
+        .bulk_port = rt->before ? rt->before->bulk_port : 0,
         .advertise = rt->config.peer_advertise,
         .callbacks = { .arg = rt,
                        .hello = append_hello,

@@ -76,7 +76,7 @@ static void begin(struct runtime *rt, struct slot *s, const struct action *a,
     runtime_token(rt, s->token);
 }
 
-static void note_running(struct runtime *rt, const struct slot *s)
+void runtime_note_running(struct runtime *rt, const struct slot *s)
 {
     struct running_entry *e = &rt->running.entries[s->index];
 
@@ -161,7 +161,7 @@ int runtime_task_begins(struct runtime *rt, struct slot *s, struct error *ret_er
         return fail(ret_error, r, "the process cannot be watched: %s", strerror(-r));
     }
     s->state = SLOT_RUNNING;
-    note_running(rt, s);
+    runtime_note_running(rt, s);
     runtime_use_watch(rt);
     if (s->has_start_told)
         runtime_tell_start(rt, s, s->start_ticket);

@@ -176,6 +176,17 @@ struct claim bins_take(struct bins *b, struct bin *bin, const struct demand *d)
     return claim;
 }
 
+struct claim bins_retake(struct bins *b, const struct demand *d, uint64_t gpus)
+{
+    struct claim claim = { .bin = bins_at(b, 0) };
+
+    demand_add(&claim.bin->used, d);
+    claim.bin->n_taken++;
+    claim.gpus = gpus_retake(&claim.bin->gpus, d->amount[DEMAND_GPU], gpus);
+    sync(b, claim.bin);
+    return claim;
+}
+
 void bins_give(struct bins *b, const struct claim *claim, const struct demand *d)
 {
     struct bin *bin = claim->bin;

@@ -128,6 +128,7 @@ struct run {
     enum run_phase phase;
     enum run_outcome outcome; /* 0: not decided */
     bool is_stopping;         /* starts nothing any more, but the hook */
+    bool has_secrets;         /* read back with the values that no record has */
     bool is_timed_out;
     bool is_suspended; /* starts nothing for the time being, not even the hook */
     bool is_held;      /* likewise, while what is said of it cannot be written */

@@ -14,6 +14,7 @@ int members_get_end(struct request *r);
 int drain_post(struct request *r);
 int undrain_post(struct request *r);
 int leave_post(struct request *r);
+int restart_post(struct request *r);
 /* metrics.c */
 int metrics_get(struct request *r);
 int metrics_get_work(struct request *r);

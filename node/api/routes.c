@@ -21,6 +21,8 @@ const struct route user_routes[] = {
       .verb = "drain" },
     { POST, "/v1/undrain", "node", BODY_MEMORY, JSON_MAX, .begin = undrain_post,
       .verb = "undrain" },
+    { POST, "/v1/restart", "node", BODY_MEMORY, JSON_MAX, .begin = restart_post,
+      .verb = "restart" },
     { POST, "/v1/leave", "node", BODY_MEMORY, JSON_MAX, .begin = leave_post,
       .verb = "leave" },
     { GET, "/metrics", "node", .begin = metrics_get, .work = metrics_get_work },

@@ -50,6 +50,7 @@ const struct command *const commands[] = {
     &command_members,
     &command_drain,
     &command_leave,
+    &command_restart,
     &command_submit,
     &command_inputs,
     &command_next,

@@ -57,6 +57,7 @@ static int node_config(const struct options *o, const char *dir,
         config->peer_listen = m->listen;
         config->peer_advertise = m->advertise;
         config->is_quiet = is_inspect;
+        config->may_restart = !is_inspect;
     }
     return 0;
 }
@@ -228,17 +229,19 @@ static int submit(struct local *l, struct order *order)
 
 static void say_restored(struct local *l)
 {
+    char name[RUN_NAME_SIZE];
     struct run_view view;
 
     for (size_t i = 0; node_run_at(runtime_node(l->rt), i, &view); i++) {
         l->has_company = true;
-        cli_say("run %" PRIu64 " of %s was interrupted and goes on in this node",
-                view.record->number, view.record->flow_name);
+        cli_say("run %s of %s was interrupted and goes on in this node",
+                run_name(view.record->number, &view.id, name), view.record->flow_name);
     }
 }
 
 static int take_restored(struct local *l, const struct order *order)
 {
+    char name[RUN_NAME_SIZE];
     struct run_view view;
 
     if (!node_run(runtime_node(l->rt), &order->origin, &view))
@@ -246,7 +249,8 @@ static int take_restored(struct local *l, const struct order *order)
     l->run = view.id;
     l->number = view.record->number;
     if (view.is_suspended)
-        cli_hint("it is suspended; let it go on: mesh unsuspend %" PRIu64, l->number);
+        cli_hint("it is suspended; let it go on: mesh unsuspend %s",
+                 run_name(l->number, &l->run, name));
     return 0;
 }
 

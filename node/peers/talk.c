@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "node/join.h"
 #include "node/peers/peers_internal.h"
 
@@ -74,6 +75,13 @@ static int check_hello(struct peers *p, const struct hello *h, const uint8_t *cu
 
     if (memcmp(h->mesh, identity_root(p->identity)->mesh, MESH_ID_SIZE) != 0)
         return fail(why, -EXDEV, "this node is of another mesh");
+    if (!mesh_minor_is_near(card->minor))
+        return fail(why, -EPROTONOSUPPORT,
+                    "%s of mesh %s (protocol %u) and mesh %s (protocol %u) do not "
+                    "understand each other: upgrade one version after the other",
+                    card->name ? card->name : "a node",
+                    card->version ? card->version : "?", card->minor, mesh_version(),
+                    mesh_minor());
     if (!card->certificate_len
         || chain_decode(card->certificate, card->certificate_len, &c.chain) < 0)
         return fail(why, -EKEYREJECTED, "the hello has no certificate");

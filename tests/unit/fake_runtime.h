@@ -357,6 +357,12 @@ int runtime_find_told(const struct runtime *rt, const char *name, struct run_id 
     return runtime_find_run(rt->other, name, ret);
 }
 
+struct traffic runtime_traffic(const struct runtime *rt)
+{
+    (void)rt;
+    return (struct traffic){ .is_full = false };
+}
+
 struct guest_counts runtime_guests(const struct runtime *rt)
 {
     (void)rt;
@@ -367,6 +373,18 @@ int runtime_drain_node(struct runtime *rt, bool is_on)
 {
     rt->is_draining = is_on;
     return rt->other ? 0 : -ENOTSUP;
+}
+
+int runtime_restart(struct runtime *rt, struct error *ret_error)
+{
+    (void)rt, (void)ret_error;
+    return -EALREADY;
+}
+
+void runtime_restart_view(const struct runtime *rt, struct restart_view *ret)
+{
+    (void)rt;
+    *ret = (struct restart_view){ .n_tried = 0 };
 }
 
 int runtime_leave_mesh(struct runtime *rt)
