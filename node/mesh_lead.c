@@ -633,11 +633,17 @@ static bool is_past(const struct mesh *m, const struct group *g)
                 : m->now >= g->left_at + LEFT_WAIT;
 }
 
+/* It may have been installed again since, for homes that were not to be in the end. */
 static int on_left(struct mesh *m, struct group *g)
 {
+    int error;
+
     if (!g->left_at)
         return leave_group(m, g);
-    return is_past(m, g) ? forget_log(m, g) : 0;
+    if (!is_past(m, g))
+        return 0;
+    error = g->has_run && !g->has_end ? copy_delete_all(m, g) : 0;
+    return error ? error : forget_log(m, g);
 }
 
 /* Nothing of its run was ever decided, as far as is known here, and nobody says
