@@ -78,12 +78,7 @@ static void read_effect(struct check *c, const struct value *v, void *field)
                                            EFFECT_EXCLUSIVE };
     size_t which;
 
-    if (!expect_word(c, v, words, ARRAY_SIZE(words), &which))
-        return;
-    if (effects[which] == EFFECT_EXCLUSIVE)
-        complain(c, v, NULL, "'effect: exclusive' in %s is not supported yet",
-                 c->where);
-    else
+    if (expect_word(c, v, words, ARRAY_SIZE(words), &which))
         *(enum effect *)field = effects[which];
 }
 

@@ -482,8 +482,9 @@ int launch_environment(struct launch_scratch *scratch, const struct run_context 
         put(scratch, &n, "MESH_NODE=%s", c->node_name);
         put(scratch, &n, "MESH_EPOCH=%" PRIu64 ".%" PRIu64, slot->generation,
             slot->ballot);
-        put(scratch, &n, "MESH_FENCE=%" PRIu64, slot->fence);
     }
+    if (c->node_name || slot->fence)
+        put(scratch, &n, "MESH_FENCE=%" PRIu64, slot->fence);
     r = t->depth ? put_items(scratch, &n, slot, items, artifacts) : 0;
     if (r < 0)
         return r;

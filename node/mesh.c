@@ -143,6 +143,8 @@ static int housekeep(struct mesh *m)
         if (error == 0)
             error = tentative_on_tick(m, g);
         if (error == 0)
+            error = permits_on_tick(m, g);
+        if (error == 0)
             error = group_trim(m, g);
         if (error == 0)
             error = note_update(m, g, false);

@@ -233,6 +233,15 @@ static bool is_decided(struct group *g, const struct log_entry *record)
     return true;
 }
 
+/* Who has the end takes the run for over, so it comes by the log, behind all that
+ * counts, where the log goes on behind what is installed. */
+static bool is_early_end(const struct group *g, const struct install_message *install,
+                         const struct log_entry *record)
+{
+    return record->key_len && record->key[0] == 'e'
+           && g->end_index > install->base.index;
+}
+
 static int note_cursor(struct cursor *c, uint64_t part, const struct log_entry *last)
 {
     if (last->key_len > RECORD_KEY_MAX || part > c->n)
@@ -258,9 +267,13 @@ static int on_records(struct mesh *m, struct group *g, const struct read *r,
         return -ENOMEM;
     if (event->status < 0) /* asked for again */
         return 0;
-    for (size_t i = 0; i < n_read; i++)
-        if (is_decided(g, &event->u.entries.entries[i]))
-            entries[n++] = event->u.entries.entries[i];
+    for (size_t i = 0; i < n_read; i++) {
+        const struct log_entry *record = &event->u.entries.entries[i];
+
+        if (is_decided(g, record) && !is_early_end(g, &msg.u.install, record)
+            && !tentative_has(g, record->key, record->key_len))
+            entries[n++] = *record;
+    }
     if (n_read)
         error = note_cursor(c, r->lo, &event->u.entries.entries[n_read - 1]);
     msg.u.install.part = r->lo;
@@ -287,9 +300,9 @@ int copy_on_records(struct mesh *m, const struct mesh_event *event)
 
 int copy_delete_all(struct mesh *m, struct group *g)
 {
-    struct record_key keys[] = { attempts_of_run(&g->run), registers_of(&g->id),
-                                 run_end_key(&g->run), run_state_key(&g->run),
-                                 run_key(&g->run) };
+    struct record_key keys[] = { attempts_of_run(&g->run), fences_of_run(&g->run),
+                                 registers_of(&g->id),     run_end_key(&g->run),
+                                 run_state_key(&g->run),   run_key(&g->run) };
     uint64_t ticket;
     int error = row_delete_log(m, g, &ticket);
 
@@ -297,7 +310,7 @@ int copy_delete_all(struct mesh *m, struct group *g)
         struct mesh_write w = { .key = keys[i].bytes,
                                 .key_len = keys[i].len,
                                 .is_delete = true,
-                                .is_range = i < 2,
+                                .is_range = i < 3,
                                 .with_next = true };
 
         error = mesh_persist(m, &g->run, &w, &ticket);
@@ -308,7 +321,7 @@ int copy_delete_all(struct mesh *m, struct group *g)
 /* Keys of other runs, or of what is no record, are not taken. */
 static bool is_of(const struct group *g, const struct log_entry *e)
 {
-    return e->key_len > RUN_ID_SIZE && memchr("aemrv", e->key[0], 5)
+    return e->key_len > RUN_ID_SIZE && memchr("aefmrv", e->key[0], 6)
            && memcmp(e->key + 1, g->run.bytes, RUN_ID_SIZE) == 0;
 }
 
@@ -321,6 +334,7 @@ int copy_keep_install(struct mesh *m, struct group *g,
         entries_drop_new(&g->entries);
         entries_cut(&g->entries, 0);
         g->has_run = g->has_end = false;
+        g->end_index = 0;
         g->entries.first = install->base.index + 1;
         g->applied = install->base.index;
     }

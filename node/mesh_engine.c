@@ -139,13 +139,25 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
     return g->is_tentative ? tentative_on_end(m, g) : lead_on_end(m, g);
 }
 
+/* The caller answers it, and so tells by the order of tickets. */
+static int on_fenced(struct mesh *m, struct translation *t, const struct action *a)
+{
+    const struct written *w = &t->all[a->ticket - t->first];
+    struct action copy = *a;
+
+    if (w->group)
+        return entries_add_tell(&w->group->entries.all[w->position], a);
+    copy.ticket = w->ticket;
+    return mesh_emit(m, &copy);
+}
+
 /* A task that starts here reads what those before it made: the start waits for the end
  * of the translation, when their records are written, as at a node alone. */
 static int on_start(struct mesh *m, struct translation *t, const struct action *a)
 {
     if (a->u.start.guest)
         return guest_on_started(m, a);
-    if (!find(m, t, &a->run) || !t->group->replica)
+    if (!find(m, t, &a->run) || (!t->group->replica && !a->u.start.fence))
         return mesh_emit(m, a);
     if (mesh_grow(&t->starts, t->n_starts, &t->cap_starts, sizeof(t->starts[0])) < 0)
         return -ENOMEM;
@@ -163,6 +175,8 @@ static int emit_starts(struct mesh *m, const struct translation *t)
         error = g ? group_append(m, g) : 0;
         if (error == 0)
             error = mesh_emit(m, &t->starts[i]);
+        if (error == 0 && g && t->starts[i].u.start.fence)
+            error = permit_local(m, g, t->starts[i].slot);
     }
     return error;
 }
@@ -174,6 +188,8 @@ static int carry(struct mesh *m, struct translation *t, const struct action *a)
         return on_persist(m, t, a);
     case ACTION_TELL:
         return on_tell(m, t, a);
+    case ACTION_FENCED:
+        return on_fenced(m, t, a);
     case ACTION_START:
         return on_start(m, t, a);
     case ACTION_LEASE:
@@ -264,6 +280,7 @@ static int on_ended(struct mesh *m, struct event *e)
         r->has_witness = g->has_witness;
         r->witness = g->witness;
         r->gpus = g->gpus;
+        r->fence = g->fence;
         want_on_duration(m, m->now - g->started);
     }
     error = g ? 0 : sign_own(m, e->u.ended.slot, r);
@@ -288,7 +305,9 @@ int engine_on_event(struct mesh *m, const struct event *from)
     case EVENT_RELEASE:
     case EVENT_RESTORE_RUN:
     case EVENT_RESTORE_ATTEMPT:
+    case EVENT_RESTORE_FENCE:
     case EVENT_RESTORE_LOST:
+    case EVENT_FENCED:
         return engine_step(m, &e);
     default:
         return 0;

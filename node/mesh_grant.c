@@ -77,6 +77,7 @@ static int take_slot(struct mesh *m, const struct action *a, struct lease_entry 
                                   .run = a->run,
                                   .task = a->task,
                                   .attempt = a->attempt,
+                                  .fence = a->u.lease.fence,
                                   .seen = m->now };
     return 0;
 }
@@ -95,7 +96,8 @@ int grant_on_lease(struct mesh *m, const struct action *a)
         return error;
     l->id = (uint64_t)(++m->last_lease & INT32_MAX) << 32 | a->slot;
     post.u.lease = (struct lease){
-        .id = l->id, .run = a->run, .task = a->task, .attempt = a->attempt
+        .id = l->id, .run = a->run, .task = a->task, .attempt = a->attempt,
+        .fence = a->u.lease.fence
     };
     error = g ? lead_add_holder(g, p->number) : 0;
     return error ? error : post_add(m, p, &post);
@@ -306,6 +308,16 @@ int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t sl
     return grant_tell_engine(m, p, &e, offer);
 }
 
+/* One that another leader granted may have consumed what does not count here. */
+static bool is_own_lease(const struct mesh *m, uint32_t slot,
+                         const struct offered_attempt *offer)
+{
+    const struct lease_entry *l = lease_at(m, slot);
+
+    return l && !l->is_adopted && is_same_run(&l->run, &offer->run)
+           && task_id_equal(&l->task, &offer->task);
+}
+
 static int take_offer(struct mesh *m, struct peer *p, const struct rank *rank,
                       const struct offered_attempt *offer)
 {
@@ -318,9 +330,7 @@ static int take_offer(struct mesh *m, struct peer *p, const struct rank *rank,
     if (!g || g->phase != LEAD_FULL)
         return late_offer(m, p, g, offer);
     mine = group_rank(m, g);
-    if (slot && rank_compare(rank, &mine) == 0
-        && is_same_run(&lease_at(m, slot)->run, &offer->run)
-        && task_id_equal(&lease_at(m, slot)->task, &offer->task))
+    if (slot && rank_compare(rank, &mine) == 0 && is_own_lease(m, slot, offer))
         return grant_end_lease(m, g, p, slot, offer);
     return late_offer(m, p, g, offer);
 }
@@ -372,11 +382,22 @@ static int adopt(struct mesh *m, struct group *g, struct peer *p,
         return 0;
     e.u.held.worker = p->number;
     e.u.held.task = held->task;
+    e.u.held.fence = held->fence;
     e.u.held.is_started = held->is_started;
     m->held = held;
     error = engine_step(m, &e);
     m->held = NULL;
     return error ? error : grant_refuse_held(m, g, p, held);
+}
+
+bool grant_is_held(const struct mesh *m, const struct group *g, const struct peer *p,
+                   const struct held_lease *held)
+{
+    uint32_t slot = slot_of(m, p, held->lease);
+    const struct lease_entry *l = slot ? lease_at(m, slot) : NULL;
+
+    return l && l->is_started && l->fence == held->fence
+           && is_same_run(&l->run, &g->run) && task_id_equal(&l->task, &held->task);
 }
 
 int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
@@ -395,6 +416,8 @@ int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
         if (r->held[i].is_started)
             error = grant_started(m, slot);
     }
+    if (error == 0)
+        error = permit_answer(m, g, p, r);
     for (size_t i = 0; i < r->n_kept && error == 0; i++)
         error = take_offer(m, p, &r->rank, &r->kept[i]);
     return error;

@@ -121,6 +121,8 @@ int guest_on_grant(struct mesh *m, struct peer *p, const struct grant_message *m
 
     if (msg->boot != m->boot)
         return 0;
+    if (msg->report)
+        return permit_on_grant(m, p, msg);
     for (size_t i = 0; i < msg->n_leases && error == 0; i++) {
         struct work *w;
 
@@ -233,6 +235,13 @@ int guest_on_started(struct mesh *m, const struct action *a)
     g->slot = a->slot;
     g->started = m->now;
     m->in_slot[a->slot] = g;
+    if (g->fence) { /* its leader is asked at once */
+        struct action start = *a;
+
+        start.u.start.fence = g->fence;
+        m->housekeeping_at = m->now;
+        return mesh_emit(m, &start);
+    }
     return mesh_emit(m, a);
 }
 
@@ -380,7 +389,9 @@ int guest_on_local(struct mesh *m, const struct action *a)
     g->started = m->now;
     g->lease = LEASE_OF_WORKER | g->counter;
     m->in_slot[a->slot] = g;
-    g->is_void = !group || !group_is_settled(group);
+    g->fence = a->u.guest.fence;
+    /* What it consumed was decided before its fence was. */
+    g->is_void = !group || (!g->fence && !group_is_settled(group));
     r = g->is_void ? NULL : read_add(m, READ_LOCAL_WITNESS, &group->id);
     if (!r) {
         g->is_void = true;

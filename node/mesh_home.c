@@ -163,10 +163,13 @@ static bool is_gone(const struct mesh *m, const struct node_id *id)
 static int grow(struct mesh *m, struct group *g)
 {
     struct replica_state state = { .generation = 1, .n_homes = 1 };
+    int error;
 
     state.homes[0] = m->self;
     state.promised = group_rank(m, g).ballot;
-    return group_open(m, g, &state, true);
+    error = group_open(m, g, &state, true);
+    /* What was permitted for ever is from now on only as long as this node leads. */
+    return error ? error : permits_on_proof(m, g, m->now);
 }
 
 static bool is_same_list(const struct node_id *a, uint32_t n_a, const struct node_id *b,

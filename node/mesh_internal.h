@@ -15,6 +15,7 @@
  *     mesh_late.c     attempts from an older leader's time
  *     mesh_work.c     the worker's side: whom it listens to, what it holds of a run
  *     mesh_guest.c    the worker's side of leases
+ *     mesh_permit.c   how long what has a fence may run
  *     mesh_want.c     the worker's side: whom to ask, and for how much
  *     mesh_sign.c     attempts signed, and checked
  *     mesh_home.c     who is a home
@@ -48,10 +49,12 @@ enum {
     REGISTERS_MAX = 4096,
     ASKED_MAX = 4096,      /* of a leader of the mesh group, not yet answered */
     UNNUMBERED_MAX = 1024, /* runs that have ended and wait for a number */
+    PERMITS_ASKED_MAX = 16, /* of a worker's last reports */
     LOG_STRETCH = 256,     /* rows whose keys differ in the last byte alone */
 };
 
 static const time_us REPORT_EVERY = TIME_S(2);
+static const time_us PERMIT_EVERY = TIME_S(1); /* asked for by what has a fence */
 static const time_us TELL_AFTER = TIME_MS(200); /* that a task runs */
 static const time_us OFFER_EVERY = TIME_S(5);
 static const time_us LEASE_TTL = TIME_S(10);
@@ -135,8 +138,9 @@ struct entry {
     struct log_entry log; /* owns key and value */
     bool is_bare;         /* its value lies under its own key in the store alone */
     uint64_t ticket;      /* of its row */
-    struct action *tells; /* ACTION_TELL and ACTION_RECORDED for when it is decided */
+    struct action *tells; /* TELL, RECORDED and FENCED for when it is decided */
     size_t n_tells;
+    time_us proposed;    /* by this node; 0: not so */
     struct asked *asked; /* NULL: nobody */
     uint32_t offerer;    /* peer's number, 0: none */
     struct attempt_name name;
@@ -179,9 +183,10 @@ struct group {
     struct node_id leader;
     bool is_tentative; /* led without a majority, or was: what is in the overlay goes */
     struct record_key *overlay;
-    size_t n_overlay, cap_overlay;
+    size_t n_overlay, cap_overlay, n_sorted;
     time_us opened;
     bool has_run, has_end; /* decided, and in the records */
+    uint64_t end_index;    /* of the end's entry; 0: none, or it came without the log */
     time_us ended_at;
     bool is_void;             /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
@@ -189,6 +194,7 @@ struct group {
     time_us left_at; /* others took its place, only that is remembered; 0: not so */
     enum lead_phase phase;
     bool is_loaded;
+    bool is_held; /* the engine starts nothing of it */
     time_us ask_until; /* they have reported by then, or will not */
     uint32_t *asked;   /* peers that have not */
     size_t n_asked;
@@ -202,6 +208,9 @@ struct group {
     uint64_t number_request;  /* by which one is asked for; 0: none yet */
     uint64_t number_given;    /* with which its record is being decided; 0: none */
     struct group *unnumbered_prev, *unnumbered_next;
+
+    time_us proof;       /* of its last own entry that is decided: when it proposed it */
+    time_us proof_asked; /* when it proposed an empty one */
 
     uint64_t note_seq, note_ready;
     time_us note_at;
@@ -222,6 +231,7 @@ struct lease_entry {
     struct run_id run;
     struct task_id task;
     uint32_t attempt;
+    uint64_t fence;
     bool is_started, is_adopted;
     time_us seen; /* granted, or last reported */
 };
@@ -253,6 +263,8 @@ struct guest {
     bool is_void;  /* its end is of no use to anybody */
     bool is_told;  /* that it started */
     bool is_local; /* was the engine's own; see EVENT_DROP */
+    bool is_asked; /* with a fence: its leader was asked for a permit */
+    time_us permit_until;
     time_us started;
     struct guest *prev, *next;
     UT_hash_handle hh;
@@ -277,12 +289,18 @@ struct kept {
     UT_hash_handle hh;
 };
 
+struct asked_permit {
+    uint64_t report;
+    time_us at; /* when it was sent */
+};
+
 struct work { /* what this node holds of a run as a worker */
     struct run_id run;
     struct rank rank;
     struct node_id leader;
     time_us since, heard, reported;
     uint64_t report_seq;
+    struct asked_permit asked[PERMITS_ASKED_MAX];
     bool has_rows; /* `o` rows that go when the run is over */
     bool is_over;  /* what still runs is killed */
     struct guest *guests;
@@ -318,6 +336,7 @@ struct read {
     uint64_t lo, hi;
     struct message header;        /* READ_ENTRIES, READ_INSTALL; without lists */
     struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
+    bool is_settled;              /* READ_WITNESS: all that it consumes was decided on */
     uint64_t guest;               /* READ_LOCAL_WITNESS */
     struct buffer frame;          /* READ_MEET: what was said, for when it is known */
     time_us at;
@@ -627,6 +646,9 @@ int grant_on_leased(struct mesh *m, const struct action *a);
 /* What was reported and is of no use is ended. */
 int grant_refuse_held(struct mesh *m, struct group *g, struct peer *p,
                       const struct held_lease *held);
+/* A lease of this leader that the worker has said to have started. */
+bool grant_is_held(const struct mesh *m, const struct group *g, const struct peer *p,
+                   const struct held_lease *held);
 int grant_on_report(struct mesh *m, struct group *g, struct peer *p,
                     const struct report_message *r);
 int grants_on_tick(struct mesh *m);
@@ -710,6 +732,21 @@ int guests_on_drain(struct mesh *m);
 /* Nobody wants it any more. */
 int guest_abandon(struct mesh *m, struct guest *g);
 
+/* ---- mesh_permit.c ---- */
+
+/* Of what was started here for a run of its own. */
+int permit_local(struct mesh *m, struct group *g, uint32_t slot);
+int permits_on_tick(struct mesh *m, struct group *g);
+/* An entry that was proposed then by this node is decided. */
+int permits_on_proof(struct mesh *m, struct group *g, time_us proposed);
+/* What of a report has a fence, and is a lease of this leader. */
+int permit_answer(struct mesh *m, struct group *g, struct peer *p,
+                  const struct report_message *r);
+/* The worker's side: a report is sent; a grant that answers one; one is due. */
+void permit_asked(struct work *w, uint64_t report, time_us now);
+int permit_on_grant(struct mesh *m, struct peer *p, const struct grant_message *msg);
+bool permit_is_due(const struct mesh *m, const struct work *w);
+
 /* ---- mesh_want.c ---- */
 
 int want_update(struct mesh *m);
@@ -756,6 +793,8 @@ int tentative_on_end(struct mesh *m, struct group *g);
 int tentative_keep_own(struct mesh *m, struct group *g, const struct task_id *task,
                        const struct attempt_record *record);
 int tentative_end(struct mesh *m, struct group *g);
+/* Whether a record was decided without a majority: it is not for other homes. */
+bool tentative_has(struct group *g, const void *key, size_t len);
 /* Whether a sealed leader is there again. */
 int tentative_check(struct mesh *m, struct group *g);
 int tentative_on_restored(struct mesh *m, const struct group_id *id, uint64_t index,

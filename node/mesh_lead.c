@@ -274,12 +274,13 @@ static int offer_kept(struct mesh *m, struct group *g)
 }
 
 static int hold(struct mesh *m, const struct group *g, uint32_t peer,
-                const struct task_id *task, bool is_started)
+                const struct task_id *task, uint64_t fence, bool is_started)
 {
     struct event e = { .type = EVENT_HELD, .run = g->run };
 
     e.u.held.worker = peer;
     e.u.held.task = *task;
+    e.u.held.fence = fence;
     e.u.held.is_started = is_started;
     return engine_step(m, &e);
 }
@@ -292,10 +293,11 @@ static int adopt(struct mesh *m, struct group *g, const struct report *r)
     int error = p->is_live ? lead_add_holder(g, r->peer) : 0;
 
     for (size_t i = 0; i < r->n_held && error == 0 && p->is_live; i++)
-        error = hold(m, g, r->peer, &r->held[i].task, r->held[i].is_started);
+        error = hold(m, g, r->peer, &r->held[i].task, r->held[i].fence,
+                     r->held[i].is_started);
     for (size_t i = 0; i < r->n_kept && error == 0 && p->is_live; i++)
         if (r->kept[i].name.boot == peer_boot(p))
-            error = hold(m, g, r->peer, &r->kept[i].task, false);
+            error = hold(m, g, r->peer, &r->kept[i].task, 0, false);
     return error;
 }
 
@@ -319,6 +321,8 @@ static int finish(struct mesh *m, struct group *g)
     int error = 0;
 
     g->phase = LEAD_FULL;
+    if (g->is_tentative)
+        node_lead_tentatively(m->node, &g->run);
     for (size_t i = 0; i < g->n_reports && error == 0; i++)
         error = adopt(m, g, &g->reports[i]);
     if (error == 0)

@@ -85,6 +85,27 @@ int tentative_write(struct mesh *m, struct group *g, const struct action *a,
     return error ? error : mesh_persist(m, &g->run, &w, ret_ticket);
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+    const struct record_key *x = a, *y = b;
+    int order = memcmp(x->bytes, y->bytes, x->len < y->len ? x->len : y->len);
+
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+bool tentative_has(struct group *g, const void *key, size_t len)
+{
+    struct record_key k = { .len = len };
+
+    if (!g->n_overlay || len > sizeof(k.bytes))
+        return false;
+    if (g->n_sorted < g->n_overlay)
+        qsort(g->overlay, g->n_overlay, sizeof(g->overlay[0]), compare_keys);
+    g->n_sorted = g->n_overlay;
+    memcpy(k.bytes, key, len);
+    return bsearch(&k, g->overlay, g->n_overlay, sizeof(k), compare_keys);
+}
+
 /* The run is over, as far as this side knows; what it made can be read until then. */
 int tentative_on_end(struct mesh *m, struct group *g)
 {
@@ -141,7 +162,7 @@ static int forget_overlay(struct mesh *m, struct group *g)
 
         error = mesh_persist(m, &g->run, &w, &ticket);
     }
-    g->n_overlay = 0;
+    g->n_overlay = g->n_sorted = 0;
     return error;
 }
 

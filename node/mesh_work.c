@@ -190,7 +190,8 @@ static struct held_lease held_of(const struct mesh *m, const struct guest *g)
                                 .gpus = g->gpus,
                                 .is_started = g->state == GUEST_RUNNING,
                                 .witness = g->witness,
-                                .lease = g->lease };
+                                .lease = g->lease,
+                                .fence = g->fence };
 }
 
 static int send_report(struct mesh *m, const struct node_id *to,
@@ -230,7 +231,7 @@ static int collect(struct mesh *m, struct work *w, bool with_kept, struct lists 
     DL_FOREACH(w->guests, g)
     if (!g->is_void) {
         l->held[l->n_held++] = held_of(m, g);
-        g->is_told = g->state == GUEST_RUNNING;
+        g->is_told = g->is_asked = g->state == GUEST_RUNNING;
     }
     DL_FOREACH(w->kept, k)
     if (with_kept && !k->is_new) {
@@ -273,6 +274,7 @@ static int report_to(struct mesh *m, struct work *w, const struct node_id *to,
             bytes += HELD_BYTES + l.kept[kept].record_len;
             r.n_kept++;
         }
+        permit_asked(w, r.seq, m->now);
         r.is_last = held == l.n_held && kept == l.n_kept;
         error = send_report(m, to, &r);
     } while (error == 0 && (held < l.n_held || kept < l.n_kept));
@@ -458,6 +460,8 @@ static bool has_to_report(const struct mesh *m, const struct work *w)
     const struct guest *g;
 
     if (w->guests && m->now >= w->reported + REPORT_EVERY)
+        return true;
+    if (permit_is_due(m, w))
         return true;
     DL_FOREACH(w->guests, g)
     if (g->state == GUEST_RUNNING && !g->is_told && m->now >= g->started + TELL_AFTER)

@@ -180,6 +180,14 @@ void node_number_run(struct node *n, const struct run_id *run, uint64_t number)
         r->record.number = number;
 }
 
+void node_lead_tentatively(struct node *n, const struct run_id *run)
+{
+    struct run *r = node_find_run(n, run);
+
+    if (r)
+        r->is_tentative = true;
+}
+
 static int on_restore_run(struct node *n, const struct event *event)
 {
     if (node_find_run(n, &event->u.submit.record->run))
@@ -214,6 +222,10 @@ static int on_run_event(struct node *n, const struct event *event)
         return node_on_unsuspend(n, r);
     case EVENT_KEEPING:
         return on_keeping(n, r, event->u.keeping);
+    case EVENT_HOLD:
+        r->is_held = event->u.is_held;
+        run_sync_queues(r);
+        return 0;
     case EVENT_DROP:
         return node_on_drop(n, r);
     default:
@@ -240,6 +252,10 @@ static int on_mesh_event(struct node *n, const struct event *event)
         return node_on_late(n, event->u.late);
     case EVENT_HELD:
         return node_on_held(n, event);
+    case EVENT_FENCED:
+        return node_on_fenced(n, event);
+    case EVENT_RESTORE_FENCE:
+        return node_on_restore_fence(n, event);
     case EVENT_GUEST:
         return node_on_guest(n, event);
     case EVENT_GUEST_END:
@@ -274,6 +290,7 @@ static int dispatch(struct node *n, const struct event *event)
     case EVENT_SUSPEND:
     case EVENT_UNSUSPEND:
     case EVENT_KEEPING:
+    case EVENT_HOLD:
     case EVENT_DROP:
         return on_run_event(n, event);
     default:

@@ -42,6 +42,7 @@ enum event_type {
     EVENT_TICK,        /* node_deadline() has come */
     EVENT_RESTORE_RUN, /* a run found in the store that has no end record */
     EVENT_RESTORE_ATTEMPT,
+    EVENT_RESTORE_FENCE, /* the last fence of a task; after the attempts */
     EVENT_RESTORE_LOST, /* this task was running when the node died; after the attempts
                          */
     EVENT_RESTORE_END,  /* all of the store was read: go on; with a run, all of it alone
@@ -52,6 +53,7 @@ enum event_type {
     EVENT_SUSPEND, /* start nothing of a run; what runs goes on. Also while a run is
                       read back: then after EVENT_RESTORE_END it starts nothing */
     EVENT_UNSUSPEND,
+    EVENT_FENCED, /* the ticket of an ACTION_FENCED is durable, or decided */
 
     /* ---- with others: node/mesh.h tells these ---- */
     EVENT_WORKER,         /* what a member would take; replaces what it said before */
@@ -70,6 +72,8 @@ enum event_type {
     EVENT_GUEST_END, /* give it back, or, if it runs, end it with this signal */
     EVENT_KEEPING, /* so many more of the run's outputs are not where they must be; the
                       run does not end well before it is 0 again */
+    EVENT_HOLD,    /* start nothing of the run for now: what its tasks would read is not
+                      written yet; is_held false: go on */
     EVENT_DROP,    /* forget a run that is led elsewhere now, and its leases; what runs
                       here goes on as guests: ACTION_TO_GUEST */
     EVENT_DRAIN,   /* start nothing here any more, or do again: guests that wait are
@@ -94,6 +98,14 @@ struct event {
         const struct attempt_record *attempt; /* EVENT_RESTORE_ATTEMPT, EVENT_ADOPT */
         struct task_id task;                  /* EVENT_RESTORE_LOST */
         struct {
+            struct task_id task;
+            uint64_t fence;
+        } fence; /* EVENT_RESTORE_FENCE */
+        struct {
+            uint32_t slot;
+            uint64_t fence;
+        } fenced; /* EVENT_FENCED: as ACTION_FENCED has them */
+        struct {
             uint32_t worker; /* 1 .. WORKERS_MAX: the caller's name for the member */
             struct node_id node;    /* its own, for records of what it lost */
             uint32_t slots;         /* leases at once that it would take; 0: none */
@@ -108,6 +120,7 @@ struct event {
         struct {
             uint32_t worker;
             struct task_id task;
+            uint64_t fence;
             bool is_started;
         } held; /* EVENT_HELD */
         struct {
@@ -119,6 +132,7 @@ struct event {
             enum reason why; /* with a signal */
         } guest;             /* EVENT_GUEST, EVENT_GUEST_END */
         int32_t keeping;     /* EVENT_KEEPING */
+        bool is_held;        /* EVENT_HOLD */
         bool is_draining;    /* EVENT_DRAIN */
     } u;
 };
@@ -129,6 +143,14 @@ enum {
     GUESTS_MAX = 1 << 16, /* more are given back at once */
 };
 
+/* `effect: exclusive`: for how long a permit is good, at most, and how long before its
+ * end the attempt is asked to end; how long one that nobody hears of may be alive. The
+ * last is longer than the first by a clock that is 10 % slow against one that is as much
+ * fast, and what a kill takes. */
+#define EXCLUSIVE_PERMIT TIME_S(8)
+#define EXCLUSIVE_WARNING TIME_S(2)
+#define EXCLUSIVE_WAIT TIME_S(15)
+
 /* The bit that is set in the number of a guest which EVENT_DROP made. */
 #define GUEST_DROPPED (UINT64_C(1) << 63)
 
@@ -137,6 +159,7 @@ enum action_type {
     ACTION_KILL,      /* send the signal to the slot's process tree */
     ACTION_PERSIST,   /* write key and value */
     ACTION_TELL,      /* followers may know, once the ticket is durable */
+    ACTION_FENCED,    /* say EVENT_FENCED, once the ticket is durable */
 
     /* ---- with others. A slot >= config.slots_max is a lease at a worker. ---- */
     ACTION_LEASE,  /* grant it: as ACTION_START, at u.lease.worker */
@@ -151,6 +174,9 @@ enum action_type {
     ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
 
     /* ---- of node/mesh.h alone ---- */
+    ACTION_PERMIT,  /* what has a fence and was to start in this slot may run until
+                       u.permit_until, then it is killed, whatever becomes of this node.
+                       It starts with the first one; a later one takes its place */
     ACTION_SEND,    /* bytes to a peer, once the ticket is durable; 0: at once */
     ACTION_CONNECT, /* dial a member; its address is on the card */
     ACTION_DISCONNECT,
@@ -210,6 +236,7 @@ struct action {
             struct flow *flow; /* borrowed, lives as long as the run */
             uint64_t gpus;     /* which are its own, a bit for each */
             uint64_t guest;    /* not 0: of another leader */
+            uint64_t fence;    /* not 0: `effect: exclusive` */
         } start;               /* ACTION_START */
         struct {
             int signal;
@@ -237,11 +264,15 @@ struct action {
         struct {
             uint32_t worker;
             struct flow *flow; /* as start; which GPUs it gets, the worker says */
+            uint64_t fence;
         } lease;               /* ACTION_LEASE, ACTION_LEASED */
+        uint64_t fence;        /* ACTION_FENCED */
+        time_us permit_until;  /* ACTION_PERMIT; TIME_NEVER: as long as this node lives */
         struct {
             uint64_t guest;
             const void *record; /* ACTION_GUEST_ENDED; span like persist's */
             size_t record_len;
+            uint64_t fence; /* ACTION_TO_GUEST */
         } guest; /* ACTION_GUEST_*, ACTION_TO_GUEST */
         struct mesh_action mesh;
     } u;
@@ -274,6 +305,10 @@ void node_number_run(struct node *n, const struct run_id *run, uint64_t number);
 /* What the flow says of a good result, and not the task: the width of a foreach over a
  * range or a list. The record's task and reason are set. */
 void node_complete_result(const struct flow *flow, struct attempt_record *record);
+
+/* A run is led without a majority: tasks of steps with `effect: exclusive` wait. Before
+ * its EVENT_RESTORE_END. */
+void node_lead_tentatively(struct node *n, const struct run_id *run);
 
 /* When EVENT_TICK next has work to do; TIME_NEVER if never. */
 time_us node_deadline(const struct node *n);
@@ -320,12 +355,18 @@ bool node_run_at(const struct node *n, size_t i, struct run_view *ret); /* by ag
 bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret);
 bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
                   struct step_view *ret);
+/* Whether all before the task is resolved and no attempt of it counts yet, in this
+ * iteration. */
+bool node_awaits(const struct node *n, const struct run_id *run,
+                 const struct task_id *task);
 /* The attempt in a slot, a guest's too, or of a lease; false if it is free. */
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt);
 /* As node_slot(), but of what runs: not a lease that waits at its worker. */
 bool node_runs_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                     struct task_id *ret_task, uint32_t *ret_attempt);
+/* The fence of what was started in a slot, or granted; 0: none. */
+uint64_t node_slot_fence(const struct node *n, uint32_t slot);
 /* Which GPUs the attempt in a slot has, a bit for each. */
 uint64_t node_slot_gpus(const struct node *n, uint32_t slot);
 struct lease_view {

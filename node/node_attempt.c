@@ -20,7 +20,8 @@ int node_give_up_outputs(struct attempt_record *record)
                                    .boot = record->boot,
                                    .counter = record->counter,
                                    .witness = record->witness,
-                                   .has_witness = record->has_witness };
+                                   .has_witness = record->has_witness,
+                                   .fence = record->fence };
 
     bare.message = strdup("its outputs cannot be written down: too many, or one has no "
                           "name");
@@ -96,6 +97,8 @@ static void name_attempt(struct run *r, struct span *s, uint64_t index,
     record->task = run_task_id(r, s, index);
     if (slot && is_local(n, slot))
         record->gpus = slot->claim.gpus.indexes;
+    if (slot && slot->fence)
+        record->fence = slot->fence;
     attempts_next(s, index, &record->task.iteration, &record->attempt);
 }
 
@@ -142,7 +145,7 @@ int node_on_ended(struct node *n, uint32_t slot, struct attempt_record *record)
     struct run *r = s ? s->run : NULL;
     int error = 0;
 
-    if (!s)
+    if (!s || s->is_fencing)
         return 0;
     if (s->guest)
         return node_guest_ended(n, s, record);

@@ -18,6 +18,8 @@ int node_kill(struct node *n, struct slot *s, int signal, enum reason why)
         return 0;
     s->signal = signal;
     s->why = s->why ? s->why : why;
+    if (s->is_fencing) /* it is not started */
+        return 0;
     if (signal == SIGKILL && is_local(n, s))
         timers_cancel(&n->timers, &s->timer);
     else if (timers_set(&n->timers, &s->timer,

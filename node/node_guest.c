@@ -180,7 +180,8 @@ static int start(struct node *n, struct guest *g, struct slot *s)
     s->attempt = g->attempt;
     s->signal = 0;
     s->why = 0;
-    s->is_ended = s->is_void = false;
+    s->is_ended = s->is_void = s->is_fencing = false;
+    s->fence = 0;
     bitmap_clear(&n->free_slots, s->number);
     s->claim = bins_take(bins, bins_at(bins, 0), &g->class->demand);
     if (timeout)
@@ -307,7 +308,9 @@ int node_on_drop(struct node *n, struct run *r)
     int error = 0;
 
     for (uint32_t i = 0; i < n->config.slots_max && error == 0; i++)
-        if (n->slots[i].run == r)
+        if (n->slots[i].run == r && n->slots[i].is_fencing)
+            node_vacate(n, &n->slots[i]);
+        else if (n->slots[i].run == r)
             error = make_guest(n, &n->slots[i]);
     while (r->leases)
         node_vacate(n, r->leases);

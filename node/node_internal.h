@@ -3,6 +3,7 @@
  *
  *     node.c          events in
  *     node_start.c    tasks into slots, here and at workers
+ *     node_fence.c    steps with `effect: exclusive`
  *     node_attempt.c  the end of attempts
  *     node_outbox.c   actions out
  *     node_end.c      stopping and ending a run: failure, cancel, timeout, hook
@@ -38,6 +39,8 @@ struct slot {
     enum reason why;
     bool is_ended; /* by its run: no retry, no catch */
     bool is_void;  /* another attempt counts: its end is not written down */
+    uint64_t fence;  /* `effect: exclusive`; 0: none */
+    bool is_fencing; /* it is not decided yet: nothing was started, or granted */
     struct claim claim;
 
     /* Of a lease. */
@@ -87,6 +90,7 @@ struct held_task {
     struct run_id run;
     struct task_id task;
     uint32_t worker;
+    uint64_t fence;
     bool is_started;
 };
 
@@ -143,6 +147,8 @@ void outbox_end(struct outbox *out);
 int node_emit_start(struct node *n, const struct slot *s);
 /* ACTION_LEASE or ACTION_LEASED. */
 int node_emit_lease(struct node *n, const struct slot *s, enum action_type type);
+/* The record, and the question when it is kept. */
+int node_emit_fence(struct node *n, const struct slot *s);
 int node_emit_kill(struct node *n, const struct slot *s);
 /* Of one that was not started. */
 int node_emit_recall(struct node *n, const struct slot *s);
@@ -182,6 +188,21 @@ struct slot *node_free_slot(const struct node *n);
 void node_occupy(struct node *n, struct slot *s, struct run *r, struct span *span,
                  uint64_t index, struct bin *bin);
 void node_vacate(struct node *n, struct slot *s);
+
+/* It starts here. */
+int node_begin(struct node *n, struct slot *s);
+
+/* ---- node_fence.c ---- */
+
+bool node_is_exclusive(const struct run *r, const struct span *s);
+/* Of a slot that was just occupied: it starts when its fence is decided. */
+int node_ask_fence(struct node *n, struct slot *s);
+int node_on_fenced(struct node *n, const struct event *event);
+int node_on_restore_fence(struct node *n, const struct event *event);
+/* It had started, and nobody knows whether it has ended. */
+int node_may_live(struct node *n, const struct slot *s);
+/* For how long the task must not start yet. */
+time_us node_fence_left(const struct node *n, const struct span *s, uint64_t index);
 
 /* ---- node_attempt.c ---- */
 

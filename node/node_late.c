@@ -51,7 +51,7 @@ static int void_slot(struct node *n, struct slot *s)
 /* Nobody has the task any more but the attempt that is taken. 0; -ENOENT: it is not to
  * be taken; -ENOMEM. */
 static int claim_task(struct node *n, struct run *r, struct span *s, uint64_t index,
-                      bool is_good)
+                      bool is_good, uint64_t fence)
 {
     struct exception *e = span_exception(s, index);
     int error = run_unready(r, s, index);
@@ -67,7 +67,10 @@ static int claim_task(struct node *n, struct run *r, struct span *s, uint64_t in
         return 0;
     }
     slot = find_slot(n, r, s, index);
-    return slot ? void_slot(n, slot) : -ENOENT;
+    /* One with an older fence must not have two of them do something. */
+    if (!slot || (slot->fence && !slot->is_fencing && slot->fence != fence))
+        return -ENOENT;
+    return void_slot(n, slot);
 }
 
 static bool is_open(const struct span *s, uint64_t index, uint32_t iteration)
@@ -78,6 +81,17 @@ static bool is_open(const struct span *s, uint64_t index, uint32_t iteration)
     return iteration == next && iset_has(&s->released, index)
            && !iset_has(&s->done, index) && !iset_has(&s->skipped, index)
            && !iset_has(&s->failed, index);
+}
+
+bool node_awaits(const struct node *n, const struct run_id *run,
+                 const struct task_id *task)
+{
+    struct run *r = node_find_run(n, run);
+    struct span *s;
+    uint64_t index;
+
+    return r && r->phase >= RUN_ACTIVE && run_locate(r, task, false, &s, &index) == 0
+           && is_open(s, index, task->iteration);
 }
 
 /* What was ended from outside says nothing of the task. */
@@ -98,13 +112,34 @@ int node_on_late(struct node *n, struct attempt_record *record)
         || run_locate(r, &record->task, false, &s, &index) < 0
         || !is_open(s, index, record->task.iteration))
         return 0;
-    error = claim_task(n, r, s, index, record->reason == REASON_OK);
+    error = claim_task(n, r, s, index, record->reason == REASON_OK, record->fence);
     if (error < 0)
         return error == -ENOENT ? 0 : error;
     return node_conclude(n, r, s, index, NULL, record);
 }
 
 /* ---- leases ---- */
+
+/* It is ready, or waits until the one that is found here were dead. */
+static int take_task(struct node *n, struct run *r, struct span *span, uint64_t index,
+                     uint64_t fence)
+{
+    struct exception *e = fence ? span_exception(span, index) : NULL;
+
+    if (!e || !e->is_waiting)
+        return run_unready(r, span, index);
+    node_stop_retry(n, e);
+    return 0;
+}
+
+/* Only the last that was granted a fence counts. */
+static bool is_last(const struct run *r, const struct span *span, uint64_t index,
+                    uint64_t fence)
+{
+    const struct exception *e = span_exception(span, index);
+
+    return node_is_exclusive(r, span) ? fence && e && e->fence == fence : !fence;
+}
 
 static int hold(struct node *n, struct run *r, struct span *span, uint64_t index,
                 const struct held_task *held)
@@ -115,10 +150,11 @@ static int hold(struct node *n, struct run *r, struct span *span, uint64_t index
 
     if (error < 0)
         return error == -ENOSPC ? 0 : error;
-    error = run_unready(r, span, index);
+    error = take_task(n, r, span, index, held->fence);
     if (error < 0)
         return error == -ENOENT ? 0 : error;
     node_occupy(n, s, r, span, index, w->bin);
+    s->fence = held->fence;
     node_enlist(n, s, w, false);
     error = node_emit_lease(n, s, ACTION_LEASED);
     if (error == 0 && held->is_started)
@@ -139,7 +175,8 @@ static int adopt(struct node *n, struct run *r, const struct held_task *held)
     /* A hook that is under way: all before it is over. */
     if (s == node_due_hook(r))
         error = node_settle(n, r);
-    if (error < 0 || !is_open(s, index, held->task.iteration))
+    if (error < 0 || !is_open(s, index, held->task.iteration)
+        || !is_last(r, s, index, held->fence))
         return error;
     return hold(n, r, s, index, held);
 }
@@ -164,6 +201,7 @@ int node_on_held(struct node *n, const struct event *event)
     struct held_task held = { .run = event->run,
                               .task = event->u.held.task,
                               .worker = event->u.held.worker,
+                              .fence = event->u.held.fence,
                               .is_started = event->u.held.is_started };
     struct run *r = node_find_run(n, &event->run);
 

@@ -184,7 +184,10 @@ static int lose(struct node *n, struct slot *s, enum reason reason, const char *
     struct attempt_record record = { .reason = reason,
                                      .ended_wall = n->wall,
                                      .node = s->worker->node };
+    int error = s->is_started ? node_may_live(n, s) : 0;
 
+    if (error < 0)
+        return error;
     record.message = strdup(message);
     if (!record.message)
         return -ENOMEM;
@@ -230,7 +233,7 @@ static struct slot *lease_of(const struct node *n, uint32_t slot)
 {
     struct slot *s = node_slot_at(n, slot);
 
-    return s && !is_local(n, s) ? s : NULL;
+    return s && !is_local(n, s) && !s->is_fencing ? s : NULL;
 }
 
 /* Its worker ends it when its time is over; this is for one that does not. */

@@ -82,7 +82,8 @@ int node_emit_start(struct node *n, const struct slot *s)
                         .type = ACTION_START,
                         .u.start = { .flow = s->guest ? s->guest->flow : s->run->flow,
                                      .gpus = s->claim.gpus.indexes,
-                                     .guest = s->guest ? s->guest->id : 0 } });
+                                     .guest = s->guest ? s->guest->id : 0,
+                                     .fence = s->fence } });
 }
 
 int node_emit_lease(struct node *n, const struct slot *s, enum action_type type)
@@ -90,7 +91,8 @@ int node_emit_lease(struct node *n, const struct slot *s, enum action_type type)
     return add_slot(n, s,
                     &(struct action){ .type = type,
                                       .u.lease = { .worker = s->worker->bin->number,
-                                                   .flow = s->run->flow } });
+                                                   .flow = s->run->flow,
+                                                   .fence = s->fence } });
 }
 
 int node_emit_kill(struct node *n, const struct slot *s)
@@ -117,7 +119,8 @@ int node_emit_guest(struct node *n, enum action_type type, const struct guest *g
                           .task = g->task,
                           .attempt = g->attempt,
                           .slot = g->slot ? g->slot->number : NODE_SLOT_NONE,
-                          .u.guest.guest = g->id };
+                          .u.guest = { .guest = g->id,
+                                       .fence = g->slot ? g->slot->fence : 0 } };
     return 0;
 }
 
@@ -236,4 +239,24 @@ int node_emit_run_end(struct node *n, const struct run_end_record *record,
     int r = run_end_record_encode(record, &n->out->bytes);
 
     return r < 0 ? r : add_persist(n, &record->run, &key, at, true, ret_ticket);
+}
+
+int node_emit_fence(struct node *n, const struct slot *s)
+{
+    size_t at = n->out->bytes.len;
+    struct record_key key = fence_key(&s->run_id, &s->task);
+    struct action *a;
+    uint64_t ticket;
+    int r = fence_record_encode(s->fence, &n->out->bytes);
+
+    if (r == 0)
+        r = add_persist(n, &s->run_id, &key, at, true, &ticket);
+    if (r == 0)
+        r = add_slot(
+            n, s, &(struct action){ .type = ACTION_FENCED, .u.fence = s->fence });
+    if (r < 0)
+        return r;
+    a = &n->out->actions[n->out->n - 1];
+    a->ticket = ticket;
+    return 0;
 }

@@ -62,7 +62,7 @@ static int recall(struct node *n, struct slot *s, struct bin *heading)
     s->heading = heading;
     if (heading)
         bins_expect(&n->placement.bins, heading, 1);
-    return node_emit_recall(n, s);
+    return s->is_fencing ? 0 : node_emit_recall(n, s);
 }
 
 int node_recall_waiting(struct node *n, struct run *r)
@@ -96,7 +96,7 @@ static bool suits(const struct slot *s, const struct bin *bin, struct demand *le
 {
     const struct demand *d = &s->run->steps[s->task.step].queue->class->demand;
 
-    if (s->is_recalled || s->signal || demand_lacks(d, left) != DEMAND_ENTRIES
+    if (s->is_recalled || s->signal || s->is_fencing || demand_lacks(d, left) != DEMAND_ENTRIES
         || (!bin->number && !gpus_fit(&bin->gpus, d->amount[DEMAND_GPU])))
         return false;
     demand_subtract(left, d);

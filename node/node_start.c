@@ -44,6 +44,8 @@ void node_occupy(struct node *n, struct slot *s, struct run *r, struct span *spa
     s->signal = 0;
     s->why = 0;
     s->is_ended = s->is_void = false;
+    s->fence = 0;
+    s->is_fencing = false;
     if (is_local(n, s))
         bitmap_clear(&n->free_slots, s->number);
     s->claim = placement_take(r->steps[span->step].queue, bin);
@@ -69,18 +71,24 @@ void node_vacate(struct node *n, struct slot *s)
     run_sync_queues(r);
 }
 
-static int start(struct node *n, struct run *r, struct span *span, uint64_t index)
+int node_begin(struct node *n, struct slot *s)
 {
-    const struct step *step = r->steps[span->step].step;
-    struct slot *s = node_free_slot(n);
+    const struct step *step = s->run->steps[s->task.step].step;
     int error = 0;
 
-    node_occupy(n, s, r, span, index, bins_at(&n->placement.bins, 0));
     if (step->timeout_us)
         error = timers_set(&n->timers, &s->timer, n->now + step->timeout_us);
     if (error == 0)
         error = node_emit_start(n, s);
     return error ? error : node_tell_started(n, s);
+}
+
+static int start(struct node *n, struct run *r, struct span *span, uint64_t index)
+{
+    struct slot *s = node_free_slot(n);
+
+    node_occupy(n, s, r, span, index, bins_at(&n->placement.bins, 0));
+    return node_is_exclusive(r, span) ? node_ask_fence(n, s) : node_begin(n, s);
 }
 
 static int grant(struct node *n, struct run *r, struct span *span, uint64_t index,
@@ -93,7 +101,18 @@ static int grant(struct node *n, struct run *r, struct span *span, uint64_t inde
         return error;
     node_occupy(n, s, r, span, index, bin);
     node_enlist(n, s, n->workers[bin->number], false);
-    return node_emit_lease(n, s, ACTION_LEASE);
+    return node_is_exclusive(r, span) ? node_ask_fence(n, s)
+                                      : node_emit_lease(n, s, ACTION_LEASE);
+}
+
+static int place(struct node *n, struct run *r, struct span *span, uint64_t index,
+                 struct bin *bin)
+{
+    time_us wait = node_fence_left(n, span, index);
+
+    if (wait)
+        return node_try_again(n, r, span, index, wait);
+    return bin->number ? grant(n, r, span, index, bin) : start(n, r, span, index);
 }
 
 static int refuse(struct node *n, struct run *r, struct span *span, uint64_t index)
@@ -128,8 +147,7 @@ int node_schedule(struct node *n)
         if (is_doomed)
             error = refuse(n, r, span, index);
         else
-            error =
-                bin->number ? grant(n, r, span, index, bin) : start(n, r, span, index);
+            error = place(n, r, span, index, bin);
         run_sync_step(r, step);
         run_sync_queues(r);
         n_unfit += is_doomed;

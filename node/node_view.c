@@ -127,6 +127,13 @@ uint64_t node_slot_gpus(const struct node *n, uint32_t slot)
     return s ? s->claim.gpus.indexes : 0;
 }
 
+uint64_t node_slot_fence(const struct node *n, uint32_t slot)
+{
+    const struct slot *s = node_slot_at(n, slot);
+
+    return s && !s->is_fencing ? s->fence : 0;
+}
+
 /* ---- with others ---- */
 
 uint32_t node_slots_end(const struct node *n)
@@ -265,7 +272,7 @@ static uint64_t hash_run(const struct run *r)
         sum += hash_instance(r, in);
     for (s = r->leases; s; s = s->next_of_run)
         sum += hash_lease(s);
-    return mix(mix(h, sum), r->n_keeping);
+    return mix(mix(mix(h, sum), r->n_keeping), r->last_fence);
 }
 
 static uint64_t hash_guest(const struct guest *g)

@@ -117,11 +117,10 @@ static int delete_mark(struct writer *w, const struct run_id *run)
     return writer_put(w, &write, 1, false) ? 0 : -ENOMEM;
 }
 
-int removal_finish(struct writer *w, const struct run_id *run,
-                   const atomic_bool *is_stopping, uint64_t *ret_n_attempts)
+static int delete_range(struct writer *w, const struct record_key *prefix,
+                        const atomic_bool *is_stopping, uint64_t *ret_n)
 {
     CLEANUP(batch_freep) struct batch *b = calloc(1, sizeof(*b));
-    struct record_key attempts = attempts_of_run(run);
     uint64_t n = 0;
     int more = 1;
 
@@ -135,15 +134,27 @@ int removal_finish(struct writer *w, const struct run_id *run,
         buffer_clear(&b->bytes);
         b->n = 0;
         more =
-            writer_scan(w, STORE_RECORDS, (struct span){ attempts.bytes, attempts.len },
+            writer_scan(w, STORE_RECORDS, (struct span){ prefix->bytes, prefix->len },
                         (struct span){ NULL, 0 }, collect, b);
         r = more < 0 ? more : b->n ? delete_batch(w, b) : 0;
         if (r < 0)
             return r;
         n += b->n;
     }
-    *ret_n_attempts = n;
-    return delete_mark(w, run);
+    *ret_n = n;
+    return 0;
+}
+
+int removal_finish(struct writer *w, const struct run_id *run,
+                   const atomic_bool *is_stopping, uint64_t *ret_n_attempts)
+{
+    struct record_key attempts = attempts_of_run(run), fences = fences_of_run(run);
+    uint64_t n_fences;
+    int r = delete_range(w, &attempts, is_stopping, ret_n_attempts);
+
+    if (r == 0)
+        r = delete_range(w, &fences, is_stopping, &n_fences);
+    return r ? r : delete_mark(w, run);
 }
 
 /* ---- what a crash left ---- */

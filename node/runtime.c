@@ -301,6 +301,12 @@ static void carry_out(struct runtime *rt, const struct action *a)
     case ACTION_KILL:
         runtime_kill_task(rt, a);
         break;
+    case ACTION_FENCED:
+        runtime_fenced(rt, a);
+        break;
+    case ACTION_PERMIT:
+        runtime_permit(rt, a);
+        break;
     case ACTION_PERSIST:
         if (rt->mesh)
             runtime_mesh_persist(rt, a);
@@ -727,6 +733,7 @@ void runtime_close(struct runtime *rt)
     buffer_release(&rt->request);
     free(rt->events);
     free(rt->tickets.pairs);
+    free(rt->fences.all);
     free(rt->dir);
     free(rt->program_dir);
     free(rt->user_socket);

@@ -133,7 +133,7 @@ static void reap_orphans(struct runtime *rt)
     }
 }
 
-static void set_reason(struct slot *s, const siginfo_t *info)
+static void set_reason(const struct runtime *rt, struct slot *s, const siginfo_t *info)
 {
     struct attempt_record *r = &s->record;
     /* Asked whatever the end was: what this attempt does not take is told of the next.
@@ -146,6 +146,12 @@ static void set_reason(struct slot *s, const siginfo_t *info)
         r->signal = info->si_status;
     if (s->kill_reason)
         r->reason = s->kill_reason;
+    else if ((info->si_code != CLD_EXITED || info->si_status)
+             && runtime_guard_has_ended_it(rt, s)) {
+        r->reason = REASON_LOST;
+        r->message = strdup("its leader did not permit it to go on: it could not be "
+                            "reached, or has no majority");
+    }
     else if (info->si_code == CLD_EXITED && info->si_status == 0)
         r->reason = REASON_OK;
     else if (had_oom)
@@ -180,7 +186,7 @@ static void reap(struct runtime *rt, struct slot *s)
     if (++rt->n_exits % REAP_EVERY == 0)
         reap_orphans(rt);
     drain_both(rt, s);
-    set_reason(s, &info);
+    set_reason(rt, s, &info);
     s->record.max_rss_bytes = own_peak(&used);
     s->record.cpu_us = (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000
                        + (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);

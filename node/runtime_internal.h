@@ -41,6 +41,19 @@ struct ticket_queue {
     uint64_t durable; /* of the node's */
 };
 
+/* What waits for its fence: EVENT_FENCED. */
+struct fenced {
+    uint64_t ticket;
+    struct run_id run;
+    uint32_t slot;
+    uint64_t fence;
+};
+
+struct fence_queue {
+    struct fenced *all; /* no more than there are slots and leases */
+    size_t n, cap;
+};
+
 struct runtime {
     struct runtime_config config;
     char *dir, *user_socket, *task_socket, *program_dir;
@@ -74,6 +87,7 @@ struct runtime {
     struct feed *feed;
     struct counters counters;
     struct ticket_queue tickets;
+    struct fence_queue fences;
     uint64_t next_number;
     struct run_end_record last_end; /* of the run whose end is being told */
 
@@ -156,6 +170,18 @@ void runtime_signal_task(struct slot *s, int signal);
 void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticket);
 /* The node has the attempt's record and followers were told: use the slot again. */
 void runtime_free_slot(struct runtime *rt, struct slot *slot);
+
+/* runtime_guard.c */
+/* ACTION_FENCED; some tickets are durable; ACTION_PERMIT. */
+void runtime_fenced(struct runtime *rt, const struct action *a);
+void runtime_fences_durable(struct runtime *rt);
+void runtime_permit(struct runtime *rt, const struct action *a);
+/* The guard of a task that is about to start: its standard input, which the caller
+ * closes, and what to exec. The strings stay the step's. */
+int runtime_guard_open(struct runtime *rt, struct slot *s, int *ret_fd);
+int runtime_guard_argv(const struct step_launch *l, char ***ret_argv);
+/* Whether it, or its warning, may have been what ended the task. */
+bool runtime_guard_has_ended_it(const struct runtime *rt, const struct slot *s);
 
 /* runtime_exit.c */
 int runtime_tasks_open(struct runtime *rt, struct error *ret_error);

@@ -123,7 +123,7 @@ void runtime_mesh_read_entries(struct runtime *rt, const struct mesh_job *job)
 
 /* ---- records of a run ---- */
 
-static const char record_types[] = "aemrv"; /* in the order of their keys */
+static const char record_types[] = "aefmrv"; /* in the order of their keys */
 
 static struct record_key prefix_of(char type, const struct run_id *run)
 {

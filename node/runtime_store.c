@@ -79,6 +79,7 @@ static void on_durable_async(uv_async_t *async)
     feed_release(rt->feed, rt->tickets.durable);
     if (rt->mesh)
         runtime_mesh_durable(rt, rt->tickets.durable);
+    runtime_fences_durable(rt);
     if (!writer_is_full(rt->writer) && rt->tasks_epoll >= 0)
         runtime_pause_tasks(rt, false);
 }
@@ -318,6 +319,18 @@ static int restore_attempt(void *arg, struct span key, struct span value)
     return r;
 }
 
+static int restore_fence(void *arg, struct span key, struct span value)
+{
+    struct event e = { .type = EVENT_RESTORE_FENCE };
+    int r = fence_record_decode(value.data, value.len, &e.u.fence.fence);
+
+    if (r == 0)
+        r = fence_key_decode(key.data, key.len, &e.run, &e.u.fence.task);
+    if (r == 0)
+        runtime_event(arg, &e);
+    return r;
+}
+
 int runtime_read_record(struct runtime *rt, const struct run_id *id,
                         struct run_record *record)
 {
@@ -361,7 +374,7 @@ static int add_context(struct runtime *rt, struct flow **flow,
 
 int runtime_load_run(struct runtime *rt, const struct run_id *id)
 {
-    struct record_key attempts = attempts_of_run(id);
+    struct record_key attempts = attempts_of_run(id), fences = fences_of_run(id);
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(flow_unrefp) struct flow *flow = NULL;
     int r = runtime_read_run(rt, id, &record, &flow);
@@ -374,9 +387,13 @@ int runtime_load_run(struct runtime *rt, const struct run_id *id)
                   &(struct event){ .type = EVENT_RESTORE_RUN,
                                    .run = *id,
                                    .u.submit = { .record = &record, .flow = flow } });
-    return writer_scan(rt->writer, STORE_RECORDS,
-                       (struct span){ attempts.bytes, attempts.len },
-                       (struct span){ NULL, 0 }, restore_attempt, rt);
+    r = writer_scan(rt->writer, STORE_RECORDS,
+                    (struct span){ attempts.bytes, attempts.len },
+                    (struct span){ NULL, 0 }, restore_attempt, rt);
+    return r < 0 ? r
+                 : writer_scan(rt->writer, STORE_RECORDS,
+                               (struct span){ fences.bytes, fences.len },
+                               (struct span){ NULL, 0 }, restore_fence, rt);
 }
 
 /* What was running when the last node died: its processes end, its tasks are lost. */

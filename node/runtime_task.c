@@ -69,7 +69,8 @@ static void begin(struct runtime *rt, struct slot *s, const struct action *a,
     s->started = runtime_now(rt);
     s->started_wall = runtime_wall();
     s->log.bytes_max = s->flow->max_log_bytes;
-    s->fence = s->generation = s->ballot = 0;
+    s->fence = a->u.start.fence;
+    s->generation = s->ballot = 0;
     if (rt->mesh)
         runtime_mesh_begin(rt, s);
     runtime_token(rt, s->token);
@@ -87,7 +88,7 @@ static void note_running(struct runtime *rt, const struct slot *s)
 }
 
 static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch *l,
-                    char **envp, struct error *why)
+                    char **argv, int stdin_fd, char **envp, struct error *why)
 {
     uint64_t memory = s->flow->steps[s->task.step].has_limits
                           ? s->flow->steps[s->task.step].resources.memory_bytes
@@ -95,11 +96,11 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
     bool by_cgroup = cgroup_slot_limit(&rt->cgroups, &s->cgroup, memory);
     struct spawn spawn = {
         .self = rt->pid,
-        .path = l->path,
-        .argv = l->argv,
+        .path = argv == l->argv ? l->path : "/proc/self/exe",
+        .argv = argv,
         .envp = envp,
         .cwd = l->work_path,
-        .stdio = { rt->null_fd, s->pipe_write[0], s->pipe_write[1] },
+        .stdio = { stdin_fd, s->pipe_write[0], s->pipe_write[1] },
         .as = s->run->has_account ? &s->run->account : NULL,
         .cgroup_dir = s->cgroup.v2_dir,
         .cgroup_procs = memory && by_cgroup ? s->cgroup.v1_procs : -1,
@@ -111,6 +112,25 @@ static int spawn_in(struct runtime *rt, struct slot *s, const struct step_launch
     int r = spawn_task(&spawn, &s->pid, &s->pidfd, &failed_in);
 
     return r < 0 ? launch_explain(l, envp, failed_in, r, why) : 0;
+}
+
+/* Alone nobody else starts it, and what is left of a node is ended by the next one. */
+static int spawn_guarded(struct runtime *rt, struct slot *s,
+                         const struct step_launch *l, char **envp, struct error *why)
+{
+    CLEANUP(freep) char **argv = NULL;
+    int fd = -1, r;
+
+    if (!s->fence || !rt->mesh)
+        return spawn_in(rt, s, l, l->argv, rt->null_fd, envp, why);
+    r = runtime_guard_argv(l, &argv);
+    if (r == 0)
+        r = runtime_guard_open(rt, s, &fd);
+    if (r == 0)
+        r = spawn_in(rt, s, l, argv, fd, envp, why);
+    if (fd >= 0)
+        close(fd);
+    return r;
 }
 
 /* 1: an equal task was found, and the slot's ends with what that one made. */
@@ -157,7 +177,7 @@ static int start_plain(struct runtime *rt, struct slot *s, struct error *why)
 
     if (r < 0)
         return fail(why, r, "the task's item cannot be read: %s", strerror(-r));
-    r = spawn_in(rt, s, l, envp, why);
+    r = spawn_guarded(rt, s, l, envp, why);
     return r < 0 ? r : runtime_task_begins(rt, s, why);
 }
 
@@ -207,7 +227,7 @@ void runtime_start_prepared(struct runtime *rt, struct slot *s)
         r = prepare(rt, s, &reason, &why);
     if (r < 0)
         runtime_fail_task(rt, s, reason, why.text[0] ? why.text : strerror(-r));
-    else if (r == 0 && !runtime_warm_take(rt, s))
+    else if (r == 0 && (s->fence || !runtime_warm_take(rt, s)))
         runtime_start_plain(rt, s);
 }
 
@@ -231,6 +251,11 @@ void runtime_start_task(struct runtime *rt, const struct action *a)
     if (s->state == SLOT_TOLD)
         runtime_free_slot(rt, s);
     begin(rt, s, a, c);
+    if (rt->mesh && s->fence) {
+        s->state = SLOT_FETCHING;
+        s->awaits_permit = true;
+        return;
+    }
     if (!rt->mesh || !runtime_mesh_fetch_first(rt, s))
         runtime_start_prepared(rt, s);
 }

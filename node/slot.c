@@ -254,6 +254,10 @@ void slot_reset(struct slot *s)
     s->has_cache_key = false;
     s->kill_signal = 0;
     s->has_start_told = false;
+    if (s->guard_fd > 0)
+        close(s->guard_fd);
+    s->guard_fd = 0;
+    s->awaits_permit = false;
     s->token[0] = '\0';
     s->pid = 0;
     s->state = SLOT_IDLE;

@@ -99,6 +99,9 @@ struct slot {
     uint64_t fetch;              /* of SLOT_FETCHING: which one */
     bool is_guest;               /* its run is led by another node */
     uint64_t fence;              /* effect: exclusive; 0: pure */
+    bool awaits_permit;          /* a task with a fence, in SLOT_FETCHING */
+    time_us permit_until;        /* the runtime's clock; TIME_NEVER: no end */
+    int guard_fd;                /* to its guard; 0: it has none */
     uint64_t generation, ballot; /* of who led the run when it started */
     time_us started, started_wall;
     enum reason kill_reason; /* why we sent a signal; 0: we did not */

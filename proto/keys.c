@@ -91,6 +91,39 @@ struct record_key attempt_key(const struct run_id *run, const struct task_id *ta
     return k;
 }
 
+struct record_key fences_of_run(const struct run_id *run)
+{
+    struct record_key k;
+
+    put_run(&k, 'f', run);
+    return k;
+}
+
+struct record_key fence_key(const struct run_id *run, const struct task_id *task)
+{
+    struct record_key k = fences_of_run(run);
+
+    k.len += task_id_encode(task, k.bytes + k.len);
+    return k;
+}
+
+int fence_key_decode(const void *key, size_t len, struct run_id *ret_run,
+                     struct task_id *ret_task)
+{
+    const uint8_t *bytes = key;
+    size_t at = 1 + RUN_ID_SIZE, n;
+    struct task_id task;
+
+    if (len < at || bytes[0] != 'f')
+        return -EBADMSG;
+    n = task_id_decode(bytes + at, len - at, &task);
+    if (n == 0 || at + n != len)
+        return -EBADMSG;
+    memcpy(ret_run->bytes, bytes + 1, RUN_ID_SIZE);
+    *ret_task = task;
+    return 0;
+}
+
 int attempt_key_decode(const void *key, size_t len, struct run_id *ret_run,
                        struct task_id *ret_task, uint32_t *ret_attempt)
 {

@@ -368,6 +368,9 @@ struct grant_message {
     struct rank rank;
     struct lease *leases;
     size_t n_leases;
+    /* Not 0: grants nothing, but says that those of this report which have a fence may
+     * run on, as their leader knew `age` ago (us) that it is the leader. */
+    uint64_t report, age;
 };
 struct recall_message {
     struct rank rank;
@@ -431,6 +434,7 @@ struct held_lease { /* what runs */
     bool is_started;
     struct digest witness;
     uint64_t lease; /* 0: none of this rank; see LEASE_OF_WORKER */
+    uint64_t fence; /* 0: none */
 };
 struct report_message {
     struct run_id run;

@@ -47,6 +47,8 @@ static const struct field grant_fields[] = {
     [1] = F_U32(grant_message, boot),
     [2] = F_MESSAGE(grant_message, rank, schema_rank),
     [3] = F_MESSAGES(grant_message, leases, n_leases, schema_lease),
+    [4] = F_U64(grant_message, report),
+    [5] = F_U64(grant_message, age),
 };
 const struct schema schema_grant =
     SCHEMA("Grant", grant_message, grant_fields, .has_lists = true);
@@ -133,6 +135,7 @@ static const struct field held_lease_fields[] = {
     [6] = F_BOOL(held_lease, is_started),
     [7] = F_FIXED(held_lease, witness),
     [8] = F_U64(held_lease, lease),
+    [9] = F_U64(held_lease, fence),
 };
 static const struct schema schema_held_lease =
     SCHEMA("HeldLease", held_lease, held_lease_fields, .has_lists = false);

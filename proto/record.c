@@ -248,6 +248,8 @@ static void set_executor(Mesh__Record__Attempt *m, const struct attempt_record *
     m->signature = bytes_of(r->signature, r->signature_len);
     m->has_said = r->is_judged && m->has_signature;
     m->said = bytes_of(r->said.bytes, DIGEST_SIZE);
+    m->has_fence = r->fence != 0;
+    m->fence = r->fence;
 }
 
 static bool attempt_is_valid(const struct attempt_record *r)
@@ -430,4 +432,16 @@ int run_state_record_encode(const struct run_state_record *r, struct buffer *out
     for (size_t i = 0; error == 0 && i < r->n_tags; i++)
         error = append_tag(out, FIELD_RUN_STATE_TAG, r->tags[i]);
     return record_close(out, start, error);
+}
+
+int fence_record_encode(uint64_t fence, struct buffer *out)
+{
+    Mesh__Record__Fence m = MESH__RECORD__FENCE__INIT;
+    size_t start = out->len;
+
+    if (!fence)
+        return -EINVAL;
+    m.has_fence = true;
+    m.fence = fence;
+    return record_close(out, start, begin(out, &m));
 }

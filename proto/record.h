@@ -16,6 +16,7 @@
  *     attempt   'a' run_id task_id attempt-varint            struct attempt_record
  *     state     'm' run_id                                   struct run_state_record
  *     number    'n' number-varint                            run_id, 16 bytes
+ *     fence     'f' run_id task_id                           the last that was granted
  *     equal     'k' SHA-256 of what a task depends on        an attempt's key
  *
  * Pure: bytes in, bytes out. Decoded records own what they point to; release them. */
@@ -143,6 +144,7 @@ struct attempt_record {
     struct digest said; /* the result, as it was signed */
     bool is_judged;     /* the leader has made another result of it; else `said` is
                            what the record says, and is not in the bytes */
+    uint64_t fence; /* of a step with `effect: exclusive`; 0: none */
 };
 
 struct record_parameter {
@@ -207,6 +209,12 @@ struct record_key attempts_of_run(const struct run_id *run);
 struct record_key attempts_of_step(const struct run_id *run, uint32_t step);
 struct record_key attempts_of_task(const struct run_id *run,
                                    const struct task_id *task);
+/* A task whose step has `effect: exclusive`. */
+struct record_key fence_key(const struct run_id *run, const struct task_id *task);
+struct record_key fences_of_run(const struct run_id *run);
+/* -EBADMSG unless the bytes are a fence's key. */
+int fence_key_decode(const void *key, size_t len, struct run_id *ret_run,
+                     struct task_id *ret_task);
 /* -EBADMSG unless the bytes are an attempt's key. */
 int attempt_key_decode(const void *key, size_t len, struct run_id *ret_run,
                        struct task_id *ret_task, uint32_t *ret_attempt);
@@ -221,6 +229,7 @@ int run_record_encode(const struct run_record *r, struct buffer *out);
 int run_end_record_encode(const struct run_end_record *r, struct buffer *out);
 int attempt_record_encode(const struct attempt_record *r, struct buffer *out);
 int run_state_record_encode(const struct run_state_record *r, struct buffer *out);
+int fence_record_encode(uint64_t fence, struct buffer *out);
 
 /* The run, task and attempt of an attempt are in its key and are not repeated in the
  * bytes: the caller fills them in by attempt_key_decode(). Text that is not said to be
@@ -233,6 +242,7 @@ int run_record_decode(const void *data, size_t len, struct run_record *ret);
 int run_end_record_decode(const void *data, size_t len, struct run_end_record *ret);
 int attempt_record_decode(const void *data, size_t len, struct attempt_record *ret);
 int run_state_record_decode(const void *data, size_t len, struct run_state_record *ret);
+int fence_record_decode(const void *data, size_t len, uint64_t *ret_fence);
 
 /* What a list is searched by; NULL: any. */
 struct run_filter {

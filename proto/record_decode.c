@@ -292,6 +292,7 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     r->has_witness =
         get_fixed(&error, m->has_witness, m->witness, r->witness.bytes, DIGEST_SIZE);
     get_signature(&error, m, r);
+    r->fence = m->fence;
     get_outputs(&error, m, r);
     return error;
 }
@@ -523,5 +524,26 @@ int run_state_record_decode(const void *data, size_t len, struct run_state_recor
         return r;
     *ret = record;
     record = (struct run_state_record){ .n_tags = 0 };
+    return 0;
+}
+
+int fence_record_decode(const void *data, size_t len, uint64_t *ret_fence)
+{
+    Mesh__Record__Fence *m;
+    struct budget budget;
+    const uint8_t *message;
+    uint64_t fence;
+    int r = record_open(data, len, &message, &len);
+
+    if (r < 0)
+        return r;
+    r = unpack(&mesh__record__fence__descriptor, message, len, &budget, &m);
+    if (r < 0)
+        return r;
+    fence = m->fence;
+    mesh__record__fence__free_unpacked(m, &budget.allocator);
+    if (!fence)
+        return -EBADMSG;
+    *ret_fence = fence;
     return 0;
 }

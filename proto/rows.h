@@ -78,11 +78,13 @@ enum { REGISTER_CLIENTS_MAX = 32, REGISTER_VALUE_MAX = 4096, REGISTER_NAME_MAX =
 struct register_client {
     struct node_id node;
     uint64_t request;
-    uint64_t sum; /* the answer of PROPOSE_ADD */
+    uint64_t sum;    /* the answer of PROPOSE_ADD */
+    bool is_refused; /* of PROPOSE_SWAP: it had another value */
 };
 struct register_row {
     uint8_t *value;
     size_t value_len;
+    bool is_none;                    /* it has no value: who asked was refused */
     struct register_client *clients; /* the newest last */
     size_t n_clients;
     void *arena;

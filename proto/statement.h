@@ -20,7 +20,7 @@
  * absent (?) is behind a byte, 1 or 0. Only a good end has a choice and a width.
  *
  * Not in it, for they are the leader's: the verdict, the number of the attempt among
- * those of its task, and which GPUs it was given.
+ * those of its task, its fence, and which GPUs it was given.
  *
  * A record says the same before it is encoded and after it is decoded. Pure. */
 #pragma once

@@ -261,6 +261,7 @@ static int apply_again(struct run *r, struct span *s, uint64_t index)
         return -ENOMEM;
     e->iteration++;
     e->n_attempts = e->n_failed = e->n_lost = e->n_gone = e->n_refused = 0;
+    e->fence = e->ended_fence = e->alive_until = 0;
     return 0;
 }
 
@@ -272,6 +273,9 @@ static int apply_tried(struct run *r, struct span *s, uint64_t index,
     if (!e)
         return -ENOMEM;
     e->n_attempts = record->attempt + 1;
+    /* Of one that was lost nobody knows whether it has ended. */
+    if (record->reason != REASON_LOST && record->fence > e->ended_fence)
+        e->ended_fence = record->fence;
     if (record->verdict == VERDICT_LOST)
         e->n_lost++;
     else
@@ -373,4 +377,28 @@ int attempts_load(struct run *r, const struct attempt_record *record,
     error = attempts_apply(r, s, index, record, &j);
     attempts_forgive_losses(s, index);
     return error;
+}
+
+int attempts_load_fence(struct run *r, const struct task_id *task, uint64_t fence,
+                        time_us alive_until)
+{
+    struct exception *e;
+    struct span *s;
+    uint64_t index;
+    int error = run_locate(r, task, true, &s, &index);
+
+    if (fence > r->last_fence)
+        r->last_fence = fence;
+    if (error < 0)
+        return error == -ENOENT ? 0 : error;
+    e = span_exception(s, index);
+    if (iset_has(&s->done, index) || iset_has(&s->failed, index)
+        || task->iteration != (e ? e->iteration : 0) || (e && e->ended_fence >= fence))
+        return 0;
+    e = run_except(r, s, index);
+    if (!e)
+        return -ENOMEM;
+    e->fence = fence;
+    e->alive_until = alive_until;
+    return 0;
 }

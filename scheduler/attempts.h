@@ -45,6 +45,11 @@ void attempts_forgive_losses(struct span *s, uint64_t index);
 int attempts_load(struct run *r, const struct attempt_record *record,
                   bool *ret_is_taken);
 
+/* Likewise the fence of a task that was granted last: unless an attempt of it was taken
+ * in that has ended, one may be alive until then. After the run's records. -ENOMEM. */
+int attempts_load_fence(struct run *r, const struct task_id *task, uint64_t fence,
+                        time_us alive_until);
+
 /* Which iteration and attempt of the task is next. */
 void attempts_next(const struct span *s, uint64_t index, uint32_t *ret_iteration,
                    uint32_t *ret_attempt);

@@ -263,7 +263,8 @@ static bool may_start(const struct run *r, const struct run_step *s)
     uint32_t concurrency = s->step->concurrency;
 
     return s->ready && (!concurrency || s->n_running < concurrency)
-           && (s->step->is_hook || !r->is_stopping);
+           && (s->step->is_hook || !r->is_stopping)
+           && !(r->is_tentative && s->step->effect == EFFECT_EXCLUSIVE);
 }
 
 void run_sync_step(struct run *r, uint32_t step)
@@ -282,7 +283,7 @@ void run_sync_step(struct run *r, uint32_t step)
 
 void run_sync_queues(struct run *r)
 {
-    bool is_open = r->phase >= RUN_ACTIVE && !r->is_suspended
+    bool is_open = r->phase >= RUN_ACTIVE && !r->is_suspended && !r->is_held
                    && (!r->max_workers || r->n_running < r->max_workers);
 
     for (uint32_t i = 0; i < r->n_queues && r->queues[i].is_open != is_open; i++) {

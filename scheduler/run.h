@@ -43,6 +43,10 @@ struct exception {
     uint32_t n_gone;    /* workers that died with it and had not said that it ran */
     uint32_t n_refused; /* workers that gave it back unasked */
     bool is_waiting;    /* for its retry */
+    /* `effect: exclusive` */
+    uint64_t fence;       /* of an attempt that may be alive somewhere; 0: none */
+    uint64_t ended_fence; /* of the last attempt that is known to have ended */
+    time_us alive_until;  /* until then another one must not start */
     struct timer timer;
     struct run *run;
     struct span *span;
@@ -123,6 +127,9 @@ struct run {
     bool is_stopping;         /* starts nothing any more, but the hook */
     bool is_timed_out;
     bool is_suspended; /* starts nothing for the time being, not even the hook */
+    bool is_held;      /* likewise, while what is said of it cannot be written */
+    bool is_tentative; /* starts nothing of steps with `effect: exclusive` */
+    uint64_t last_fence;
     uint32_t n_cancels;
     uint32_t max_workers;
     enum on_failure on_failure;

@@ -361,6 +361,19 @@ static bool is_task(const struct ledger_run *r, const struct task_id *task)
            && task->depth == f->scopes[f->steps[task->step].scope].depth;
 }
 
+static void check_fence(struct checker *c, const struct ledger_run *r,
+                        struct ledger_task *t, const struct action *a, const char *name)
+{
+    bool is_exclusive = r->flow->steps[a->task.step].effect == EFFECT_EXCLUSIVE;
+
+    if (a->type == ACTION_FENCED)
+        return;
+    if (is_exclusive ? a->u.start.fence <= t->fence : a->u.start.fence)
+        checker_violation(c, "fence", "%s starts with %" PRIu64 " after %" PRIu64, name,
+                          a->u.start.fence, t->fence);
+    t->fence = a->u.start.fence;
+}
+
 void checker_start(struct checker *c, const struct action *a)
 {
     struct ledger_run *r = checker_run(c, &a->run);
@@ -382,6 +395,7 @@ void checker_start(struct checker *c, const struct action *a)
     t = ledger_task(r, &a->task);
     check_not_again(c, t, name);
     check_attempt(c, t, a->attempt, name);
+    check_fence(c, r, t, a, name);
     if (r->flow->steps[a->task.step].is_hook)
         check_hook(c, r, &a->task, name);
     else
@@ -390,12 +404,26 @@ void checker_start(struct checker *c, const struct action *a)
                                                .task = t,
                                                .attempt = a->attempt,
                                                .since = c->now,
-                                               .gpus = a->u.start.gpus };
+                                               .is_fencing = a->type == ACTION_FENCED };
+    if (a->type == ACTION_START)
+        c->slots[a->slot].gpus = a->u.start.gpus;
     t->is_running = true;
     r->n_running++;
     check_usage(c, r, a->task.step, name);
     check_caps(c, r, name);
-    check_gpus(c, &c->slots[a->slot], name);
+    if (a->type == ACTION_START)
+        check_gpus(c, &c->slots[a->slot], name);
+}
+
+void checker_fenced(struct checker *c, uint32_t slot)
+{
+    struct checker_slot *s = &c->slots[slot];
+
+    if (!s->run || !s->is_fencing)
+        return;
+    s->task->is_running = false;
+    s->run->n_running--;
+    *s = (struct checker_slot){ .run = NULL };
 }
 
 /* ---- kills and timers ---- */
@@ -471,7 +499,7 @@ static void check_slots(struct checker *c, const struct node *n)
                 && (!run_id_equal(&run, &s->run->id)
                     || !task_id_equal(&task, &s->task->id) || attempt != s->attempt)))
             checker_violation(c, "slots", "the node is wrong about slot %u", i);
-        if (s->run)
+        if (s->run && !s->is_fencing)
             check_timers(c, s);
     }
 }

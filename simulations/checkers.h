@@ -22,6 +22,7 @@ struct checker_slot {
     uint64_t gpus;                 /* a bit for each that it was given */
     uint32_t gpu_shared;           /* the one of these that it has a part of */
     enum reason why;
+    bool is_fencing; /* taken, but nothing runs in it yet */
 };
 
 struct checker {
@@ -80,7 +81,10 @@ void checker_restore_end(struct checker *c);
 
 /* ---- what the node does ---- */
 
+/* Also of ACTION_FENCED, which takes the slot. */
 void checker_start(struct checker *c, const struct action *a);
+/* The node is about to hear that it is durable: it starts, or the slot is free. */
+void checker_fenced(struct checker *c, uint32_t slot);
 void checker_kill(struct checker *c, const struct action *a);
 void checker_persist(struct checker *c, const struct action *a);
 void checker_tell(struct checker *c, const struct action *a);

@@ -303,6 +303,7 @@ void checker_persist(struct checker *c, const struct action *a)
     case 'e':
         persist_end(c, a);
         break;
+    case 'f':
     case 'n':
         break;
     default:

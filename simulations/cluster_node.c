@@ -111,19 +111,41 @@ static void hear(struct cluster *c, unsigned i, const struct action *a)
         trace(c, "told by %u: run %u is refused", i, (unsigned)(r - c->runs));
         users_refused(c, r);
         break;
-    case TELL_TASK_STARTED:
     case TELL_RUN_NUMBERED:
+        trace(c, "told by %u: run %u has the number %" PRIu64, i,
+              (unsigned)(r - c->runs), a->u.tell.number);
+        numbers_told(c, r, a->u.tell.number);
+        break;
+    case TELL_TASK_STARTED:
         break;
     }
+}
+
+static void tell_fenced(struct cluster *c, unsigned i, const struct action *a)
+{
+    struct event e = { .type = EVENT_FENCED, .run = a->run };
+
+    e.u.fenced.slot = a->slot;
+    e.u.fenced.fence = a->u.fence;
+    later(c, 0,
+          &(struct incident){ .type = INCIDENT_EVENT,
+                              .node = i,
+                              .boot = c->nodes[i].boot,
+                              .event = { .type = MESH_EVENT_NODE, .u.node = e } });
 }
 
 static void carry_held(struct cluster *c, unsigned i, const struct held *h)
 {
     switch (h->action.type) {
+    case ACTION_FENCED:
+        tell_fenced(c, i, &h->action);
+        break;
     case ACTION_TELL:
         hear(c, i, &h->action);
         break;
     case ACTION_SEND:
+        if (clients_take(c, i, &h->action.u.mesh.peer, h->bytes, h->len))
+            break;
         net_send(c, i, node_of(c, &h->action.u.mesh.peer), h->bytes, h->len);
         break;
     case ACTION_KEEP:
@@ -168,6 +190,9 @@ static void carry(struct cluster *c, unsigned i, const struct action *a)
         if (!check_failed(c))
             task_start(c, i, a);
         break;
+    case ACTION_PERMIT:
+        task_permit(c, i, a);
+        break;
     case ACTION_KILL:
         task_kill(c, i, a);
         break;
@@ -179,6 +204,7 @@ static void carry(struct cluster *c, unsigned i, const struct action *a)
         hold(c, i, a, a->u.mesh.from, a->u.mesh.from_len);
         break;
     case ACTION_TELL:
+    case ACTION_FENCED:
     case ACTION_READ_ENTRIES:
     case ACTION_LOAD_RUN:
     case ACTION_FIND_END:
@@ -295,6 +321,8 @@ void node_start(struct cluster *c, unsigned i)
                                 .boot = n->boot + 1,
                                 .card = &n->card,
                                 .node = &config,
+                                .is_founder = c->has_registers && i == 0,
+                                .has_numbers = c->has_registers,
                                 .seed = prng_next(&c->prng) };
 
     if (n->mesh || n->is_dead)

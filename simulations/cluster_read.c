@@ -191,6 +191,29 @@ static void restore_attempt(struct cluster *c, unsigned i, const struct row *row
                     .type = EVENT_RESTORE_ATTEMPT, .run = r.run, .u.attempt = &r });
 }
 
+static void restore_fence(struct cluster *c, unsigned i, const struct row *row)
+{
+    struct event e = { .type = EVENT_RESTORE_FENCE };
+
+    if (fence_record_decode(row->value.data, row->value.len, &e.u.fence.fence) < 0
+        || fence_key_decode(row->key.data, row->key.len, &e.run, &e.u.fence.task) < 0)
+        damaged(c, i, "a fence");
+    else
+        tell_engine(c, i, &e);
+}
+
+static void restore_records(struct cluster *c, unsigned i,
+                            const struct record_key *prefix,
+                            void (*restore)(struct cluster *, unsigned,
+                                            const struct row *))
+{
+    CLEANUP(rows_release) struct rows rows = { .all = NULL };
+
+    read_scan(c, i, prefix->bytes, prefix->len, add_row, &rows);
+    for (size_t r = 0; r < rows.n && !check_failed(c); r++)
+        restore(c, i, &rows.all[r]);
+}
+
 static void restore_lost(struct cluster *c, unsigned i, const struct run_id *run)
 {
     for (unsigned k = 0; k < SLOTS; k++) {
@@ -209,9 +232,8 @@ static int load(struct cluster *c, unsigned i, const struct run_id *run,
                 struct buffer *record_bytes)
 {
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
-    CLEANUP(rows_release) struct rows rows = { .all = NULL };
-    struct record_key key = run_key(run), prefix = attempts_of_run(run);
-    struct record_key end = run_end_key(run);
+    struct record_key key = run_key(run), attempts = attempts_of_run(run);
+    struct record_key end = run_end_key(run), fences = fences_of_run(run);
     struct event e = { .type = EVENT_RESTORE_RUN, .run = *run };
 
     if (get(c, i, key.bytes, key.len, record_bytes) < 0)
@@ -226,9 +248,8 @@ static int load(struct cluster *c, unsigned i, const struct run_id *run,
     e.u.submit.record = &record;
     e.u.submit.flow = run_of(c, run)->flow;
     tell_engine(c, i, &e);
-    read_scan(c, i, prefix.bytes, prefix.len, add_row, &rows);
-    for (size_t r = 0; r < rows.n && !check_failed(c); r++)
-        restore_attempt(c, i, &rows.all[r]);
+    restore_records(c, i, &attempts, restore_attempt);
+    restore_records(c, i, &fences, restore_fence);
     restore_lost(c, i, run);
     return 0;
 }
@@ -386,7 +407,7 @@ static void read_records(struct cluster *c, unsigned i, const struct held *h)
     size_t bytes = 0;
 
     memcpy(prefix + 1, h->action.run.bytes, RUN_ID_SIZE);
-    for (const char *kind = "aemrv"; *kind; kind++) {
+    for (const char *kind = "aefmrv"; *kind; kind++) {
         prefix[0] = (uint8_t)*kind;
         read_scan(c, i, prefix, sizeof(prefix), add_row, &rows);
     }

@@ -6,7 +6,9 @@
  *     cluster_node.c     a node: events in, actions carried out, its disk
  *     cluster_read.c     what a node reads of its own disk
  *     cluster_tasks.c    processes, what they consume and make
+ *     cluster_fence.c    what `effect: exclusive` promises
  *     cluster_users.c    flows and who submits them
+ *     cluster_registers.c  clients of the mesh group, and numbers of runs
  *     cluster_check.c    what must hold
  *
  * Without memory it aborts: what is simulated is small. */
@@ -17,12 +19,14 @@
 #include "proto/rows.h"
 #include "simulations/cluster.h"
 #include "simulations/disk.h"
+#include "simulations/linear.h"
 #include "simulations/tasks.h"
 
 enum {
     NODES = CLUSTER_NODES_MAX,
     SLOTS = 3,
     RUNS = 8,
+    REGISTERS = 2,
     TRIES = 6, /* of a user whose node went before it answered */
 };
 
@@ -31,12 +35,16 @@ enum incident_type {
     INCIDENT_EVENT,
     INCIDENT_SYNC,
     INCIDENT_TASK,
+    INCIDENT_GUARD, /* ends what is permitted no more, also of a node that stops */
     INCIDENT_TICK,
     INCIDENT_START, /* a node, again */
     INCIDENT_STRIKE,
     INCIDENT_SUBMIT,
     INCIDENT_CALM,
     INCIDENT_GIVE_UP,
+    INCIDENT_CLIENT,   /* `node`: looks after what it asked */
+    INCIDENT_ASK,      /* of the client `from` */
+    INCIDENT_ANSWERED, /* to the client `node` */
 };
 
 struct incident {
@@ -66,6 +74,9 @@ struct process {
     bool is_fickle;
     enum reason why;
     int signal;
+    uint64_t fence;     /* not 0: it begins with its first permit */
+    bool is_begun;
+    time_us ends, until; /* by itself; by its permit */
 };
 
 struct prepared { /* a guest that has not started */
@@ -107,8 +118,29 @@ struct run {
     unsigned user, at; /* the node it was submitted to */
     uint32_t boot;     /* of that node then */
     bool is_submitted, is_accepted, is_refused, is_abandoned;
+    uint64_t number;          /* 0: none is told */
     enum run_outcome outcome; /* 0: not told */
     bool is_tentative;        /* as the end was told */
+};
+
+/* Who asks the mesh group, one thing at a time, from where a node is. */
+struct cluster_client {
+    struct node_id id;
+    bool is_waiting;
+    unsigned reg; /* the register */
+    size_t op;
+    uint64_t request;
+    time_us asked_at;
+    unsigned asked, hint; /* nodes */
+    bool has_hint;
+    struct {
+        bool has_value;
+        uint64_t value;
+    } known[REGISTERS]; /* what it heard last */
+};
+struct cluster_register {
+    struct linear_op ops[LINEAR_OPS_MAX];
+    size_t n;
 };
 
 struct cluster_user {
@@ -121,6 +153,11 @@ struct told {
     struct task_id task;
     uint32_t attempt;
 };
+struct fence { /* the last one that a task began with */
+    struct run_id run;
+    struct task_id task;
+    uint64_t fence;
+};
 /* What an output was made of. */
 struct made {
     struct digest id;
@@ -131,7 +168,8 @@ struct made {
 struct cluster {
     const struct cluster_config *config;
     struct cluster_result *result;
-    struct prng prng;
+    struct prng prng, others; /* others: while prng is a stream of its own */
+    unsigned n_strikes;
     unsigned faults;
     unsigned loss, twice; /* of 100 */
     time_us delay_max, sync_max;
@@ -148,8 +186,15 @@ struct cluster {
     unsigned n_runs;
     struct cluster_user users[RUNS];
     unsigned n_users;
+    bool has_registers;
+    struct prng client_prng;
+    struct cluster_client clients[NODES];
+    struct cluster_register registers[REGISTERS];
+    uint64_t moment;
     struct told *told;
     size_t n_told, cap_told;
+    struct fence *fences;
+    size_t n_fences, cap_fences;
     struct made *made;
     size_t n_made, cap_made;
     struct digest *blobs[NODES]; /* who has which */
@@ -178,8 +223,14 @@ void trace(struct cluster *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void later(struct cluster *c, time_us delay, const struct incident *i);
 unsigned node_of(const struct cluster *c, const struct node_id *id);
 
+/* Until it ends all is drawn from a stream that depends on the seed and this alone. */
+enum stream { STREAM_USER = 1, STREAM_STRIKE };
+void stream_begin(struct cluster *c, enum stream stream, uint64_t number);
+void stream_end(struct cluster *c);
+
 /* ---- cluster_net.c ---- */
 
+time_us net_delay(struct cluster *c);
 bool net_passes(const struct cluster *c, unsigned from, unsigned to);
 void net_send(struct cluster *c, unsigned from, unsigned to, const void *bytes,
               size_t len);
@@ -215,11 +266,17 @@ uint64_t read_consumed(struct cluster *c, unsigned i, const struct run *r,
 const char *task_text(const struct cluster *c, const struct run_id *run,
                       const struct task_id *task); /* until the next call */
 void task_start(struct cluster *c, unsigned i, const struct action *a);
+void task_permit(struct cluster *c, unsigned i, const struct action *a);
+void task_guard(struct cluster *c, unsigned i, uint32_t slot);
 void task_kill(struct cluster *c, unsigned i, const struct action *a);
 void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial);
 void task_prepare(struct cluster *c, unsigned i, const struct action *a);
 void task_keep(struct cluster *c, unsigned i, const struct held *h);
 const struct made *task_made(const struct cluster *c, const struct digest *id);
+
+/* ---- cluster_fence.c ---- */
+
+void fence_begin(struct cluster *c, unsigned node, const struct process *p);
 
 /* ---- cluster_users.c ---- */
 
@@ -232,6 +289,19 @@ void users_gone(struct cluster *c, unsigned node);
 void users_give_up(struct cluster *c);
 struct run *run_of(struct cluster *c, const struct run_id *id);
 
+/* ---- cluster_registers.c ---- */
+
+void clients_draw(struct cluster *c);
+void client_act(struct cluster *c, unsigned client);
+void client_ask(struct cluster *c, const struct incident *i);
+void client_answered(struct cluster *c, const struct incident *i);
+/* Whether a frame is for a client; it is on its way then. */
+bool clients_take(struct cluster *c, unsigned from, const struct node_id *to,
+                  const void *bytes, size_t len);
+bool clients_are_idle(const struct cluster *c);
+void registers_check(struct cluster *c);
+void numbers_told(struct cluster *c, struct run *r, uint64_t number);
+
 /* ---- cluster_check.c ---- */
 
 void check_fail(struct cluster *c, const char *rule, const char *format, ...)
@@ -243,6 +313,9 @@ static inline bool check_failed(const struct cluster *c)
 void check_told(struct cluster *c, unsigned node, const struct action *a);
 void check_start(struct cluster *c, unsigned node, const struct action *a);
 void check_end(struct cluster *c);
+/* The newest homes that any disk knows of; false: whoever has the run has it alone. */
+bool check_homes(const struct cluster *c, const struct run_id *run,
+                 struct replica_state *ret);
 /* Whether all runs that were accepted have ended, and all have heard of it. */
 bool check_is_over(struct cluster *c);
 /* Whether no run would lose the majority of its homes with this node. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,7 @@ static void plan_end(struct cluster *c, unsigned i, uint32_t slot, time_us delay
     struct process *p = &c->nodes[i].slots[slot];
 
     p->serial = ++c->serial;
+    p->ends = c->now + delay;
     later(c, delay,
           &(struct incident){ .type = INCIDENT_TASK,
                               .node = i,
@@ -148,6 +150,8 @@ void task_start(struct cluster *c, unsigned i, const struct action *a)
                            .task = a->task,
                            .attempt = a->attempt,
                            .guest = a->u.start.guest,
+                           .fence = a->u.start.fence,
+                           .until = TIME_NEVER,
                            .is_fickle = c->faults & CLUSTER_FICKLE };
     p->plan = tasks_plan(&c->tasks, r->flow, (uint64_t)(r - c->runs) + 1, &a->task,
                          a->attempt, 0);
@@ -157,7 +161,56 @@ void task_start(struct cluster *c, unsigned i, const struct action *a)
                    task_text(c, &a->run, &a->task));
     c->result->n_starts++;
     trace(c, "%u runs %s#%u", i, task_text(c, &a->run, &a->task), a->attempt);
-    plan_end(c, i, a->slot, p->plan.duration_us / 10);
+    if (!p->fence)
+        plan_end(c, i, a->slot, p->plan.duration_us / 10);
+}
+
+/* What has a fence takes long enough to outlive its leader. */
+static void begin(struct cluster *c, unsigned i, uint32_t slot)
+{
+    struct process *p = &c->nodes[i].slots[slot];
+
+    trace(c, "%u begins %s#%u with fence %u", i, task_text(c, &p->run, &p->task),
+          p->attempt, (unsigned)p->fence);
+    fence_begin(c, i, p);
+    p->is_begun = true;
+    plan_end(c, i, slot,
+             p->plan.duration_us / 10 + draw(c, TIME_S(chance(c, 30) ? 60 : 5)));
+}
+
+void task_permit(struct cluster *c, unsigned i, const struct action *a)
+{
+    struct process *p = &c->nodes[i].slots[a->slot];
+
+    if (!p->is_used || !p->fence || !run_id_equal(&p->run, &a->run)) {
+        check_fail(c, "exclusive", "%u permits what was not started", i);
+        return;
+    }
+    if (c->config->mutant != CLUSTER_MUTANT_NO_GUARD
+        && a->u.permit_until != TIME_NEVER)
+        p->until = a->u.permit_until - c->nodes[i].skew;
+    if (p->signal || p->until <= c->now)
+        return;
+    if (!p->is_begun)
+        begin(c, i, a->slot);
+    if (p->until != TIME_NEVER)
+        later(c, p->until - c->now,
+              &(struct incident){ .type = INCIDENT_GUARD,
+                                  .node = i,
+                                  .boot = c->nodes[i].boot,
+                                  .value = a->slot });
+}
+
+/* Its permit ran out; while the node stood still, maybe, or was told of a kill. */
+void task_guard(struct cluster *c, unsigned i, uint32_t slot)
+{
+    struct process *p = &c->nodes[i].slots[slot];
+
+    if (!p->is_used || !p->is_begun || p->until > c->now || p->ends < p->until)
+        return;
+    p->why = REASON_LOST;
+    p->signal = SIGKILL;
+    task_end(c, i, slot, p->serial);
 }
 
 void task_kill(struct cluster *c, unsigned i, const struct action *a)
@@ -204,6 +257,10 @@ void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial)
 
     if (!p->is_used || p->serial != serial)
         return;
+    if (p->ends > p->until) { /* its guard was first */
+        p->why = REASON_LOST;
+        p->signal = SIGKILL;
+    }
     /* What a task of its own run consumes may be written with the next flush. */
     if (!p->has_consumed && !p->guest && has_run(c, i, &p->run)) {
         p->has_consumed = true;

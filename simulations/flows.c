@@ -26,7 +26,8 @@ enum feature {
     FEATURE_MAX_WORKERS = 1 << 10,
     FEATURE_RUN_TIMEOUT = 1 << 11,
     FEATURE_HOOKS = 1 << 12,
-    FEATURES_ALL = (1 << 13) - 1,
+    FEATURE_EXCLUSIVE = 1 << 13,
+    FEATURES_ALL = (1 << 14) - 1,
 };
 
 struct sketch_step {
@@ -332,6 +333,8 @@ static void write_step(struct sketch *k, uint32_t step, struct buffer *out)
         write_resources(k, out);
     if (has(k, FEATURE_PRIORITY, 2))
         buffer_printf(out, ", priority: %u", (unsigned)prng_below(k->prng, 10));
+    if (has(k, FEATURE_EXCLUSIVE, 3))
+        buffer_puts(out, ", effect: exclusive");
     buffer_puts(out, "}\n");
 }
 

@@ -38,6 +38,7 @@ struct ledger_task {
     bool is_running;
     uint32_t slot, running_attempt;
     time_us not_before; /* of the next attempt; 0: at once */
+    uint64_t fence;     /* of the last attempt that started; survives a crash */
 };
 
 struct ledger_run {

@@ -181,12 +181,29 @@ static void tick(struct world *w)
     world_step(w, &event);
 }
 
+static void tell_fenced(struct world *w, uint32_t slot, uint64_t fence)
+{
+    struct event event = { .type = EVENT_FENCED };
+    struct task_id task;
+    uint32_t attempt;
+
+    if (!node_slot(w->node, slot, &event.run, &task, &attempt))
+        return;
+    checker_fenced(&w->checker, slot);
+    event.u.fenced.slot = slot;
+    event.u.fenced.fence = fence;
+    world_step(w, &event);
+}
+
 static void happen_to_node(struct world *w, const struct happening *h)
 {
     switch (h->type) {
     case HAPPENING_TASK_ENDS:
         if (w->slots[h->index].is_used && w->slots[h->index].serial == h->serial)
             world_end_task(w, h->index);
+        break;
+    case HAPPENING_FENCED:
+        tell_fenced(w, h->index, h->serial);
         break;
     case HAPPENING_COMMIT:
         if (h->serial == w->life)

@@ -139,6 +139,22 @@ static int find_attempt(void *arg, struct span key, struct span value)
     return checker_failed(&w->checker);
 }
 
+static int find_fence(void *arg, struct span key, struct span value)
+{
+    struct world *w = arg;
+    struct event event = { .type = EVENT_RESTORE_FENCE };
+
+    if (is_damaged(w, key,
+                   fence_record_decode(value.data, value.len, &event.u.fence.fence)))
+        return 0;
+    if (fence_key_decode(key.data, key.len, &event.run, &event.u.fence.task) < 0) {
+        checker_violation(&w->checker, "record", "a fence's key that is none");
+        return 1;
+    }
+    world_step(w, &event);
+    return checker_failed(&w->checker);
+}
+
 static void restore_lost(struct world *w)
 {
     for (uint32_t i = 0; i < w->n_lost; i++) {
@@ -190,9 +206,12 @@ static void restore(struct world *w)
     w->is_reading = true;
     scan(w, "r", 1, find_run, &found);
     for (size_t i = 0; i < found.n && !checker_failed(&w->checker); i++) {
-        struct record_key prefix = attempts_of_run(&found.runs[i]);
+        struct record_key attempts = attempts_of_run(&found.runs[i]);
+        struct record_key fences = fences_of_run(&found.runs[i]);
 
-        scan(w, prefix.bytes, prefix.len, find_attempt, w);
+        scan(w, attempts.bytes, attempts.len, find_attempt, w);
+        if (!checker_failed(&w->checker))
+            scan(w, fences.bytes, fences.len, find_fence, w);
     }
     if (checker_failed(&w->checker))
         return;

@@ -225,6 +225,10 @@ static void release_tells(struct world *w)
         const struct action *a = &w->tells[n++];
         struct user *u = world_user(w, &a->run);
 
+        if (a->type == ACTION_FENCED) {
+            world_later(w, 0, HAPPENING_FENCED, a->slot, a->u.fence);
+            continue;
+        }
         checker_told(&w->checker, a);
         if (u)
             hear(w, u, a);
@@ -325,6 +329,10 @@ static void carry_out(struct world *w, const struct action *a)
         break;
     case ACTION_TELL:
         checker_tell(&w->checker, a);
+        queue_tell(w, a);
+        break;
+    case ACTION_FENCED:
+        checker_start(&w->checker, a);
         queue_tell(w, a);
         break;
     default: /* of a node with others */

@@ -31,6 +31,7 @@ enum happening_type {
     HAPPENING_SUSPEND,    /* user */
     HAPPENING_UNSUSPEND,  /* user */
     HAPPENING_TASK_ENDS,  /* slot, serial */
+    HAPPENING_FENCED,     /* slot, fence */
     HAPPENING_COMMIT,     /* the commit window ends; life */
     HAPPENING_COMMITTED,  /* life */
     HAPPENING_TICK,       /* serial */

@@ -252,6 +252,8 @@ void encode_attempt(struct emit *e, const char *step, const struct attempt_recor
         emit_null(e, "width");
     emit_text(e, "choice", a->choice);
     encode_gpus(e, a->gpus);
+    if (a->fence)
+        emit_u64(e, "fence", a->fence);
     emit_open(e, "artifacts", '[');
     for (size_t i = 0; i < a->n_outputs; i++)
         encode_artifact(e, NULL, &a->outputs[i]);

@@ -81,6 +81,8 @@ static void list_slot(struct request *r, struct task_page *page, uint32_t slot)
     emit_text(&page->e, "verdict", "running");
     emit_u64(&page->e, "slot", slot);
     encode_gpus(&page->e, node_slot_gpus(runtime_node(r->rt), slot));
+    if (node_slot_fence(runtime_node(r->rt), slot))
+        emit_u64(&page->e, "fence", node_slot_fence(runtime_node(r->rt), slot));
     emit_use(&page->e, r->rt, slot);
     emit_close(&page->e, '}');
     page->n++;

@@ -147,15 +147,32 @@ static void add_memory(struct table *t, uint64_t bytes)
         table_add(t, COLOUR_DIM, "-");
 }
 
+/* Only tasks of steps with `effect: exclusive` have any. */
+static bool has_fences(const json_t *attempts)
+{
+    const json_t *a;
+    size_t i;
+
+    json_array_foreach(attempts, i, a)
+    {
+        if (json_number(a, "fence"))
+            return true;
+    }
+    return false;
+}
+
 static void print_attempts(const json_t *attempts)
 {
     CLEANUP(table_release) struct table t = { .n = 0 };
+    bool with_fences = has_fences(attempts);
     const json_t *a;
     size_t i;
 
     if (json_array_size(attempts) == 0)
         return;
-    table_head(&t, ">ATTEMPT|ENDED|~REASON|STARTED|>TOOK|>CPU|>MEMORY");
+    table_head(&t, with_fences
+                       ? ">ATTEMPT|ENDED|~REASON|STARTED|>TOOK|>CPU|>MEMORY|>FENCE"
+                       : ">ATTEMPT|ENDED|~REASON|STARTED|>TOOK|>CPU|>MEMORY");
     json_array_foreach(attempts, i, a)
     {
         CLEANUP(buffer_release) struct buffer cpu = BUFFER_INIT;
@@ -170,6 +187,8 @@ static void print_attempts(const json_t *attempts)
         table_add(&t, NULL, buffer_text(&cpu));
         add_memory(&t, larger(json_number(a, "max_rss_bytes"),
                               json_number(a, "memory_peak_bytes")));
+        if (with_fences)
+            table_printf(&t, NULL, "%" PRIu64, json_number(a, "fence"));
     }
     words_heading("Attempts");
     table_print(&t);

@@ -260,7 +260,7 @@ void read_records(struct mesh_story *s, unsigned i, const struct action *a,
 {
     const struct disk_map *d = &s->nodes[i].disk;
     struct happening h = answer(s, i, a, MESH_EVENT_RECORDS);
-    static const char kinds[] = "aemrv";
+    static const char kinds[] = "aefmrv";
     size_t bytes = 0;
 
     h.event.u.entries.is_last = true;

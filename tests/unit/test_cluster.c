@@ -35,7 +35,7 @@ static void test_a_seed_is_one_history(void **state)
 /* Some seed violates one of these rules, and none another before it. */
 static void must_see(enum cluster_mutant mutant, const char *rules)
 {
-    for (uint64_t seed = 0; seed < 60; seed++) {
+    for (uint64_t seed = 0; seed < 600; seed++) {
         struct cluster_result r;
         char rule[32];
         bool is_seen;
@@ -64,6 +64,8 @@ static void test_what_is_wrong_is_seen(void **state)
         [CLUSTER_MUTANT_SWALLOW_END] = " liveness kill ",
         [CLUSTER_MUTANT_LOOSE_CPU] = " capacity ",
         [CLUSTER_MUTANT_OTHER_RECORD] = " records same ",
+        [CLUSTER_MUTANT_NEW_REQUEST] = " linear ",
+        [CLUSTER_MUTANT_NO_GUARD] = " exclusive ",
     };
 
     (void)state;

@@ -134,6 +134,24 @@ static void attempt_signed(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+static void attempt_fence(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_DONE,
+        .reason = REASON_OK,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .fence = 300,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
+static void fence(struct buffer *out)
+{
+    fence_record_encode(300, out);
+}
+
 static void attempt_log(struct buffer *out)
 {
     struct attempt_record r = {
@@ -301,6 +319,8 @@ static void test_records(void **state UNUSED)
     assert_golden("attempt_gpus", attempt_gpus);
     assert_golden("attempt_executor", attempt_executor);
     assert_golden("attempt_signed", attempt_signed);
+    assert_golden("attempt_fence", attempt_fence);
+    assert_golden("fence", fence);
     assert_golden("run", run_record);
     assert_golden("run_share", run_share);
     assert_golden("run_end", run_end);
@@ -313,10 +333,17 @@ static void state_key(struct buffer *out)
     put_key(out, run_state_key(&run));
 }
 
+static void fence_keys(struct buffer *out)
+{
+    put_key(out, fence_key(&run, &task));
+    put_key(out, fences_of_run(&run));
+}
+
 static void test_keys(void **state UNUSED)
 {
     assert_golden("keys", keys);
     assert_golden("run_state_key", state_key);
+    assert_golden("fence_keys", fence_keys);
 }
 
 static void test_log_pieces(void **state UNUSED)

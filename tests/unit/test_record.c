@@ -384,6 +384,33 @@ static void test_run_states_come_back(void **state UNUSED)
         assert_string_equal(back.tags[i], tags[i]);
 }
 
+static void test_fences_come_back(void **state UNUSED)
+{
+    const struct task_id task = { .step = 2, .depth = 1, .path = { 7 }, .iteration = 1 };
+    const struct run_id run = { { 1, 2, 3 } };
+    struct record_key key = fence_key(&run, &task), prefix = fences_of_run(&run);
+    CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
+    uint64_t fence = 7;
+    struct run_id run_back;
+    struct task_id task_back;
+
+    assert_int_equal(fence_record_encode(UINT64_MAX, &out), 0);
+    for (size_t i = 0; i < out.len; i++) {
+        out.data[i] ^= 1;
+        assert_int_not_equal(fence_record_decode(out.data, out.len, &fence), 0);
+        assert_true(fence == 7);
+        out.data[i] ^= 1;
+    }
+    assert_int_equal(fence_record_decode(out.data, out.len, &fence), 0);
+    assert_true(fence == UINT64_MAX);
+    assert_int_equal(fence_record_encode(0, &out), -EINVAL);
+    assert_memory_equal(key.bytes, prefix.bytes, prefix.len);
+    assert_int_equal(fence_key_decode(key.bytes, key.len, &run_back, &task_back), 0);
+    assert_true(run_id_equal(&run_back, &run) && task_id_equal(&task_back, &task));
+    assert_int_equal(fence_key_decode(key.bytes, key.len - 1, &run_back, &task_back),
+                     -EBADMSG);
+}
+
 /* All tags were taken away, which is not the same as that nobody changed them. */
 static void test_no_tags_are_tags(void **state UNUSED)
 {
@@ -772,6 +799,7 @@ int main(void)
         cmocka_unit_test(test_what_a_run_leaves_out),
         cmocka_unit_test(test_run_ends_come_back),
         cmocka_unit_test(test_run_states_come_back),
+        cmocka_unit_test(test_fences_come_back),
         cmocka_unit_test(test_no_tags_are_tags),
         cmocka_unit_test(test_any_flipped_bit_is_refused),
         cmocka_unit_test(test_any_torn_record_is_refused),
