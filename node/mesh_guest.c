@@ -146,13 +146,23 @@ int guest_on_grant(struct mesh *m, struct peer *p, const struct grant_message *m
 
 /* ---- prepared ---- */
 
-/* What ended here before with the same inputs is offered instead of run again. */
+static bool is_good(const struct kept *k)
+{
+    CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+
+    return attempt_record_decode(k->record, k->record_len, &r) == 0
+           && r.reason == REASON_OK;
+}
+
+/* What ended well here before with the same inputs is offered instead of run again. A
+ * failure is not: this lease may be the try that follows it. */
 static struct kept *find_kept(const struct guest *g)
 {
     struct kept *k;
 
     DL_FOREACH(g->work->kept, k)
-    if (task_id_equal(&k->task, &g->task) && digest_equal(&k->witness, &g->witness))
+    if (task_id_equal(&k->task, &g->task) && digest_equal(&k->witness, &g->witness)
+        && is_good(k))
         return k;
     return NULL;
 }

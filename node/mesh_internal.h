@@ -413,7 +413,7 @@ struct mesh {
     struct attempt_name *unsigned_names; /* of what is new, the oldest first */
     size_t n_unsigned, cap_unsigned;
     uint64_t signed_ticket, durable; /* of what was signed last; of all */
-    struct guest **in_slot; /* by slot */
+    struct guest **in_slot;          /* by slot */
     uint64_t last_guest, last_counter;
     time_us average; /* of a guest's task; 0: not known */
     bool is_draining, is_leaving;

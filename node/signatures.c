@@ -94,6 +94,8 @@ static int check(struct signatures *s, const struct signer *signer,
     r = attestation_check(signer->certificate.node_key, &copy, &s->memory);
     if (r == -EKEYREJECTED)
         *ret_problem = "it is not what its node signed";
+    else if (r == 0 && (a->verdict == VERDICT_DONE) != (a->reason == REASON_OK))
+        *ret_problem = "it does not count as its node says that it ended";
     return r == -EKEYREJECTED ? 0 : r;
 }
 

@@ -12,8 +12,8 @@
  *                | signal 4 | pid 4 | rss 8 | cpu 8 | memory peak 8 | cpu peak 8
  *                | log 1: 0 none, 1 inline, 2 blob | its size 8 | is cut 1
  *                | inline: length 4, bytes; blob: digest 32
- *                | outputs 4 | each: name, type, encoding 1, size 8, id 32, inherited 1,
- *                  its bytes if they are in the record?
+ *                | outputs 4 | each: name, type, encoding 1, size 8, id 32,
+ *                  inherited 1, its bytes if they are in the record?
  *     result     "mesh result 1\n" | reason 1 | message? | choice? | width? 8
  *
  * Numbers are big-endian, a text has its length in 4 bytes before it, and what may be

@@ -3,7 +3,8 @@
  *
  * Changes the first attempt of step number STEP that counts, with a checksum that is
  * right, and prints its task. WHAT: "output", another digest for the first of its
- * artifacts; "usage"; "unsigned", without its signature. The node must not run. */
+ * artifacts; "usage"; "verdict", it failed; "unsigned", without its signature. The node
+ * must not run. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,8 @@ static bool alter(struct attempt_record *r, const char *what)
         r->cpu_us++;
     else if (strcmp(what, "unsigned") == 0)
         r->signature_len = 0;
+    else if (strcmp(what, "verdict") == 0)
+        r->verdict = VERDICT_FAILED;
     else
         return false;
     return true;
@@ -70,7 +73,8 @@ int main(int argc, char **argv)
     if (store_open_lmdb(argv[1], &store, NULL, &why) < 0)
         return die(why.text);
     prefix = attempts_of_step(&run, (uint32_t)strtoul(argv[3], NULL, 10));
-    if (store->ops->scan(store, STORE_RECORDS, (struct span){ prefix.bytes, prefix.len },
+    if (store->ops->scan(store, STORE_RECORDS,
+                         (struct span){ prefix.bytes, prefix.len },
                          (struct span){ NULL, 0 }, take, &f)
         != 1)
         return die("there is no such attempt");

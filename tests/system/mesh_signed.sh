@@ -98,7 +98,7 @@ is "$(sums_to "$out")" true 'from what the store has'
 # ---- somebody changes what is kept ----
 
 mesh_end 2
-for what in output usage; do
+for what in verdict output usage; do
     rm -rf "$work/changed"
     cp -r "$(mesh_dir 2)" "$work/changed"
     task=$("$alter" "$work/changed" "$id" 1 $what 2>alter.err) || note_file alter.err

@@ -32,8 +32,8 @@ struct mesh_story *mesh_story_numbered(unsigned n_nodes, const uint64_t *floors,
  * kept is what its node signed. */
 struct mesh_story *mesh_story_signed(unsigned n_nodes, unsigned n_old, uint32_t slots,
                                      uint64_t seed);
-/* The next n attempts that it offers are "changed", "unsigned" or "renamed": in the name
- * of `a`. */
+/* The next n attempts that it offers are "changed", "unsigned" or "renamed": in the
+ * name of `a`. */
 void mesh_story_lie(struct mesh_story *s, char node, const char *lie, unsigned n);
 void mesh_story_free(struct mesh_story *s);
 

@@ -74,10 +74,9 @@ static int check(void *arg, struct attempt_record *r)
 
 struct mesh_signer sign_signer(struct story_node *n)
 {
-    return (struct mesh_signer){ .arg = n,
-                                 .batch_max = MESH_BATCH_MAX,
-                                 .sign = sign,
-                                 .check = check };
+    return (struct mesh_signer){
+        .arg = n, .batch_max = MESH_BATCH_MAX, .sign = sign, .check = check
+    };
 }
 
 void sign_check_kept(const struct mesh_story *s, const struct attempt_record *r)

@@ -138,8 +138,9 @@ static void batches_of_all_sizes_are_good(void **state UNUSED)
             struct attempt_record back = read_back(&all[i]);
 
             assert_int_equal(back.signature_len, 65 + 32 * depth);
-            assert_int_equal(
-                attestation_check(identity_node_key(w.self), &back, &memory), 0);
+            assert_int_equal(attestation_check(identity_node_key(w.self), &back,
+                                               &memory),
+                             0);
             assert_true(digest_equal(&back.said, &all[i].said));
             attempt_record_release(&back);
         }
@@ -150,10 +151,9 @@ static void batches_of_all_sizes_are_good(void **state UNUSED)
 
 static void a_lean_attempt_is_good(void **state UNUSED)
 {
-    struct attempt_record r = { .run = run,
-                                .verdict = VERDICT_FAILED,
-                                .reason = REASON_EXIT,
-                                .exit_code = -1 };
+    struct attempt_record r = {
+        .run = run, .verdict = VERDICT_FAILED, .reason = REASON_EXIT, .exit_code = -1
+    };
     struct attempt_record back;
     struct world w;
 

@@ -56,10 +56,11 @@ static void a_leader_may_judge_otherwise(void **state)
     mesh_story_show(s, "told run refused");
     mesh_story_meet(s);
     mesh_story_task(s, "first", "300");
-    mesh_story_submit(s, 'a', "first\n"
-                              "second foreach=?\n"
-                              "third: second\n"
-                              "join: third join=second\n");
+    mesh_story_submit(s, 'a',
+                      "first\n"
+                      "second foreach=?\n"
+                      "third: second\n"
+                      "join: third join=second\n");
     assert_true(mesh_story_run(s, 60000));
     assert_int_equal(mesh_story_outcome(s, 1), RUN_FAILED);
     assert_string_equal(mesh_story_trace(s), "[ 2012] told a second/0#0 failed\n"
