@@ -7,8 +7,8 @@
  * EXCLUSIVE_WAIT before it starts another attempt. Where nothing else is to be decided
  * an empty entry is the proof.
  *
- *     worker   report 7 ------------.                            until = when it was sent
- *     leader   ... proof ... now ----'- grant: report 7, age ->  + PERMIT - age
+ *     worker   report 7 ------------.                            until = when it was
+ * sent leader   ... proof ... now ----'- grant: report 7, age ->  + PERMIT - age
  *
  * A report is sent before it is answered, so no clock is compared with another's; only
  * that they run about as fast is assumed. What is delayed on its way is worth less. */

@@ -43,15 +43,15 @@ enum event_type {
     EVENT_RESTORE_RUN, /* a run found in the store that has no end record */
     EVENT_RESTORE_ATTEMPT,
     EVENT_RESTORE_FENCE, /* the last fence of a task; after the attempts */
-    EVENT_RESTORE_LOST, /* this task was running when the node died; after the attempts
-                         */
-    EVENT_RESTORE_END,  /* all of the store was read: go on; with a run, all of it alone
-                         */
-    EVENT_ADOPT,        /* resume: an attempt of another run, done there; between
-                           EVENT_SUBMIT with is_held and EVENT_RELEASE */
-    EVENT_RELEASE,      /* the run may start */
-    EVENT_SUSPEND, /* start nothing of a run; what runs goes on. Also while a run is
-                      read back: then after EVENT_RESTORE_END it starts nothing */
+    EVENT_RESTORE_LOST,  /* this task was running when the node died; after the attempts
+                          */
+    EVENT_RESTORE_END, /* all of the store was read: go on; with a run, all of it alone
+                        */
+    EVENT_ADOPT,       /* resume: an attempt of another run, done there; between
+                          EVENT_SUBMIT with is_held and EVENT_RELEASE */
+    EVENT_RELEASE,     /* the run may start */
+    EVENT_SUSPEND,     /* start nothing of a run; what runs goes on. Also while a run is
+                          read back: then after EVENT_RESTORE_END it starts nothing */
     EVENT_UNSUSPEND,
     EVENT_FENCED, /* the ticket of an ACTION_FENCED is durable, or decided */
 
@@ -142,8 +142,8 @@ enum {
 
 /* `effect: exclusive`: for how long a permit is good, at most, and how long before its
  * end the attempt is asked to end; how long one that nobody hears of may be alive. The
- * last is longer than the first by a clock that is 10 % slow against one that is as much
- * fast, and what a kill takes. */
+ * last is longer than the first by a clock that is 10 % slow against one that is as
+ * much fast, and what a kill takes. */
 #define EXCLUSIVE_PERMIT TIME_S(8)
 #define EXCLUSIVE_WARNING TIME_S(2)
 #define EXCLUSIVE_WAIT TIME_S(15)
@@ -259,15 +259,16 @@ struct action {
             uint32_t worker;
             struct flow *flow; /* as start; which GPUs it gets, the worker says */
             uint64_t fence;
-        } lease;               /* ACTION_LEASE, ACTION_LEASED */
-        uint64_t fence;        /* ACTION_FENCED */
-        time_us permit_until;  /* ACTION_PERMIT; TIME_NEVER: as long as this node lives */
+        } lease;        /* ACTION_LEASE, ACTION_LEASED */
+        uint64_t fence; /* ACTION_FENCED */
+        time_us
+            permit_until; /* ACTION_PERMIT; TIME_NEVER: as long as this node lives */
         struct {
             uint64_t guest;
             const void *record; /* ACTION_GUEST_ENDED; span like persist's */
             size_t record_len;
             uint64_t fence; /* ACTION_TO_GUEST */
-        } guest; /* ACTION_GUEST_*, ACTION_TO_GUEST */
+        } guest;            /* ACTION_GUEST_*, ACTION_TO_GUEST */
         struct mesh_action mesh;
     } u;
 };
