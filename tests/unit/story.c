@@ -62,6 +62,13 @@ struct story {
     struct running *running;
     struct written *written;
     size_t n_written;
+    struct waiting { /* for its fence to be durable */
+        time_us at;
+        struct run_id run;
+        uint32_t slot;
+        uint64_t fence;
+    } waiting[16]; /* a queue */
+    size_t n_waiting;
     char *message; /* of the last end record */
     struct buffer trace, told;
 };
@@ -178,7 +185,9 @@ static void on_start(struct story *s, const struct action *a)
     name_of(s, &a->run, &a->task, a->attempt, t->name);
     t->behaviour = behaviour_of(s, t->name);
     t->ends = s->now + t->behaviour.takes;
-    if (a->u.start.gpus)
+    if (a->u.start.fence)
+        say(s, "start %s slot %u fence %" PRIu64, t->name, a->slot, a->u.start.fence);
+    else if (a->u.start.gpus)
         say(s, "start %s slot %u gpus %" PRIx64, t->name, a->slot, a->u.start.gpus);
     else
         say(s, "start %s slot %u", t->name, a->slot);
@@ -219,7 +228,14 @@ static void on_persist(struct story *s, const struct action *a)
 
     assert(a->ticket == s->last_ticket + 1);
     s->last_ticket = a->ticket;
-    assert(!find_written(s, a));                  /* nothing is written twice */
+    w = find_written(s, a);
+    if (w && w->key.bytes[0] == 'f') {
+        assert(a->u.persist.value_len <= w->value_len + 1);
+        memcpy(w->value, a->u.persist.value, a->u.persist.value_len);
+        w->value_len = a->u.persist.value_len;
+        return;
+    }
+    assert(!w);                                   /* nothing else is written twice */
     if ((s->n_written & (s->n_written - 1)) == 0) /* twice the room, when it is full */
         s->written =
             realloc(s->written, (2 * s->n_written + 1) * sizeof(s->written[0]));
@@ -300,6 +316,13 @@ static void on_tell(struct story *s, const struct action *a)
     }
 }
 
+static void on_fenced(struct story *s, const struct action *a)
+{
+    assert(a->ticket == s->last_ticket && s->n_waiting < ARRAY_SIZE(s->waiting));
+    s->waiting[s->n_waiting++] =
+        (struct waiting){ s->now + TIME_MS(1), a->run, a->slot, a->u.fence };
+}
+
 static void tell_node(struct story *s, struct event *event)
 {
     event->now = s->now;
@@ -320,6 +343,9 @@ static void tell_node(struct story *s, struct event *event)
             break;
         case ACTION_TELL:
             on_tell(s, a);
+            break;
+        case ACTION_FENCED:
+            on_fenced(s, a);
             break;
         default: /* of a node with others */
             break;
@@ -360,11 +386,24 @@ static void end_task(struct story *s, struct running *t)
     attempt_record_release(&record);
 }
 
+static void tell_fenced(struct story *s)
+{
+    struct event event = { .type = EVENT_FENCED, .run = s->waiting[0].run };
+
+    event.u.fenced.slot = s->waiting[0].slot;
+    event.u.fenced.fence = s->waiting[0].fence;
+    s->n_waiting--;
+    memmove(s->waiting, s->waiting + 1, s->n_waiting * sizeof(s->waiting[0]));
+    tell_node(s, &event);
+}
+
 static time_us next_time(struct story *s)
 {
     struct running *t = next_end(s);
     time_us deadline = node_deadline(s->node);
 
+    if (s->n_waiting && s->waiting[0].at < deadline)
+        deadline = s->waiting[0].at;
     return t && t->ends < deadline ? t->ends : deadline;
 }
 
@@ -378,6 +417,8 @@ bool story_step(struct story *s)
     s->now = at > s->now ? at : s->now;
     if (t && t->ends == at)
         end_task(s, t);
+    else if (s->n_waiting && s->waiting[0].at <= at)
+        tell_fenced(s);
     else
         tell_node(s, &(struct event){ .type = EVENT_TICK });
     return true;
@@ -568,6 +609,17 @@ static void restore_attempt(struct story *s, struct node *node, struct outbox *o
     restore_event(s, node, out, &event);
 }
 
+static void restore_fence(struct story *s, struct node *node, struct outbox *out,
+                          const struct written *w)
+{
+    struct event event = { .type = EVENT_RESTORE_FENCE };
+
+    assert(fence_record_decode(w->value, w->value_len, &event.u.fence.fence) == 0);
+    assert(fence_key_decode(w->key.bytes, w->key.len, &event.run, &event.u.fence.task)
+           == 0);
+    restore_event(s, node, out, &event);
+}
+
 static void restore(struct story *s, struct node *node, struct outbox *out)
 {
     size_t n = s->n_written;
@@ -583,6 +635,9 @@ static void restore(struct story *s, struct node *node, struct outbox *out)
     for (size_t i = 0; i < n; i++)
         if (sorted[i]->key.bytes[0] == 'a')
             restore_attempt(s, node, out, sorted[i]);
+    for (size_t i = 0; i < n; i++)
+        if (sorted[i]->key.bytes[0] == 'f')
+            restore_fence(s, node, out, sorted[i]);
     free(sorted);
 }
 
@@ -596,6 +651,7 @@ void story_crash(struct story *s, bool is_told)
     s->running = calloc(s->config.slots, sizeof(s->running[0]));
     assert(s->node && s->running);
     s->last_ticket = 0;
+    s->n_waiting = 0;
     restore(s, NULL, NULL);
     for (uint32_t i = 0; is_told && i < s->config.slots; i++)
         if (before[i].is_used)
