@@ -206,7 +206,8 @@ struct group {
     uint64_t number_given;    /* with which its record is being decided; 0: none */
     struct group *unnumbered_prev, *unnumbered_next;
 
-    time_us proof; /* of its last own entry that is decided: when it proposed it */
+    bool has_fences; /* something of it was granted one here */
+    time_us proof;   /* of its last own entry that is decided: when it proposed it */
     time_us proof_asked; /* when it proposed an empty one */
 
     uint64_t note_seq, note_ready;
