@@ -144,8 +144,11 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
 static int on_fenced(struct mesh *m, struct translation *t, const struct action *a)
 {
     const struct written *w = &t->all[a->ticket - t->first];
+    struct group *g = find(m, t, &a->run);
     struct action copy = *a;
 
+    if (g)
+        g->has_fences = true;
     if (w->group)
         return entries_add_tell(&w->group->entries.all[w->position], a);
     copy.ticket = w->ticket;

@@ -95,10 +95,11 @@ int grant_on_lease(struct mesh *m, const struct action *a)
     if (error < 0)
         return error;
     l->id = (uint64_t)(++m->last_lease & INT32_MAX) << 32 | a->slot;
-    post.u.lease = (struct lease){
-        .id = l->id, .run = a->run, .task = a->task, .attempt = a->attempt,
-        .fence = a->u.lease.fence
-    };
+    post.u.lease = (struct lease){ .id = l->id,
+                                   .run = a->run,
+                                   .task = a->task,
+                                   .attempt = a->attempt,
+                                   .fence = a->u.lease.fence };
     error = g ? lead_add_holder(g, p->number) : 0;
     return error ? error : post_add(m, p, &post);
 }

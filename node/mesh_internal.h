@@ -48,14 +48,14 @@ enum {
     HOMES_OF_RUN = 3,
     HOMES_OF_MESH = 5,
     REGISTERS_MAX = 4096,
-    ASKED_MAX = 4096,      /* of a leader of the mesh group, not yet answered */
-    UNNUMBERED_MAX = 1024, /* runs that have ended and wait for a number */
+    ASKED_MAX = 4096,       /* of a leader of the mesh group, not yet answered */
+    UNNUMBERED_MAX = 1024,  /* runs that have ended and wait for a number */
     PERMITS_ASKED_MAX = 16, /* of a worker's last reports */
-    LOG_STRETCH = 256,     /* rows whose keys differ in the last byte alone */
+    LOG_STRETCH = 256,      /* rows whose keys differ in the last byte alone */
 };
 
 static const time_us REPORT_EVERY = TIME_S(2);
-static const time_us PERMIT_EVERY = TIME_S(1); /* asked for by what has a fence */
+static const time_us PERMIT_EVERY = TIME_S(1);  /* asked for by what has a fence */
 static const time_us TELL_AFTER = TIME_MS(200); /* that a task runs */
 static const time_us OFFER_EVERY = TIME_S(5);
 static const time_us LEASE_TTL = TIME_S(10);
@@ -215,7 +215,8 @@ struct group {
     uint64_t number_given;    /* with which its record is being decided; 0: none */
     struct group *unnumbered_prev, *unnumbered_next;
 
-    time_us proof;       /* of its last own entry that is decided: when it proposed it */
+    bool has_fences; /* something of it was granted one here */
+    time_us proof;   /* of its last own entry that is decided: when it proposed it */
     time_us proof_asked; /* when it proposed an empty one */
 
     uint64_t note_seq, note_ready;

@@ -176,8 +176,8 @@ enum {
 
 /* `effect: exclusive`: for how long a permit is good, at most, and how long before its
  * end the attempt is asked to end; how long one that nobody hears of may be alive. The
- * last is longer than the first by a clock that is 10 % slow against one that is as much
- * fast, and what a kill takes. */
+ * last is longer than the first by a clock that is 10 % slow against one that is as
+ * much fast, and what a kill takes. */
 #define EXCLUSIVE_PERMIT TIME_S(8)
 #define EXCLUSIVE_WARNING TIME_S(2)
 #define EXCLUSIVE_WAIT TIME_S(15)
@@ -305,15 +305,16 @@ struct action {
             uint32_t worker;
             struct flow *flow; /* as start; which GPUs it gets, the worker says */
             uint64_t fence;
-        } lease;               /* ACTION_LEASE, ACTION_LEASED */
-        uint64_t fence;        /* ACTION_FENCED */
-        time_us permit_until;  /* ACTION_PERMIT; TIME_NEVER: as long as this node lives */
+        } lease;        /* ACTION_LEASE, ACTION_LEASED */
+        uint64_t fence; /* ACTION_FENCED */
+        time_us
+            permit_until; /* ACTION_PERMIT; TIME_NEVER: as long as this node lives */
         struct {
             uint64_t guest;
             const void *record; /* ACTION_GUEST_ENDED; span like persist's */
             size_t record_len;
             uint64_t fence; /* ACTION_TO_GUEST */
-        } guest; /* ACTION_GUEST_*, ACTION_TO_GUEST */
+        } guest;            /* ACTION_GUEST_*, ACTION_TO_GUEST */
         struct mesh_action mesh;
     } u;
 };

@@ -39,8 +39,8 @@ struct slot {
     struct timer timer; /* its timeout; after the first signal, its grace */
     int signal;         /* the last one sent; 0: none */
     enum reason why;
-    bool is_ended; /* by its run: no retry, no catch */
-    bool is_void;  /* another attempt counts: its end is not written down */
+    bool is_ended;   /* by its run: no retry, no catch */
+    bool is_void;    /* another attempt counts: its end is not written down */
     uint64_t fence;  /* `effect: exclusive`; 0: none */
     bool is_fencing; /* it is not decided yet: nothing was started, or granted */
     struct claim claim;

@@ -280,8 +280,8 @@ int node_emit_fence(struct node *n, const struct slot *s)
     if (r == 0)
         r = add_persist(n, &s->run_id, &key, at, true, &ticket);
     if (r == 0)
-        r = add_slot(
-            n, s, &(struct action){ .type = ACTION_FENCED, .u.fence = s->fence });
+        r = add_slot(n, s,
+                     &(struct action){ .type = ACTION_FENCED, .u.fence = s->fence });
     if (r < 0)
         return r;
     a = &n->out->actions[n->out->n - 1];

@@ -151,8 +151,7 @@ static void set_reason(const struct runtime *rt, struct slot *s, const siginfo_t
         r->reason = REASON_LOST;
         r->message = strdup("its leader did not permit it to go on: it could not be "
                             "reached, or has no majority");
-    }
-    else if (info->si_code == CLD_EXITED && info->si_status == 0)
+    } else if (info->si_code == CLD_EXITED && info->si_status == 0)
         r->reason = REASON_OK;
     else if (had_oom)
         r->reason = REASON_OOM;

@@ -203,10 +203,9 @@ static void restore_fence(struct cluster *c, unsigned i, const struct row *row)
         tell_engine(c, i, &e);
 }
 
-static void restore_records(struct cluster *c, unsigned i,
-                            const struct record_key *prefix,
-                            void (*restore)(struct cluster *, unsigned,
-                                            const struct row *))
+static void
+restore_records(struct cluster *c, unsigned i, const struct record_key *prefix,
+                void (*restore)(struct cluster *, unsigned, const struct row *))
 {
     CLEANUP(rows_release) struct rows rows = { .all = NULL };
 

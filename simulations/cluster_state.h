@@ -76,7 +76,7 @@ struct process {
     bool is_fickle;
     enum reason why;
     int signal;
-    uint64_t fence;     /* not 0: it begins with its first permit */
+    uint64_t fence; /* not 0: it begins with its first permit */
     bool is_begun;
     time_us ends, until; /* by itself; by its permit */
 };

@@ -152,17 +152,18 @@ void task_start(struct cluster *c, unsigned i, const struct action *a)
         plan_end(c, i, a->slot, p->plan.duration_us / 10);
 }
 
-/* What has a fence takes long enough to outlive its leader. */
+/* What has a fence takes long enough to outlive its leader, while it is stormy. */
 static void begin(struct cluster *c, unsigned i, uint32_t slot)
 {
     struct process *p = &c->nodes[i].slots[slot];
+    uint64_t longest;
 
     trace(c, "%u begins %s#%u with fence %u", i, task_text(c, &p->run, &p->task),
           p->attempt, (unsigned)p->fence);
     fence_begin(c, i, p);
     p->is_begun = true;
-    plan_end(c, i, slot,
-             p->plan.duration_us / 10 + draw(c, TIME_S(chance(c, 30) ? 60 : 5)));
+    longest = c->is_calm ? 1 : chance(c, 30) ? 60 : 5;
+    plan_end(c, i, slot, p->plan.duration_us / 10 + draw(c, TIME_S(longest)));
 }
 
 void task_permit(struct cluster *c, unsigned i, const struct action *a)
@@ -173,8 +174,7 @@ void task_permit(struct cluster *c, unsigned i, const struct action *a)
         check_fail(c, "exclusive", "%u permits what was not started", i);
         return;
     }
-    if (c->config->mutant != CLUSTER_MUTANT_NO_GUARD
-        && a->u.permit_until != TIME_NEVER)
+    if (c->config->mutant != CLUSTER_MUTANT_NO_GUARD && a->u.permit_until != TIME_NEVER)
         p->until = a->u.permit_until - c->nodes[i].skew;
     if (p->signal || p->until <= c->now)
         return;

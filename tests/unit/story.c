@@ -62,6 +62,13 @@ struct story {
     struct running *running;
     struct written *written;
     size_t n_written;
+    struct waiting { /* for its fence to be durable */
+        time_us at;
+        struct run_id run;
+        uint32_t slot;
+        uint64_t fence;
+    } waiting[16]; /* a queue */
+    size_t n_waiting;
     char *message; /* of the last end record */
     struct buffer trace, told;
 };
@@ -181,7 +188,9 @@ static void on_start(struct story *s, const struct action *a)
     name_of(s, &a->run, &a->task, a->attempt, t->name);
     t->behaviour = behaviour_of(s, t->name);
     t->ends = s->now + t->behaviour.takes;
-    if (a->u.start.gpus)
+    if (a->u.start.fence)
+        say(s, "start %s slot %u fence %" PRIu64, t->name, a->slot, a->u.start.fence);
+    else if (a->u.start.gpus)
         say(s, "start %s slot %u gpus %" PRIx64, t->name, a->slot, a->u.start.gpus);
     else
         say(s, "start %s slot %u", t->name, a->slot);
@@ -231,7 +240,9 @@ static void on_persist(struct story *s, const struct action *a)
     assert(a->ticket == s->last_ticket + 1);
     s->last_ticket = a->ticket;
     w = find_written(s, a);
-    assert(!w == !a->u.persist.is_again); /* nothing else is written twice */
+    /* Only a fence, and what is said to be written again, is written twice. */
+    assert(!w || a->u.persist.is_again || w->key.bytes[0] == 'f');
+    assert(w || !a->u.persist.is_again);
     if (w) {
         write_again(w, a);
         return;
@@ -317,6 +328,13 @@ static void on_tell(struct story *s, const struct action *a)
     }
 }
 
+static void on_fenced(struct story *s, const struct action *a)
+{
+    assert(a->ticket == s->last_ticket && s->n_waiting < ARRAY_SIZE(s->waiting));
+    s->waiting[s->n_waiting++] =
+        (struct waiting){ s->now + TIME_MS(1), a->run, a->slot, a->u.fence };
+}
+
 static void tell_node(struct story *s, struct event *event)
 {
     event->now = s->now;
@@ -337,6 +355,9 @@ static void tell_node(struct story *s, struct event *event)
             break;
         case ACTION_TELL:
             on_tell(s, a);
+            break;
+        case ACTION_FENCED:
+            on_fenced(s, a);
             break;
         default: /* of a node with others */
             break;
@@ -378,11 +399,24 @@ static void end_task(struct story *s, struct running *t)
     attempt_record_release(&record);
 }
 
+static void tell_fenced(struct story *s)
+{
+    struct event event = { .type = EVENT_FENCED, .run = s->waiting[0].run };
+
+    event.u.fenced.slot = s->waiting[0].slot;
+    event.u.fenced.fence = s->waiting[0].fence;
+    s->n_waiting--;
+    memmove(s->waiting, s->waiting + 1, s->n_waiting * sizeof(s->waiting[0]));
+    tell_node(s, &event);
+}
+
 static time_us next_time(struct story *s)
 {
     struct running *t = next_end(s);
     time_us deadline = node_deadline(s->node);
 
+    if (s->n_waiting && s->waiting[0].at < deadline)
+        deadline = s->waiting[0].at;
     return t && t->ends < deadline ? t->ends : deadline;
 }
 
@@ -396,6 +430,8 @@ bool story_step(struct story *s)
     s->now = at > s->now ? at : s->now;
     if (t && t->ends == at)
         end_task(s, t);
+    else if (s->n_waiting && s->waiting[0].at <= at)
+        tell_fenced(s);
     else
         tell_node(s, &(struct event){ .type = EVENT_TICK });
     return true;
@@ -622,6 +658,17 @@ static void restore_attempt(struct story *s, struct node *node, struct outbox *o
     restore_event(s, node, out, &event);
 }
 
+static void restore_fence(struct story *s, struct node *node, struct outbox *out,
+                          const struct written *w)
+{
+    struct event event = { .type = EVENT_RESTORE_FENCE };
+
+    assert(fence_record_decode(w->value, w->value_len, &event.u.fence.fence) == 0);
+    assert(fence_key_decode(w->key.bytes, w->key.len, &event.run, &event.u.fence.task)
+           == 0);
+    restore_event(s, node, out, &event);
+}
+
 static void restore(struct story *s, struct node *node, struct outbox *out)
 {
     size_t n = s->n_written;
@@ -637,6 +684,9 @@ static void restore(struct story *s, struct node *node, struct outbox *out)
     for (size_t i = 0; i < n; i++)
         if (sorted[i]->key.bytes[0] == 'a')
             restore_attempt(s, node, out, sorted[i]);
+    for (size_t i = 0; i < n; i++)
+        if (sorted[i]->key.bytes[0] == 'f')
+            restore_fence(s, node, out, sorted[i]);
     free(sorted);
 }
 
@@ -650,6 +700,7 @@ void story_crash(struct story *s, bool is_told)
     s->running = calloc(s->config.slots, sizeof(s->running[0]));
     assert(s->node && s->running);
     s->last_ticket = 0;
+    s->n_waiting = 0;
     restore(s, NULL, NULL);
     for (uint32_t i = 0; is_told && i < s->config.slots; i++)
         if (before[i].is_used)

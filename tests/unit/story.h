@@ -16,10 +16,12 @@
  *     switch=A,B              cases named by their targets; default=A, max=N
  *     retry=N delay=MS backoff=N codes=1,2 when=LETTERS (e, t, l, o) lost=N
  *     timeout=MS catch concurrency=N priority=N cpu=MILLI memory=N licence=MILLI
- * gpu=MILLI hook=success | hook=error
+ * gpu=MILLI hook=success | hook=error exclusive
  *
  * A first line that begins with `flow` has words for the flow: max_workers=N
  * on_failure=WORD timeout=MS priority=N.
+ *
+ * What is exclusive starts 1 ms after its fence was written down.
  *
  * A task takes 10 ms and is done, unless a rule says more: see story_task(). */
 #pragma once

@@ -386,7 +386,9 @@ static void test_run_states_come_back(void **state UNUSED)
 
 static void test_fences_come_back(void **state UNUSED)
 {
-    const struct task_id task = { .step = 2, .depth = 1, .path = { 7 }, .iteration = 1 };
+    const struct task_id task = {
+        .step = 2, .depth = 1, .path = { 7 }, .iteration = 1
+    };
     const struct run_id run = { { 1, 2, 3 } };
     struct record_key key = fence_key(&run, &task), prefix = fences_of_run(&run);
     CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
