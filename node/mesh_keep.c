@@ -231,7 +231,7 @@ static int ask_next(struct mesh *m, struct group *g)
 }
 
 /* Nobody gives it: whoever reads the store knows which attempt that is, and says so by
- * EVENT_UNDO. */
+ * EVENT_UNDO; or that another one counts, of which nothing is lost. */
 static int tell_gone(struct mesh *m, const struct group *g, struct keeping *k)
 {
     struct action a = { .type = ACTION_GONE,
@@ -240,6 +240,7 @@ static int tell_gone(struct mesh *m, const struct group *g, struct keeping *k)
                         .ticket = m->last_ticket,
                         .slot = NODE_SLOT_NONE };
 
+    a.u.mesh.token = k->token;
     k->again = m->now + KEEP_WAIT;
     return mesh_emit(m, &a);
 }

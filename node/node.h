@@ -163,8 +163,8 @@ enum action_type {
                               needs to be had? What is not is told by EVENT_UNDO */
     ACTION_STALE,          /* this task was made again and made something else: what is
                               behind it is told by EVENT_STALE */
-    ACTION_GONE,           /* nobody gives what this task made: if it is not here either,
-                              EVENT_UNDO tells it */
+    ACTION_GONE,           /* nobody gives what an attempt of this task made: EVENT_UNDO if
+                              that counts and is not here, else MESH_EVENT_KEPT */
     ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
 
     /* ---- of node/mesh.h alone ---- */

@@ -96,7 +96,9 @@ static void do_job(struct runtime *rt, const struct mesh_job *job)
         runtime_mesh_look(rt, job);
         break;
     case ACTION_GONE:
-        runtime_gone(rt, &job->run, &job->task);
+        if (!runtime_gone(rt, &job->run, &job->task))
+            runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_KEPT,
+                                                         .token = job->token });
         break;
     case ACTION_STALE:
         runtime_stale(rt, &job->run, &job->task);

@@ -96,6 +96,7 @@ struct getting {
     struct cluster *c;
     unsigned i;
     bool is_undoing; /* what nobody has is made again */
+    unsigned n_undone;
 };
 
 static bool is_undone(const struct attempt_record *r)
@@ -128,6 +129,7 @@ static int get_outputs(void *arg, const struct attempt_record *r)
         if (!r->outputs[k].inline_data)
             status = blob_get(g->c, g->i, holder, &r->outputs[k].id);
     if (status == -ENOENT && g->is_undoing) {
+        g->n_undone++;
         tell_record(g->c, g->i, EVENT_UNDO, r);
         return 0;
     }
@@ -224,12 +226,12 @@ static void tell_stale(struct cluster *c, unsigned i, const struct run *r,
 }
 
 void lost_ask(struct cluster *c, unsigned i, enum action_type type,
-              const struct run_id *run, const struct task_id *task, uint32_t slot)
+              const struct run_id *run, const struct task_id *task, uint64_t value)
 {
     struct incident to = { .type = INCIDENT_LOST,
                            .node = i,
                            .boot = c->nodes[i].boot,
-                           .value = slot,
+                           .value = value,
                            .serial = type,
                            .event.u.node = { .run = *run, .u.task = *task } };
 
@@ -268,6 +270,9 @@ void lost_happen(struct cluster *c, const struct incident *i)
         break;
     case ACTION_GONE:
         (void)each_under(c, i->node, &own, get_outputs, &g);
+        if (!g.n_undone)
+            node_tell(c, i->node,
+                      &(struct mesh_event){ .type = MESH_EVENT_KEPT, .token = i->value });
         break;
     case ACTION_STALE:
         tell_stale(c, i->node, run_of(c, run), task);

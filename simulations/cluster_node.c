@@ -198,9 +198,11 @@ static void carry(struct cluster *c, unsigned i, const struct action *a)
         task_prepare(c, i, a);
         break;
     case ACTION_LOOK:
-    case ACTION_GONE:
     case ACTION_STALE:
         lost_ask(c, i, a->type, &a->run, &a->task, 0);
+        break;
+    case ACTION_GONE:
+        lost_ask(c, i, a->type, &a->run, &a->task, a->u.mesh.token);
         break;
     default: /* tells of leases, that the mesh handles itself */
         break;

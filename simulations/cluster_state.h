@@ -233,10 +233,10 @@ int blob_get(struct cluster *c, unsigned i, unsigned holder, const struct digest
 int lost_get_inputs(struct cluster *c, unsigned i, unsigned from, const struct run *r,
                     const struct task_id *task);
 void lost_rot(struct cluster *c, unsigned i);
-/* ACTION_LOOK, GONE, STALE; TELL_RUN_TORN; or, with the slot, a start that lacks
- * something. */
+/* ACTION_LOOK, STALE; GONE, with its token; TELL_RUN_TORN; or, with the slot, a start
+ * that lacks something. */
 void lost_ask(struct cluster *c, unsigned i, enum action_type type,
-              const struct run_id *run, const struct task_id *task, uint32_t slot);
+              const struct run_id *run, const struct task_id *task, uint64_t value);
 void lost_happen(struct cluster *c, const struct incident *i);
 /* Whether this record says that the attempt counted once and does not any more. */
 bool lost_is_undone(struct cluster *c, unsigned i, const struct run_id *run,
