@@ -155,13 +155,13 @@ static int void_behind(struct node *n, struct run *r)
     return error;
 }
 
-int node_tear(struct node *n, struct run *r, struct remake *remake)
+int node_tear(struct node *n, struct run *r, struct remake *remake, uint64_t ticket)
 {
     int error = remake_tear(r, remake);
 
     if (error == 0)
         error = void_behind(n, r);
-    return error ? error : node_emit_stale(n, &r->id, &remake->task);
+    return error ? error : node_tell_torn(n, &r->id, &remake->task, ticket);
 }
 
 /* The last one: with it the tear is mended, also for who reads the run back. */

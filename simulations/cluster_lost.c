@@ -48,10 +48,15 @@ int blob_get(struct cluster *c, unsigned i, unsigned holder, const struct digest
                : -EHOSTUNREACH;
 }
 
+/* At one node there is mostly a copy elsewhere. */
 void lost_rot(struct cluster *c, unsigned i)
 {
-    trace(c, "the bytes at %u rot", i);
-    c->n_blobs[i] = 0;
+    bool is_all = chance(c, 40);
+
+    trace(c, is_all ? "all bytes rot" : "the bytes at %u rot", i);
+    for (unsigned k = 0; k < c->n_nodes; k++)
+        if (is_all || k == i)
+            c->n_blobs[k] = 0;
 }
 
 /* ---- records ---- */
@@ -225,14 +230,14 @@ static void tell_stale(struct cluster *c, unsigned i, const struct run *r,
     (void)each_under(c, i, &own, tell_last, &b);
 }
 
-void lost_ask(struct cluster *c, unsigned i, enum action_type type,
+void lost_ask(struct cluster *c, unsigned i, enum lost_question what,
               const struct run_id *run, const struct task_id *task, uint64_t value)
 {
     struct incident to = { .type = INCIDENT_LOST,
                            .node = i,
                            .boot = c->nodes[i].boot,
                            .value = value,
-                           .serial = type,
+                           .serial = what,
                            .event.u.node = { .run = *run, .u.task = *task } };
 
     later(c, TIME_MS(1) + draw(c, TIME_MS(5)), &to);
@@ -260,29 +265,27 @@ void lost_happen(struct cluster *c, const struct incident *i)
     struct getting g = { .c = c, .i = i->node, .is_undoing = true };
     struct record_key own = attempts_of_task(run, task);
 
-    switch ((enum action_type)i->serial) {
-    case ACTION_START:
+    switch ((enum lost_question)i->serial) {
+    case LOST_START:
         (void)get_needs(c, i->node, &g, run_of(c, run), task);
         give_back(c, i->node, (uint32_t)i->value, run, task);
         break;
-    case ACTION_LOOK:
+    case LOST_LOOK:
         (void)get_needs(c, i->node, &g, run_of(c, run), task);
         break;
-    case ACTION_GONE:
+    case LOST_GONE:
         (void)each_under(c, i->node, &own, get_outputs, &g);
         if (!g.n_undone)
             node_tell(c, i->node,
                       &(struct mesh_event){ .type = MESH_EVENT_KEPT, .token = i->value });
         break;
-    case ACTION_STALE:
+    case LOST_STALE:
         tell_stale(c, i->node, run_of(c, run), task);
         break;
-    case ACTION_TELL:
+    case LOST_TORN:
         node_tell(c, i->node,
                   &(struct mesh_event){ .type = MESH_EVENT_NODE,
                                         .u.node = { .type = EVENT_TORN, .run = *run } });
-        break;
-    default:
         break;
     }
 }

@@ -38,7 +38,7 @@ enum incident_type {
     INCIDENT_SUBMIT,
     INCIDENT_CALM,
     INCIDENT_GIVE_UP,
-    INCIDENT_LOST, /* what an action asked for: `serial` is its type */
+    INCIDENT_LOST, /* `serial` is an enum lost_question */
 };
 
 struct incident {
@@ -233,9 +233,15 @@ int blob_get(struct cluster *c, unsigned i, unsigned holder, const struct digest
 int lost_get_inputs(struct cluster *c, unsigned i, unsigned from, const struct run *r,
                     const struct task_id *task);
 void lost_rot(struct cluster *c, unsigned i);
-/* ACTION_LOOK, STALE; GONE, with its token; TELL_RUN_TORN; or, with the slot, a start
- * that lacks something. */
-void lost_ask(struct cluster *c, unsigned i, enum action_type type,
+/* Answers that come a little later. */
+enum lost_question {
+    LOST_START = 1, /* with its slot: it lacks something */
+    LOST_LOOK,
+    LOST_GONE, /* with its token */
+    LOST_STALE,
+    LOST_TORN,
+};
+void lost_ask(struct cluster *c, unsigned i, enum lost_question what,
               const struct run_id *run, const struct task_id *task, uint64_t value);
 void lost_happen(struct cluster *c, const struct incident *i);
 /* Whether this record says that the attempt counted once and does not any more. */

@@ -139,7 +139,7 @@ void task_start(struct cluster *c, unsigned i, const struct action *a)
         check_fail(c, "starts", "%u starts %s, for which nothing was prepared", i,
                    task_text(c, &a->run, &a->task));
     if (!p->guest && lost_get_inputs(c, i, i, r, &a->task) < 0) {
-        lost_ask(c, i, ACTION_START, &a->run, &a->task, a->slot);
+        lost_ask(c, i, LOST_START, &a->run, &a->task, a->slot);
         return;
     }
     c->result->n_starts++;
