@@ -277,11 +277,11 @@ static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
     HASH_ITER (hh, m->groups, g, next)
         if ((k = find(g, token)))
             break;
-    if (!k || (node_id_equal(&k->holder, from) && !k->is_checked))
+    if (!k || (status <= 0 && node_id_equal(&k->holder, from) && !k->is_checked))
         return 0;
     if (status < 0)
         error = give_up(m, g, k, status);
-    else if (node_id_equal(&k->holder, from))
+    else if (status == 0 && node_id_equal(&k->holder, from))
         error = ask(m, g, k);
     else
         error = done(m, g, k);

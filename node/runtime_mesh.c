@@ -98,7 +98,8 @@ static void do_job(struct runtime *rt, const struct mesh_job *job)
     case ACTION_GONE:
         if (!runtime_gone(rt, &job->run, &job->task))
             runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_KEPT,
-                                                         .token = job->token });
+                                                         .token = job->token,
+                                                         .status = KEPT_NEEDLESS });
         break;
     case ACTION_TELL: /* TELL_TASK_TORN */
         runtime_stale(rt, &job->run, &job->task);

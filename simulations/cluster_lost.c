@@ -277,7 +277,9 @@ void lost_happen(struct cluster *c, const struct incident *i)
         (void)each_under(c, i->node, &own, get_outputs, &g);
         if (!g.n_undone)
             node_tell(c, i->node,
-                      &(struct mesh_event){ .type = MESH_EVENT_KEPT, .token = i->value });
+                      &(struct mesh_event){ .type = MESH_EVENT_KEPT,
+                                            .token = i->value,
+                                            .status = KEPT_NEEDLESS });
         break;
     case LOST_STALE:
         tell_stale(c, i->node, run_of(c, run), task);
