@@ -117,6 +117,7 @@ int remake_note(struct run *r, const struct attempt_record *undone, struct remak
         return -ENOMEM;
     m->times++;
     m->task = undone->task;
+    m->attempt = undone->attempt;
     m->has_made = undone->has_made;
     m->made = undone->made;
     *ret = m;

@@ -185,14 +185,17 @@ static struct attempt_record record_of(const struct cluster *c, const struct pro
 void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial)
 {
     struct process *p = &c->nodes[i].slots[slot];
+    struct digest witness;
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
     struct mesh_event e = { .type = MESH_EVENT_NODE,
                             .u.node = { .type = EVENT_TASK_ENDED, .run = p->run } };
 
     if (!p->is_used || p->serial != serial)
         return;
-    /* What a task of its own run consumes may be written with the next flush. */
-    if (!p->has_consumed && !p->guest && has_run(c, i, &p->run)) {
+    /* What a task of its own run consumes may be written with the next flush; and what it
+     * consumed may be lost meanwhile. */
+    if (!p->has_consumed && !p->guest && has_run(c, i, &p->run)
+        && read_witness(c, i, run_of(c, &p->run), &p->task, &witness)) {
         p->has_consumed = true;
         p->consumed = read_consumed(c, i, run_of(c, &p->run), &p->task);
     }
