@@ -60,6 +60,9 @@ struct mesh_config {
     uint64_t seed;
 };
 
+/* The status of MESH_EVENT_KEPT: nothing that counts is lost. */
+enum { KEPT_NEEDLESS = 1 };
+
 enum mesh_event_type {
     MESH_EVENT_NODE = 1, /* of the engine: a submission, the end of a local task, what
                             users change of a run that this node leads, EVENT_RESTORE_*
@@ -91,7 +94,7 @@ enum mesh_event_type {
                           has no such run; -EALREADY: it has ended; else it cannot be
                           read */
     MESH_EVENT_WITNESS,
-    MESH_EVENT_KEPT,
+    MESH_EVENT_KEPT, /* of ACTION_KEEP; or, KEPT_NEEDLESS, of ACTION_GONE */
     MESH_EVENT_END_FOUND, /* of ACTION_FIND_END */
 
     MESH_EVENT_CARD,  /* what the node says of itself changed */

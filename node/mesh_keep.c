@@ -231,7 +231,7 @@ static int ask_next(struct mesh *m, struct group *g)
 }
 
 /* Nobody gives it: whoever reads the store knows which attempt that is, and says so by
- * EVENT_UNDO. */
+ * EVENT_UNDO; or that another one counts, of which nothing is lost. */
 static int tell_gone(struct mesh *m, const struct group *g, struct keeping *k)
 {
     struct action a = { .type = ACTION_GONE,
@@ -240,6 +240,7 @@ static int tell_gone(struct mesh *m, const struct group *g, struct keeping *k)
                         .ticket = m->last_ticket,
                         .slot = NODE_SLOT_NONE };
 
+    a.u.mesh.token = k->token;
     k->again = m->now + KEEP_WAIT;
     return mesh_emit(m, &a);
 }
@@ -276,11 +277,11 @@ static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
     HASH_ITER (hh, m->groups, g, next)
         if ((k = find(g, token)))
             break;
-    if (!k || (node_id_equal(&k->holder, from) && !k->is_checked))
+    if (!k || (status <= 0 && node_id_equal(&k->holder, from) && !k->is_checked))
         return 0;
     if (status < 0)
         error = give_up(m, g, k, status);
-    else if (node_id_equal(&k->holder, from))
+    else if (status == 0 && node_id_equal(&k->holder, from))
         error = ask(m, g, k);
     else
         error = done(m, g, k);

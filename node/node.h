@@ -58,7 +58,7 @@ enum event_type {
     EVENT_FENCED, /* the ticket of an ACTION_FENCED is durable, or decided */
     EVENT_INPUT_GONE, /* what was to start in this slot did not: nobody has something
                          that it needs. It is ready again after a pause */
-    EVENT_STALE,      /* an answer to ACTION_STALE: an attempt that counted; at the end
+    EVENT_STALE,      /* an answer to TELL_TASK_TORN: an attempt that counted; at the end
                          the record of the task's own that was undone last */
     EVENT_TORN,       /* TELL_RUN_TORN was told: for who reads runs back */
     EVENT_UNDO,       /* an attempt that counts: nobody has what it made any more. Its
@@ -204,10 +204,8 @@ enum action_type {
     ACTION_GUEST_RETURNED, /* it never started */
     ACTION_LOOK,           /* whoever takes this task gives it back: is all that it
                               needs to be had? What is not is told by EVENT_UNDO */
-    ACTION_STALE,          /* this task was made again and made something else: what is
-                              behind it is told by EVENT_STALE */
-    ACTION_GONE,           /* nobody gives what this task made: if it is not here either,
-                              EVENT_UNDO tells it */
+    ACTION_GONE,           /* nobody gives what an attempt of this task made: EVENT_UNDO if
+                              that counts and is not here, else MESH_EVENT_KEPT */
     ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
 
     /* ---- of node/mesh.h alone ---- */
@@ -239,7 +237,9 @@ enum tell_type {
     TELL_TASK_ENDED,   /* verdict and reason tell how */
     TELL_RUN_ENDED,    /* the node has forgotten the run after this */
     TELL_RUN_NUMBERED, /* of node/mesh.h alone; may come behind the end */
-    TELL_RUN_TORN,     /* to nobody but the caller: what counted no more is written, and
+    TELL_TASK_TORN,    /* to nobody but the caller: it was made again and made something
+                          else. What counts behind it is to be told by EVENT_STALE */
+    TELL_RUN_TORN,     /* likewise: what counted no more is written, and
                           the run has to be dropped and read back */
     TELL_RUN_REFUSED,  /* instead of RUN_ACCEPTED, in a mesh alone: another node led its
                           log before anybody had the run, so it is nowhere */

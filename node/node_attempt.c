@@ -130,10 +130,10 @@ int node_conclude(struct node *n, struct run *r, struct span *s, uint64_t index,
         error = node_find_torn(r, record, &torn);
     if (error == 0)
         error = attempts_apply(r, s, index, record, &j);
-    if (error == 0 && torn)
-        error = node_tear(n, r, torn);
     if (error == 0 && slot)
         node_vacate(n, slot);
+    if (error == 0 && torn)
+        error = node_tear(n, r, torn, ticket);
     if (error == 0)
         error = follow(n, r, s, index, record->verdict, &j);
     return error ? error : node_mark(n, r);

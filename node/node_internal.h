@@ -167,8 +167,8 @@ int node_emit_run(struct node *n, const struct run_record *record,
 int node_emit_attempt(struct node *n, const struct attempt_record *record,
                       uint64_t *ret_ticket);
 int node_emit_look(struct node *n, const struct slot *s);
-int node_emit_stale(struct node *n, const struct run_id *run,
-                    const struct task_id *task);
+int node_tell_torn(struct node *n, const struct run_id *run, const struct task_id *task,
+                   uint64_t ticket);
 /* Of one that was written before. */
 int node_emit_again(struct node *n, const struct attempt_record *record,
                     uint64_t *ret_ticket);
@@ -275,8 +275,9 @@ int node_on_stale(struct node *n, const struct event *event);
  * is something else. -ENOMEM. */
 int node_find_torn(const struct run *r, const struct attempt_record *record,
                    struct remake **ret);
-/* What is behind it and under way is ended, and asked for what is done there. */
-int node_tear(struct node *n, struct run *r, struct remake *remake);
+/* What is behind it and under way is ended, and asked for what is done there, when the
+ * ticket of its record is decided: until then the one before may be read. */
+int node_tear(struct node *n, struct run *r, struct remake *remake, uint64_t ticket);
 /* A task is done; if it was undone before, who waited for that goes on. */
 int node_on_remade(struct node *n, struct run *r, const struct task_id *task);
 

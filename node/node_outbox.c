@@ -241,16 +241,19 @@ int node_emit_again(struct node *n, const struct attempt_record *record,
     return error;
 }
 
-int node_emit_stale(struct node *n, const struct run_id *run,
-                    const struct task_id *task)
+int node_tell_torn(struct node *n, const struct run_id *run, const struct task_id *task,
+                   uint64_t ticket)
 {
     struct action *a = add(n->out);
 
     if (!a)
         return -ENOMEM;
-    *a = (struct action){
-        .type = ACTION_STALE, .run = *run, .task = *task, .slot = NODE_SLOT_NONE
-    };
+    *a = (struct action){ .type = ACTION_TELL,
+                          .ticket = ticket,
+                          .run = *run,
+                          .task = *task,
+                          .slot = NODE_SLOT_NONE,
+                          .u.tell = { .type = TELL_TASK_TORN } };
     return 0;
 }
 

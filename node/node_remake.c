@@ -3,7 +3,7 @@
  * and who needs them is ready again until they are there.
  *
  *     done --- EVENT_UNDO ---> ready, its record written again: output_lost
- *       '----- the REMAKES_MAX + 1st time ---> failed
+ *       '----- the REMAKES_MAX + 1st time, or a switch that returns to itself ---> failed
  *
  * When it has made something else than before, what was done behind it is stale: the
  * records of that are written again too, and the run is read back from its records. */
@@ -71,6 +71,18 @@ static int fail(struct node *n, struct run *r, struct span *s, uint64_t index,
     return error ? error : node_on_failure(n, r);
 }
 
+/* Which of its iterations what is lost came from, and what those behind it consumed of
+ * each other, is more than one record tells. */
+static bool may_loop(const struct run *r, uint32_t step)
+{
+    const struct step *s = r->steps[step].step;
+
+    for (uint32_t i = 0; s->switch_by && i <= s->n_cases; i++)
+        if (switch_target(s, i) == step)
+            return true;
+    return false;
+}
+
 static int undo(struct node *n, struct run *r, struct span *s, uint64_t index,
                 struct attempt_record *copy, const char *why)
 {
@@ -81,7 +93,7 @@ static int undo(struct node *n, struct run *r, struct span *s, uint64_t index,
 
     if (error < 0)
         return error;
-    is_last = remake->times > REMAKES_MAX;
+    is_last = remake->times > REMAKES_MAX || may_loop(r, s->step);
     error = write_again(n, copy, why, is_last, &ticket);
     if (error == 0)
         error = node_tell_ended(n, copy, NODE_SLOT_NONE, !is_last, 0, ticket);
@@ -96,6 +108,14 @@ static int undo(struct node *n, struct run *r, struct span *s, uint64_t index,
     return error ? error : node_mark(n, r);
 }
 
+/* It is read as one that counts until that it does not is decided. */
+static bool is_known(const struct run *r, const struct attempt_record *lost)
+{
+    const struct remake *m = remake_find(r, &lost->task);
+
+    return m && lost->attempt <= m->attempt;
+}
+
 int node_on_undo(struct node *n, const struct event *event)
 {
     const struct attempt_record *lost = event->u.undo.record;
@@ -105,7 +125,7 @@ int node_on_undo(struct node *n, const struct event *event)
     uint64_t index;
     int error;
 
-    if (!r || !may_undo(r) || !counts(lost->verdict))
+    if (!r || !may_undo(r) || !counts(lost->verdict) || is_known(r, lost))
         return 0;
     error = remake_undo(r, lost, &s, &index);
     if (error < 0)
@@ -155,13 +175,13 @@ static int void_behind(struct node *n, struct run *r)
     return error;
 }
 
-int node_tear(struct node *n, struct run *r, struct remake *remake)
+int node_tear(struct node *n, struct run *r, struct remake *remake, uint64_t ticket)
 {
     int error = remake_tear(r, remake);
 
     if (error == 0)
         error = void_behind(n, r);
-    return error ? error : node_emit_stale(n, &r->id, &remake->task);
+    return error ? error : node_tell_torn(n, &r->id, &remake->task, ticket);
 }
 
 /* The last one: with it the tear is mended, also for who reads the run back. */

@@ -30,7 +30,7 @@ static int tear_again(struct node *n, struct run *r)
 
     HASH_ITER (hh, r->remakes, m, next)
         if (error == 0 && m->is_torn)
-            error = node_tear(n, r, m);
+            error = node_tear(n, r, m, 0);
     return error;
 }
 

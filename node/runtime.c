@@ -282,7 +282,14 @@ static void publish(struct runtime *rt, const struct action *a)
         e.message = rt->last_end.message;
         e.started_wall = rt->last_end.started_wall;
         break;
+    case TELL_TASK_TORN:
+        if (rt->mesh)
+            runtime_mesh_carry_out(rt, a);
+        else
+            runtime_stale(rt, &a->run, &a->task);
+        return;
     case TELL_RUN_TORN:
+        runtime_queue(rt, &(struct event){ .type = EVENT_TORN, .run = a->run });
         return;
     case TELL_RUN_NUMBERED:
         e.type = FEED_RUN_NUMBERED;
@@ -315,17 +322,7 @@ static void carry_out(struct runtime *rt, const struct action *a)
         else
             runtime_persist(rt, a);
         break;
-    case ACTION_STALE:
-        if (!rt->mesh)
-            runtime_stale(rt, &a->run, &a->task);
-        else
-            runtime_mesh_carry_out(rt, a);
-        break;
     case ACTION_TELL:
-        if (a->u.tell.type == TELL_RUN_TORN) {
-            runtime_queue(rt, &(struct event){ .type = EVENT_TORN, .run = a->run });
-            break;
-        }
         publish(rt, a);
         if (a->u.tell.type == TELL_RUN_ENDED || a->u.tell.type == TELL_RUN_REFUSED)
             runtime_forget_run(rt, &a->run);

@@ -247,8 +247,8 @@ bool runtime_give_back(struct runtime *rt, struct slot *s, bool is_sure);
  * nobody has it. How many there are, or a negative errno. */
 int runtime_lost(struct runtime *rt, const struct run_context *c,
                  const struct task_id *task, bool is_sure);
-/* What this task made is made again, unless it is here. */
-void runtime_gone(struct runtime *rt, const struct run_id *run,
+/* What this task made is made again; false: it is here. */
+bool runtime_gone(struct runtime *rt, const struct run_id *run,
                   const struct task_id *task);
 /* What was done behind this task is told by EVENT_STALE. */
 void runtime_stale(struct runtime *rt, const struct run_id *run,

@@ -78,14 +78,13 @@ int runtime_lost(struct runtime *rt, const struct run_context *c,
     return r < 0 ? r : n;
 }
 
-void runtime_gone(struct runtime *rt, const struct run_id *run,
+bool runtime_gone(struct runtime *rt, const struct run_id *run,
                   const struct task_id *task)
 {
     CLEANUP(lost_release) struct lost l = { .all = NULL };
     int r = lost_of_maker(&rt->artifacts, run, task, &l);
 
-    if (r == 0 && l.n)
-        (void)undo(rt, &l.all[0]);
+    return r == 0 && l.n && undo(rt, &l.all[0]) == 0;
 }
 
 bool runtime_give_back(struct runtime *rt, struct slot *s, bool is_sure)

@@ -97,9 +97,12 @@ static void do_job(struct runtime *rt, const struct mesh_job *job)
         runtime_mesh_look(rt, job);
         break;
     case ACTION_GONE:
-        runtime_gone(rt, &job->run, &job->task);
+        if (!runtime_gone(rt, &job->run, &job->task))
+            runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_KEPT,
+                                                         .token = job->token,
+                                                         .status = KEPT_NEEDLESS });
         break;
-    case ACTION_STALE:
+    case ACTION_TELL: /* TELL_TASK_TORN */
         runtime_stale(rt, &job->run, &job->task);
         break;
     case ACTION_KEEP:
@@ -167,7 +170,7 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
     case ACTION_WITNESS:
     case ACTION_LOOK:
     case ACTION_GONE:
-    case ACTION_STALE:
+    case ACTION_TELL:
     case ACTION_KEEP:
     case ACTION_FIND_END:
         queue_job(rt, a);

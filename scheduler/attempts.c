@@ -263,7 +263,8 @@ static int apply_again(struct run *r, struct span *s, uint64_t index)
     if (!e)
         return -ENOMEM;
     e->iteration++;
-    e->n_attempts = e->n_failed = e->n_lost = e->n_gone = e->n_refused = 0;
+    e->n_attempts = e->n_later; /* no two of one number */
+    e->n_failed = e->n_lost = e->n_gone = e->n_refused = 0;
     e->fence = e->ended_fence = e->alive_until = 0;
     return 0;
 }
@@ -377,6 +378,9 @@ int attempts_load(struct run *r, const struct attempt_record *record,
     if (error < 0)
         return error == -ENOENT ? 0 : error;
     e = span_exception(s, index);
+    if (e && record->reason == REASON_STALE && record->task.iteration > e->iteration
+        && record->attempt >= e->n_later)
+        e->n_later = record->attempt + 1;
     if (iset_has(&s->done, index) || iset_has(&s->failed, index)
         || record->task.iteration != (e ? e->iteration : 0)
         || !judge_record(r, s, e, record, &j))
@@ -386,6 +390,8 @@ int attempts_load(struct run *r, const struct attempt_record *record,
     attempts_forgive_losses(s, index);
     if (error == 0 && record->reason == REASON_OUTPUT_LOST)
         error = remake_note(r, record, &remake);
+    if (error == 0 && record->reason == REASON_OUTPUT_LOST && j.is_final)
+        error = remake_close(r, &record->task);
     return error;
 }
 

@@ -117,6 +117,7 @@ int remake_note(struct run *r, const struct attempt_record *undone, struct remak
         return -ENOMEM;
     m->times++;
     m->task = undone->task;
+    m->attempt = undone->attempt;
     m->has_made = undone->has_made;
     m->made = undone->made;
     *ret = m;
@@ -253,9 +254,9 @@ int remake_undo(struct run *r, const struct attempt_record *attempt,
 bool remake_is_split_over(const struct run *r, const struct span *s, uint64_t index)
 {
     uint32_t scope = r->steps[s->step].step->foreach.scope;
+    const struct instance *in = run_child(r, s->instance, index, scope);
     const struct span *closer =
         run_span(r, s->instance, r->flow->scopes[scope].closer);
 
-    return !run_child(r, s->instance, index, scope)
-           && (iset_has(&closer->done, index) || iset_has(&closer->skipped, index));
+    return in ? in->is_revived : iset_has(&closer->released, index);
 }

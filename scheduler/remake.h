@@ -21,6 +21,7 @@ struct remake {
     bool is_open; /* it is not done again yet, or */
     bool is_torn; /* what it made now differs, and what is behind it still counts */
     struct task_id task;
+    uint32_t attempt; /* the one that was undone last */
     struct digest made; /* what it had made, before the last loss */
     bool has_made;
     size_t key_len;

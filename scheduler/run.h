@@ -42,6 +42,7 @@ struct exception {
     uint32_t n_failed, n_lost;
     uint32_t n_gone;    /* workers that died with it and had not said that it ran */
     uint32_t n_refused; /* workers that gave it back unasked */
+    uint32_t n_later;   /* attempts of iterations to come, which are stale */
     bool is_waiting;    /* for its retry */
     /* `effect: exclusive` */
     uint64_t fence;       /* of an attempt that may be alive somewhere; 0: none */

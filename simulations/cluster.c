@@ -165,7 +165,7 @@ static void strike_node(struct cluster *c, unsigned i)
         n->paused_until = c->now + draw(c, TIME_S(chance(c, 30) ? 40 : 5));
         trace(c, "%u stops for %.1f s", i, (double)(n->paused_until - c->now) / 1e6);
     }
-    if (may(c, CLUSTER_ROT) && chance(c, 20))
+    if (may(c, CLUSTER_ROT) && chance(c, 60))
         lost_rot(c, i);
     if (may(c, CLUSTER_DEATH) && chance(c, 10) && check_may_die(c, i)) {
         trace(c, "%u is gone for good", i);

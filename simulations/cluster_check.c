@@ -555,6 +555,7 @@ void check_told(struct cluster *c, unsigned node, const struct action *a)
     case TELL_RUN_ENDED:
         told_ended(c, node, a);
         break;
+    case TELL_TASK_TORN:
     case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
     case TELL_RUN_REFUSED:

@@ -48,10 +48,15 @@ int blob_get(struct cluster *c, unsigned i, unsigned holder, const struct digest
                : -EHOSTUNREACH;
 }
 
+/* At one node there is mostly a copy elsewhere. */
 void lost_rot(struct cluster *c, unsigned i)
 {
-    trace(c, "the bytes at %u rot", i);
-    c->n_blobs[i] = 0;
+    bool is_all = chance(c, 40);
+
+    trace(c, is_all ? "all bytes rot" : "the bytes at %u rot", i);
+    for (unsigned k = 0; k < c->n_nodes; k++)
+        if (is_all || k == i)
+            c->n_blobs[k] = 0;
 }
 
 /* ---- records ---- */
@@ -96,6 +101,7 @@ struct getting {
     struct cluster *c;
     unsigned i;
     bool is_undoing; /* what nobody has is made again */
+    unsigned n_undone;
 };
 
 static bool is_undone(const struct attempt_record *r)
@@ -128,6 +134,7 @@ static int get_outputs(void *arg, const struct attempt_record *r)
         if (!r->outputs[k].inline_data)
             status = blob_get(g->c, g->i, holder, &r->outputs[k].id);
     if (status == -ENOENT && g->is_undoing) {
+        g->n_undone++;
         tell_record(g->c, g->i, EVENT_UNDO, r);
         return 0;
     }
@@ -223,14 +230,14 @@ static void tell_stale(struct cluster *c, unsigned i, const struct run *r,
     (void)each_under(c, i, &own, tell_last, &b);
 }
 
-void lost_ask(struct cluster *c, unsigned i, enum action_type type,
-              const struct run_id *run, const struct task_id *task, uint32_t slot)
+void lost_ask(struct cluster *c, unsigned i, enum lost_question what,
+              const struct run_id *run, const struct task_id *task, uint64_t value)
 {
     struct incident to = { .type = INCIDENT_LOST,
                            .node = i,
                            .boot = c->nodes[i].boot,
-                           .value = slot,
-                           .serial = type,
+                           .value = value,
+                           .serial = what,
                            .event.u.node = { .run = *run, .u.task = *task } };
 
     later(c, TIME_MS(1) + draw(c, TIME_MS(5)), &to);
@@ -258,26 +265,29 @@ void lost_happen(struct cluster *c, const struct incident *i)
     struct getting g = { .c = c, .i = i->node, .is_undoing = true };
     struct record_key own = attempts_of_task(run, task);
 
-    switch ((enum action_type)i->serial) {
-    case ACTION_START:
+    switch ((enum lost_question)i->serial) {
+    case LOST_START:
         (void)get_needs(c, i->node, &g, run_of(c, run), task);
         give_back(c, i->node, (uint32_t)i->value, run, task);
         break;
-    case ACTION_LOOK:
+    case LOST_LOOK:
         (void)get_needs(c, i->node, &g, run_of(c, run), task);
         break;
-    case ACTION_GONE:
+    case LOST_GONE:
         (void)each_under(c, i->node, &own, get_outputs, &g);
+        if (!g.n_undone)
+            node_tell(c, i->node,
+                      &(struct mesh_event){ .type = MESH_EVENT_KEPT,
+                                            .token = i->value,
+                                            .status = KEPT_NEEDLESS });
         break;
-    case ACTION_STALE:
+    case LOST_STALE:
         tell_stale(c, i->node, run_of(c, run), task);
         break;
-    case ACTION_TELL:
+    case LOST_TORN:
         node_tell(c, i->node,
                   &(struct mesh_event){ .type = MESH_EVENT_NODE,
                                         .u.node = { .type = EVENT_TORN, .run = *run } });
-        break;
-    default:
         break;
     }
 }

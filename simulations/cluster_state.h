@@ -46,7 +46,7 @@ enum incident_type {
     INCIDENT_CLIENT,   /* `node`: looks after what it asked */
     INCIDENT_ASK,      /* of the client `from` */
     INCIDENT_ANSWERED, /* to the client `node` */
-    INCIDENT_LOST, /* what an action asked for: `serial` is its type */
+    INCIDENT_LOST, /* `serial` is an enum lost_question */
 };
 
 struct incident {
@@ -290,10 +290,16 @@ int blob_get(struct cluster *c, unsigned i, unsigned holder, const struct digest
 int lost_get_inputs(struct cluster *c, unsigned i, unsigned from, const struct run *r,
                     const struct task_id *task);
 void lost_rot(struct cluster *c, unsigned i);
-/* ACTION_LOOK, GONE, STALE; TELL_RUN_TORN; or, with the slot, a start that lacks
- * something. */
-void lost_ask(struct cluster *c, unsigned i, enum action_type type,
-              const struct run_id *run, const struct task_id *task, uint32_t slot);
+/* Answers that come a little later. */
+enum lost_question {
+    LOST_START = 1, /* with its slot: it lacks something */
+    LOST_LOOK,
+    LOST_GONE, /* with its token */
+    LOST_STALE,
+    LOST_TORN,
+};
+void lost_ask(struct cluster *c, unsigned i, enum lost_question what,
+              const struct run_id *run, const struct task_id *task, uint64_t value);
 void lost_happen(struct cluster *c, const struct incident *i);
 /* Whether this record says that the attempt counted once and does not any more. */
 bool lost_is_undone(struct cluster *c, unsigned i, const struct run_id *run,

@@ -143,7 +143,7 @@ void task_start(struct cluster *c, unsigned i, const struct action *a)
         check_fail(c, "starts", "%u starts %s, for which nothing was prepared", i,
                    task_text(c, &a->run, &a->task));
     if (!p->guest && lost_get_inputs(c, i, i, r, &a->task) < 0) {
-        lost_ask(c, i, ACTION_START, &a->run, &a->task, a->slot);
+        lost_ask(c, i, LOST_START, &a->run, &a->task, a->slot);
         return;
     }
     c->result->n_starts++;
@@ -238,6 +238,7 @@ static struct attempt_record record_of(const struct cluster *c, const struct pro
 void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial)
 {
     struct process *p = &c->nodes[i].slots[slot];
+    struct digest witness;
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
     struct mesh_event e = { .type = MESH_EVENT_NODE,
                             .u.node = { .type = EVENT_TASK_ENDED, .run = p->run } };
@@ -248,8 +249,10 @@ void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial)
         p->why = REASON_LOST;
         p->signal = SIGKILL;
     }
-    /* What a task of its own run consumes may be written with the next flush. */
-    if (!p->has_consumed && !p->guest && has_run(c, i, &p->run)) {
+    /* What a task of its own run consumes may be written with the next flush; and what it
+     * consumed may be lost meanwhile. */
+    if (!p->has_consumed && !p->guest && has_run(c, i, &p->run)
+        && read_witness(c, i, run_of(c, &p->run), &p->task, &witness)) {
         p->has_consumed = true;
         p->consumed = read_consumed(c, i, run_of(c, &p->run), &p->task);
     }

@@ -137,6 +137,7 @@ static void say_told(struct crowd *c, const struct action *a, const char *name)
 {
     switch (a->u.tell.type) {
     case TELL_RUN_ACCEPTED:
+    case TELL_TASK_TORN:
     case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
         break;

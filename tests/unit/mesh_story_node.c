@@ -154,6 +154,7 @@ static void on_tell(struct mesh_story *s, unsigned i, const struct action *a)
         break;
     case TELL_TASK_STARTED:
         break;
+    case TELL_TASK_TORN:
     case TELL_RUN_TORN:
         break;
     case TELL_RUN_NUMBERED:

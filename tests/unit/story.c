@@ -302,6 +302,7 @@ static void on_tell(struct story *s, const struct action *a)
     case TELL_RUN_ACCEPTED:
         assert(a->ticket);
         break;
+    case TELL_TASK_TORN:
     case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
         break;
