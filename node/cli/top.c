@@ -441,11 +441,12 @@ static int top(const struct options *o)
 
 const struct command command_top = {
     .name = "top",
-    .summary = "watch a node: its runs, steps, slots and rates",
+    .summary = "watch the mesh: nodes, runs, rates and transfers",
     .about =
-        "Shows what the node does now, again each second: its tasks and what they "
-        "use,\n"
-        "and for each active run its steps with what is done, runs, failed and waits,\n"
+        "Shows what goes on now, again each second: of a mesh each node with its "
+        "tasks,\n"
+        "tasks a second, load, and what it gets from the others and gives them; of a\n"
+        "node alone its tasks and what they use; and for each active run its steps with what is done, runs, failed and waits,\n"
         "tasks a second and the time left. ? tells the keys, which sort; q leaves.\n"
         "Without a terminal it prints this once.",
     .options = top_options,
