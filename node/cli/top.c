@@ -446,8 +446,10 @@ const struct command command_top = {
         "Shows what goes on now, again each second: of a mesh each node with its "
         "tasks,\n"
         "tasks a second, load, and what it gets from the others and gives them; of a\n"
-        "node alone its tasks and what they use; and for each active run its steps with what is done, runs, failed and waits,\n"
-        "tasks a second and the time left. ? tells the keys, which sort; q leaves.\n"
+        "node alone its tasks and what they use. Then each active run, with its "
+        "steps:\n"
+        "what is done, runs, failed and waits, tasks a second, the time left. ? tells "
+        "the keys, which sort; q leaves.\n"
         "Without a terminal it prints this once.",
     .options = top_options,
     .examples = "mesh top\n"
