@@ -30,6 +30,11 @@ is_other_program() # I BEFORE
 
 wait_for 'all nodes work' traced 8
 lives >lives.before
+run 0 'top shows all of them' on 3 top --once
+like "$out" '^Mesh of 3 nodes' 'as one mesh'
+like "$out" '^n[123] +alive +[12]/2' 'with what each runs'
+like "$out" 'Trace +running' 'and the run, wherever it is led'
+is "$(on 3 top --once --json | of '[.nodes[].name] | sort | join(" ")')" 'n1 n2 n3' 'also as JSON'
 leader=$(mesh_leader "$id" 2)
 note "node $leader leads the run"
 for i in 1 2 3; do

@@ -691,24 +691,19 @@ static void restore(struct story *s, struct node *node, struct outbox *out)
     free(sorted);
 }
 
-void story_crash(struct story *s, bool is_told)
+static void begin_anew(struct story *s, const char *how)
 {
-    struct running *before = s->running;
-
-    say(s, "crash");
+    say(s, "%s", how);
     node_free(s->node);
     s->node = node_new(&s->node_config);
-    s->running = calloc(s->config.slots, sizeof(s->running[0]));
-    assert(s->node && s->running);
+    assert(s->node);
     s->last_ticket = 0;
     s->n_waiting = 0;
     restore(s, NULL, NULL);
-    for (uint32_t i = 0; is_told && i < s->config.slots; i++)
-        if (before[i].is_used)
-            tell_node(s, &(struct event){ .type = EVENT_RESTORE_LOST,
-                                          .run = before[i].run,
-                                          .u.task = before[i].task });
-    free(before);
+}
+
+static void end_restore(struct story *s)
+{
     for (unsigned run = 1; run <= s->n_runs; run++) {
         if (s->is_suspended[run - 1])
             tell_run(s, run, EVENT_SUSPEND);
@@ -716,6 +711,40 @@ void story_crash(struct story *s, bool is_told)
             tell_run(s, run, EVENT_CANCEL);
     }
     tell_node(s, &(struct event){ .type = EVENT_RESTORE_END });
+}
+
+void story_restart(struct story *s)
+{
+    begin_anew(s, "restart");
+    for (uint32_t i = 0; i < s->config.slots; i++) {
+        struct event e = { .type = EVENT_RESTORE_RUNNING, .run = s->running[i].run };
+
+        if (!s->running[i].is_used)
+            continue;
+        e.u.running.task = s->running[i].task;
+        e.u.running.attempt =
+            (uint32_t)strtoul(strchr(s->running[i].name, '#') + 1, NULL, 10);
+        e.u.running.slot = i;
+        e.u.running.started = s->now;
+        tell_node(s, &e);
+    }
+    end_restore(s);
+}
+
+void story_crash(struct story *s, bool is_told)
+{
+    struct running *before = s->running;
+
+    s->running = calloc(s->config.slots, sizeof(s->running[0]));
+    assert(s->running);
+    begin_anew(s, "crash");
+    for (uint32_t i = 0; is_told && i < s->config.slots; i++)
+        if (before[i].is_used)
+            tell_node(s, &(struct event){ .type = EVENT_RESTORE_LOST,
+                                          .run = before[i].run,
+                                          .u.task = before[i].task });
+    free(before);
+    end_restore(s);
 }
 
 void story_forget(struct story *s, size_t n)

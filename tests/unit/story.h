@@ -72,6 +72,8 @@ bool story_step(struct story *s);
 /* Kill the node and restore a new one from all records written so far. What was running
  * is lost; with is_told the new node is told so. */
 void story_crash(struct story *s, bool is_told);
+/* A planned restart: the same, and what runs goes on. */
+void story_restart(struct story *s);
 /* The last n records were not durable: forget them before a crash. */
 void story_forget(struct story *s, size_t n);
 /* The digest that a node restored from these records has now. */
