@@ -200,7 +200,7 @@ struct group {
     time_us left_at; /* others took its place, only that is remembered; 0: not so */
     enum lead_phase phase;
     bool is_loaded;
-    bool is_held; /* the engine starts nothing of it */
+    bool is_held;      /* the engine starts nothing of it */
     time_us ask_until; /* they have reported by then, or will not */
     uint32_t *asked;   /* peers that have not */
     size_t n_asked;
@@ -343,9 +343,9 @@ struct read {
     uint64_t lo, hi;
     struct message header;        /* READ_ENTRIES, READ_INSTALL; without lists */
     struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
-    bool is_settled;              /* READ_WITNESS: all that it consumes was decided on */
-    uint64_t guest;               /* READ_LOCAL_WITNESS */
-    struct buffer frame;          /* READ_MEET: what was said, for when it is known */
+    bool is_settled;     /* READ_WITNESS: all that it consumes was decided on */
+    uint64_t guest;      /* READ_LOCAL_WITNESS */
+    struct buffer frame; /* READ_MEET: what was said, for when it is known */
     time_us at;
     UT_hash_handle hh;
 };

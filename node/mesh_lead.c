@@ -242,7 +242,7 @@ int lead_take_over(struct mesh *m, struct group *g)
     int error = 0;
 
     g->phase = LEAD_LOADING;
-    g->is_loaded = false;
+    g->is_loaded = g->is_void = false;
     g->ask_until = m->now + HELD_WAIT;
     if (g->ask_until < m->housekeeping_at)
         m->housekeeping_at = g->ask_until;

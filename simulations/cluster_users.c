@@ -23,7 +23,9 @@ static bool is_small(const struct cluster *c, const struct flow *f)
  */
 static void draw_flow(struct cluster *c, struct run *r)
 {
-    for (;;) {
+    enum { SMALL_TRIES = 100 }; /* there may be none so small */
+
+    for (unsigned n_tries = 0;; n_tries++) {
         CLEANUP(diagnostics_release) struct diagnostics d = { .n = 0 };
 
         buffer_clear(&r->text);
@@ -31,7 +33,7 @@ static void draw_flow(struct cluster *c, struct run *r)
             abort();
         if (flow_read(r->text.data, r->text.len, &r->flow, &d) < 0)
             continue;
-        if (is_small(c, r->flow))
+        if (is_small(c, r->flow) || n_tries >= SMALL_TRIES)
             return;
         flow_unref(TAKE(r->flow));
     }

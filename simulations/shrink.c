@@ -5,7 +5,7 @@
 
 #include "base/macros.h"
 
-enum { VARIATIONS = 4, LIVES_MAX = 600 };
+enum { VARIATIONS = 4, LIVES_MAX = 300 };
 
 struct shrink {
     struct cluster_config best;

@@ -5,7 +5,8 @@
  * (halves first, then smaller parts: A. Zeller, R. Hildebrandt, Simplifying and
  * Isolating Failure-Inducing Input, 2002), nodes, steps of flows; and keeps what still
  * violates the same rule. A chance of the network that came at the right moment may
- * come at another one then, so each piece is tried with some other chances too. */
+ * come at another one then, so each piece is tried with some other chances too.
+ * After 300 histories it stops with what it has. */
 #pragma once
 
 #include "simulations/cluster.h"

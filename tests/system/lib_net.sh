@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 # lib_net.sh - N machines on one: network namespaces on a bridge, that is in one of its
 # own, so that nothing of this machine's network is touched.
 #

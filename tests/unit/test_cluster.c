@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "simulations/shrink.h"
 #include "tests/unit/unit.h"
 
 static void live(uint64_t seed, enum cluster_mutant mutant, struct cluster_result *ret)
@@ -59,7 +60,7 @@ static void test_what_is_wrong_is_seen(void **state)
         [CLUSTER_MUTANT_NO_SYNC] = " durable ",
         [CLUSTER_MUTANT_FORGET] = " durable same history records once liveness counts ",
         [CLUSTER_MUTANT_FORGET_GROUP] = " durable same once liveness bounded counts ",
-        [CLUSTER_MUTANT_NO_VOTES] = " liveness bounded ",
+        [CLUSTER_MUTANT_NO_VOTES] = " liveness bounded answer ",
         [CLUSTER_MUTANT_OTHER_INPUT] = " history ",
         [CLUSTER_MUTANT_SWALLOW_END] = " liveness kill ",
         [CLUSTER_MUTANT_LOOSE_CPU] = " capacity ",
@@ -73,11 +74,61 @@ static void test_what_is_wrong_is_seen(void **state)
         must_see((enum cluster_mutant)m, rules[m]);
 }
 
+static unsigned count(const bool *left_out, unsigned n)
+{
+    unsigned n_left = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        n_left += !left_out[i];
+    return n_left;
+}
+
+static uint64_t first_that_fails(struct cluster_config *config, const char *rule)
+{
+    struct cluster_result r;
+    bool is_it;
+
+    for (config->seed = 0; config->seed < 60; config->seed++) {
+        assert_int_equal(cluster_run(config, &r), 0);
+        is_it = strncmp(r.violation, rule, strlen(rule)) == 0 && r.n_strikes > 2
+                && r.n_users > 1;
+        cluster_result_release(&r);
+        if (is_it)
+            return config->seed;
+    }
+    fail_msg("no seed fails with %s", rule);
+    return 0;
+}
+
+/* A node that believes in too many processors needs no storm, no third node and no
+ * second user to be seen. */
+static void test_what_fails_becomes_a_small_story(void **state)
+{
+    struct cluster_config config = { .mutant = CLUSTER_MUTANT_LOOSE_CPU,
+                                     .n_nodes = 3,
+                                     .faults = CLUSTER_FAULTS_ALL };
+    struct cluster_result r;
+    uint64_t lives, seed = first_that_fails(&config, "capacity:");
+
+    (void)state;
+    assert_int_equal(shrink(&config, "capacity", &lives), 0);
+    assert_true(config.seed == seed && lives > 1);
+    assert_int_equal(config.n_nodes, 2);
+    assert_int_equal(config.faults, 0);
+    assert_int_equal(count(config.has_no_user, CLUSTER_USERS_MAX), 1);
+    assert_int_equal(count(config.has_no_strike, CLUSTER_STRIKES_MAX), 0);
+    assert_true(config.has_no_clients);
+    assert_int_equal(cluster_run(&config, &r), 0);
+    assert_memory_equal(r.violation, "capacity:", 9);
+    cluster_result_release(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_seed_is_one_history),
         cmocka_unit_test(test_what_is_wrong_is_seen),
+        cmocka_unit_test(test_what_fails_becomes_a_small_story),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
