@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-/* CLOCK_BOOTTIME, which goes on while the machine sleeps; UINT64_MAX: none. A message on
- * the pipe, which is the guard's standard input. */
+/* CLOCK_BOOTTIME, which goes on while the machine sleeps; UINT64_MAX: none. A message
+ * on the pipe, which is the guard's standard input. */
 struct guard_deadline {
     uint64_t at_ns;
     uint64_t warning_ns; /* so long before, SIGTERM */

@@ -6,6 +6,19 @@
 
 #include "node/mesh_internal.h"
 
+/* A planned restart goes on as the same life of the node, and knows none of the numbers
+ * that it gave: the next ones are far beyond them. */
+static void count_on(struct mesh *m, const struct mesh_config *config)
+{
+    uint32_t n_restarts;
+
+    m->term = config->term ? config->term : config->boot;
+    n_restarts = m->term - m->boot;
+    m->last_counter = (uint64_t)n_restarts << 40;
+    m->last_lease = n_restarts << 20;
+    m->n_requests = n_restarts << 20;
+}
+
 struct mesh *mesh_new(const struct mesh_config *config, time_us now)
 {
     struct mesh *m = calloc(1, sizeof(*m));
@@ -14,6 +27,7 @@ struct mesh *mesh_new(const struct mesh_config *config, time_us now)
         return NULL;
     m->self = config->self;
     m->boot = config->boot;
+    count_on(m, config);
     m->degrade = config->degrade ? config->degrade : DEGRADE_AFTER;
     m->level = config->level ? config->level : 2;
     m->slots_max = config->node->slots_max;
@@ -359,6 +373,8 @@ static int dispatch(struct mesh *m, const struct mesh_event *event)
         return on_restored_run(m, &event->u.run);
     case MESH_EVENT_RESTORE_KEPT:
         return work_on_restored(m, event->u.kept);
+    case MESH_EVENT_RESTORE_GUEST:
+        return pause_on_restored(m, event);
     case MESH_EVENT_START:
         return start(m);
     case MESH_EVENT_PREPARED:
@@ -379,6 +395,13 @@ static int dispatch(struct mesh *m, const struct mesh_event *event)
         return on_card(m, event->u.card);
     case MESH_EVENT_DRAIN:
         return on_drain(m, event->u.is_on);
+    case MESH_EVENT_FULL:
+        m->is_full = event->u.is_on;
+        return want_update(m);
+    case MESH_EVENT_PAUSE:
+        return pause_on(m, event->u.is_on);
+    case MESH_EVENT_STEP_DOWN:
+        return pause_step_down(m, event->u.is_on);
     case MESH_EVENT_LEAVE:
         return on_leave(m);
     }

@@ -53,7 +53,8 @@ static int propose(struct mesh *m, struct group *g, const struct action *a,
                              .key_len = a->u.persist.key_len,
                              .value = (uint8_t *)a->u.persist.value,
                              .value_len = a->u.persist.value_len,
-                             .is_delete = a->u.persist.is_delete };
+                             .is_delete = a->u.persist.is_delete,
+                             .is_again = a->u.persist.is_again };
     struct entry e = { .index = 0 };
     int error = log_entry_copy(&log, &e.log);
 
@@ -143,8 +144,11 @@ static int on_tell(struct mesh *m, struct translation *t, const struct action *a
 static int on_fenced(struct mesh *m, struct translation *t, const struct action *a)
 {
     const struct written *w = &t->all[a->ticket - t->first];
+    struct group *g = find(m, t, &a->run);
     struct action copy = *a;
 
+    if (g)
+        g->has_fences = true;
     if (w->group)
         return entries_add_tell(&w->group->entries.all[w->position], a);
     copy.ticket = w->ticket;
@@ -259,7 +263,7 @@ static int keep_own(struct mesh *m, uint32_t slot, const struct attempt_record *
     g = group_find(m, &run);
     if (g && g->is_tentative && tentative_keep_own(m, g, &task, r) < 0)
         return -ENOMEM;
-    return g ? keep_begin(m, g, r) : 0;
+    return g ? keep_begin(m, g, &task, r) : 0;
 }
 
 static int on_ended(struct mesh *m, struct event *e)
@@ -289,6 +293,15 @@ static int on_ended(struct mesh *m, struct event *e)
     return error ? error : engine_step(m, e);
 }
 
+static int on_undo(struct mesh *m, struct event *e)
+{
+    const struct task_id *task = &e->u.undo.record->task;
+    struct group *g = group_find(m, &e->run);
+    int error = engine_step(m, e);
+
+    return error || !g ? error : keep_forget(m, g, task);
+}
+
 int engine_on_event(struct mesh *m, const struct event *from)
 {
     struct event e = *from;
@@ -308,7 +321,14 @@ int engine_on_event(struct mesh *m, const struct event *from)
     case EVENT_RESTORE_FENCE:
     case EVENT_RESTORE_LOST:
     case EVENT_FENCED:
+    case EVENT_INPUT_GONE:
+    case EVENT_STALE:
+    case EVENT_REFUSED:
         return engine_step(m, &e);
+    case EVENT_TORN:
+        return lead_again(m, group_find(m, &e.run));
+    case EVENT_UNDO:
+        return on_undo(m, &e);
     default:
         return 0;
     }

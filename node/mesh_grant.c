@@ -95,10 +95,11 @@ int grant_on_lease(struct mesh *m, const struct action *a)
     if (error < 0)
         return error;
     l->id = (uint64_t)(++m->last_lease & INT32_MAX) << 32 | a->slot;
-    post.u.lease = (struct lease){
-        .id = l->id, .run = a->run, .task = a->task, .attempt = a->attempt,
-        .fence = a->u.lease.fence
-    };
+    post.u.lease = (struct lease){ .id = l->id,
+                                   .run = a->run,
+                                   .task = a->task,
+                                   .attempt = a->attempt,
+                                   .fence = a->u.lease.fence };
     error = g ? lead_add_holder(g, p->number) : 0;
     return error ? error : post_add(m, p, &post);
 }
@@ -228,6 +229,26 @@ static int give_back_all(struct mesh *m, const struct peer *p, const uint64_t *i
     return error;
 }
 
+/* First of all the run is not for this worker any more, then its leases come back. */
+static int take_refusals(struct mesh *m, const struct peer *p,
+                         const struct commit_message *c)
+{
+    struct event e = { .type = EVENT_REFUSED };
+    int error = 0;
+
+    e.u.refused.worker = p->number;
+    e.u.refused.why = (enum refusal)c->refusal;
+    for (size_t i = 0; i < c->n_refused && error == 0; i++) {
+        uint32_t slot = slot_of(m, p, c->refused[i]);
+
+        if (!slot)
+            continue;
+        e.run = lease_at(m, slot)->run;
+        error = engine_step(m, &e);
+    }
+    return error ? error : give_back_all(m, p, c->refused, c->n_refused);
+}
+
 int grant_on_recalled(struct mesh *m, struct peer *p, const struct recalled_message *r)
 {
     return give_back_all(m, p, r->leases, r->n_leases);
@@ -299,7 +320,7 @@ int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t sl
     }
     error = grant_started(m, slot);
     if (error == 0)
-        error = keep_begin(m, g, &record);
+        error = keep_begin(m, g, &offer->task, &record);
     if (error < 0)
         return error;
     lease_free(m, slot);
@@ -351,6 +372,8 @@ int grant_on_commit(struct mesh *m, struct peer *p, const struct commit_message 
 {
     int error = give_back_all(m, p, c->dropped, c->n_dropped);
 
+    if (error == 0)
+        error = take_refusals(m, p, c);
     for (size_t i = 0; i < c->n_attempts && error == 0; i++)
         error = take_offer(m, p, &c->rank, &c->attempts[i]);
     if (error == 0 && c->n_attempts)

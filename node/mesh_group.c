@@ -90,7 +90,7 @@ struct rank group_rank(const struct mesh *m, const struct group *g)
     const struct replica_state *s = g->replica ? replica_state(g->replica) : NULL;
     struct rank rank = { .is_sealed = !g->is_tentative,
                          .generation = s ? s->generation : 1,
-                         .ballot = { .counter = m->boot, .node = m->self } };
+                         .ballot = { .counter = m->term, .node = m->self } };
 
     if (s && g->is_tentative)
         rank.ballot.counter = s->promised.counter + 1;
@@ -167,7 +167,7 @@ int groups_on_durable(struct mesh *m, uint64_t ticket)
 
 bool entry_is_attempt(const struct log_entry *e)
 {
-    return e->key_len > 1 && e->key[0] == 'a' && !e->is_delete;
+    return e->key_len > 1 && e->key[0] == 'a' && !e->is_delete && !e->is_again;
 }
 
 static int write_record(struct mesh *m, const struct group *g,

@@ -15,6 +15,7 @@
  *     mesh_late.c     attempts from an older leader's time
  *     mesh_work.c     the worker's side: whom it listens to, what it holds of a run
  *     mesh_guest.c    the worker's side of leases
+ *     mesh_pause.c    a planned restart: what runs goes on in the next life
  *     mesh_permit.c   how long what has a fence may run
  *     mesh_want.c     the worker's side: whom to ask, and for how much
  *     mesh_sign.c     attempts signed, and checked
@@ -47,14 +48,14 @@ enum {
     HOMES_OF_RUN = 3,
     HOMES_OF_MESH = 5,
     REGISTERS_MAX = 4096,
-    ASKED_MAX = 4096,      /* of a leader of the mesh group, not yet answered */
-    UNNUMBERED_MAX = 1024, /* runs that have ended and wait for a number */
+    ASKED_MAX = 4096,       /* of a leader of the mesh group, not yet answered */
+    UNNUMBERED_MAX = 1024,  /* runs that have ended and wait for a number */
     PERMITS_ASKED_MAX = 16, /* of a worker's last reports */
-    LOG_STRETCH = 256,     /* rows whose keys differ in the last byte alone */
+    LOG_STRETCH = 256,      /* rows whose keys differ in the last byte alone */
 };
 
 static const time_us REPORT_EVERY = TIME_S(2);
-static const time_us PERMIT_EVERY = TIME_S(1); /* asked for by what has a fence */
+static const time_us PERMIT_EVERY = TIME_S(1);  /* asked for by what has a fence */
 static const time_us TELL_AFTER = TIME_MS(200); /* that a task runs */
 static const time_us OFFER_EVERY = TIME_S(5);
 static const time_us LEASE_TTL = TIME_S(10);
@@ -83,6 +84,7 @@ enum post_type {
     POST_RECALLED,
     POST_OFFER,
     POST_DROPPED,
+    POST_REFUSED,
     POST_ANSWER
 };
 struct post {
@@ -97,7 +99,11 @@ struct post {
             int signal;
             enum reason why;
         } recall;
-        uint64_t lease_id;        /* POST_RECALLED, POST_DROPPED */
+        uint64_t lease_id; /* POST_RECALLED, POST_DROPPED */
+        struct {
+            uint64_t lease;
+            enum refusal why;
+        } refused;                /* POST_REFUSED */
         struct attempt_name name; /* POST_OFFER */
         struct offer_answer answer;
     } u;
@@ -209,7 +215,8 @@ struct group {
     uint64_t number_given;    /* with which its record is being decided; 0: none */
     struct group *unnumbered_prev, *unnumbered_next;
 
-    time_us proof;       /* of its last own entry that is decided: when it proposed it */
+    bool has_fences; /* something of it was granted one here */
+    time_us proof;   /* of its last own entry that is decided: when it proposed it */
     time_us proof_asked; /* when it proposed an empty one */
 
     uint64_t note_seq, note_ready;
@@ -377,7 +384,7 @@ struct proposal {
 
 struct mesh {
     struct node_id self;
-    uint32_t boot;
+    uint32_t boot, term;
     time_us degrade;
     uint32_t level;
     uint32_t slots_max;
@@ -411,6 +418,8 @@ struct mesh {
     uint64_t last_guest, last_counter;
     time_us average; /* of a guest's task; 0: not known */
     bool is_draining, is_leaving;
+    bool is_paused, was_draining;
+    bool is_full;   /* of disk */
     bool is_worker; /* by its card */
     bool has_told_members;
     time_us started;
@@ -612,6 +621,8 @@ void copy_release(struct group *g);
 int lead_found(struct mesh *m, const struct event *submit);
 int lead_begin(struct mesh *m, struct group *g);
 /* Read it back and ask who works for it. */
+/* Read the run back and go on, as a new leader would. NULL: nothing. */
+int lead_again(struct mesh *m, struct group *g);
 int lead_take_over(struct mesh *m, struct group *g);
 int lead_end(struct mesh *m, struct group *g);
 int lead_on_loaded(struct mesh *m, const struct mesh_event *event);
@@ -729,6 +740,14 @@ void guest_free(struct mesh *m, struct guest *g);
 /* NULL: what runs there is the engine's own. */
 struct guest *guest_in_slot(const struct mesh *m, uint32_t slot);
 int guests_on_drain(struct mesh *m);
+/* One more of this number, with the worker's own next one as its name. */
+int guest_add(struct mesh *m, struct work *w, uint64_t number, struct guest **ret);
+
+/* ---- mesh_pause.c ---- */
+
+int pause_on(struct mesh *m, bool is_on);
+int pause_step_down(struct mesh *m, bool is_forced);
+int pause_on_restored(struct mesh *m, const struct mesh_event *event);
 /* Nobody wants it any more. */
 int guest_abandon(struct mesh *m, struct guest *g);
 
@@ -778,7 +797,12 @@ int home_on_tick(struct mesh *m, struct group *g);
 
 /* Before the engine is told of an attempt that ended: what it made has to be copied
  * before its run may end. */
-int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record);
+int keep_begin(struct mesh *m, struct group *g, const struct task_id *task,
+               const struct attempt_record *record);
+/* The engine has read the run back, and knows nothing of these. */
+int keep_recount(struct mesh *m, const struct group *g);
+/* It is made again: the new one is to be kept. */
+int keep_forget(struct mesh *m, struct group *g, const struct task_id *task);
 int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);

@@ -191,7 +191,7 @@ static int judge(struct mesh *m, struct peer *p, struct group *g,
     error = attempt_of_offer(m, p, offer, &record);
     if (error < 0)
         return error == -ENOMEM ? error : refuse(m, p, g, offer);
-    error = keep_begin(m, g, &record);
+    error = keep_begin(m, g, &record.task, &record);
     if (error == 0)
         error = grant_tell_engine(m, p, &e, offer);
     return error || m->is_offer_taken ? error : refuse(m, p, g, offer);

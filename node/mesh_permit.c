@@ -7,8 +7,8 @@
  * EXCLUSIVE_WAIT before it starts another attempt. Where nothing else is to be decided
  * an empty entry is the proof.
  *
- *     worker   report 7 ------------.                            until = when it was sent
- *     leader   ... proof ... now ----'- grant: report 7, age ->  + PERMIT - age
+ *     worker   report 7 ------------.                            until = when it was
+ * sent leader   ... proof ... now ----'- grant: report 7, age ->  + PERMIT - age
  *
  * A report is sent before it is answered, so no clock is compared with another's; only
  * that they run about as fast is assumed. What is delayed on its way is worth less. */
@@ -77,7 +77,7 @@ int permits_on_tick(struct mesh *m, struct group *g)
 {
     int error = 0;
 
-    if (!g->replica || g->phase != LEAD_FULL)
+    if (!g->replica || g->phase != LEAD_FULL || !g->has_fences)
         return 0;
     for (uint32_t i = 0; i < m->slots_max && error == 0; i++)
         if (is_own(m, g, i))
@@ -92,7 +92,7 @@ int permits_on_proof(struct mesh *m, struct group *g, time_us proposed)
     if (proposed <= g->proof)
         return 0;
     g->proof = proposed;
-    for (uint32_t i = 0; i < m->slots_max && error == 0; i++)
+    for (uint32_t i = 0; g->has_fences && i < m->slots_max && error == 0; i++)
         if (is_own(m, g, i) && may_permit(m, g))
             error = permit_local(m, g, i);
     return error;

@@ -72,6 +72,8 @@ int tentative_write(struct mesh *m, struct group *g, const struct action *a,
     int error;
 
     *ret_ticket = m->last_ticket;
+    if (a->u.persist.is_again) /* it was decided, and is so when a majority is back */
+        return 0;
     e.log.key = (uint8_t *)a->u.persist.key;
     e.log.key_len = a->u.persist.key_len;
     if (!entry_is_attempt(&e.log) || e.log.key_len > RECORD_KEY_MAX)

@@ -30,6 +30,7 @@ int work_get(struct mesh *m, const struct run_id *run, struct work **ret_w)
         return -ENOMEM;
     w->run = *run;
     w->since = w->heard = w->reported = m->now;
+    w->report_seq = (uint64_t)(m->term - m->boot) << 32;
     HASH_ADD(hh, m->works, run, sizeof(w->run), w);
     if (!w->hh.tbl) {
         free(w);

@@ -151,8 +151,7 @@ static void set_reason(const struct runtime *rt, struct slot *s, const siginfo_t
         r->reason = REASON_LOST;
         r->message = strdup("its leader did not permit it to go on: it could not be "
                             "reached, or has no majority");
-    }
-    else if (info->si_code == CLD_EXITED && info->si_status == 0)
+    } else if (info->si_code == CLD_EXITED && info->si_status == 0)
         r->reason = REASON_OK;
     else if (had_oom)
         r->reason = REASON_OOM;
@@ -183,6 +182,7 @@ static void reap(struct runtime *rt, struct slot *s)
     runtime_unwatch(rt, s->pidfd);
     close(s->pidfd);
     s->pidfd = -1;
+    rt->counters.tasks_executed++;
     if (++rt->n_exits % REAP_EVERY == 0)
         reap_orphans(rt);
     drain_both(rt, s);
@@ -230,6 +230,10 @@ static void on_exit_ready(struct runtime *rt, struct slot *s)
 {
     if (s->state != SLOT_RUNNING)
         return;
+    if (rt->holds_exits) {
+        runtime_unwatch(rt, s->pidfd);
+        return;
+    }
     reap(rt, s);
     if (has_survivors(rt, s))
         leave(rt, s);
@@ -359,7 +363,7 @@ int runtime_tasks_open(struct runtime *rt, struct error *ret_error)
     /* One name for a data folder: a restart finds what the last node left. */
     snprintf(name, sizeof(name), "%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev,
              (uint64_t)st.st_ino);
-    cgroups_open(&rt->cgroups, name);
+    runtime_adopt_groups(rt, name);
     rt->children_fd = process_open_children();
     uv_poll_init(&rt->loop, &rt->tasks_poll, rt->tasks_epoll);
     rt->tasks_poll.data = rt;

@@ -268,7 +268,7 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     int error = 0;
 
     r->verdict = get_enum(&error, m->verdict, VERDICT_ADOPTED);
-    r->reason = get_enum(&error, m->reason, REASON_STORE);
+    r->reason = get_enum(&error, m->reason, REASON_LAST);
     r->exit_code = m->exit_code;
     r->signal = m->signal;
     r->started_wall = m->started_us;
@@ -293,6 +293,7 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
         get_fixed(&error, m->has_witness, m->witness, r->witness.bytes, DIGEST_SIZE);
     get_signature(&error, m, r);
     r->fence = m->fence;
+    r->has_made = get_fixed(&error, m->has_made, m->made, r->made.bytes, DIGEST_SIZE);
     get_outputs(&error, m, r);
     return error;
 }
@@ -410,6 +411,7 @@ static int get_run(const Mesh__Record__Run *m, struct run_record *r)
         get_fixed(&error, m->has_origin, m->origin, r->origin.bytes, RUN_ID_SIZE);
     r->on_failure = copy_text(&error, m->has_on_failure, m->on_failure);
     r->share = m->share;
+    r->is_remote = m->remote;
     get_parameters(&error, m, r);
     r->tags = get_tags(&error, m->tag, m->n_tag, &r->n_tags);
     return error;

@@ -33,6 +33,11 @@ struct log_row {
     uint32_t n_homes;
     void *arena;
 };
+/* Whether it is the record of an attempt, written again. */
+static inline bool log_row_is_again(const struct log_row *r)
+{
+    return r->has_value && r->key_len > 1 && r->key[0] == 'a';
+}
 struct record_key log_row_key(const struct group_id *group, uint64_t index);
 /* The prefix of all rows of a group. */
 struct record_key log_rows_of(const struct group_id *group);

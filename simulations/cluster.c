@@ -21,6 +21,7 @@ enum {
 static const char *const fault_names[] = {
     "loss",  "twice", "reorder", "spike",     "cut",  "one-way", "flap",
     "crash", "pause", "death",   "slow-disk", "skew", "fail",    "fickle",
+    "rot",
 };
 
 const char *cluster_fault_name(enum cluster_fault f)
@@ -164,6 +165,8 @@ static void strike_node(struct cluster *c, unsigned i)
         n->paused_until = c->now + draw(c, TIME_S(chance(c, 30) ? 40 : 5));
         trace(c, "%u stops for %.1f s", i, (double)(n->paused_until - c->now) / 1e6);
     }
+    if (may(c, CLUSTER_ROT) && chance(c, 60))
+        lost_rot(c, i);
     if (may(c, CLUSTER_DEATH) && chance(c, 10) && check_may_die(c, i)) {
         trace(c, "%u is gone for good", i);
         node_crash(c, i);
@@ -263,6 +266,9 @@ static void happen_to_node(struct cluster *c, struct incident *i)
         break;
     case INCIDENT_TICK:
         node_tell(c, i->node, &(struct mesh_event){ .type = MESH_EVENT_TICK });
+        break;
+    case INCIDENT_LOST:
+        lost_happen(c, i);
         break;
     default:
         break;

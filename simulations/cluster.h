@@ -13,7 +13,8 @@
  * First it is stormy, then calm: then every run that was accepted must end.
  *
  *     durable   (I3, I6)  what is told is on the disks of a majority of the homes
- *     once      (I2)      a task is told done once, and that attempt stays the one
+ *     once      (I2)      a task is told done once, and that attempt stays the one, but
+ *                         for one whose outputs were lost
  *     same      (I1)      homes that hold a run that ended hold the same of it
  *     history   (I7, I8)  an attempt that counts consumed what counts
  *     starts    (I7)      a task starts only after what it waits for
@@ -52,7 +53,8 @@ enum cluster_fault {
     CLUSTER_SKEW = 1 << 11,   /* monotonic clocks begin anywhere, wall clocks differ */
     CLUSTER_FAIL = 1 << 12,   /* tasks fail */
     CLUSTER_FICKLE = 1 << 13, /* a task that runs again makes something else */
-    CLUSTER_FAULTS_ALL = (1 << 14) - 1,
+    CLUSTER_ROT = 1 << 14,    /* a node has the bytes of what it made or keeps no more */
+    CLUSTER_FAULTS_ALL = (1 << 15) - 1,
 };
 const char *cluster_fault_name(enum cluster_fault f);
 /* "loss,crash"; "all"; "none". -EINVAL */

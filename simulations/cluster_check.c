@@ -175,7 +175,7 @@ static void check_majority(struct cluster *c, unsigned node, const struct action
                    node, what, n, n_lacking, s.n_homes);
 }
 
-static void told_done(struct cluster *c, const struct action *a)
+static void told_done(struct cluster *c, unsigned node, const struct action *a)
 {
     unsigned run = (unsigned)(run_of(c, &a->run) - c->runs);
 
@@ -183,6 +183,10 @@ static void told_done(struct cluster *c, const struct action *a)
         return;
     for (size_t k = 0; k < c->n_told; k++)
         if (c->told[k].run == run && task_id_equal(&c->told[k].task, &a->task)) {
+            if (lost_is_undone(c, node, &a->run, &a->task, c->told[k].attempt)) {
+                c->told[k].attempt = a->attempt;
+                return;
+            }
             check_fail(c, "once", "%s#%u is told done, and was #%u before",
                        task_text(c, &a->run, &a->task), a->attempt, c->told[k].attempt);
             return;
@@ -351,7 +355,8 @@ static void judge_counted(struct judge *j, const struct attempt_record *r)
     const struct made *m = r->n_outputs ? task_made(c, &r->outputs[0].id) : NULL;
     const char *name = task_text(c, &r->run, &r->task);
 
-    if (t && t->attempt != r->attempt && !j->is_tentative)
+    if (t && t->attempt != r->attempt && !j->is_tentative
+        && !lost_is_undone(c, j->node, &r->run, &r->task, t->attempt))
         check_fail(c, "once", "%u has %s#%u, told was #%u", j->node, name, r->attempt,
                    t->attempt);
     if (r->verdict != VERDICT_DONE)
@@ -545,11 +550,13 @@ void check_told(struct cluster *c, unsigned node, const struct action *a)
         key = attempt_key(&a->run, &a->task, a->attempt);
         check_majority(c, node, a, &key, task_text(c, &a->run, &a->task));
         if (verdict_counts(a->u.tell.verdict))
-            told_done(c, a);
+            told_done(c, node, a);
         break;
     case TELL_RUN_ENDED:
         told_ended(c, node, a);
         break;
+    case TELL_TASK_TORN:
+    case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
     case TELL_RUN_REFUSED:
     case TELL_TASK_STARTED:

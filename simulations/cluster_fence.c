@@ -24,7 +24,8 @@ static struct fence *last_of(struct cluster *c, const struct process *p)
         if (run_id_equal(&c->fences[k].run, &p->run)
             && task_id_equal(&c->fences[k].task, &p->task))
             return &c->fences[k];
-    c->fences = cluster_grow(c->fences, c->n_fences, &c->cap_fences, sizeof(*c->fences));
+    c->fences =
+        cluster_grow(c->fences, c->n_fences, &c->cap_fences, sizeof(*c->fences));
     c->fences[c->n_fences] = (struct fence){ .run = p->run, .task = p->task };
     return &c->fences[c->n_fences++];
 }
@@ -103,14 +104,12 @@ void fence_begin(struct cluster *c, unsigned node, const struct process *p)
 
     for (unsigned i = 0; i < c->n_nodes; i++)
         for (unsigned k = 0; k < SLOTS; k++)
-            if (is_same(&c->nodes[i].slots[k], p)
-                && is_alive(c, &c->nodes[i].slots[k]))
+            if (is_same(&c->nodes[i].slots[k], p) && is_alive(c, &c->nodes[i].slots[k]))
                 check_fail(c, "exclusive", "%u begins %s, which runs at %u", node,
                            task_text(c, &p->run, &p->task), i);
     if (p->fence <= last->fence)
-        check_fail(c, "exclusive",
-                   "%u begins %s with fence %" PRIu64 " after %" PRIu64, node,
-                   task_text(c, &p->run, &p->task), p->fence, last->fence);
+        check_fail(c, "exclusive", "%u begins %s with fence %" PRIu64 " after %" PRIu64,
+                   node, task_text(c, &p->run, &p->task), p->fence, last->fence);
     last->fence = p->fence;
     check_decided(c, node, p);
 }

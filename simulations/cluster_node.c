@@ -111,6 +111,12 @@ static void hear(struct cluster *c, unsigned i, const struct action *a)
         trace(c, "told by %u: run %u is refused", i, (unsigned)(r - c->runs));
         users_refused(c, r);
         break;
+    case TELL_TASK_TORN:
+        lost_ask(c, i, LOST_STALE, &a->run, &a->task, 0);
+        break;
+    case TELL_RUN_TORN:
+        lost_ask(c, i, LOST_TORN, &a->run, &a->task, 0);
+        break;
     case TELL_RUN_NUMBERED:
         trace(c, "told by %u: run %u has the number %" PRIu64, i,
               (unsigned)(r - c->runs), a->u.tell.number);
@@ -219,6 +225,12 @@ static void carry(struct cluster *c, unsigned i, const struct action *a)
         break;
     case ACTION_PREPARE:
         task_prepare(c, i, a);
+        break;
+    case ACTION_LOOK:
+        lost_ask(c, i, LOST_LOOK, &a->run, &a->task, 0);
+        break;
+    case ACTION_GONE:
+        lost_ask(c, i, LOST_GONE, &a->run, &a->task, a->u.mesh.token);
         break;
     default: /* tells of leases, that the mesh handles itself */
         break;

@@ -7,6 +7,7 @@
  *     cluster_read.c     what a node reads of its own disk
  *     cluster_tasks.c    processes, what they consume and make
  *     cluster_fence.c    what `effect: exclusive` promises
+ *     cluster_lost.c     who has which bytes, and what is made again
  *     cluster_users.c    flows and who submits them
  *     cluster_registers.c  clients of the mesh group, and numbers of runs
  *     cluster_check.c    what must hold
@@ -45,6 +46,7 @@ enum incident_type {
     INCIDENT_CLIENT,   /* `node`: looks after what it asked */
     INCIDENT_ASK,      /* of the client `from` */
     INCIDENT_ANSWERED, /* to the client `node` */
+    INCIDENT_LOST, /* `serial` is an enum lost_question */
 };
 
 struct incident {
@@ -74,7 +76,7 @@ struct process {
     bool is_fickle;
     enum reason why;
     int signal;
-    uint64_t fence;     /* not 0: it begins with its first permit */
+    uint64_t fence; /* not 0: it begins with its first permit */
     bool is_begun;
     time_us ends, until; /* by itself; by its permit */
 };
@@ -277,6 +279,31 @@ const struct made *task_made(const struct cluster *c, const struct digest *id);
 /* ---- cluster_fence.c ---- */
 
 void fence_begin(struct cluster *c, unsigned node, const struct process *p);
+
+/* ---- cluster_lost.c ---- */
+
+void blob_add(struct cluster *c, unsigned i, const struct digest *id);
+/* From whoever has it and can be heard. 0; -ENOENT: nobody; -EHOSTUNREACH: somebody who
+ * cannot be heard may. */
+int blob_get(struct cluster *c, unsigned i, unsigned holder, const struct digest *id);
+/* What the steps right before a task made, by the records of `from`, is got: as above. */
+int lost_get_inputs(struct cluster *c, unsigned i, unsigned from, const struct run *r,
+                    const struct task_id *task);
+void lost_rot(struct cluster *c, unsigned i);
+/* Answers that come a little later. */
+enum lost_question {
+    LOST_START = 1, /* with its slot: it lacks something */
+    LOST_LOOK,
+    LOST_GONE, /* with its token */
+    LOST_STALE,
+    LOST_TORN,
+};
+void lost_ask(struct cluster *c, unsigned i, enum lost_question what,
+              const struct run_id *run, const struct task_id *task, uint64_t value);
+void lost_happen(struct cluster *c, const struct incident *i);
+/* Whether this record says that the attempt counted once and does not any more. */
+bool lost_is_undone(struct cluster *c, unsigned i, const struct run_id *run,
+                    const struct task_id *task, uint32_t attempt);
 
 /* ---- cluster_users.c ---- */
 

@@ -215,6 +215,9 @@ static void tell(struct mesh_story *s, struct happening *h)
     case WHAT_DURABLE:
         node_on_durable(s, h->node, h->value);
         break;
+    case WHAT_GUARD:
+        task_guard(s, h->node, (uint32_t)h->value);
+        break;
     case WHAT_TASK:
         task_end(s, h->node, (uint32_t)h->value, h->serial);
         break;

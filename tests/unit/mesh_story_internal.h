@@ -32,6 +32,7 @@ struct happening {
         WHAT_EVENT,
         WHAT_DURABLE,
         WHAT_TASK,
+        WHAT_GUARD,
         WHAT_TICK,
     } what;
     unsigned from;
@@ -64,6 +65,9 @@ struct process {
     struct behaviour behaviour;
     enum reason why;
     int signal;
+    uint64_t fence; /* not 0: it begins with its first permit */
+    bool is_begun;
+    time_us until;
 };
 
 struct held_action { /* waits for a ticket */
@@ -173,6 +177,8 @@ unsigned run_number(const struct mesh_story *s, const struct run_id *run);
 void task_name(const struct mesh_story *s, const struct run_id *run,
                const struct task_id *task, char ret[NAME_SIZE]);
 void task_start(struct mesh_story *s, unsigned i, const struct action *a);
+void task_permit(struct mesh_story *s, unsigned i, const struct action *a);
+void task_guard(struct mesh_story *s, unsigned i, uint32_t slot);
 void task_kill(struct mesh_story *s, unsigned i, const struct action *a);
 void task_end(struct mesh_story *s, unsigned i, uint32_t slot, uint64_t serial);
 /* What a task would consume by the records of a disk; false: not all is there. */

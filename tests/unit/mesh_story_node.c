@@ -154,6 +154,9 @@ static void on_tell(struct mesh_story *s, unsigned i, const struct action *a)
         break;
     case TELL_TASK_STARTED:
         break;
+    case TELL_TASK_TORN:
+    case TELL_RUN_TORN:
+        break;
     case TELL_RUN_NUMBERED:
         story_numbered(s, i, run, a->u.tell.number);
         break;
@@ -236,6 +239,20 @@ static void on_refused(struct mesh_story *s, unsigned i, const struct action *a)
               fault_text(a->u.mesh.status));
 }
 
+static void on_fenced(struct mesh_story *s, unsigned i, const struct action *a)
+{
+    struct event e = { .type = EVENT_FENCED, .run = a->run };
+
+    e.u.fenced.slot = a->slot;
+    e.u.fenced.fence = a->u.fence;
+    queue_push(s, &(struct happening){
+                      .at = s->now,
+                      .node = i,
+                      .boot = s->nodes[i].boot,
+                      .what = WHAT_EVENT,
+                      .event = { .type = MESH_EVENT_NODE, .u.node = e } });
+}
+
 static void carry_held(struct mesh_story *s, unsigned i, const struct held_action *h)
 {
     const struct action *a = &h->action;
@@ -243,6 +260,9 @@ static void carry_held(struct mesh_story *s, unsigned i, const struct held_actio
     switch (a->type) {
     case ACTION_TELL:
         on_tell(s, i, a);
+        break;
+    case ACTION_FENCED:
+        on_fenced(s, i, a);
         break;
     case ACTION_SEND:
         on_send(s, i, h);
@@ -321,6 +341,9 @@ static void carry(struct mesh_story *s, unsigned i, const struct action *a)
     case ACTION_START:
         task_start(s, i, a);
         break;
+    case ACTION_PERMIT:
+        task_permit(s, i, a);
+        break;
     case ACTION_KILL:
         task_kill(s, i, a);
         break;
@@ -332,6 +355,7 @@ static void carry(struct mesh_story *s, unsigned i, const struct action *a)
         hold(n, a, a->u.mesh.from, a->u.mesh.from_len);
         break;
     case ACTION_TELL:
+    case ACTION_FENCED:
     case ACTION_READ_ENTRIES:
     case ACTION_LOAD_RUN:
     case ACTION_FIND_END:

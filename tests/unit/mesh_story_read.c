@@ -50,6 +50,7 @@ static void entry_of(const struct disk_map *d, const struct log_row *row,
                                .value = row->value,
                                .value_len = row->value_len,
                                .is_delete = row->is_delete,
+                               .is_again = log_row_is_again(row),
                                .n_homes = row->n_homes };
     memcpy(ret->homes, row->homes, sizeof(ret->homes));
     if (row->has_value || row->is_delete || !row->key_len || row->key[0] != 'a')
@@ -139,6 +140,15 @@ static void restore_attempt(struct mesh_story *s, unsigned i,
     tell_node(s, i, &e);
 }
 
+static void restore_fence(struct mesh_story *s, unsigned i, const struct disk_row *row)
+{
+    struct event e = { .type = EVENT_RESTORE_FENCE };
+
+    assert(fence_record_decode(row->value, row->value_len, &e.u.fence.fence) == 0);
+    assert(fence_key_decode(row->key, row->key_len, &e.run, &e.u.fence.task) == 0);
+    tell_node(s, i, &e);
+}
+
 static void restore_state(struct mesh_story *s, unsigned i, const struct run_id *run)
 {
     CLEANUP(run_state_record_release) struct run_state_record state = { .n_tags = 0 };
@@ -169,6 +179,7 @@ static void tell_lost(struct mesh_story *s, unsigned i, const struct run_id *run
 static void restore_all(struct mesh_story *s, unsigned i, const struct run_id *run)
 {
     struct record_key key = run_key(run), prefix = attempts_of_run(run);
+    struct record_key fences = fences_of_run(run);
     struct event e = { .type = EVENT_RESTORE_RUN, .run = *run };
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     struct disk_map copy = { .rows = NULL };
@@ -184,6 +195,9 @@ static void restore_all(struct mesh_story *s, unsigned i, const struct run_id *r
     for (size_t r = 0; r < copy.n; r++)
         if (disk_row_begins(&copy.rows[r], prefix.bytes, prefix.len))
             restore_attempt(s, i, &copy.rows[r]);
+    for (size_t r = 0; r < copy.n; r++)
+        if (disk_row_begins(&copy.rows[r], fences.bytes, fences.len))
+            restore_fence(s, i, &copy.rows[r]);
     restore_state(s, i, run);
     tell_lost(s, i, run);
     disk_map_release(&copy);

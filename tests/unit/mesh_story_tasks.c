@@ -103,8 +103,45 @@ void task_start(struct mesh_story *s, unsigned i, const struct action *a)
     p->behaviour = behaviour_of(s, p->name);
     s->n_starts++;
     s->nodes[i].n_starts++;
+    p->fence = a->u.start.fence;
+    if (p->fence)
+        return;
     story_say(s, "start %c %s#%u", s->nodes[i].name, p->name, a->attempt);
     plan_end(s, i, a->slot, s->now + p->behaviour.takes);
+}
+
+void task_permit(struct mesh_story *s, unsigned i, const struct action *a)
+{
+    struct process *p = &s->nodes[i].slots[a->slot];
+
+    assert(p->is_used && p->fence && run_id_equal(&p->run, &a->run));
+    p->until = a->u.permit_until;
+    if (p->signal || p->until <= s->now)
+        return;
+    if (!p->is_begun) {
+        p->is_begun = true;
+        story_say(s, "start %c %s fence %u", s->nodes[i].name, p->name,
+                  (unsigned)p->fence);
+        plan_end(s, i, a->slot, s->now + p->behaviour.takes);
+    }
+    if (p->until != TIME_NEVER)
+        queue_push(s, &(struct happening){ .at = p->until,
+                                           .node = i,
+                                           .boot = s->nodes[i].boot,
+                                           .what = WHAT_GUARD,
+                                           .value = a->slot });
+}
+
+void task_guard(struct mesh_story *s, unsigned i, uint32_t slot)
+{
+    struct process *p = &s->nodes[i].slots[slot];
+
+    if (!p->is_used || !p->is_begun || p->until > s->now)
+        return;
+    p->why = REASON_LOST;
+    p->signal = SIGKILL;
+    story_say(s, "guard %c %s", s->nodes[i].name, p->name);
+    task_end(s, i, slot, p->serial);
 }
 
 void task_kill(struct mesh_story *s, unsigned i, const struct action *a)

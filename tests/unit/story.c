@@ -27,7 +27,7 @@ struct behaviour {
     enum reason reason;
     int exit_code, signal;
     uint64_t width;
-    bool has_width, is_stubborn, is_ok_on_term;
+    bool has_width, is_stubborn, is_ok_on_term, is_gone;
     char choice[64];
 };
 
@@ -62,6 +62,13 @@ struct story {
     struct running *running;
     struct written *written;
     size_t n_written;
+    struct waiting { /* for its fence to be durable */
+        time_us at;
+        struct run_id run;
+        uint32_t slot;
+        uint64_t fence;
+    } waiting[16]; /* a queue */
+    size_t n_waiting;
     char *message; /* of the last end record */
     struct buffer trace, told;
 };
@@ -125,6 +132,9 @@ static void read_word(struct behaviour *b, char *word, char **rest)
         b->signal = atoi(next_word(rest));
     } else if (strcmp(word, "lost") == 0) {
         b->reason = REASON_LOST;
+    } else if (strcmp(word, "gone") == 0) {
+        b->is_gone = true;
+        b->takes = 0;
     } else if (strcmp(word, "oom") == 0) {
         b->reason = REASON_OOM;
     } else if (strcmp(word, "width") == 0) {
@@ -178,7 +188,9 @@ static void on_start(struct story *s, const struct action *a)
     name_of(s, &a->run, &a->task, a->attempt, t->name);
     t->behaviour = behaviour_of(s, t->name);
     t->ends = s->now + t->behaviour.takes;
-    if (a->u.start.gpus)
+    if (a->u.start.fence)
+        say(s, "start %s slot %u fence %" PRIu64, t->name, a->slot, a->u.start.fence);
+    else if (a->u.start.gpus)
         say(s, "start %s slot %u gpus %" PRIx64, t->name, a->slot, a->u.start.gpus);
     else
         say(s, "start %s slot %u", t->name, a->slot);
@@ -213,13 +225,28 @@ static struct written *find_written(struct story *s, const struct action *a)
     return NULL;
 }
 
+static void write_again(struct written *w, const struct action *a)
+{
+    w->value_len = a->u.persist.value_len;
+    w->value = realloc(w->value, w->value_len + 1);
+    assert(w->value);
+    memcpy(w->value, a->u.persist.value, w->value_len);
+}
+
 static void on_persist(struct story *s, const struct action *a)
 {
     struct written *w;
 
     assert(a->ticket == s->last_ticket + 1);
     s->last_ticket = a->ticket;
-    assert(!find_written(s, a));                  /* nothing is written twice */
+    w = find_written(s, a);
+    /* Only a fence, and what is said to be written again, is written twice. */
+    assert(!w || a->u.persist.is_again || w->key.bytes[0] == 'f');
+    assert(w || !a->u.persist.is_again);
+    if (w) {
+        write_again(w, a);
+        return;
+    }
     if ((s->n_written & (s->n_written - 1)) == 0) /* twice the room, when it is full */
         s->written =
             realloc(s->written, (2 * s->n_written + 1) * sizeof(s->written[0]));
@@ -275,6 +302,8 @@ static void on_tell(struct story *s, const struct action *a)
     case TELL_RUN_ACCEPTED:
         assert(a->ticket);
         break;
+    case TELL_TASK_TORN:
+    case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
         break;
     case TELL_TASK_STARTED:
@@ -300,6 +329,13 @@ static void on_tell(struct story *s, const struct action *a)
     }
 }
 
+static void on_fenced(struct story *s, const struct action *a)
+{
+    assert(a->ticket == s->last_ticket && s->n_waiting < ARRAY_SIZE(s->waiting));
+    s->waiting[s->n_waiting++] =
+        (struct waiting){ s->now + TIME_MS(1), a->run, a->slot, a->u.fence };
+}
+
 static void tell_node(struct story *s, struct event *event)
 {
     event->now = s->now;
@@ -320,6 +356,9 @@ static void tell_node(struct story *s, struct event *event)
             break;
         case ACTION_TELL:
             on_tell(s, a);
+            break;
+        case ACTION_FENCED:
+            on_fenced(s, a);
             break;
         default: /* of a node with others */
             break;
@@ -349,7 +388,8 @@ static void end_task(struct story *s, struct running *t)
                                      .ended_wall = TIME_S(1000) + s->now,
                                      .has_width = b->has_width,
                                      .width = b->width };
-    struct event event = { .type = EVENT_TASK_ENDED, .run = t->run };
+    struct event event = { .type = b->is_gone ? EVENT_INPUT_GONE : EVENT_TASK_ENDED,
+                           .run = t->run };
 
     if (*b->choice)
         record.choice = strdup(b->choice);
@@ -360,11 +400,24 @@ static void end_task(struct story *s, struct running *t)
     attempt_record_release(&record);
 }
 
+static void tell_fenced(struct story *s)
+{
+    struct event event = { .type = EVENT_FENCED, .run = s->waiting[0].run };
+
+    event.u.fenced.slot = s->waiting[0].slot;
+    event.u.fenced.fence = s->waiting[0].fence;
+    s->n_waiting--;
+    memmove(s->waiting, s->waiting + 1, s->n_waiting * sizeof(s->waiting[0]));
+    tell_node(s, &event);
+}
+
 static time_us next_time(struct story *s)
 {
     struct running *t = next_end(s);
     time_us deadline = node_deadline(s->node);
 
+    if (s->n_waiting && s->waiting[0].at < deadline)
+        deadline = s->waiting[0].at;
     return t && t->ends < deadline ? t->ends : deadline;
 }
 
@@ -378,6 +431,8 @@ bool story_step(struct story *s)
     s->now = at > s->now ? at : s->now;
     if (t && t->ends == at)
         end_task(s, t);
+    else if (s->n_waiting && s->waiting[0].at <= at)
+        tell_fenced(s);
     else
         tell_node(s, &(struct event){ .type = EVENT_TICK });
     return true;
@@ -476,6 +531,42 @@ void story_release(struct story *s, unsigned run)
     tell_node(s, &(struct event){ .type = EVENT_RELEASE, .run = s->runs[run - 1] });
 }
 
+static bool read_counted(const struct written *w, const struct run_id *run,
+                         const struct task_id *task, struct attempt_record *ret)
+{
+    struct attempt_record r = { .attempt = 0 };
+    bool is_it = w->key.bytes[0] == 'a'
+                 && attempt_record_decode(w->value, w->value_len, &r) == 0
+                 && attempt_key_decode(w->key.bytes, w->key.len, &r.run, &r.task,
+                                       &r.attempt)
+                        == 0
+                 && run_id_equal(&r.run, run) && task_id_equal(&r.task, task)
+                 && r.verdict != VERDICT_FAILED && r.verdict != VERDICT_LOST;
+
+    if (is_it)
+        *ret = r;
+    else
+        attempt_record_release(&r);
+    return is_it;
+}
+
+void story_lose(struct story *s, unsigned run, const char *name)
+{
+    struct task_id task = task_of(s->flows[run - 1], name);
+
+    say(s, "lose %s", name);
+    for (size_t i = 0; i < s->n_written; i++) {
+        CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+
+        if (!read_counted(&s->written[i], &s->runs[run - 1], &task, &r))
+            continue;
+        tell_node(s, &(struct event){ .type = EVENT_UNDO,
+                                      .run = r.run,
+                                      .u.undo = { &r, "its output 'x' was lost" } });
+        return;
+    }
+}
+
 void story_cancel(struct story *s, unsigned run)
 {
     say(s, "cancel");
@@ -568,6 +659,17 @@ static void restore_attempt(struct story *s, struct node *node, struct outbox *o
     restore_event(s, node, out, &event);
 }
 
+static void restore_fence(struct story *s, struct node *node, struct outbox *out,
+                          const struct written *w)
+{
+    struct event event = { .type = EVENT_RESTORE_FENCE };
+
+    assert(fence_record_decode(w->value, w->value_len, &event.u.fence.fence) == 0);
+    assert(fence_key_decode(w->key.bytes, w->key.len, &event.run, &event.u.fence.task)
+           == 0);
+    restore_event(s, node, out, &event);
+}
+
 static void restore(struct story *s, struct node *node, struct outbox *out)
 {
     size_t n = s->n_written;
@@ -583,26 +685,25 @@ static void restore(struct story *s, struct node *node, struct outbox *out)
     for (size_t i = 0; i < n; i++)
         if (sorted[i]->key.bytes[0] == 'a')
             restore_attempt(s, node, out, sorted[i]);
+    for (size_t i = 0; i < n; i++)
+        if (sorted[i]->key.bytes[0] == 'f')
+            restore_fence(s, node, out, sorted[i]);
     free(sorted);
 }
 
-void story_crash(struct story *s, bool is_told)
+static void begin_anew(struct story *s, const char *how)
 {
-    struct running *before = s->running;
-
-    say(s, "crash");
+    say(s, "%s", how);
     node_free(s->node);
     s->node = node_new(&s->node_config);
-    s->running = calloc(s->config.slots, sizeof(s->running[0]));
-    assert(s->node && s->running);
+    assert(s->node);
     s->last_ticket = 0;
+    s->n_waiting = 0;
     restore(s, NULL, NULL);
-    for (uint32_t i = 0; is_told && i < s->config.slots; i++)
-        if (before[i].is_used)
-            tell_node(s, &(struct event){ .type = EVENT_RESTORE_LOST,
-                                          .run = before[i].run,
-                                          .u.task = before[i].task });
-    free(before);
+}
+
+static void end_restore(struct story *s)
+{
     for (unsigned run = 1; run <= s->n_runs; run++) {
         if (s->is_suspended[run - 1])
             tell_run(s, run, EVENT_SUSPEND);
@@ -610,6 +711,40 @@ void story_crash(struct story *s, bool is_told)
             tell_run(s, run, EVENT_CANCEL);
     }
     tell_node(s, &(struct event){ .type = EVENT_RESTORE_END });
+}
+
+void story_restart(struct story *s)
+{
+    begin_anew(s, "restart");
+    for (uint32_t i = 0; i < s->config.slots; i++) {
+        struct event e = { .type = EVENT_RESTORE_RUNNING, .run = s->running[i].run };
+
+        if (!s->running[i].is_used)
+            continue;
+        e.u.running.task = s->running[i].task;
+        e.u.running.attempt =
+            (uint32_t)strtoul(strchr(s->running[i].name, '#') + 1, NULL, 10);
+        e.u.running.slot = i;
+        e.u.running.started = s->now;
+        tell_node(s, &e);
+    }
+    end_restore(s);
+}
+
+void story_crash(struct story *s, bool is_told)
+{
+    struct running *before = s->running;
+
+    s->running = calloc(s->config.slots, sizeof(s->running[0]));
+    assert(s->running);
+    begin_anew(s, "crash");
+    for (uint32_t i = 0; is_told && i < s->config.slots; i++)
+        if (before[i].is_used)
+            tell_node(s, &(struct event){ .type = EVENT_RESTORE_LOST,
+                                          .run = before[i].run,
+                                          .u.task = before[i].task });
+    free(before);
+    end_restore(s);
 }
 
 void story_forget(struct story *s, size_t n)

@@ -159,6 +159,8 @@ static bool other_word(struct step *s, const char *word, const char *value)
         s->priority = (uint32_t)number(value);
     else if (strcmp(word, "hook") == 0)
         s->is_hook = true;
+    else if (strcmp(word, "exclusive") == 0)
+        s->effect = EFFECT_EXCLUSIVE;
     else
         return false;
     return true;
@@ -271,7 +273,8 @@ static void read_line(struct sketch *k, char *line)
     for (char *word; (word = strsep(&words, " "));) {
         if (!*word)
             continue;
-        if (has_needs && !strchr(word, '=') && strcmp(word, "catch") != 0)
+        if (has_needs && !strchr(word, '=') && strcmp(word, "catch") != 0
+            && strcmp(word, "exclusive") != 0)
             add_edge(f, find_step(f, word), f->n_all_steps - 1);
         else
             read_step_word(k, word);

@@ -96,6 +96,21 @@ static void attempt_gpus(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+static void attempt_undone(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_LOST,
+        .reason = REASON_OUTPUT_LOST,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .message = (char *)"gone",
+        .made = digest,
+        .has_made = true,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
 static void attempt_executor(struct buffer *out)
 {
     struct attempt_record r = {
@@ -321,6 +336,7 @@ static void test_records(void **state UNUSED)
     assert_golden("attempt_signed", attempt_signed);
     assert_golden("attempt_fence", attempt_fence);
     assert_golden("fence", fence);
+    assert_golden("attempt_undone", attempt_undone);
     assert_golden("run", run_record);
     assert_golden("run_share", run_share);
     assert_golden("run_end", run_end);
