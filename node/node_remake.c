@@ -135,6 +135,7 @@ int node_on_undo(struct node *n, const struct event *event)
     copy.choice = NULL;
     copy.has_width = copy.has_origin = false;
     copy.n_outputs = 0;
+    copy.signature_len = 0; /* it is the leader's word from here on */
     error = witness_of_attempt(lost, &copy.made);
     return error ? error : undo(n, r, s, index, &copy, event->u.undo.why);
 }
@@ -214,6 +215,7 @@ int node_on_stale(struct node *n, const struct event *event)
     copy.choice = NULL;
     copy.has_width = copy.has_origin = false;
     copy.n_outputs = 0;
+    copy.signature_len = 0;
     error = write_again(n, &copy, event->u.undo.why, false, &ticket);
     return error ? error : node_tell_ended(n, &copy, NODE_SLOT_NONE, true, 0, ticket);
 }

@@ -99,6 +99,13 @@ static int check(struct signatures *s, const struct signer *signer,
     return r == -EKEYREJECTED ? 0 : r;
 }
 
+/* What leaders write down themselves. */
+static bool is_leaders(enum reason reason)
+{
+    return reason == REASON_LOST || reason == REASON_OUTPUT_LOST
+           || reason == REASON_STALE;
+}
+
 int signatures_check(struct signatures *s, const struct attempt_record *a,
                      const char **ret_problem)
 {
@@ -110,7 +117,7 @@ int signatures_check(struct signatures *s, const struct attempt_record *a,
         s->n_adopted++;
         return 0;
     }
-    if (!a->signature_len && a->reason == REASON_LOST) {
+    if (!a->signature_len && is_leaders(a->reason)) {
         s->n_lost++;
         return 0;
     }

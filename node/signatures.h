@@ -29,7 +29,7 @@ struct signatures {
     uint64_t n_signed;
     uint64_t n_bad;
     uint64_t n_unsigned;
-    uint64_t n_lost;    /* of those of nodes that died with them: no one could sign */
+    uint64_t n_lost;    /* lost with their node, or undone: no one could sign */
     uint64_t n_adopted; /* taken over from another run, where they are signed */
 };
 

@@ -78,7 +78,7 @@ static void print_signatures(const json_t *s)
 
     add_count(&out, n_bad, "badly signed");
     add_count(&out, n_unsigned, "unsigned");
-    add_count(&out, n_lost, "lost with their node");
+    add_count(&out, n_lost, "lost");
     add_count(&out, n_adopted, "taken over from another run");
     printf("%" PRIu64 " attempts: %" PRIu64 " signed%s.\n",
            n_signed + n_bad + n_unsigned + n_lost + n_adopted, n_signed,

@@ -156,6 +156,11 @@ static void keys(struct buffer *out)
     put_key(out, registers_of(&group));
 }
 
+static void certificate_of_bob(struct buffer *out)
+{
+    put_key(out, certificate_key(&bob));
+}
+
 static const struct golden {
     const char *name;
     void (*encode)(struct buffer *out);
@@ -169,6 +174,7 @@ static const struct golden {
     { "register_row", register_row, &mesh__rows__register__descriptor },
     { "replica_state", replica_state, &mesh__rows__replica_state__descriptor },
     { "row_keys", keys, NULL },
+    { "certificate_key", certificate_of_bob, NULL },
 };
 
 static void test_golden_bytes(void **state UNUSED)
