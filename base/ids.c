@@ -62,6 +62,25 @@ int run_id_parse(const char *text, struct run_id *ret_id)
     return hex_parse(text, RUN_ID_SIZE, ret_id->bytes);
 }
 
+const char *run_name_of(uint64_t number, const char *id, char ret[RUN_NAME_SIZE])
+{
+    enum { FRONT = 16 };
+
+    if (number)
+        snprintf(ret, RUN_NAME_SIZE, "%" PRIu64, number);
+    else
+        snprintf(ret, RUN_NAME_SIZE, "%.*s", FRONT, id ? id : "");
+    return ret;
+}
+
+const char *run_name(uint64_t number, const struct run_id *id, char ret[RUN_NAME_SIZE])
+{
+    char text[RUN_ID_TEXT_SIZE];
+
+    run_id_text(id, text);
+    return run_name_of(number, text, ret);
+}
+
 bool run_id_equal(const struct run_id *a, const struct run_id *b)
 {
     return memcmp(a->bytes, b->bytes, RUN_ID_SIZE) == 0;

@@ -65,6 +65,13 @@ void run_id_text(const struct run_id *id, char ret_text[RUN_ID_TEXT_SIZE]);
 int run_id_parse(const char *text, struct run_id *ret_id);
 bool run_id_equal(const struct run_id *a, const struct run_id *b);
 
+/* What people call a run: its number or, while it has none, the front of its id, by
+ * which all verbs know it too. Returns ret. */
+enum { RUN_NAME_SIZE = 21 };
+const char *run_name(uint64_t number, const struct run_id *id, char ret[RUN_NAME_SIZE]);
+/* The same; the id as text, which may be NULL or "" where it has a number. */
+const char *run_name_of(uint64_t number, const char *id, char ret[RUN_NAME_SIZE]);
+
 void node_id_text(const struct node_id *id, char ret_text[NODE_ID_TEXT_SIZE]);
 /* -EINVAL unless text is exactly 32 lower-case hexadecimal digits. */
 int node_id_parse(const char *text, struct node_id *ret_id);

@@ -16,7 +16,7 @@ option(MESH_FUZZ "build the fuzz targets (clang)" OFF)
 add_compile_options(
   -Wall -Wextra -Wshadow -Wconversion -Werror -Wstrict-prototypes -Wmissing-prototypes
   -Wvla -fno-common -fstack-protector-strong "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
-add_compile_definitions(_GNU_SOURCE "MESH_VERSION=\"${PROJECT_VERSION}\"")
+add_compile_definitions(_GNU_SOURCE)
 include_directories(${CMAKE_SOURCE_DIR})
 if(MESH_SANITIZE)
   add_compile_options(-fsanitize=${MESH_SANITIZE} -fno-omit-frame-pointer

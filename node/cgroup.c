@@ -172,14 +172,41 @@ static void remove_group(const char *dir)
     rmdir(dir);
 }
 
-static char *make_group(const char *controller, const char *name)
+/* Of the groups in it those that are kept stay. */
+static void remove_others(const char *dir, const struct cgroup_slot *const *kept,
+                          size_t n_kept)
+{
+    DIR *d = opendir(dir);
+
+    for (struct dirent *e; d && (e = readdir(d));) {
+        CLEANUP(freep) char *child = NULL;
+        bool is_kept = false;
+
+        if (e->d_type != DT_DIR || e->d_name[0] == '.'
+            || asprintf(&child, "%s/%s", dir, e->d_name) < 0)
+            continue;
+        for (size_t i = 0; i < n_kept && !is_kept; i++)
+            is_kept = (kept[i]->v2_path && strcmp(kept[i]->v2_path, child) == 0)
+                      || (kept[i]->v1_path && strcmp(kept[i]->v1_path, child) == 0);
+        if (!is_kept)
+            remove_group(child);
+    }
+    if (d)
+        closedir(d);
+}
+
+static char *make_group(const char *controller, const char *name,
+                        const struct cgroup_slot *const *kept, size_t n_kept)
 {
     CLEANUP(freep) char *own = own_group(controller);
     CLEANUP(freep) char *dir = NULL;
 
     if (!own || asprintf(&dir, "%s/mesh-%s", own, name) < 0)
         return NULL;
-    remove_group(dir);
+    if (kept)
+        remove_others(dir, kept, n_kept);
+    else
+        remove_group(dir);
     if (mkdir(dir, 0700) < 0 && errno != EEXIST)
         return NULL;
     return TAKE(dir);
@@ -195,10 +222,24 @@ static bool can_kill(const char *dir)
 
 void cgroups_open(struct cgroups *c, const char *name)
 {
+    cgroups_reopen(c, name, NULL, 0);
+}
+
+static bool has_v1_group(const struct cgroup_slot *const *kept, size_t n_kept)
+{
+    for (size_t i = 0; i < n_kept; i++)
+        if (kept[i]->v1_path)
+            return true;
+    return false;
+}
+
+void cgroups_reopen(struct cgroups *c, const char *name,
+                    const struct cgroup_slot *const *kept, size_t n_kept)
+{
     char controllers[512];
     CLEANUP(freep) char *path = NULL;
 
-    *c = (struct cgroups){ .v2 = make_group(NULL, name) };
+    *c = (struct cgroups){ .v2 = make_group(NULL, name, kept, n_kept) };
     if (c->v2 && !can_kill(c->v2)) {
         remove_group(c->v2);
         free(TAKE(c->v2));
@@ -208,13 +249,17 @@ void cgroups_open(struct cgroups *c, const char *name)
         && has_word(controllers, "memory", " \n"))
         c->v2_has_memory = write_file(c->v2, "cgroup.subtree_control", "+memory");
     c->name = strdup(name);
+    if (has_v1_group(kept, n_kept)) {
+        c->v1_memory = make_group("memory", name, kept, n_kept);
+        c->was_v1_tried = true;
+    }
 }
 
 /* Making and removing the group costs a tenth of a small run. */
 static bool has_v1(struct cgroups *c)
 {
     if (!c->was_v1_tried && !c->v2_has_memory && c->name)
-        c->v1_memory = make_group("memory", c->name);
+        c->v1_memory = make_group("memory", c->name, NULL, 0);
     c->was_v1_tried = true;
     return c->v1_memory != NULL;
 }
@@ -276,6 +321,13 @@ void cgroup_slot_close(struct cgroup_slot *s)
     *s = CGROUP_SLOT_NONE;
 }
 
+static void open_v1_files(struct cgroup_slot *s)
+{
+    s->v1_limit = open_in(s->v1_path, "memory.limit_in_bytes", O_RDWR);
+    s->v1_oom = open_in(s->v1_path, "memory.oom_control", O_RDONLY);
+    s->v1_procs = open_in(s->v1_path, "cgroup.procs", O_WRONLY);
+}
+
 static void open_group(const struct cgroups *c, uint32_t index, uint32_t generation,
                        struct cgroup_slot *s)
 {
@@ -297,6 +349,24 @@ static void open_group(const struct cgroups *c, uint32_t index, uint32_t generat
 void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s)
 {
     open_group(c, index, 0, s);
+}
+
+void cgroup_slot_reopen(struct cgroup_slot *s, uint32_t index)
+{
+    s->index = index;
+    if (s->v2_path) {
+        s->v2_dir = open(s->v2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        s->v2_events = open_in(s->v2_path, "cgroup.events", O_RDONLY);
+        if (s->v2_dir < 0 || s->v2_events < 0) {
+            if (s->v2_dir >= 0)
+                close(s->v2_dir);
+            if (s->v2_events >= 0)
+                close(s->v2_events);
+            s->v2_dir = s->v2_events = -1;
+        }
+    }
+    if (s->v1_path)
+        open_v1_files(s);
 }
 
 void cgroup_slot_renew(const struct cgroups *c, struct cgroup_slot *s)
@@ -341,9 +411,7 @@ static bool open_v1(struct cgroups *c, struct cgroup_slot *s)
     s->v1_path = make_slot_group(c->v1_memory, s);
     if (!s->v1_path)
         return false;
-    s->v1_limit = open_in(s->v1_path, "memory.limit_in_bytes", O_RDWR);
-    s->v1_oom = open_in(s->v1_path, "memory.oom_control", O_RDONLY);
-    s->v1_procs = open_in(s->v1_path, "cgroup.procs", O_WRONLY);
+    open_v1_files(s);
     if (s->v1_oom >= 0)
         s->oom_kills = read_counter(s->v1_oom, "oom_kill ");
     return s->v1_procs >= 0 && s->v1_limit >= 0;

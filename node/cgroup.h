@@ -39,10 +39,17 @@ struct cgroup_slot {
  * data folder: what an earlier node of the same name left behind is killed and
  * removed. Never fails. */
 void cgroups_open(struct cgroups *c, const char *name);
+/* The same after a planned restart: the groups of these slots live on, and what is in
+ * others is killed. */
+void cgroups_reopen(struct cgroups *c, const char *name,
+                    const struct cgroup_slot *const *kept, size_t n_kept);
 void cgroups_close(struct cgroups *c);
 void cgroups_describe(struct cgroups *c, struct buffer *out);
 
 void cgroup_slot_open(const struct cgroups *c, uint32_t index, struct cgroup_slot *s);
+/* One that the program before had: by its paths, limit and generation. What cannot be
+ * opened any more is left out. */
+void cgroup_slot_reopen(struct cgroup_slot *s, uint32_t index);
 void cgroup_slot_close(struct cgroup_slot *s);
 
 /* Sets the slot's limit for its next task; 0: none. False: RLIMIT_AS has to serve. */

@@ -26,6 +26,8 @@ struct conf *conf_new(void)
     c->arena = arena_new();
     if (!c->arena)
         free(TAKE(c));
+    if (c)
+        policy_init(&c->policy);
     return c;
 }
 
@@ -354,6 +356,7 @@ static void read_top(struct check *check, const struct value *v, struct conf *c)
         { "shared_uid", read_shared_uid, 0, NULL },
         { "accounts", read_accounts, 0, NULL },
         { "task_account", read_task_account, 0, NULL },
+        { "policy", policy_read, offsetof(struct conf, policy), NULL },
         { "name", read_setting, offsetof(struct conf, name), NULL },
         { "zone", read_setting, offsetof(struct conf, zone), NULL },
         { "peer_listen", read_setting, offsetof(struct conf, peer_listen), NULL },

@@ -6,6 +6,7 @@
  *     shared_uid: yes
  *     accounts: {ann: ann, ben: lab}
  *     task_account: mesh-task
+ *     policy: {users: [ann, ben]}
  *     default_user: {max_tasks: 100}
  *     users:
  *       ann: {weight: 2, max_cpu: 4}
@@ -22,6 +23,7 @@
 #include "base/macros.h"
 #include "flow/diagnostic.h"
 #include "flow/flow.h"
+#include "node/policy.h"
 #include "scheduler/sharing.h"
 
 enum { CONF_BYTES_MAX = 1 << 20, CONF_SLOTS_MAX = 1024, CONF_CONTACTS_MAX = 16 };
@@ -63,6 +65,7 @@ struct conf {
     struct conf_account *accounts;
     uint32_t n_accounts;
     char *task_account; /* NULL: not said */
+    struct policy policy;
     struct sharing sharing;
     struct conf_place *user_places; /* of sharing.users */
     /* Which node of a mesh it is; docs/operations.md. */

@@ -13,6 +13,7 @@ struct counters {
     uint64_t runs_started, runs_ended[COUNTED_OUTCOMES];
     uint64_t tasks_started, tasks_retried; /* attempts, as all of these */
     uint64_t tasks_ended[COUNTED_VERDICTS][COUNTED_REASONS];
+    uint64_t tasks_executed;    /* processes of tasks that ended here, whose run ever */
     uint64_t log_bytes;         /* that tasks wrote and that were kept */
     struct histogram task_time; /* of attempts that ran, by histogram_long_bounds */
 };

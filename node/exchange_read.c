@@ -243,6 +243,8 @@ static void run_give(uv_work_t *work)
                        : v->download                             ? read_digests(v)
                                                                  : read_whole(v);
     if (v->answer.status < 0) {
+        if (!v->download) /* so that it is not said again to be here */
+            (void)blobs_recheck(v->exchange->config.blobs, &v->give->id);
         /* Whatever it was, it is not to be had here. */
         v->answer.status = -ENOENT;
         buffer_clear(&v->answer.data);

@@ -159,8 +159,18 @@ static void on_refusal(struct fetch *f, struct fetch_request *r, int status,
     else if (h && h->kind == HOLDER_PART && r->part == BLOB_GROUP)
         h->dry_until = now + BUSY_US;
     else if (h)
-        fetch_holder_remove(b, h);
+        fetch_holder_strike(b, h);
     give_back(f, r);
+}
+
+/* What it sent is not what the name says. */
+static void on_lie(struct fetch *f, struct fetch_request *r, time_us now)
+{
+    struct fetch_holder *h = fetch_holder_find(r->blob, &r->peer->id);
+
+    if (h)
+        fetch_holder_strike(r->blob, h);
+    fetch_avoid(f, r->peer, now + FETCH_LIE_US);
 }
 
 int fetch_on_data(struct fetch *f, const struct node_id *from,
@@ -179,7 +189,7 @@ int fetch_on_data(struct fetch *f, const struct node_id *from,
     if (m->status < 0) {
         on_refusal(f, r, m->status, now);
     } else if (!is_of_shape(r, m)) {
-        fetch_avoid(f, r->peer, now + FETCH_LIE_US);
+        on_lie(f, r, now);
     } else {
         *ret_check = true;
         r->is_checked = true;
@@ -245,7 +255,7 @@ int fetch_on_checked(struct fetch *f, uint64_t request, enum blob_part part,
     if (r && is_good) {
         on_good(f, r, part, size, now);
     } else if (r) {
-        fetch_avoid(f, r->peer, now + FETCH_LIE_US);
+        on_lie(f, r, now);
         give_back(f, r);
     }
     return fetch_finish(f, now);

@@ -123,6 +123,14 @@ struct fetch_holder *fetch_holder_find(struct fetch_blob *b, const struct node_i
     return NULL;
 }
 
+static bool is_denied(const struct fetch_blob *b, const struct node_id *id)
+{
+    for (size_t i = 0; i < b->n_denied; i++)
+        if (node_id_equal(&b->denied[i], id))
+            return true;
+    return false;
+}
+
 struct fetch_holder *fetch_holder_add(struct fetch *f, struct fetch_blob *b,
                                       const struct node_id *id, enum holder_kind kind)
 {
@@ -130,7 +138,7 @@ struct fetch_holder *fetch_holder_add(struct fetch *f, struct fetch_blob *b,
     struct fetch_peer *p;
 
     if (h || b->n_holders == FETCH_HOLDERS_MAX || node_id_equal(id, &f->self)
-        || node_id_is_none(id))
+        || node_id_is_none(id) || is_denied(b, id))
         return h;
     p = fetch_peer_get(f, id);
     if (!p)
@@ -150,6 +158,13 @@ void fetch_holder_remove(struct fetch_blob *b, struct fetch_holder *h)
     free(h->have);
     b->n_holders--;
     memmove(h, h + 1, (b->n_holders - i) * sizeof(*h));
+}
+
+void fetch_holder_strike(struct fetch_blob *b, struct fetch_holder *h)
+{
+    if (b->n_denied < FETCH_DENIED_MAX)
+        b->denied[b->n_denied++] = h->peer->id;
+    fetch_holder_remove(b, h);
 }
 
 void fetch_ask_holder(struct fetch *f, struct fetch_blob *b, struct fetch_holder *h,

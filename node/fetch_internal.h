@@ -8,6 +8,8 @@
 #include "base/prng.h"
 #include "node/fetch.h"
 
+enum { FETCH_DENIED_MAX = 64 };
+
 enum leaf_state { LEAF_MISSING, LEAF_ASKED, LEAF_TWICE, LEAF_HERE };
 
 struct fetch_peer {
@@ -49,6 +51,8 @@ struct fetch_blob {
     uint32_t n_asked; /* requests, also those that are being checked */
     struct fetch_holder holders[FETCH_HOLDERS_MAX];
     size_t n_holders;
+    struct node_id denied[FETCH_DENIED_MAX]; /* who said to have it, and had it not */
+    size_t n_denied;
     bool has_parts;                /* some of them fetch it too, */
     uint8_t spread[BLOB_HAVE_MAX]; /* and together they have these parts */
     unsigned n_rounds;             /* of asking all */
@@ -90,6 +94,9 @@ struct fetch_holder *fetch_holder_find(struct fetch_blob *b, const struct node_i
 struct fetch_holder *fetch_holder_add(struct fetch *f, struct fetch_blob *b,
                                       const struct node_id *id, enum holder_kind kind);
 void fetch_holder_remove(struct fetch_blob *b, struct fetch_holder *h);
+/* The same for one that said to have it and had it not, or not the right bytes: it is
+ * not believed again for this blob. */
+void fetch_holder_strike(struct fetch_blob *b, struct fetch_holder *h);
 void fetch_ask_holder(struct fetch *f, struct fetch_blob *b, struct fetch_holder *h,
                       time_us now);
 bool fetch_holder_has(const struct fetch_blob *b, const struct fetch_holder *h,

@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdio.h>
 
+#include "base/version.h"
 #include "node/octets.h"
 
 enum { CHECK_SIZE = 4, VARIANT = sodium_base64_VARIANT_URLSAFE_NO_PADDING };
@@ -137,7 +138,7 @@ int join_token_parse(const char *text, struct join_token *ret, struct error *ret
     if (strncmp(text, prefix, sizeof(prefix) - 1) != 0)
         return fail(ret_error, -EINVAL,
                     "the token is of another version of mesh than this, %s",
-                    MESH_VERSION);
+                    mesh_version());
     text += sizeof(prefix) - 1;
     r = sodium_base642bin(bytes, sizeof(bytes), text, strcspn(text, " \t\r\n"), NULL,
                           &len, NULL, VARIANT);

@@ -39,9 +39,10 @@ struct run_context {
     char **values;   /* of the parameters */
     char *code_path; /* the package, laid out */
     bool is_laid_out;
-    bool is_leaving; /* it goes when nothing here needs it any more */
-    bool has_gpus;   /* the node: tasks are told which are theirs */
-    size_t n_files;  /* of the package */
+    enum refusal refusal; /* what the node's policy says of it */
+    bool is_leaving;      /* it goes when nothing here needs it any more */
+    bool has_gpus;        /* the node: tasks are told which are theirs */
+    size_t n_files;       /* of the package */
     struct digest package;
     char *user;
     char **tags;          /* NULL-terminated */

@@ -30,9 +30,15 @@ struct verification {
     struct digest_set seen; /* content is looked at once, whoever names it */
 };
 
+void verify_report_release(struct verify_report *r)
+{
+    signatures_release(&r->signatures);
+}
+
 static void verification_release(struct verification *v)
 {
     digest_set_release(&v->seen);
+    verify_report_release(&v->report);
 }
 
 static const char *problem_of(int code)
@@ -166,6 +172,22 @@ static const char *step_name(const struct verification *v, uint32_t step)
     return v->flow && step < v->flow->n_all_steps ? v->flow->steps[step].name : "?";
 }
 
+static int verify_signature(struct verification *v, const struct verify_damage *attempt,
+                            const struct attempt_record *a)
+{
+    struct verify_damage about = *attempt;
+    int r = signatures_check(&v->report.signatures, a, &about.problem);
+
+    if (r < 0 && r != -ENOKEY)
+        return r;
+    if (r == 0 && !about.problem)
+        return 0;
+    about.what = "signature";
+    about.is_unsigned = r == -ENOKEY;
+    v->report.n_damaged += !about.is_unsigned;
+    return v->each(v->arg, &about);
+}
+
 static int verify_attempt(struct verification *v, const struct attempt_record *a,
                           int error)
 {
@@ -180,7 +202,9 @@ static int verify_attempt(struct verification *v, const struct attempt_record *a
         return tell(v, &about, error);
     for (size_t i = 0; r == 0 && i < a->n_outputs; i++)
         r = verify_output(v, &about, &a->outputs[i]);
-    return r < 0 ? r : verify_log(v, &about, &a->log);
+    if (r == 0)
+        r = verify_log(v, &about, &a->log);
+    return r < 0 ? r : verify_signature(v, &about, a);
 }
 
 static int verify_attempts(struct verification *v, const struct run_id *run)
@@ -264,8 +288,10 @@ int verify_run(const struct maintenance *m, const struct run_id *run,
     CLEANUP(verification_release)
     struct verification v = { .m = m, .flow = flow, .each = each, .arg = arg };
     CLEANUP(flow_unrefp) struct flow *own_flow = NULL;
-    int r = verify_record(&v, run, &own_flow);
+    int r;
 
+    signatures_init(&v.report.signatures, m->writer, m->root);
+    r = verify_record(&v, run, &own_flow);
     if (r == 0)
         r = verify_end(&v, run);
     if (r == 0)
@@ -273,6 +299,7 @@ int verify_run(const struct maintenance *m, const struct run_id *run,
     if (r < 0)
         return r;
     *ret_report = v.report;
+    v.report = (struct verify_report){ .n_checked = 0 };
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "flow/flow.h"
+#include "node/signatures.h"
 #include "proto/record.h"
 #include "store/blobs.h"
 #include "store/gc.h"
@@ -15,11 +16,12 @@
 struct maintenance {
     struct writer *writer;
     struct blobs *blobs;
+    const struct mesh_root *root;   /* of the node's mesh; NULL: it is of none */
     const atomic_bool *is_stopping; /* NULL: never */
 };
 
 struct verify_damage {
-    const char *what; /* "record", "package", "artifact", "log" */
+    const char *what; /* "record", "package", "artifact", "log", "signature" */
     const char *step; /* NULL: it is no task's */
     struct task_id task;
     uint32_t attempt;
@@ -27,15 +29,19 @@ struct verify_damage {
     bool has_id;
     struct digest id;
     const char *problem; /* a sentence */
+    bool is_unsigned;    /* no damage: an attempt that nobody signed */
 };
 
 struct verify_report {
     uint64_t n_checked, n_damaged, bytes;
+    struct signatures signatures;
 };
+void verify_report_release(struct verify_report *r);
 
 /* Hash again all that a run has kept: its package, each output, each file in a folder,
- * each log; and check its records. `each` is told what is damaged; the pointers are
- * valid for the call; a negative result ends the verification.
+ * each log; and check its records and who signed them. `each` is told what is damaged,
+ * and what is unsigned; the pointers are valid for the call; a negative result ends the
+ * verification. *ret_report is the caller's to release.
  * flow NULL: the one in the run's record, where steps get their names.
  * -ENOENT: no such run. Damage is no error. */
 int verify_run(const struct maintenance *m, const struct run_id *run,

@@ -6,6 +6,19 @@
 
 #include "node/mesh_internal.h"
 
+/* A planned restart goes on as the same life of the node, and knows none of the numbers
+ * that it gave: the next ones are far beyond them. */
+static void count_on(struct mesh *m, const struct mesh_config *config)
+{
+    uint32_t n_restarts;
+
+    m->term = config->term ? config->term : config->boot;
+    n_restarts = m->term - m->boot;
+    m->last_counter = (uint64_t)n_restarts << 40;
+    m->last_lease = n_restarts << 20;
+    m->n_requests = n_restarts << 20;
+}
+
 struct mesh *mesh_new(const struct mesh_config *config, time_us now)
 {
     struct mesh *m = calloc(1, sizeof(*m));
@@ -14,12 +27,16 @@ struct mesh *mesh_new(const struct mesh_config *config, time_us now)
         return NULL;
     m->self = config->self;
     m->boot = config->boot;
+    count_on(m, config);
     m->degrade = config->degrade ? config->degrade : DEGRADE_AFTER;
     m->level = config->level ? config->level : 2;
     m->slots_max = config->node->slots_max;
     m->replica_timing = config->replica;
     m->is_founder = config->is_founder;
     m->has_numbers = config->has_numbers;
+    m->has_signer = config->signer != NULL;
+    if (m->has_signer)
+        m->signer = *config->signer;
     m->floor = config->last_number;
     m->is_worker = config->card->roles & ROLE_WORKER;
     m->is_draining = config->card->is_draining;
@@ -44,6 +61,7 @@ void mesh_free(struct mesh *m)
     registers_release(m);
     reads_release(m);
     grants_release(m);
+    sign_release(m);
     members_release(m);
     node_free(m->node);
     free(m->in_slot);
@@ -178,8 +196,11 @@ static int flush(struct mesh *m)
 {
     int error = 0;
 
-    while (error == 0 && (m->marked || m->has_posts || numbers_are_due(m))) {
-        error = numbers_flush(m);
+    while (error == 0
+           && (m->marked || m->has_posts || sign_is_due(m) || numbers_are_due(m))) {
+        error = sign_flush(m);
+        if (error == 0)
+            error = numbers_flush(m);
         if (error == 0)
             error = groups_flush(m);
         if (error == 0)
@@ -195,7 +216,7 @@ static time_us earlier(time_us a, time_us b)
 
 time_us mesh_deadline(const struct mesh *m)
 {
-    if (m->has_posts || m->marked || numbers_are_due(m))
+    if (m->has_posts || m->marked || sign_is_due(m) || numbers_are_due(m))
         return 0;
     return earlier(propose_deadline(m),
                    earlier(earlier(node_deadline(m->node), gossip_deadline(m->gossip)),
@@ -340,6 +361,7 @@ static int dispatch(struct mesh *m, const struct mesh_event *event)
     case MESH_EVENT_FLUSH:
         return 0;
     case MESH_EVENT_DURABLE:
+        m->durable = event->u.ticket;
         return groups_on_durable(m, event->u.ticket);
     case MESH_EVENT_RECORD:
         return on_record(m, event);
@@ -351,6 +373,8 @@ static int dispatch(struct mesh *m, const struct mesh_event *event)
         return on_restored_run(m, &event->u.run);
     case MESH_EVENT_RESTORE_KEPT:
         return work_on_restored(m, event->u.kept);
+    case MESH_EVENT_RESTORE_GUEST:
+        return pause_on_restored(m, event);
     case MESH_EVENT_START:
         return start(m);
     case MESH_EVENT_PREPARED:
@@ -371,6 +395,13 @@ static int dispatch(struct mesh *m, const struct mesh_event *event)
         return on_card(m, event->u.card);
     case MESH_EVENT_DRAIN:
         return on_drain(m, event->u.is_on);
+    case MESH_EVENT_FULL:
+        m->is_full = event->u.is_on;
+        return want_update(m);
+    case MESH_EVENT_PAUSE:
+        return pause_on(m, event->u.is_on);
+    case MESH_EVENT_STEP_DOWN:
+        return pause_step_down(m, event->u.is_on);
     case MESH_EVENT_LEAVE:
         return on_leave(m);
     }

@@ -29,9 +29,24 @@
 
 struct mesh;
 
+/* Signs the attempts that this node carried out and checks those of others: both are
+ * computed from their arguments and a key, so they are asked for in the middle of a
+ * step. -ENOMEM ends the step. */
+struct mesh_signer {
+    void *arg;
+    uint32_t batch_max; /* MESH_BATCH_MAX at most */
+    /* As attestation_sign(). */
+    int (*sign)(void *arg, struct attempt_record *const *records, size_t n);
+    /* As attestation_check(), by what is known of the record's node; -ENOENT: nothing
+     * is. */
+    int (*check)(void *arg, struct attempt_record *record);
+};
+enum { MESH_BATCH_MAX = 16 };
+
 struct mesh_config {
     struct node_id self;
     uint32_t boot; /* counted and persisted before; incarnation = boot << 32 */
+    uint32_t term; /* the same, of each planned restart in a boot; 0: none yet */
     const struct member_card *card;
     const struct node_config *node;
     struct gossip_timing gossip;   /* all zero: the defaults */
@@ -40,9 +55,13 @@ struct mesh_config {
     uint32_t level;   /* copies of a kept output before a run ends; 0: 2 */
     bool is_founder;  /* of the mesh: founds its group if that is not known here */
     bool has_numbers; /* runs get numbers, from the mesh group */
-    uint64_t last_number; /* that this node gave before it had others */
+    uint64_t last_number;             /* that this node gave before it had others */
+    const struct mesh_signer *signer; /* copied; NULL: nothing is signed or checked */
     uint64_t seed;
 };
+
+/* The status of MESH_EVENT_KEPT: nothing that counts is lost. */
+enum { KEPT_NEEDLESS = 1 };
 
 enum mesh_event_type {
     MESH_EVENT_NODE = 1, /* of the engine: a submission, the end of a local task, what
@@ -63,6 +82,7 @@ enum mesh_event_type {
     MESH_EVENT_RESTORE_ENTRY, /* its `l` rows, ascending */
     MESH_EVENT_RESTORE_RUN,   /* a run without an end: `q` row or not */
     MESH_EVENT_RESTORE_KEPT,  /* each `o` row */
+    MESH_EVENT_RESTORE_GUEST, /* after a planned restart: what has run all along */
     MESH_EVENT_START,
 
     /* Answers to actions. */
@@ -74,12 +94,16 @@ enum mesh_event_type {
                           has no such run; -EALREADY: it has ended; else it cannot be
                           read */
     MESH_EVENT_WITNESS,
-    MESH_EVENT_KEPT,
+    MESH_EVENT_KEPT, /* of ACTION_KEEP; or, KEPT_NEEDLESS, of ACTION_GONE */
     MESH_EVENT_END_FOUND, /* of ACTION_FIND_END */
 
     MESH_EVENT_CARD,  /* what the node says of itself changed */
     MESH_EVENT_DRAIN, /* take no more; is_on false: do again */
-    MESH_EVENT_LEAVE, /* drained: hand over what it is a home of, then say so */
+    MESH_EVENT_FULL, /* ask for no work: what it needs could not be written; or again */
+    MESH_EVENT_PAUSE, /* take and grant nothing for a planned restart; or do again */
+    MESH_EVENT_STEP_DOWN, /* paused: lead no run any more, so that all that runs here is
+                             a guest; with is_on those whose log is not settled too */
+    MESH_EVENT_LEAVE,     /* drained: hand over what it is a home of, then say so */
 };
 
 struct mesh_event {
@@ -94,7 +118,7 @@ struct mesh_event {
         const struct member_note *contact;
         const struct member_card *card;
         bool is_refused; /* DISCONNECTED: nothing listens there */
-        bool is_on;      /* DRAIN */
+        bool is_on;      /* DRAIN, FULL, PAUSE, STEP_DOWN */
         uint64_t ticket; /* DURABLE */
         struct {
             struct group_id group;
@@ -124,10 +148,15 @@ struct mesh_event {
         } record; /* RECORD */
         const struct offered_attempt *kept;
         struct {
+            const struct mesh_guest *guest;
+            struct flow *flow; /* a reference is taken */
+        } restored;            /* RESTORE_GUEST */
+        struct {
             struct flow *flow; /* a reference is taken */
             struct digest witness;
-            const char *text; /* with a status: why it cannot be carried out here */
-            bool is_fault;    /* of the task's own: its attempt fails with `reason` */
+            const char *text;     /* with a status: why it cannot be carried out here */
+            enum refusal refusal; /* -EPERM: what the policy here says */
+            bool is_fault; /* of the task's own: its attempt fails with `reason` */
             enum reason reason;
         } prepared;
         struct {
@@ -138,6 +167,19 @@ struct mesh_event {
         } entries;
         struct digest witness; /* WITNESS; status -ENOENT: not all is decided */
     } u;
+};
+
+/* What the next life of the process has to know of a task that runs here. */
+struct mesh_guest {
+    struct run_id run;
+    struct task_id task;
+    uint32_t attempt, slot;
+    uint64_t gpus, fence, lease, counter;
+    time_us started;
+    struct digest witness;
+    bool has_witness, is_void;
+    struct rank rank; /* whom it listens to */
+    struct node_id leader;
 };
 
 /* NULL without memory. */
@@ -168,6 +210,9 @@ struct run_where {
     bool is_tentative;
     uint64_t decided, last; /* entries of its log; of a home */
 };
+/* Whether a member has left, or has been dead for so long that its place is given to
+ * others; nobody's id counts as one. */
+bool mesh_is_gone(const struct mesh *m, const struct node_id *id);
 /* Where a run is led, as far as is known here. */
 void mesh_where(const struct mesh *m, const struct run_id *run, struct run_where *ret);
 /* Who carries out the lease of this slot; false: there is none. */
@@ -177,6 +222,12 @@ struct guest_counts {
     uint32_t n_preparing, n_waiting, n_running;
 };
 struct guest_counts mesh_guests(const struct mesh *m);
+/* What runs in this slot; false: nothing that is a guest. */
+bool mesh_guest_in(const struct mesh *m, uint32_t slot, struct mesh_guest *ret);
+/* Stepped down: no run is led here any more. */
+bool mesh_leads_nothing(const struct mesh *m);
 /* Drained: nothing runs, and this node is the only copy of nothing. */
 bool mesh_may_leave(const struct mesh *m);
+/* What it is called by at its start: greater than what it refuted before. */
+uint64_t mesh_incarnation(uint32_t boot, uint32_t term);
 uint64_t mesh_hash(const struct mesh *m);

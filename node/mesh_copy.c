@@ -233,6 +233,15 @@ static bool is_decided(struct group *g, const struct log_entry *record)
     return true;
 }
 
+/* Who has the end takes the run for over, so it comes by the log, behind all that
+ * counts, where the log goes on behind what is installed. */
+static bool is_early_end(const struct group *g, const struct install_message *install,
+                         const struct log_entry *record)
+{
+    return record->key_len && record->key[0] == 'e'
+           && g->end_index > install->base.index;
+}
+
 static int note_cursor(struct cursor *c, uint64_t part, const struct log_entry *last)
 {
     if (last->key_len > RECORD_KEY_MAX || part > c->n)
@@ -258,9 +267,13 @@ static int on_records(struct mesh *m, struct group *g, const struct read *r,
         return -ENOMEM;
     if (event->status < 0) /* asked for again */
         return 0;
-    for (size_t i = 0; i < n_read; i++)
-        if (is_decided(g, &event->u.entries.entries[i]))
-            entries[n++] = event->u.entries.entries[i];
+    for (size_t i = 0; i < n_read; i++) {
+        const struct log_entry *record = &event->u.entries.entries[i];
+
+        if (is_decided(g, record) && !is_early_end(g, &msg.u.install, record)
+            && !tentative_has(g, record->key, record->key_len))
+            entries[n++] = *record;
+    }
     if (n_read)
         error = note_cursor(c, r->lo, &event->u.entries.entries[n_read - 1]);
     msg.u.install.part = r->lo;
@@ -321,6 +334,7 @@ int copy_keep_install(struct mesh *m, struct group *g,
         entries_drop_new(&g->entries);
         entries_cut(&g->entries, 0);
         g->has_run = g->has_end = false;
+        g->end_index = 0;
         g->entries.first = install->base.index + 1;
         g->applied = install->base.index;
     }

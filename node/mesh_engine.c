@@ -53,7 +53,8 @@ static int propose(struct mesh *m, struct group *g, const struct action *a,
                              .key_len = a->u.persist.key_len,
                              .value = (uint8_t *)a->u.persist.value,
                              .value_len = a->u.persist.value_len,
-                             .is_delete = a->u.persist.is_delete };
+                             .is_delete = a->u.persist.is_delete,
+                             .is_again = a->u.persist.is_again };
     struct entry e = { .index = 0 };
     int error = log_entry_copy(&log, &e.log);
 
@@ -262,7 +263,7 @@ static int keep_own(struct mesh *m, uint32_t slot, const struct attempt_record *
     g = group_find(m, &run);
     if (g && g->is_tentative && tentative_keep_own(m, g, &task, r) < 0)
         return -ENOMEM;
-    return g ? keep_begin(m, g, r) : 0;
+    return g ? keep_begin(m, g, &task, r) : 0;
 }
 
 static int on_ended(struct mesh *m, struct event *e)
@@ -274,7 +275,7 @@ static int on_ended(struct mesh *m, struct event *e)
     if (e->u.ended.slot >= m->slots_max)
         return 0; /* the ends of leases come from workers */
     g = guest_in_slot(m, e->u.ended.slot);
-    if (g || m->n_peers > 1) {
+    if (g || m->has_signer || m->n_peers > 1) {
         r->node = m->self;
         r->boot = m->boot;
         r->counter = g ? g->counter : ++m->last_counter;
@@ -286,8 +287,19 @@ static int on_ended(struct mesh *m, struct event *e)
         r->fence = g->fence;
         want_on_duration(m, m->now - g->started);
     }
-    error = g ? 0 : keep_own(m, e->u.ended.slot, r);
+    error = g ? 0 : sign_own(m, e->u.ended.slot, r);
+    if (error == 0 && !g)
+        error = keep_own(m, e->u.ended.slot, r);
     return error ? error : engine_step(m, e);
+}
+
+static int on_undo(struct mesh *m, struct event *e)
+{
+    const struct task_id *task = &e->u.undo.record->task;
+    struct group *g = group_find(m, &e->run);
+    int error = engine_step(m, e);
+
+    return error || !g ? error : keep_forget(m, g, task);
 }
 
 int engine_on_event(struct mesh *m, const struct event *from)
@@ -309,7 +321,14 @@ int engine_on_event(struct mesh *m, const struct event *from)
     case EVENT_RESTORE_FENCE:
     case EVENT_RESTORE_LOST:
     case EVENT_FENCED:
+    case EVENT_INPUT_GONE:
+    case EVENT_STALE:
+    case EVENT_REFUSED:
         return engine_step(m, &e);
+    case EVENT_TORN:
+        return lead_again(m, group_find(m, &e.run));
+    case EVENT_UNDO:
+        return on_undo(m, &e);
     default:
         return 0;
     }

@@ -229,6 +229,26 @@ static int give_back_all(struct mesh *m, const struct peer *p, const uint64_t *i
     return error;
 }
 
+/* First of all the run is not for this worker any more, then its leases come back. */
+static int take_refusals(struct mesh *m, const struct peer *p,
+                         const struct commit_message *c)
+{
+    struct event e = { .type = EVENT_REFUSED };
+    int error = 0;
+
+    e.u.refused.worker = p->number;
+    e.u.refused.why = (enum refusal)c->refusal;
+    for (size_t i = 0; i < c->n_refused && error == 0; i++) {
+        uint32_t slot = slot_of(m, p, c->refused[i]);
+
+        if (!slot)
+            continue;
+        e.run = lease_at(m, slot)->run;
+        error = engine_step(m, &e);
+    }
+    return error ? error : give_back_all(m, p, c->refused, c->n_refused);
+}
+
 int grant_on_recalled(struct mesh *m, struct peer *p, const struct recalled_message *r)
 {
     return give_back_all(m, p, r->leases, r->n_leases);
@@ -248,9 +268,10 @@ int grant_started(struct mesh *m, uint32_t slot)
 
 /* ---- attempts that ended ---- */
 
-int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record *ret)
+int attempt_of_offer(struct mesh *m, const struct peer *p,
+                     const struct offered_attempt *offer, struct attempt_record *ret)
 {
-    struct attempt_record r = { .attempt = 0 };
+    CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
     int error = attempt_record_decode(offer->record, offer->record_len, &r);
 
     if (error < 0)
@@ -262,7 +283,11 @@ int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record 
     r.counter = offer->name.counter;
     r.witness = offer->witness;
     r.has_witness = true;
+    error = sign_check(m, p, &r);
+    if (error < 0)
+        return error;
     *ret = r;
+    r = (struct attempt_record){ .attempt = 0 };
     return 0;
 }
 
@@ -284,7 +309,7 @@ int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t sl
 {
     CLEANUP(attempt_record_release) struct attempt_record record = { .attempt = 0 };
     struct event e = { .type = EVENT_TASK_ENDED, .run = offer->run };
-    int error = attempt_of_offer(offer, &record);
+    int error = attempt_of_offer(m, p, offer, &record);
 
     if (error == -ENOMEM)
         return error;
@@ -295,13 +320,23 @@ int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t sl
     }
     error = grant_started(m, slot);
     if (error == 0)
-        error = keep_begin(m, g, &record);
+        error = keep_begin(m, g, &offer->task, &record);
     if (error < 0)
         return error;
     lease_free(m, slot);
     e.u.ended.slot = slot;
     e.u.ended.record = &record;
     return grant_tell_engine(m, p, &e, offer);
+}
+
+/* One that another leader granted may have consumed what does not count here. */
+static bool is_own_lease(const struct mesh *m, uint32_t slot,
+                         const struct offered_attempt *offer)
+{
+    const struct lease_entry *l = lease_at(m, slot);
+
+    return l && !l->is_adopted && is_same_run(&l->run, &offer->run)
+           && task_id_equal(&l->task, &offer->task);
 }
 
 static int take_offer(struct mesh *m, struct peer *p, const struct rank *rank,
@@ -312,13 +347,11 @@ static int take_offer(struct mesh *m, struct peer *p, const struct rank *rank,
     struct rank mine;
 
     if (!node_id_equal(&offer->name.node, &p->id))
-        return 0;
+        return sign_refuse(m, p, &offer->run, &offer->task, -EXDEV);
     if (!g || g->phase != LEAD_FULL)
         return late_offer(m, p, g, offer);
     mine = group_rank(m, g);
-    if (slot && rank_compare(rank, &mine) == 0
-        && is_same_run(&lease_at(m, slot)->run, &offer->run)
-        && task_id_equal(&lease_at(m, slot)->task, &offer->task))
+    if (slot && rank_compare(rank, &mine) == 0 && is_own_lease(m, slot, offer))
         return grant_end_lease(m, g, p, slot, offer);
     return late_offer(m, p, g, offer);
 }
@@ -339,6 +372,8 @@ int grant_on_commit(struct mesh *m, struct peer *p, const struct commit_message 
 {
     int error = give_back_all(m, p, c->dropped, c->n_dropped);
 
+    if (error == 0)
+        error = take_refusals(m, p, c);
     for (size_t i = 0; i < c->n_attempts && error == 0; i++)
         error = take_offer(m, p, &c->rank, &c->attempts[i]);
     if (error == 0 && c->n_attempts)

@@ -90,7 +90,7 @@ struct rank group_rank(const struct mesh *m, const struct group *g)
     const struct replica_state *s = g->replica ? replica_state(g->replica) : NULL;
     struct rank rank = { .is_sealed = !g->is_tentative,
                          .generation = s ? s->generation : 1,
-                         .ballot = { .counter = m->boot, .node = m->self } };
+                         .ballot = { .counter = m->term, .node = m->self } };
 
     if (s && g->is_tentative)
         rank.ballot.counter = s->promised.counter + 1;
@@ -167,7 +167,7 @@ int groups_on_durable(struct mesh *m, uint64_t ticket)
 
 bool entry_is_attempt(const struct log_entry *e)
 {
-    return e->key_len > 1 && e->key[0] == 'a' && !e->is_delete;
+    return e->key_len > 1 && e->key[0] == 'a' && !e->is_delete && !e->is_again;
 }
 
 static int write_record(struct mesh *m, const struct group *g,
@@ -397,6 +397,7 @@ static int apply_one(struct mesh *m, struct group *g, struct entry *e)
     g->has_run = g->has_run || (log->key_len && log->key[0] == 'r');
     if (error < 0 || !is_end(log))
         return error;
+    g->end_index = e->index;
     return group_note_end(g, log->value, log->value_len);
 }
 
@@ -488,6 +489,22 @@ static int carry_one(struct mesh *m, struct group *g, const struct replica_actio
     return 0;
 }
 
+/* While a generation closes what the engine decides waits in memory. What depends on it
+ * must not start meanwhile, here or elsewhere: it would not find it in the records. */
+static int hold(struct mesh *m, struct group *g)
+{
+    bool must = g->phase == LEAD_FULL && !g->is_tentative
+                && (g->entries.n_new || replica_state(g->replica)->closing);
+    struct event e = { .type = EVENT_HOLD, .run = g->run, .u.is_held = must };
+
+    if (g->phase != LEAD_FULL)
+        g->is_held = false; /* the engine does not have it any more, or not yet */
+    if (g->is_held == must)
+        return 0;
+    g->is_held = must;
+    return engine_step(m, &e);
+}
+
 int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out)
 {
     int error = out->error;
@@ -497,7 +514,7 @@ int group_carry(struct mesh *m, struct group *g, struct replica_outbox *out)
     for (size_t i = 0; i < out->n && error == 0; i++)
         error = carry_one(m, g, &out->actions[i]);
     group_touch(m, g);
-    return error;
+    return error ? error : hold(m, g);
 }
 
 /* ---- events ---- */
@@ -695,5 +712,7 @@ int group_on_restored_entry(struct mesh *m, const struct mesh_event *event)
     if (error < 0)
         return error;
     e.is_bare = entry_is_attempt(&e.log);
+    if (is_end(&e.log))
+        g->end_index = e.index;
     return entries_add_numbered(&g->entries, e.index, &e);
 }

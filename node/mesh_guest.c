@@ -36,7 +36,7 @@ void guest_free(struct mesh *m, struct guest *g)
     free(g);
 }
 
-static int add(struct mesh *m, struct work *w, uint64_t number, struct guest **ret)
+int guest_add(struct mesh *m, struct work *w, uint64_t number, struct guest **ret)
 {
     struct guest *g = calloc(1, sizeof(*g));
 
@@ -60,6 +60,17 @@ static int post_lease(struct mesh *m, const struct work *w, enum post_type type,
                       uint64_t lease)
 {
     struct post post = { .type = type, .run = w->run, .u.lease_id = lease };
+    struct peer *p = peer_find(m, &w->leader);
+
+    return p && lease ? post_add(m, p, &post) : 0;
+}
+
+static int post_refusal(struct mesh *m, const struct work *w, uint64_t lease,
+                        enum refusal why)
+{
+    struct post post = { .type = POST_REFUSED,
+                         .run = w->run,
+                         .u.refused = { .lease = lease, .why = why } };
     struct peer *p = peer_find(m, &w->leader);
 
     return p && lease ? post_add(m, p, &post) : 0;
@@ -103,7 +114,7 @@ static int take(struct mesh *m, struct work *w, const struct lease *l)
     }
     if (m->is_draining || HASH_COUNT(m->guests) >= GUESTS_MAX)
         return post_lease(m, w, POST_RECALLED, l->id);
-    error = add(m, w, ++m->last_guest, &g);
+    error = guest_add(m, w, ++m->last_guest, &g);
     if (error < 0)
         return error;
     g->state = GUEST_PREPARING;
@@ -135,13 +146,23 @@ int guest_on_grant(struct mesh *m, struct peer *p, const struct grant_message *m
 
 /* ---- prepared ---- */
 
-/* What ended here before with the same inputs is offered instead of run again. */
+static bool is_good(const struct kept *k)
+{
+    CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+
+    return attempt_record_decode(k->record, k->record_len, &r) == 0
+           && r.reason == REASON_OK;
+}
+
+/* What ended well here before with the same inputs is offered instead of run again. A
+ * failure is not: this lease may be the try that follows it. */
 static struct kept *find_kept(const struct guest *g)
 {
     struct kept *k;
 
     DL_FOREACH(g->work->kept, k)
-    if (task_id_equal(&k->task, &g->task) && digest_equal(&k->witness, &g->witness))
+    if (task_id_equal(&k->task, &g->task) && digest_equal(&k->witness, &g->witness)
+        && is_good(k))
         return k;
     return NULL;
 }
@@ -197,7 +218,9 @@ int guest_on_prepared(struct mesh *m, const struct mesh_event *event)
     if (event->status < 0 && event->u.prepared.is_fault)
         return fail(m, g, event);
     if (event->status < 0) {
-        error = post_lease(m, w, POST_DROPPED, g->lease);
+        error = event->u.prepared.refusal
+                    ? post_refusal(m, w, g->lease, event->u.prepared.refusal)
+                    : post_lease(m, w, POST_DROPPED, g->lease);
         guest_free(m, g);
         return error ? error : work_collect(m, w);
     }
@@ -344,7 +367,7 @@ int guest_on_recall(struct mesh *m, struct peer *p, const struct recall_message 
         if (msg->why == REASON_LOST)
             g->is_void = true;
         error = end(m, g, msg->signal,
-                    msg->why >= REASON_OK && msg->why <= REASON_STORE
+                    msg->why >= REASON_OK && msg->why <= REASON_LAST
                         ? (enum reason)msg->why
                         : REASON_CANCELLED);
     }
@@ -369,7 +392,7 @@ int guest_on_local(struct mesh *m, const struct action *a)
     int error = work_get(m, &a->run, &w);
 
     if (error == 0 && w)
-        error = add(m, w, a->u.guest.guest, &g);
+        error = guest_add(m, w, a->u.guest.guest, &g);
     if (error < 0 || !w)
         return error;
     g->state = GUEST_RUNNING;

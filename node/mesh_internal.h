@@ -15,8 +15,10 @@
  *     mesh_late.c     attempts from an older leader's time
  *     mesh_work.c     the worker's side: whom it listens to, what it holds of a run
  *     mesh_guest.c    the worker's side of leases
+ *     mesh_pause.c    a planned restart: what runs goes on in the next life
  *     mesh_permit.c   how long what has a fence may run
  *     mesh_want.c     the worker's side: whom to ask, and for how much
+ *     mesh_sign.c     attempts signed, and checked
  *     mesh_home.c     who is a home
  *     mesh_keep.c     copies of kept outputs
  *     mesh_registers.c  the mesh group: its homes, and registers at its leader
@@ -82,6 +84,7 @@ enum post_type {
     POST_RECALLED,
     POST_OFFER,
     POST_DROPPED,
+    POST_REFUSED,
     POST_ANSWER
 };
 struct post {
@@ -96,7 +99,11 @@ struct post {
             int signal;
             enum reason why;
         } recall;
-        uint64_t lease_id;        /* POST_RECALLED, POST_DROPPED */
+        uint64_t lease_id; /* POST_RECALLED, POST_DROPPED */
+        struct {
+            uint64_t lease;
+            enum refusal why;
+        } refused;                /* POST_REFUSED */
         struct attempt_name name; /* POST_OFFER */
         struct offer_answer answer;
     } u;
@@ -182,9 +189,10 @@ struct group {
     struct node_id leader;
     bool is_tentative; /* led without a majority, or was: what is in the overlay goes */
     struct record_key *overlay;
-    size_t n_overlay, cap_overlay;
+    size_t n_overlay, cap_overlay, n_sorted;
     time_us opened;
     bool has_run, has_end; /* decided, and in the records */
+    uint64_t end_index;    /* of the end's entry; 0: none, or it came without the log */
     time_us ended_at;
     bool is_void;             /* its run was never decided */
     enum run_outcome outcome; /* has_end: as it is told; 0: not known here */
@@ -192,6 +200,7 @@ struct group {
     time_us left_at; /* others took its place, only that is remembered; 0: not so */
     enum lead_phase phase;
     bool is_loaded;
+    bool is_held; /* the engine starts nothing of it */
     time_us ask_until; /* they have reported by then, or will not */
     uint32_t *asked;   /* peers that have not */
     size_t n_asked;
@@ -282,6 +291,7 @@ struct kept {
     uint64_t ticket;
     time_us offered;
     bool is_quiet; /* a tentative leader has it: the next one is told */
+    bool is_new;   /* neither signed nor written down, until the next flush */
     struct kept *prev, *next;
     UT_hash_handle hh;
 };
@@ -333,6 +343,7 @@ struct read {
     uint64_t lo, hi;
     struct message header;        /* READ_ENTRIES, READ_INSTALL; without lists */
     struct offered_attempt offer; /* READ_WITNESS; owns its record. READ_END: its run */
+    bool is_settled;              /* READ_WITNESS: all that it consumes was decided on */
     uint64_t guest;               /* READ_LOCAL_WITNESS */
     struct buffer frame;          /* READ_MEET: what was said, for when it is known */
     time_us at;
@@ -373,7 +384,7 @@ struct proposal {
 
 struct mesh {
     struct node_id self;
-    uint32_t boot;
+    uint32_t boot, term;
     time_us degrade;
     uint32_t level;
     uint32_t slots_max;
@@ -398,10 +409,17 @@ struct mesh {
     struct work *works;
     struct guest *guests;
     struct kept *kept;
-    struct guest **in_slot; /* by slot */
+    bool has_signer;
+    struct mesh_signer signer;
+    struct attempt_name *unsigned_names; /* of what is new, the oldest first */
+    size_t n_unsigned, cap_unsigned;
+    uint64_t signed_ticket, durable; /* of what was signed last; of all */
+    struct guest **in_slot;          /* by slot */
     uint64_t last_guest, last_counter;
     time_us average; /* of a guest's task; 0: not known */
     bool is_draining, is_leaving;
+    bool is_paused, was_draining;
+    bool is_full;   /* of disk */
     bool is_worker; /* by its card */
     bool has_told_members;
     time_us started;
@@ -603,6 +621,8 @@ void copy_release(struct group *g);
 int lead_found(struct mesh *m, const struct event *submit);
 int lead_begin(struct mesh *m, struct group *g);
 /* Read it back and ask who works for it. */
+/* Read the run back and go on, as a new leader would. NULL: nothing. */
+int lead_again(struct mesh *m, struct group *g);
 int lead_take_over(struct mesh *m, struct group *g);
 int lead_end(struct mesh *m, struct group *g);
 int lead_on_loaded(struct mesh *m, const struct mesh_event *event);
@@ -649,8 +669,9 @@ struct lease_entry *lease_at(const struct mesh *m, uint32_t slot);
 void lease_free(struct mesh *m, uint32_t slot);
 /* Its process runs: told once. */
 int grant_started(struct mesh *m, uint32_t slot);
-/* What an offer says, as a record; as attempt_record_decode(). */
-int attempt_of_offer(const struct offered_attempt *offer, struct attempt_record *ret);
+/* What a peer offers, as a record; as attempt_record_decode(), sign_check(). */
+int attempt_of_offer(struct mesh *m, const struct peer *p,
+                     const struct offered_attempt *offer, struct attempt_record *ret);
 /* Of a lease that this leader granted, or found. */
 int grant_end_lease(struct mesh *m, struct group *g, struct peer *p, uint32_t slot,
                     const struct offered_attempt *offer);
@@ -699,6 +720,8 @@ int work_on_restored(struct mesh *m, const struct offered_attempt *kept);
 /* An attempt of its own, for the leader that comes. */
 int work_keep_offer(struct mesh *m, const struct offered_attempt *offer);
 int work_keep(struct mesh *m, struct guest *g, const void *record, size_t len);
+/* Write it down, and offer it unless it is quiet. */
+int work_put(struct mesh *m, struct kept *k);
 struct kept *kept_find(const struct mesh *m, const struct attempt_name *name);
 struct attempt_name kept_name(const struct mesh *m, const struct kept *k);
 
@@ -717,6 +740,14 @@ void guest_free(struct mesh *m, struct guest *g);
 /* NULL: what runs there is the engine's own. */
 struct guest *guest_in_slot(const struct mesh *m, uint32_t slot);
 int guests_on_drain(struct mesh *m);
+/* One more of this number, with the worker's own next one as its name. */
+int guest_add(struct mesh *m, struct work *w, uint64_t number, struct guest **ret);
+
+/* ---- mesh_pause.c ---- */
+
+int pause_on(struct mesh *m, bool is_on);
+int pause_step_down(struct mesh *m, bool is_forced);
+int pause_on_restored(struct mesh *m, const struct mesh_event *event);
 /* Nobody wants it any more. */
 int guest_abandon(struct mesh *m, struct guest *g);
 
@@ -740,6 +771,22 @@ bool permit_is_due(const struct mesh *m, const struct work *w);
 int want_update(struct mesh *m);
 void want_on_duration(struct mesh *m, time_us took);
 
+/* ---- mesh_sign.c ---- */
+
+/* Of an attempt that ended here: it is offered when it is signed. */
+int sign_later(struct mesh *m, struct kept *k);
+bool sign_is_due(const struct mesh *m);
+int sign_flush(struct mesh *m);
+/* An attempt of the leader's own, in this slot. */
+int sign_own(struct mesh *m, uint32_t slot, struct attempt_record *r);
+/* Whether what this peer offered is its own word, and was not changed. -EBADMSG: it is
+ * not, and that was said; or -ENOMEM. */
+int sign_check(struct mesh *m, const struct peer *p, struct attempt_record *r);
+/* ACTION_REFUSED. */
+int sign_refuse(struct mesh *m, const struct peer *p, const struct run_id *run,
+                const struct task_id *task, int status);
+void sign_release(struct mesh *m);
+
 /* ---- mesh_home.c ---- */
 
 uint32_t home_choose(const struct mesh *m, const struct run_id *run,
@@ -750,7 +797,12 @@ int home_on_tick(struct mesh *m, struct group *g);
 
 /* Before the engine is told of an attempt that ended: what it made has to be copied
  * before its run may end. */
-int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record);
+int keep_begin(struct mesh *m, struct group *g, const struct task_id *task,
+               const struct attempt_record *record);
+/* The engine has read the run back, and knows nothing of these. */
+int keep_recount(struct mesh *m, const struct group *g);
+/* It is made again: the new one is to be kept. */
+int keep_forget(struct mesh *m, struct group *g, const struct task_id *task);
 int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);
@@ -765,6 +817,8 @@ int tentative_on_end(struct mesh *m, struct group *g);
 int tentative_keep_own(struct mesh *m, struct group *g, const struct task_id *task,
                        const struct attempt_record *record);
 int tentative_end(struct mesh *m, struct group *g);
+/* Whether a record was decided without a majority: it is not for other homes. */
+bool tentative_has(struct group *g, const void *key, size_t len);
 /* Whether a sealed leader is there again. */
 int tentative_check(struct mesh *m, struct group *g);
 int tentative_on_restored(struct mesh *m, const struct group_id *id, uint64_t index,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run keeps has to be on two nodes before it may end well. Who ran the task has
- * it; the leader gets a copy, or, if the leader ran it, another home. A copy that
- * cannot be had any more holds up nothing: where only one node is left, one has to do.
+ * it; the leader gets a copy, or, if the leader ran it, another home. What nobody gives
+ * any more is made again; where only one node is left, one copy has to do.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,11 +18,13 @@ struct keeping {
     struct node_id holder;
     bool is_asked;
     uint32_t n_asked; /* others to hold a copy */
+    bool is_checked;  /* since then, whether it is here at all */
     time_us again;    /* when it is asked once more */
     uint8_t *record;
     size_t record_len;
     struct digest *ids;
     size_t n_ids;
+    struct task_id task;
     struct keeping *prev, *next;
 };
 
@@ -48,6 +50,15 @@ static int count(struct mesh *m, const struct group *g, int32_t by)
     struct event e = { .type = EVENT_KEEPING, .run = g->run, .u.keeping = by };
 
     return engine_step(m, &e);
+}
+
+int keep_recount(struct mesh *m, const struct group *g)
+{
+    struct keeping *k;
+    int32_t n;
+
+    DL_COUNT(g->keepings, k, n);
+    return n ? count(m, g, n) : 0;
 }
 
 static int done(struct mesh *m, struct group *g, struct keeping *k)
@@ -101,6 +112,15 @@ static int get_here(struct mesh *m, const struct run_id *run, uint64_t token,
     return mesh_emit(m, &a);
 }
 
+/* What this node made and nobody gets from it may be gone from here too. */
+static bool must_check(struct keeping *k)
+{
+    bool must = !k->is_checked && k->n_asked && k->n_asked % ASKED_IN_A_ROW == 0;
+
+    k->is_checked = must;
+    return must;
+}
+
 static int ask(struct mesh *m, struct group *g, struct keeping *k)
 {
     struct message msg = { .type = MESSAGE_BLOB_KEEP };
@@ -110,7 +130,7 @@ static int ask(struct mesh *m, struct group *g, struct keeping *k)
     if (!k->is_asked)
         g->n_keeping++;
     k->is_asked = true;
-    if (!node_id_equal(&k->holder, &m->self))
+    if (!node_id_equal(&k->holder, &m->self) || must_check(k))
         return get_here(m, &g->run, k->token, &k->holder, k->record, k->record_len);
     p = choose(m, g, k->n_asked++);
     if (!p)
@@ -145,7 +165,8 @@ static size_t collect(const struct attempt_record *r, struct digest *ids)
     return n;
 }
 
-static struct keeping *new_keeping(struct mesh *m, const struct attempt_record *r)
+static struct keeping *new_keeping(struct mesh *m, const struct task_id *task,
+                                   const struct attempt_record *r)
 {
     CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
     struct attempt_record copy = *r;
@@ -154,6 +175,7 @@ static struct keeping *new_keeping(struct mesh *m, const struct attempt_record *
     if (!k)
         return NULL;
     k->token = ++m->last_token;
+    k->task = *task;
     k->holder = node_id_is_none(&r->node) ? m->self : r->node;
     k->n_ids = collect(r, NULL);
     k->ids = calloc(k->n_ids + 1, sizeof(k->ids[0]));
@@ -168,7 +190,8 @@ static struct keeping *new_keeping(struct mesh *m, const struct attempt_record *
     return k;
 }
 
-int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *record)
+int keep_begin(struct mesh *m, struct group *g, const struct task_id *task,
+               const struct attempt_record *record)
 {
     struct keeping *k;
     int error;
@@ -176,7 +199,7 @@ int keep_begin(struct mesh *m, struct group *g, const struct attempt_record *rec
     if (m->level < 2 || record->reason != REASON_OK || !collect(record, NULL)
         || gossip_alive(m->gossip) < 2)
         return 0;
-    k = new_keeping(m, record);
+    k = new_keeping(m, task, record);
     if (!k)
         return -ENOMEM;
     DL_APPEND(g->keepings, k);
@@ -207,6 +230,43 @@ static int ask_next(struct mesh *m, struct group *g)
     return error;
 }
 
+/* Nobody gives it: whoever reads the store knows which attempt that is, and says so by
+ * EVENT_UNDO; or that another one counts, of which nothing is lost. */
+static int tell_gone(struct mesh *m, const struct group *g, struct keeping *k)
+{
+    struct action a = { .type = ACTION_GONE,
+                        .run = g->run,
+                        .task = k->task,
+                        .ticket = m->last_ticket,
+                        .slot = NODE_SLOT_NONE };
+
+    a.u.mesh.token = k->token;
+    k->again = m->now + KEEP_WAIT;
+    return mesh_emit(m, &a);
+}
+
+int keep_forget(struct mesh *m, struct group *g, const struct task_id *task)
+{
+    struct keeping *k, *next;
+    int error = 0;
+
+    DL_FOREACH_SAFE(g->keepings, k, next)
+    if (error == 0 && task_id_equal(&k->task, task))
+        error = done(m, g, k);
+    return error;
+}
+
+/* The holder may be back soon; one that answers has it no more. */
+static int give_up(struct mesh *m, struct group *g, struct keeping *k, int status)
+{
+    bool is_gone = mesh_is_gone(m, &k->holder);
+
+    k->again = m->now + TIME_S(1);
+    if (status == -ENOENT && (is_gone || gossip_is_live(m->gossip, &k->holder)))
+        return tell_gone(m, g, k);
+    return is_gone ? done(m, g, k) : 0;
+}
+
 static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
                   int status)
 {
@@ -217,12 +277,14 @@ static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
     HASH_ITER (hh, m->groups, g, next)
         if ((k = find(g, token)))
             break;
-    if (!k || node_id_equal(&k->holder, from))
+    if (!k || (status <= 0 && node_id_equal(&k->holder, from) && !k->is_checked))
         return 0;
-    if (status == 0 || !gossip_is_live(m->gossip, &k->holder))
-        error = done(m, g, k);
+    if (status < 0)
+        error = give_up(m, g, k, status);
+    else if (status == 0 && node_id_equal(&k->holder, from))
+        error = ask(m, g, k);
     else
-        k->again = m->now + TIME_S(1);
+        error = done(m, g, k);
     return error ? error : ask_next(m, g);
 }
 
@@ -270,6 +332,6 @@ int keep_on_tick(struct mesh *m, struct group *g)
 
     DL_FOREACH_SAFE(g->keepings, k, next)
     if (error == 0 && k->is_asked && m->now >= k->again)
-        error = gossip_is_live(m->gossip, &k->holder) ? ask(m, g, k) : done(m, g, k);
+        error = ask(m, g, k);
     return error ? error : ask_next(m, g);
 }

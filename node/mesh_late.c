@@ -19,19 +19,23 @@ int late_answer(struct mesh *m, struct peer *p, const struct run_id *run,
     return post_add(m, p, &post);
 }
 
-static int ask_witness(struct mesh *m, const struct peer *p, const struct group *g,
+/* Of what is in the records: all that the engine knows has to be there first. */
+static int ask_witness(struct mesh *m, const struct peer *p, struct group *g,
                        const struct offered_attempt *offer)
 {
     struct action ask = { .type = ACTION_WITNESS,
                           .run = g->run,
                           .task = offer->task,
-                          .ticket = m->last_ticket,
                           .slot = NODE_SLOT_NONE };
-    struct read *r = read_add(m, READ_WITNESS, &g->id);
+    int error = group_append(m, g);
+    struct read *r =
+        error || g->entries.n_new ? NULL : read_add(m, READ_WITNESS, &g->id);
 
     if (!r) /* it is offered again */
-        return 0;
+        return error;
     r->peer = p->id;
+    r->is_settled = node_awaits(m->node, &g->run, &offer->task);
+    ask.ticket = m->last_ticket;
     if (offer_copy(offer, &r->offer) < 0)
         return -ENOMEM;
     ask.u.mesh.token = r->token;
@@ -184,20 +188,32 @@ static int judge(struct mesh *m, struct peer *p, struct group *g,
     }
     if (slot && task_id_equal(&lease_at(m, slot)->task, &offer->task))
         return grant_end_lease(m, g, p, slot, offer);
-    error = attempt_of_offer(offer, &record);
+    error = attempt_of_offer(m, p, offer, &record);
     if (error < 0)
         return error == -ENOMEM ? error : refuse(m, p, g, offer);
-    error = keep_begin(m, g, &record);
+    error = keep_begin(m, g, &record.task, &record);
     if (error == 0)
         error = grant_tell_engine(m, p, &e, offer);
     return error || m->is_offer_taken ? error : refuse(m, p, g, offer);
+}
+
+/* What it consumes may be offered together with it. */
+static int answer_witness(struct mesh *m, struct group *g, const struct read *r,
+                          const struct digest *witness)
+{
+    struct peer *p = peer_find(m, &r->peer);
+
+    if (!p || g->phase != LEAD_FULL)
+        return 0;
+    if (!r->is_settled && node_awaits(m->node, &g->run, &r->offer.task))
+        return ask_witness(m, p, g, &r->offer);
+    return judge(m, p, g, &r->offer, witness);
 }
 
 int late_on_witness(struct mesh *m, const struct mesh_event *event)
 {
     struct read *r = read_find(m, event->token);
     struct group *g = r ? group_find(m, &r->group) : NULL;
-    struct peer *p = r ? peer_find(m, &r->peer) : NULL;
     int error = 0;
 
     if (!r)
@@ -207,9 +223,9 @@ int late_on_witness(struct mesh *m, const struct mesh_event *event)
     else if (r->type == READ_OWN_WITNESS && event->status == 0) {
         r->offer.witness = event->u.witness;
         error = work_keep_offer(m, &r->offer);
-    } else if (r->type == READ_WITNESS && g && p && g->phase == LEAD_FULL
-               && event->status == 0)
-        error = judge(m, p, g, &r->offer, &event->u.witness);
+    } else if (r->type == READ_WITNESS && g && event->status == 0) {
+        error = answer_witness(m, g, r, &event->u.witness);
+    }
     read_free(m, r);
     return error;
 }

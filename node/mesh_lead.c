@@ -326,6 +326,8 @@ static int finish(struct mesh *m, struct group *g)
     for (size_t i = 0; i < g->n_reports && error == 0; i++)
         error = adopt(m, g, &g->reports[i]);
     if (error == 0)
+        error = keep_recount(m, g);
+    if (error == 0)
         error = engine_step(m, &end);
     if (error == 0)
         error = refuse_held(m, g);
@@ -364,6 +366,17 @@ static int want_number(struct mesh *m, struct group *g, const struct mesh_event 
     if (error < 0)
         return error == -ENOMEM ? error : 0;
     return number_want(m, g, &record);
+}
+
+int lead_again(struct mesh *m, struct group *g)
+{
+    int error;
+
+    if (!g || g->phase != LEAD_FULL)
+        return 0;
+    error = drop(m, g);
+    number_drop(m, g);
+    return error ? error : lead_take_over(m, g);
 }
 
 /* A group whose run was never decided has nothing to lead. */
@@ -620,11 +633,17 @@ static bool is_past(const struct mesh *m, const struct group *g)
                 : m->now >= g->left_at + LEFT_WAIT;
 }
 
+/* It may have been installed again since, for homes that were not to be in the end. */
 static int on_left(struct mesh *m, struct group *g)
 {
+    int error;
+
     if (!g->left_at)
         return leave_group(m, g);
-    return is_past(m, g) ? forget_log(m, g) : 0;
+    if (!is_past(m, g))
+        return 0;
+    error = g->has_run && !g->has_end ? copy_delete_all(m, g) : 0;
+    return error ? error : forget_log(m, g);
 }
 
 /* Nothing of its run was ever decided, as far as is known here, and nobody says

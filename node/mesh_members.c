@@ -9,7 +9,7 @@ int members_init(struct mesh *m, const struct mesh_config *config, time_us now)
 {
     struct gossip_config c = { .self = config->self,
                                .card = config->card,
-                               .incarnation = (uint64_t)config->boot << 32,
+                               .incarnation = mesh_incarnation(m->boot, m->term),
                                .timing = config->gossip,
                                .seed = prng_next(&m->prng) };
 
@@ -63,6 +63,7 @@ int peer_get(struct mesh *m, const struct node_id *id, struct peer **ret_peer)
     if (!p)
         return -ENOMEM;
     p->id = *id;
+    p->told.seq = (uint64_t)(m->term - m->boot) << 32;
     HASH_ADD(hh, m->peers, id, sizeof(p->id), p);
     if (!p->hh.tbl) {
         free(p);

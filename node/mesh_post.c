@@ -30,7 +30,8 @@ static bool is_together(const struct post *a, const struct post *b)
     return a->type == b->type && is_same_run(&a->run, &b->run)
            && (a->type != POST_RECALL
                || (a->u.recall.signal == b->u.recall.signal
-                   && a->u.recall.why == b->u.recall.why));
+                   && a->u.recall.why == b->u.recall.why))
+           && (a->type != POST_REFUSED || a->u.refused.why == b->u.refused.why);
 }
 
 static int compare(const void *a, const void *b)
@@ -134,6 +135,25 @@ static int send_ids(struct mesh *m, const struct batch *b)
     return deliver(m, b, &msg);
 }
 
+static int send_refused(struct mesh *m, const struct batch *b)
+{
+    CLEANUP(freep) uint64_t *ids = calloc(b->n, sizeof(*ids));
+    const struct work *w = work_find(m, &b->posts[0].run);
+    struct message msg = { .type = MESSAGE_COMMIT };
+
+    if (!ids)
+        return -ENOMEM;
+    if (!w)
+        return 0;
+    for (size_t i = 0; i < b->n; i++)
+        ids[i] = b->posts[i].u.refused.lease;
+    msg.u.commit = (struct commit_message){ .rank = w->rank,
+                                            .refused = ids,
+                                            .n_refused = b->n,
+                                            .refusal = b->posts[0].u.refused.why };
+    return deliver(m, b, &msg);
+}
+
 static struct offered_attempt offer_of(const struct mesh *m, const struct kept *k)
 {
     return (struct offered_attempt){ .name = kept_name(m, k),
@@ -200,6 +220,8 @@ static int send_batch(struct mesh *m, const struct batch *b)
     case POST_RECALLED:
     case POST_DROPPED:
         return send_ids(m, b);
+    case POST_REFUSED:
+        return send_refused(m, b);
     case POST_OFFER:
         return send_offers(m, b);
     case POST_ANSWER:

@@ -5,9 +5,11 @@
  * It is a group as a run's is, of id zero, with up to five homes. Its leader holds the
  * registers as they will be when its log is decided; each change is an entry, and who
  * asked is answered when that is decided. A register's record names the last request
- * of each node that changed it: one that comes again, also to a later leader, is
- * answered once more and changes nothing. Reading is an entry too, an empty one, so
- * that nobody is told what another leader has changed by now. */
+ * of each node that would have changed it: one that comes again, also to a later
+ * leader, is answered once more and changes nothing, and so does one that is older.
+ * Reading is an entry too, an empty one, so that nobody is told what another leader has
+ * changed by now; likewise an exchange that is refused, or it could be refused for a
+ * value that is never decided, and carried out when it comes again. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -167,6 +169,8 @@ static int take_in(struct mesh *m, const struct log_entry *e)
     r->n_clients = row.n_clients;
     if (row.n_clients)
         memcpy(r->clients, row.clients, row.n_clients * sizeof(*row.clients));
+    if (row.is_none)
+        return 0;
     return reg_set(r, row.value, row.value_len);
 }
 
@@ -248,17 +252,15 @@ static struct register_client *client_of(struct reg *r, const struct node_id *no
 }
 
 /* As the newest, in the place of what it asked before or of the oldest. */
-static void note_client(struct reg *r, const struct node_id *node, uint64_t request,
-                        uint64_t sum)
+static void note_client(struct reg *r, const struct register_client *client)
 {
-    struct register_client *was = client_of(r, node);
+    struct register_client *was = client_of(r, &client->node);
     size_t at = was ? (size_t)(was - r->clients) : 0;
 
     if (was || r->n_clients == REGISTER_CLIENTS_MAX)
         memmove(&r->clients[at], &r->clients[at + 1],
                 (--r->n_clients - at) * sizeof(r->clients[0]));
-    r->clients[r->n_clients++] =
-        (struct register_client){ .node = *node, .request = request, .sum = sum };
+    r->clients[r->n_clients++] = *client;
 }
 
 /* Its answer follows when the entry is decided; of an empty one, when all before is. */
@@ -277,7 +279,7 @@ static int append(struct mesh *m, struct group *g, const struct log_entry *log,
 }
 
 static int append_empty(struct mesh *m, struct group *g, const struct node_id *from,
-                        uint64_t request, const struct reg *r)
+                        uint64_t request, const struct reg *r, int32_t status)
 {
     static const struct log_entry none;
     struct asked *asked;
@@ -286,17 +288,19 @@ static int append_empty(struct mesh *m, struct group *g, const struct node_id *f
 
     if (error < 0)
         return error;
-    asked->status = r && r->value ? 0 : -ENOENT;
+    asked->status = status;
     return append(m, g, &none, asked);
 }
 
-static int append_change(struct mesh *m, struct group *g, struct reg *r,
-                         const struct node_id *from, uint64_t request)
+/* The register as it is now, and the answer to who asked last. */
+static int append_change(struct mesh *m, struct group *g, const struct reg *r)
 {
+    const struct register_client *last = &r->clients[r->n_clients - 1];
     CLEANUP(buffer_release) struct buffer value = BUFFER_INIT;
     const struct register_row row = { .value = r->value,
                                       .value_len = r->value_len,
-                                      .clients = r->clients,
+                                      .is_none = !r->value,
+                                      .clients = (struct register_client *)r->clients,
                                       .n_clients = r->n_clients };
     struct record_key key = register_key(&g->id, r->name);
     struct log_entry log = { .key = key.bytes, .key_len = key.len };
@@ -304,9 +308,10 @@ static int append_change(struct mesh *m, struct group *g, struct reg *r,
     int error = register_row_encode(&row, &value);
 
     if (error == 0)
-        error = asked_new(from, request, r->value, r->value_len, &asked);
+        error = asked_new(&last->node, last->request, r->value, r->value_len, &asked);
     if (error < 0)
         return -ENOMEM;
+    asked->status = last->is_refused ? -ESTALE : 0;
     log.value = (uint8_t *)value.data;
     log.value_len = value.len;
     return append(m, g, &log, asked);
@@ -345,9 +350,9 @@ static int set(const struct mesh *m, struct reg *r, const struct propose_message
 static int change(struct mesh *m, struct group *g, const struct node_id *from,
                   const struct propose_message *p)
 {
+    struct register_client client = { .node = *from, .request = p->request };
     struct reg *r = reg_find(m, p->key);
-    uint64_t sum;
-    int error;
+    int error = 0;
 
     if (!r && HASH_COUNT(m->registers.all) >= REGISTERS_MAX)
         return refuse(m, from, p->request, -EBUSY);
@@ -355,25 +360,25 @@ static int change(struct mesh *m, struct group *g, const struct node_id *from,
         r = reg_add(m, p->key, strlen(p->key));
     if (!r)
         return -ENOMEM;
-    if (p->op == PROPOSE_SWAP && !is_expected(r, p))
-        return refuse(m, from, p->request, -ESTALE);
-    error = set(m, r, p, &sum);
+    client.is_refused = p->op == PROPOSE_SWAP && !is_expected(r, p);
+    if (!client.is_refused)
+        error = set(m, r, p, &client.sum);
     if (error < 0)
         return error;
-    note_client(r, from, p->request, sum);
-    return append_change(m, g, r, from, p->request);
+    note_client(r, &client);
+    return append_change(m, g, r);
 }
 
 /* It was carried out already: the answer is what it was. */
 static int repeat(struct mesh *m, struct group *g, const struct node_id *from,
-                  const struct propose_message *p, uint64_t sum)
+                  const struct propose_message *p, const struct register_client *was)
 {
     uint8_t bytes[8];
-    const struct reg was = { .value = bytes,
-                             .value_len = p->op == PROPOSE_ADD ? sizeof(bytes) : 0 };
+    const struct reg then = { .value = bytes,
+                              .value_len = p->op == PROPOSE_ADD ? sizeof(bytes) : 0 };
 
-    register_put_number(sum, bytes);
-    return append_empty(m, g, from, p->request, &was);
+    register_put_number(was->sum, bytes);
+    return append_empty(m, g, from, p->request, &then, was->is_refused ? -ESTALE : 0);
 }
 
 static bool is_sound(const struct propose_message *p)
@@ -402,10 +407,12 @@ int registers_on_propose(struct mesh *m, const struct node_id *from,
         return refuse(m, from, p->request, -EBUSY);
     r = reg_find(m, p->key);
     if (p->op == PROPOSE_READ)
-        return append_empty(m, g, from, p->request, r);
+        return append_empty(m, g, from, p->request, r, r && r->value ? 0 : -ENOENT);
     was = r ? client_of(r, from) : NULL;
+    if (was && p->request < was->request) /* nobody waits for it any more */
+        return 0;
     if (was && was->request == p->request)
-        return repeat(m, g, from, p, was->sum);
+        return repeat(m, g, from, p, was);
     return change(m, g, from, p);
 }
 

@@ -72,6 +72,8 @@ int tentative_write(struct mesh *m, struct group *g, const struct action *a,
     int error;
 
     *ret_ticket = m->last_ticket;
+    if (a->u.persist.is_again) /* it was decided, and is so when a majority is back */
+        return 0;
     e.log.key = (uint8_t *)a->u.persist.key;
     e.log.key_len = a->u.persist.key_len;
     if (!entry_is_attempt(&e.log) || e.log.key_len > RECORD_KEY_MAX)
@@ -83,6 +85,27 @@ int tentative_write(struct mesh *m, struct group *g, const struct action *a,
     memcpy(g->overlay[g->n_overlay++].bytes, e.log.key, e.log.key_len);
     error = row_put_entry(m, &shadow, &e, ret_ticket);
     return error ? error : mesh_persist(m, &g->run, &w, ret_ticket);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct record_key *x = a, *y = b;
+    int order = memcmp(x->bytes, y->bytes, x->len < y->len ? x->len : y->len);
+
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+bool tentative_has(struct group *g, const void *key, size_t len)
+{
+    struct record_key k = { .len = len };
+
+    if (!g->n_overlay || len > sizeof(k.bytes))
+        return false;
+    if (g->n_sorted < g->n_overlay)
+        qsort(g->overlay, g->n_overlay, sizeof(g->overlay[0]), compare_keys);
+    g->n_sorted = g->n_overlay;
+    memcpy(k.bytes, key, len);
+    return bsearch(&k, g->overlay, g->n_overlay, sizeof(k), compare_keys);
 }
 
 /* The run is over, as far as this side knows; what it made can be read until then. */
@@ -141,7 +164,7 @@ static int forget_overlay(struct mesh *m, struct group *g)
 
         error = mesh_persist(m, &g->run, &w, &ticket);
     }
-    g->n_overlay = 0;
+    g->n_overlay = g->n_sorted = 0;
     return error;
 }
 

@@ -15,6 +15,16 @@ const struct node *mesh_node(const struct mesh *m)
     return m->node;
 }
 
+bool mesh_is_gone(const struct mesh *m, const struct node_id *id)
+{
+    const struct peer *p = peer_find(m, id);
+    struct member_view v;
+
+    if (!p || !gossip_find(m->gossip, id, &v) || v.note->state == MEMBER_LEFT)
+        return true;
+    return p != m->me && !p->is_live && m->now >= p->gone_since + REPAIR_AFTER;
+}
+
 static void where_noted(const struct mesh *m, const struct run_id *run,
                         struct run_where *ret)
 {

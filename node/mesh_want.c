@@ -80,7 +80,7 @@ int want_update(struct mesh *m)
     bool is_small = gossip_members(m->gossip) <= GOSSIP_MESH_MAX;
     int error = 0;
 
-    if (m->is_draining || !m->is_worker || !m->slots_max)
+    if (m->is_draining || m->is_full || !m->is_worker || !m->slots_max)
         all = 0;
     for (uint32_t i = 1; i <= m->n_peers && error == 0; i++) {
         struct peer *p = m->by_number[i];

@@ -30,6 +30,7 @@ int work_get(struct mesh *m, const struct run_id *run, struct work **ret_w)
         return -ENOMEM;
     w->run = *run;
     w->since = w->heard = w->reported = m->now;
+    w->report_seq = (uint64_t)(m->term - m->boot) << 32;
     HASH_ADD(hh, m->works, run, sizeof(w->run), w);
     if (!w->hh.tbl) {
         free(w);
@@ -113,9 +114,14 @@ int work_keep(struct mesh *m, struct guest *g, const void *record, size_t len)
     struct kept *k;
     int error = add_kept(m, g->work, &key, record, len, &k);
 
-    if (error == 0)
-        error = row_put_kept(m, g->work, k, &k->ticket);
-    return error ? error : offer(m, k);
+    return error ? error : sign_later(m, k);
+}
+
+int work_put(struct mesh *m, struct kept *k)
+{
+    int error = row_put_kept(m, k->work, k, &k->ticket);
+
+    return error || k->is_quiet ? error : offer(m, k);
 }
 
 int work_keep_offer(struct mesh *m, const struct offered_attempt *offer)
@@ -131,7 +137,7 @@ int work_keep_offer(struct mesh *m, const struct offered_attempt *offer)
 
     if (error == 0 && w)
         error = add_kept(m, w, &key, offer->record, offer->record_len, &k);
-    return error || !w ? error : row_put_kept(m, w, k, &k->ticket);
+    return error || !w ? error : sign_later(m, k);
 }
 
 int work_on_restored(struct mesh *m, const struct offered_attempt *kept)
@@ -229,7 +235,7 @@ static int collect(struct mesh *m, struct work *w, bool with_kept, struct lists 
         g->is_told = g->is_asked = g->state == GUEST_RUNNING;
     }
     DL_FOREACH(w->kept, k)
-    if (with_kept) {
+    if (with_kept && !k->is_new) {
         k->offered = m->now;
         l->kept[l->n_kept++] = (struct offered_attempt){ .name = kept_name(m, k),
                                                          .lease = k->lease,
@@ -443,7 +449,7 @@ static int offer_again(struct mesh *m, struct work *w)
     int error = 0;
 
     DL_FOREACH(w->kept, k)
-    if (error == 0 && !k->is_quiet && m->now >= k->offered + OFFER_EVERY)
+    if (error == 0 && !k->is_quiet && !k->is_new && m->now >= k->offered + OFFER_EVERY)
         error = offer(m, k);
     return error;
 }

@@ -88,6 +88,7 @@ int node_add_run(struct node *n, const struct event *event, enum run_phase phase
 
     if (!r)
         return -ENOMEM;
+    r->has_secrets = event->u.submit.has_secrets;
     r->started_wall = record->submitted_wall ? record->submitted_wall : event->wall;
     HASH_ADD(hh, n->runs, id, sizeof(r->id), r);
     if (!r->hh.tbl) {
@@ -222,8 +223,14 @@ static int on_run_event(struct node *n, const struct event *event)
         return node_on_unsuspend(n, r);
     case EVENT_KEEPING:
         return on_keeping(n, r, event->u.keeping);
+    case EVENT_HOLD:
+        r->is_held = event->u.is_held;
+        run_sync_queues(r);
+        return 0;
     case EVENT_DROP:
         return node_on_drop(n, r);
+    case EVENT_REFUSED:
+        return run_refuse(r, event->u.refused.worker, event->u.refused.why);
     default:
         return 0;
     }
@@ -240,6 +247,12 @@ static int on_mesh_event(struct node *n, const struct event *event)
     case EVENT_MEMBERS:
         placement_set_others(&n->placement, event->u.has_others);
         return 0;
+    case EVENT_INPUT_GONE:
+        return node_on_input_gone(n, event->u.lease);
+    case EVENT_UNDO:
+        return node_on_undo(n, event);
+    case EVENT_STALE:
+        return node_on_stale(n, event);
     case EVENT_LEASE_STARTED:
         return node_on_lease_started(n, event->u.lease);
     case EVENT_LEASE_RETURNED:
@@ -254,6 +267,8 @@ static int on_mesh_event(struct node *n, const struct event *event)
         return node_on_restore_fence(n, event);
     case EVENT_GUEST:
         return node_on_guest(n, event);
+    case EVENT_GUEST_RUNNING:
+        return node_on_guest_running(n, event);
     case EVENT_GUEST_END:
         return node_on_guest_end(n, event);
     case EVENT_DRAIN:
@@ -278,15 +293,22 @@ static int dispatch(struct node *n, const struct event *event)
         return node_on_restore_attempt(n, event->u.attempt);
     case EVENT_RESTORE_LOST:
         return node_on_restore_lost(n, &event->run, &event->u.task);
+    case EVENT_RESTORE_RUNNING:
+        return node_on_restore_running(n, event);
     case EVENT_RESTORE_END:
         return node_on_restore_end(n, &event->run);
+    case EVENT_PAUSE:
+        n->is_paused = event->u.is_paused;
+        return 0;
     case EVENT_CANCEL:
     case EVENT_ADOPT:
     case EVENT_RELEASE:
     case EVENT_SUSPEND:
     case EVENT_UNSUSPEND:
     case EVENT_KEEPING:
+    case EVENT_HOLD:
     case EVENT_DROP:
+    case EVENT_REFUSED:
         return on_run_event(n, event);
     default:
         return on_mesh_event(n, event);
@@ -300,7 +322,7 @@ static int advance(struct node *n)
 
     n->has_more = false;
     for (;;) {
-        if (!n->config.is_paused) {
+        if (!n->config.is_paused && !n->is_paused) {
             error = node_start_guests(n);
             if (error == 0)
                 error = node_schedule(n);

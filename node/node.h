@@ -43,8 +43,10 @@ enum event_type {
     EVENT_RESTORE_RUN, /* a run found in the store that has no end record */
     EVENT_RESTORE_ATTEMPT,
     EVENT_RESTORE_FENCE, /* the last fence of a task; after the attempts */
-    EVENT_RESTORE_LOST,  /* this task was running when the node died; after the attempts
-                          */
+    EVENT_RESTORE_LOST, /* this task was running when the node died; after the attempts
+                         */
+    EVENT_RESTORE_RUNNING, /* this one runs here still, in that slot: a planned restart;
+                              likewise */
     EVENT_RESTORE_END, /* all of the store was read: go on; with a run, all of it alone
                         */
     EVENT_ADOPT,       /* resume: an attempt of another run, done there; between
@@ -54,6 +56,14 @@ enum event_type {
                           read back: then after EVENT_RESTORE_END it starts nothing */
     EVENT_UNSUSPEND,
     EVENT_FENCED, /* the ticket of an ACTION_FENCED is durable, or decided */
+    EVENT_INPUT_GONE, /* what was to start in this slot did not: nobody has something
+                         that it needs. It is ready again after a pause */
+    EVENT_STALE,      /* an answer to TELL_TASK_TORN: an attempt that counted; at the end
+                         the record of the task's own that was undone last */
+    EVENT_TORN,       /* TELL_RUN_TORN was told: for who reads runs back */
+    EVENT_UNDO,       /* an attempt that counts: nobody has what it made any more. Its
+                         task is done again, at most REMAKES_MAX times (scheduler/remake.h) */
+    EVENT_PAUSE, /* start and grant nothing, of any run; or do again */
 
     /* ---- with others: node/mesh.h tells these ---- */
     EVENT_WORKER,         /* what a member would take; replaces what it said before */
@@ -63,15 +73,20 @@ enum event_type {
                              fits none waits 5 minutes for one that it fits */
     EVENT_LEASE_STARTED,  /* its process runs there */
     EVENT_LEASE_RETURNED, /* never started there: ready again, no record */
+    EVENT_REFUSED, /* a worker's policy, or with worker 0 this node's own, forbids the
+                      run: it is given nothing more of it in this life of its */
     EVENT_LATE,  /* an attempt that ended and has no lease of ours; its inputs are those
                     that count now. Taken: its record is persisted; else nothing is */
     EVENT_HELD,  /* this task runs at a worker, or waits there: of a run that is read
                     back, answered by ACTION_LEASED after its EVENT_RESTORE_END, or of
                     one that goes on, answered at once. No answer: it is not wanted */
     EVENT_GUEST, /* a lease of another leader, prepared: start it when there is room */
-    EVENT_GUEST_END, /* give it back, or, if it runs, end it with this signal */
+    EVENT_GUEST_RUNNING, /* the same, and it has run here all along */
+    EVENT_GUEST_END,     /* give it back, or, if it runs, end it with this signal */
     EVENT_KEEPING, /* so many more of the run's outputs are not where they must be; the
                       run does not end well before it is 0 again */
+    EVENT_HOLD,    /* start nothing of the run for now: what its tasks would read is not
+                      written yet; is_held false: go on */
     EVENT_DROP,    /* forget a run that is led elsewhere now, and its leases; what runs
                       here goes on as guests: ACTION_TO_GUEST */
     EVENT_DRAIN,   /* start nothing here any more, or do again: guests that wait are
@@ -87,7 +102,8 @@ struct event {
             const struct run_record *record; /* persisted for EVENT_SUBMIT; copied */
             struct flow *flow;               /* a reference is taken */
             bool is_held;
-        } submit; /* EVENT_SUBMIT, EVENT_RESTORE_RUN */
+            bool has_secrets; /* also those that no record has: it can go on */
+        } submit;             /* EVENT_SUBMIT, EVENT_RESTORE_RUN */
         struct {
             uint32_t slot;
             /* All but run, task, attempt, verdict and gpus, which the node fills in. */
@@ -104,6 +120,14 @@ struct event {
             uint64_t fence;
         } fenced; /* EVENT_FENCED: as ACTION_FENCED has them */
         struct {
+            struct task_id task;
+            uint32_t slot, attempt;
+            uint64_t gpus;
+            time_us started;
+            uint64_t guest;    /* EVENT_GUEST_RUNNING: as u.guest */
+            struct flow *flow; /* likewise */
+        } running;             /* EVENT_RESTORE_RUNNING, EVENT_GUEST_RUNNING */
+        struct {
             uint32_t worker; /* 1 .. WORKERS_MAX: the caller's name for the member */
             struct node_id node;    /* its own, for records of what it lost */
             uint32_t slots;         /* leases at once that it would take; 0: none */
@@ -112,7 +136,15 @@ struct event {
             char *const *custom_names;        /* ...here, NULL-terminated or NULL */
         } worker;                             /* EVENT_WORKER, EVENT_WORKER_GONE */
         bool has_others;                      /* EVENT_MEMBERS */
-        uint32_t lease;                       /* EVENT_LEASE_*: the slot */
+        uint32_t lease; /* EVENT_LEASE_*, EVENT_INPUT_GONE: the slot */
+        struct {
+            const struct attempt_record *record; /* with run, task and attempt */
+            const char *why;                     /* a sentence for people */
+        } undo;                                  /* EVENT_UNDO, EVENT_STALE */
+        struct {
+            uint32_t worker;
+            enum refusal why;
+        } refused;                            /* EVENT_REFUSED */
         struct attempt_record *late;          /* EVENT_LATE: as ended.record, with run
                                                  and task */
         struct {
@@ -130,7 +162,9 @@ struct event {
             enum reason why; /* with a signal */
         } guest;             /* EVENT_GUEST, EVENT_GUEST_END */
         int32_t keeping;     /* EVENT_KEEPING */
+        bool is_held;        /* EVENT_HOLD */
         bool is_draining;    /* EVENT_DRAIN */
+        bool is_paused;      /* EVENT_PAUSE */
     } u;
 };
 
@@ -168,6 +202,10 @@ enum action_type {
     ACTION_GUEST_ENDED,    /* its attempt's record, encoded, with a verdict that only
                               lets it be: the leader judges. Its slot is free */
     ACTION_GUEST_RETURNED, /* it never started */
+    ACTION_LOOK,           /* whoever takes this task gives it back: is all that it
+                              needs to be had? What is not is told by EVENT_UNDO */
+    ACTION_GONE,           /* nobody gives what an attempt of this task made: EVENT_UNDO if
+                              that counts and is not here, else MESH_EVENT_KEPT */
     ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
 
     /* ---- of node/mesh.h alone ---- */
@@ -188,6 +226,9 @@ enum action_type {
     ACTION_MEMBER,       /* something about a member changed: people may look */
     ACTION_RECORDED, /* MESH_EVENT_RECORD's is decided; or not, its status tells why */
     ACTION_FIND_END, /* has this run an end record? MESH_EVENT_END_FOUND */
+    ACTION_REFUSED,  /* what a peer offered is not what its executor signed; -ENOKEY:
+                        nobody signed it; -ENOENT: nobody knows the executor; -EXDEV: it
+                        is another's */
 };
 
 enum tell_type {
@@ -196,6 +237,10 @@ enum tell_type {
     TELL_TASK_ENDED,   /* verdict and reason tell how */
     TELL_RUN_ENDED,    /* the node has forgotten the run after this */
     TELL_RUN_NUMBERED, /* of node/mesh.h alone; may come behind the end */
+    TELL_TASK_TORN,    /* to nobody but the caller: it was made again and made something
+                          else. What counts behind it is to be told by EVENT_STALE */
+    TELL_RUN_TORN,     /* likewise: what counted no more is written, and
+                          the run has to be dropped and read back */
     TELL_RUN_REFUSED,  /* instead of RUN_ACCEPTED, in a mesh alone: another node led its
                           log before anybody had the run, so it is nowhere */
 };
@@ -207,7 +252,7 @@ enum { NODE_SLOT_NONE = UINT32_MAX };
 /* What the actions of node/mesh.h carry. */
 struct mesh_action {
     struct node_id peer; /* SEND, CONNECT, DISCONNECT, PREPARE: the leader, KEEP: who
-                            has them, MEMBER */
+                            has them, MEMBER, REFUSED */
     const void *bytes;   /* SEND: a frame; KEEP: a record; span like persist's */
     size_t len;
     const struct member_card *card; /* CONNECT; borrowed until the next mesh_step() */
@@ -216,7 +261,7 @@ struct mesh_action {
     uint64_t lo, hi;       /* READ_ENTRIES */
     const void *from;      /* READ_RECORDS: the key to go on behind; span */
     size_t from_len;
-    int status; /* RECORDED */
+    int status; /* RECORDED, REFUSED */
 };
 
 struct action {
@@ -241,6 +286,7 @@ struct action {
             const void *key, *value; /* valid until the outbox is used again */
             size_t key_len, value_len;
             bool is_urgent; /* somebody waits: end the commit window */
+            bool is_again;  /* the record of an attempt that was written before */
             bool is_delete; /* value is empty */
             bool is_range;  /* with is_delete: every key with this prefix */
             bool with_next; /* in one transaction with the ACTION_PERSIST behind it */
@@ -297,6 +343,10 @@ int node_step(struct node *n, const struct event *event, struct outbox *out);
 /* A run that goes on has a number now; an unknown one changes nothing. */
 void node_number_run(struct node *n, const struct run_id *run, uint64_t number);
 
+/* What the flow says of a good result, and not the task: the width of a foreach over a
+ * range or a list. The record's task and reason are set. */
+void node_complete_result(const struct flow *flow, struct attempt_record *record);
+
 /* A run is led without a majority: tasks of steps with `effect: exclusive` wait. Before
  * its EVENT_RESTORE_END. */
 void node_lead_tentatively(struct node *n, const struct run_id *run);
@@ -346,6 +396,10 @@ bool node_run_at(const struct node *n, size_t i, struct run_view *ret); /* by ag
 bool node_run(const struct node *n, const struct run_id *id, struct run_view *ret);
 bool node_step_of(const struct node *n, const struct run_id *id, uint32_t step,
                   struct step_view *ret);
+/* Whether all before the task is resolved and no attempt of it counts yet, in this
+ * iteration. */
+bool node_awaits(const struct node *n, const struct run_id *run,
+                 const struct task_id *task);
 /* The attempt in a slot, a guest's too, or of a lease; false if it is free. */
 bool node_slot(const struct node *n, uint32_t slot, struct run_id *ret_run,
                struct task_id *ret_task, uint32_t *ret_attempt);

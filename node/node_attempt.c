@@ -74,6 +74,14 @@ void node_stop_retry(struct node *n, struct exception *e)
     e->run->steps[e->span->step].n_retrying--;
 }
 
+static int go_on(struct node *n, struct run *r, struct span *s, uint64_t index)
+{
+    struct task_id task = run_task_id(r, s, index);
+    int error = readiness_done(r, s, index);
+
+    return error ? error : node_on_remade(n, r, &task);
+}
+
 static int follow(struct node *n, struct run *r, struct span *s, uint64_t index,
                   enum verdict verdict, const struct judgement *j)
 {
@@ -81,8 +89,7 @@ static int follow(struct node *n, struct run *r, struct span *s, uint64_t index,
     if (r->steps[s->step].step->is_hook && r->phase != RUN_HOOK)
         return 0;
     if (verdict == VERDICT_DONE || verdict == VERDICT_CAUGHT)
-        return j->is_again ? run_make_ready(r, s, index, index + 1)
-                           : readiness_done(r, s, index);
+        return j->is_again ? run_make_ready(r, s, index, index + 1) : go_on(n, r, s, index);
     if (!j->is_final)
         return node_try_again(n, r, s, index, j->delay);
     return r->steps[s->step].step->is_hook ? 0 : node_on_failure(n, r);
@@ -106,6 +113,7 @@ int node_conclude(struct node *n, struct run *r, struct span *s, uint64_t index,
                   struct slot *slot, struct attempt_record *record)
 {
     bool is_ended = slot && slot->is_ended;
+    struct remake *torn = NULL;
     struct judgement j;
     uint64_t ticket;
     bool is_retried;
@@ -118,10 +126,14 @@ int node_conclude(struct node *n, struct run *r, struct span *s, uint64_t index,
     is_retried = !j.is_final && !j.is_again && goes_on(r, s);
     error = node_tell_ended(n, record, slot ? slot->number : NODE_SLOT_NONE, is_retried,
                             is_retried ? j.delay : 0, ticket);
+    if (error == 0 && r->remakes)
+        error = node_find_torn(r, record, &torn);
     if (error == 0)
         error = attempts_apply(r, s, index, record, &j);
     if (error == 0 && slot)
         node_vacate(n, slot);
+    if (error == 0 && torn)
+        error = node_tear(n, r, torn, ticket);
     if (error == 0)
         error = follow(n, r, s, index, record->verdict, &j);
     return error ? error : node_mark(n, r);
@@ -132,6 +144,22 @@ static bool is_given_up(const struct node *n, const struct slot *s,
                         const struct attempt_record *record)
 {
     return !is_local(n, s) && record->reason == REASON_CANCELLED && !s->is_ended;
+}
+
+void node_complete_result(const struct flow *flow, struct attempt_record *record)
+{
+    attempts_set_width(&flow->steps[record->task.step], record);
+}
+
+/* It may have failed because something that it read was gone, and is made again. */
+static bool is_disturbed(const struct run *r, const struct slot *s,
+                         const struct attempt_record *record)
+{
+    if (!r->steps[s->task.step].is_blocked || s->is_ended)
+        return false;
+    return record->reason == REASON_EXIT || record->reason == REASON_START
+           || record->reason == REASON_INPUT || record->reason == REASON_WIDTH
+           || record->reason == REASON_MERGE;
 }
 
 int node_on_ended(struct node *n, uint32_t slot, struct attempt_record *record)
@@ -148,8 +176,10 @@ int node_on_ended(struct node *n, uint32_t slot, struct attempt_record *record)
         node_vacate(n, s);
         return node_mark(n, r);
     }
-    if (is_given_up(n, s, record))
+    if (is_given_up(n, s, record) || is_disturbed(r, s, record)) {
         record->reason = REASON_LOST;
+        record->is_judged = true;
+    }
     if (!is_local(n, s) && !s->is_started)
         error = node_note_started(n, s);
     return error ? error : node_conclude(n, r, s->span, s->index, s, record);

@@ -190,7 +190,7 @@ static bool can_go_on(const struct run *r)
         return !r->n_cancels && !is_resolved(hook_of(r, r->outcome));
     if (r->is_stopping)
         return false;
-    return r->phase == RUN_HELD || r->n_ready || r->n_retrying;
+    return r->phase == RUN_HELD || r->n_torn || r->n_ready || r->n_retrying;
 }
 
 struct span *node_due_hook(const struct run *r)

@@ -3,6 +3,7 @@
  *
  *     EVENT_GUEST --> waiting -- a slot and room --> running -- its end --> ended
  *                        '--- EVENT_GUEST_END, EVENT_DRAIN --> returned
+ *     EVENT_GUEST_RUNNING, after a planned restart -----> running
  *
  * A guest takes a slot and its share of what this node has, as a task of its own runs
  * does, but nobody's share: who is next was decided where it was granted. Guests wait
@@ -166,13 +167,8 @@ int node_on_guest(struct node *n, const struct event *event)
     return queue_up(n, g);
 }
 
-static int start(struct node *n, struct guest *g, struct slot *s)
+static void enter(struct node *n, struct guest *g, struct slot *s)
 {
-    time_us timeout = g->flow->steps[g->task.step].timeout_us;
-    struct bins *bins = &n->placement.bins;
-    int error = 0;
-
-    leave_line(n, g);
     g->slot = s;
     s->guest = g;
     s->run_id = g->run;
@@ -183,12 +179,53 @@ static int start(struct node *n, struct guest *g, struct slot *s)
     s->is_ended = s->is_void = s->is_fencing = false;
     s->fence = 0;
     bitmap_clear(&n->free_slots, s->number);
+}
+
+static int set_timeout(struct node *n, const struct guest *g, time_us started)
+{
+    time_us timeout = g->flow->steps[g->task.step].timeout_us;
+
+    return timeout ? timers_set(&n->timers, &g->slot->timer, started + timeout) : 0;
+}
+
+static int start(struct node *n, struct guest *g, struct slot *s)
+{
+    struct bins *bins = &n->placement.bins;
+    int error;
+
+    leave_line(n, g);
+    enter(n, g, s);
     s->claim = bins_take(bins, bins_at(bins, 0), &g->class->demand);
-    if (timeout)
-        error = timers_set(&n->timers, &s->timer, n->now + timeout);
+    error = set_timeout(n, g, n->now);
     if (error == 0)
         error = node_emit_start(n, s);
     return error ? error : node_emit_guest(n, ACTION_GUEST_STARTED, g);
+}
+
+int node_on_guest_running(struct node *n, const struct event *event)
+{
+    struct flow *flow = event->u.running.flow;
+    const struct task_id *task = &event->u.running.task;
+    uint32_t number = event->u.running.slot;
+    struct demand demand;
+    struct guest *g;
+
+    if (number >= n->config.slots_max || n->slots[number].run || n->slots[number].guest
+        || find_guest(n, event->u.running.guest) || !is_task_of(flow, task))
+        return 0;
+    if (placement_demand(&n->placement, flow, &flow->steps[task->step].resources,
+                         &demand)
+        < 0)
+        return -ENOMEM;
+    g = guest_new(n, event->u.running.guest, flow, &demand);
+    if (!g)
+        return -ENOMEM;
+    g->run = event->run;
+    g->task = *task;
+    g->attempt = event->u.running.attempt;
+    enter(n, g, &n->slots[number]);
+    g->slot->claim = bins_retake(&n->placement.bins, &demand, event->u.running.gpus);
+    return set_timeout(n, g, event->u.running.started);
 }
 
 /* The one that waits longest of those that fit. */
@@ -253,6 +290,7 @@ int node_guest_ended(struct node *n, struct slot *s, struct attempt_record *reco
     record->attempt = g->attempt;
     record->gpus = s->claim.gpus.indexes;
     record->verdict = record->reason == REASON_OK ? VERDICT_DONE : VERDICT_FAILED;
+    node_complete_result(g->flow, record);
     error = node_emit_guest_ended(n, g, record);
     if (error < 0 && error != -ENOMEM) {
         error = node_give_up_outputs(record);
@@ -260,6 +298,16 @@ int node_guest_ended(struct node *n, struct slot *s, struct attempt_record *reco
         if (error == 0)
             error = node_emit_guest_ended(n, g, record);
     }
+    free_slot(n, s, g->class);
+    forget(n, g);
+    return error;
+}
+
+int node_guest_returned(struct node *n, struct slot *s)
+{
+    struct guest *g = s->guest;
+    int error = node_emit_guest(n, ACTION_GUEST_RETURNED, g);
+
     free_slot(n, s, g->class);
     forget(n, g);
     return error;
@@ -299,7 +347,7 @@ static int make_guest(struct node *n, struct slot *s)
     placement_disown(q, &s->claim);
     s->guest = g;
     s->run = NULL;
-    return node_emit_guest(n, ACTION_TO_GUEST, g);
+    return s->is_void ? 0 : node_emit_guest(n, ACTION_TO_GUEST, g);
 }
 
 int node_on_drop(struct node *n, struct run *r)

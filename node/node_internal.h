@@ -11,6 +11,7 @@
  *     node_restore.c  reading back and adopting
  *     node_lease.c    what workers carry out
  *     node_recall.c   asking leases back
+ *     node_remake.c   doing again what is lost
  *     node_late.c     attempts without a lease, and leases of an earlier leader
  *     node_guest.c    what is carried out for other leaders
  *     node_view.c     questions
@@ -21,6 +22,7 @@
 #include "scheduler/attempts.h"
 #include "scheduler/placement.h"
 #include "scheduler/readiness.h"
+#include "scheduler/remake.h"
 #include "scheduler/run.h"
 #include "scheduler/timers.h"
 
@@ -89,9 +91,12 @@ struct lost_task {
 struct held_task {
     struct run_id run;
     struct task_id task;
-    uint32_t worker;
+    uint32_t worker; /* 0: it runs here, in `slot`, with `gpus`, since `started` */
     uint64_t fence;
     bool is_started;
+    uint32_t slot, attempt;
+    uint64_t gpus;
+    time_us started;
 };
 
 struct node {
@@ -112,7 +117,7 @@ struct node {
     size_t n_runs;
     uint64_t last_ticket;
     bool has_more; /* a step was cut short: go on at once */
-    bool is_draining;
+    bool is_draining, is_paused;
 
     struct lost_task *lost; /* told by EVENT_RESTORE_LOST */
     size_t n_lost, cap_lost;
@@ -161,6 +166,12 @@ int node_emit_run(struct node *n, const struct run_record *record,
                   uint64_t *ret_ticket);
 int node_emit_attempt(struct node *n, const struct attempt_record *record,
                       uint64_t *ret_ticket);
+int node_emit_look(struct node *n, const struct slot *s);
+int node_tell_torn(struct node *n, const struct run_id *run, const struct task_id *task,
+                   uint64_t ticket);
+/* Of one that was written before. */
+int node_emit_again(struct node *n, const struct attempt_record *record,
+                    uint64_t *ret_ticket);
 int node_emit_run_end(struct node *n, const struct run_end_record *record,
                       uint64_t *ret_ticket);
 int node_tell_run(struct node *n, const struct run_id *run, enum tell_type type,
@@ -187,6 +198,9 @@ struct slot *node_free_slot(const struct node *n);
 /* The task, which is not ready any more, goes into the slot. */
 void node_occupy(struct node *n, struct slot *s, struct run *r, struct span *span,
                  uint64_t index, struct bin *bin);
+/* The same for one of these slots that has run all along. */
+void node_reoccupy(struct node *n, struct slot *s, struct run *r, struct span *span,
+                   uint64_t index, uint64_t gpus);
 void node_vacate(struct node *n, struct slot *s);
 
 /* It starts here. */
@@ -244,13 +258,35 @@ void node_delist(struct node *n, struct slot *s, struct run *r);
 int node_note_started(struct node *n, struct slot *s);
 /* The worker does not answer for it. */
 int node_lose_lease(struct node *n, struct slot *s, const char *message);
+/* Ready again after a while, as if it had never been granted. */
+int node_take_back(struct node *n, struct slot *s, time_us delay);
+/* It could not be carried out, though nobody asked it back: *ret is the pause before it
+ * is tried again, longer each time. -ENOMEM. */
+int node_refuse(struct slot *s, time_us *ret);
 /* Its worker should have said long ago that it is over. */
 int node_on_lease_timeout(struct node *n, struct slot *s);
+
+/* ---- node_remake.c ---- */
+
+int node_on_undo(struct node *n, const struct event *event);
+int node_on_input_gone(struct node *n, uint32_t slot);
+int node_on_stale(struct node *n, const struct event *event);
+/* A task is done, or read back as done: NULL, or how it was undone, if what it made now
+ * is something else. -ENOMEM. */
+int node_find_torn(const struct run *r, const struct attempt_record *record,
+                   struct remake **ret);
+/* What is behind it and under way is ended, and asked for what is done there, when the
+ * ticket of its record is decided: until then the one before may be read. */
+int node_tear(struct node *n, struct run *r, struct remake *remake, uint64_t ticket);
+/* A task is done; if it was undone before, who waited for that goes on. */
+int node_on_remade(struct node *n, struct run *r, const struct task_id *task);
 
 /* ---- node_recall.c ---- */
 
 /* Ask back all leases of the run that have not started. */
 int node_recall_waiting(struct node *n, struct run *r);
+/* Those of steps that are blocked. */
+int node_recall_blocked(struct node *n, struct run *r);
 /* If a bin has room and nothing is ready, ask back what waits elsewhere. */
 int node_balance(struct node *n);
 /* The lease started, or is gone: it is not on its way any more. */
@@ -260,6 +296,10 @@ void node_unrecall(struct node *n, struct slot *s);
 
 int node_on_late(struct node *n, struct attempt_record *record);
 int node_on_held(struct node *n, const struct event *event);
+/* What is under way there counts no more: a lease is forgotten at once; what runs here
+ * keeps its slot, and its run, until it is gone. */
+int node_void_slot(struct node *n, struct slot *s);
+int node_on_restore_running(struct node *n, const struct event *event);
 /* Those of a run that is open again; first all but its hook, then that. */
 int node_adopt_held(struct node *n, struct run *r, bool is_hook);
 /* Nothing that was told of this run while it was read back is needed any more. */
@@ -269,8 +309,11 @@ void node_forget_told(struct node *n, const struct run *r);
 
 void node_release_guests(struct node *n);
 int node_on_guest(struct node *n, const struct event *event);
+int node_on_guest_running(struct node *n, const struct event *event);
 int node_on_guest_end(struct node *n, const struct event *event);
 int node_guest_ended(struct node *n, struct slot *s, struct attempt_record *record);
+/* It runs no more, and never ran: given back. */
+int node_guest_returned(struct node *n, struct slot *s);
 int node_start_guests(struct node *n);
 int node_on_drain(struct node *n, bool is_draining);
 int node_on_drop(struct node *n, struct run *r);

@@ -29,9 +29,7 @@ static struct slot *find_slot(const struct node *n, const struct run *r,
     return NULL;
 }
 
-/* Another attempt of the task that is under way counts no more. A lease is forgotten at
- * once; what runs here keeps its slot, and its run, until it is gone. */
-static int void_slot(struct node *n, struct slot *s)
+int node_void_slot(struct node *n, struct slot *s)
 {
     int error = 0;
 
@@ -70,7 +68,7 @@ static int claim_task(struct node *n, struct run *r, struct span *s, uint64_t in
     /* One with an older fence must not have two of them do something. */
     if (!slot || (slot->fence && !slot->is_fencing && slot->fence != fence))
         return -ENOENT;
-    return void_slot(n, slot);
+    return node_void_slot(n, slot);
 }
 
 static bool is_open(const struct span *s, uint64_t index, uint32_t iteration)
@@ -81,6 +79,17 @@ static bool is_open(const struct span *s, uint64_t index, uint32_t iteration)
     return iteration == next && iset_has(&s->released, index)
            && !iset_has(&s->done, index) && !iset_has(&s->skipped, index)
            && !iset_has(&s->failed, index);
+}
+
+bool node_awaits(const struct node *n, const struct run_id *run,
+                 const struct task_id *task)
+{
+    struct run *r = node_find_run(n, run);
+    struct span *s;
+    uint64_t index;
+
+    return r && r->phase >= RUN_ACTIVE && run_locate(r, task, false, &s, &index) == 0
+           && is_open(s, index, task->iteration);
 }
 
 /* What was ended from outside says nothing of the task. */
@@ -153,6 +162,21 @@ static int hold(struct node *n, struct run *r, struct span *span, uint64_t index
     return error;
 }
 
+/* It has run in this slot all along. */
+static int go_on(struct node *n, struct run *r, struct span *span, uint64_t index,
+                 const struct held_task *held)
+{
+    time_us timeout = r->steps[span->step].step->timeout_us;
+    struct slot *s = &n->slots[held->slot];
+    int error = s->run || s->guest ? -ENOENT : run_unready(r, span, index);
+
+    if (error < 0)
+        return error == -ENOENT ? 0 : error;
+    node_reoccupy(n, s, r, span, index, held->gpus);
+    s->attempt = held->attempt;
+    return timeout ? timers_set(&n->timers, &s->timer, held->started + timeout) : 0;
+}
+
 static int adopt(struct node *n, struct run *r, const struct held_task *held)
 {
     struct span *s;
@@ -167,7 +191,7 @@ static int adopt(struct node *n, struct run *r, const struct held_task *held)
     if (error < 0 || !is_open(s, index, held->task.iteration)
         || !is_last(r, s, index, held->fence))
         return error;
-    return hold(n, r, s, index, held);
+    return held->worker ? hold(n, r, s, index, held) : go_on(n, r, s, index, held);
 }
 
 static int remember(struct node *n, const struct held_task *held)
@@ -197,6 +221,22 @@ int node_on_held(struct node *n, const struct event *event)
     if (!r || held.worker < 1 || held.worker > WORKERS_MAX || n->n_held == LEASES_MAX)
         return 0;
     return r->phase == RUN_LOADING ? remember(n, &held) : adopt(n, r, &held);
+}
+
+int node_on_restore_running(struct node *n, const struct event *event)
+{
+    struct held_task held = { .run = event->run,
+                              .task = event->u.running.task,
+                              .slot = event->u.running.slot,
+                              .attempt = event->u.running.attempt,
+                              .gpus = event->u.running.gpus,
+                              .started = event->u.running.started };
+    struct run *r = node_find_run(n, &event->run);
+
+    if (!r || r->phase != RUN_LOADING || held.slot >= n->config.slots_max
+        || n->n_held == LEASES_MAX)
+        return 0;
+    return remember(n, &held);
 }
 
 int node_adopt_held(struct node *n, struct run *r, bool is_hook)

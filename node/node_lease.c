@@ -194,8 +194,7 @@ static int lose(struct node *n, struct slot *s, enum reason reason, const char *
     return node_conclude(n, s->run, s->span, s->index, s, &record);
 }
 
-/* Ready again, as if it had never been granted. */
-static int take_back(struct node *n, struct slot *s, time_us delay)
+int node_take_back(struct node *n, struct slot *s, time_us delay)
 {
     struct run *r = s->run;
     struct span *span = s->span;
@@ -213,8 +212,23 @@ static int lose_waiting(struct node *n, struct slot *s)
 
     if (!e)
         return -ENOMEM;
-    return ++e->n_gone < SILENT_LOSSES_MAX ? take_back(n, s, 0)
+    return ++e->n_gone < SILENT_LOSSES_MAX ? node_take_back(n, s, 0)
                                            : lose(n, s, REASON_LOST, "its node died");
+}
+
+/* It may come back with another policy. */
+static int allow_all(struct node *n, uint32_t number)
+{
+    struct run *r;
+
+    DL_FOREACH(n->oldest, r)
+    {
+        int error = run_allow(r, number);
+
+        if (error < 0)
+            return error;
+    }
+    return 0;
 }
 
 int node_on_worker_gone(struct node *n, uint32_t number)
@@ -222,6 +236,8 @@ int node_on_worker_gone(struct node *n, uint32_t number)
     struct worker *w = number ? node_worker_at(n, number) : NULL;
     int error = w ? placement_set_bin(&n->placement, number, NULL, NULL, 0, 0) : 0;
 
+    if (error == 0 && w)
+        error = allow_all(n, number);
     while (error == 0 && w && w->started)
         error = lose(n, w->started, REASON_LOST, "its node died");
     while (error == 0 && w && w->waiting)
@@ -280,12 +296,12 @@ int node_on_lease_timeout(struct node *n, struct slot *s)
     if (error < 0)
         return error;
     return s->is_started ? lose(n, s, why, "its node did not end it in time")
-                         : take_back(n, s, 0);
+                         : node_take_back(n, s, 0);
 }
 
 /* One that nobody asked back could not be carried out there. It may well be given to
  * the same worker again: not at once for ever. */
-static int delay_of(struct slot *s, time_us *ret)
+int node_refuse(struct slot *s, time_us *ret)
 {
     struct exception *e;
 
@@ -312,6 +328,8 @@ int node_on_lease_returned(struct node *n, uint32_t slot)
         return 0;
     if (s->is_started)
         return lose(n, s, REASON_LOST, "its node lost it");
-    error = delay_of(s, &delay);
-    return error ? error : take_back(n, s, delay);
+    error = node_refuse(s, &delay);
+    if (error == 0 && delay)
+        error = node_emit_look(n, s);
+    return error ? error : node_take_back(n, s, delay);
 }

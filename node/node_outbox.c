@@ -231,6 +231,37 @@ int node_emit_attempt(struct node *n, const struct attempt_record *record,
     return r < 0 ? r : add_persist(n, &record->run, &key, at, false, ret_ticket);
 }
 
+int node_emit_again(struct node *n, const struct attempt_record *record,
+                    uint64_t *ret_ticket)
+{
+    int error = node_emit_attempt(n, record, ret_ticket);
+
+    if (error == 0)
+        n->out->actions[n->out->n - 1].u.persist.is_again = true;
+    return error;
+}
+
+int node_tell_torn(struct node *n, const struct run_id *run, const struct task_id *task,
+                   uint64_t ticket)
+{
+    struct action *a = add(n->out);
+
+    if (!a)
+        return -ENOMEM;
+    *a = (struct action){ .type = ACTION_TELL,
+                          .ticket = ticket,
+                          .run = *run,
+                          .task = *task,
+                          .slot = NODE_SLOT_NONE,
+                          .u.tell = { .type = TELL_TASK_TORN } };
+    return 0;
+}
+
+int node_emit_look(struct node *n, const struct slot *s)
+{
+    return add_slot(n, s, &(struct action){ .type = ACTION_LOOK });
+}
+
 int node_emit_run_end(struct node *n, const struct run_end_record *record,
                       uint64_t *ret_ticket)
 {

@@ -76,6 +76,17 @@ int node_recall_waiting(struct node *n, struct run *r)
     return error;
 }
 
+int node_recall_blocked(struct node *n, struct run *r)
+{
+    int error = 0;
+
+    for (struct slot *s = r->leases; s && error == 0; s = s->next_of_run)
+        if (r->steps[s->task.step].is_blocked && !s->is_started && !s->is_recalled
+            && !s->signal)
+            error = recall(n, s, NULL);
+    return error;
+}
+
 /* ---- at the end ---- */
 
 /* What the bin can run at once beside what it has. */

@@ -10,11 +10,28 @@
 int node_on_restore_attempt(struct node *n, const struct attempt_record *record)
 {
     struct run *r = node_find_run(n, &record->run);
+    struct remake *torn = NULL;
     bool is_taken;
+    int error;
 
     if (!r || r->phase != RUN_LOADING)
         return 0;
-    return attempts_load(r, record, &is_taken);
+    error = attempts_load(r, record, &is_taken);
+    if (error == 0 && is_taken && r->remakes)
+        error = node_find_torn(r, record, &torn);
+    return error || !torn ? error : remake_tear(r, torn);
+}
+
+/* Its node died before what is behind them was written again. */
+static int tear_again(struct node *n, struct run *r)
+{
+    struct remake *m, *next;
+    int error = 0;
+
+    HASH_ITER (hh, r->remakes, m, next)
+        if (error == 0 && m->is_torn)
+            error = node_tear(n, r, m, 0);
+    return error;
 }
 
 int node_on_restore_lost(struct node *n, const struct run_id *run,
@@ -120,7 +137,9 @@ static int open_run(struct node *n, struct run *r)
         error = node_on_failure(n, r);
     if (error == 0 && has_tried(r, r->flow->on_error))
         error = keep_outcome(r);
-    if (error == 0 && is_restored && has_secrets(r))
+    if (error == 0)
+        error = tear_again(n, r);
+    if (error == 0 && is_restored && !r->has_secrets && has_secrets(r))
         error = end_without_secrets(r);
     if (error == 0 && r->n_cancels)
         error = node_cancel(n, r);
@@ -168,6 +187,7 @@ int node_on_adopt(struct node *n, struct run *r, const struct attempt_record *re
     if (!copy.has_origin)
         copy.origin = record->run;
     copy.has_origin = true;
+    copy.signature_len = 0; /* it is of the other run */
     error = attempts_load(r, &copy, &is_taken);
     if (error < 0 || !is_taken)
         return error;

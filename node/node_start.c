@@ -32,8 +32,8 @@ struct slot *node_free_slot(const struct node *n)
                                                                     : NULL;
 }
 
-void node_occupy(struct node *n, struct slot *s, struct run *r, struct span *span,
-                 uint64_t index, struct bin *bin)
+static void occupy(struct node *n, struct slot *s, struct run *r, struct span *span,
+                   uint64_t index)
 {
     s->run = r;
     s->span = span;
@@ -48,9 +48,22 @@ void node_occupy(struct node *n, struct slot *s, struct run *r, struct span *spa
     s->is_fencing = false;
     if (is_local(n, s))
         bitmap_clear(&n->free_slots, s->number);
-    s->claim = placement_take(r->steps[span->step].queue, bin);
     r->n_running++;
     r->steps[span->step].n_running++;
+}
+
+void node_occupy(struct node *n, struct slot *s, struct run *r, struct span *span,
+                 uint64_t index, struct bin *bin)
+{
+    occupy(n, s, r, span, index);
+    s->claim = placement_take(r->steps[span->step].queue, bin);
+}
+
+void node_reoccupy(struct node *n, struct slot *s, struct run *r, struct span *span,
+                   uint64_t index, uint64_t gpus)
+{
+    occupy(n, s, r, span, index);
+    s->claim = placement_retake(r->steps[span->step].queue, gpus);
 }
 
 void node_vacate(struct node *n, struct slot *s)

@@ -33,11 +33,17 @@ int node_describe_unfit(const struct node *n, const struct queue *q, char **ret_
     const struct placement *p = &n->placement;
     const struct user *u = q->group->user;
     const struct demand *wants = &q->class->demand;
+    const struct run *r = CONTAINER_OF(q->run, struct run, share);
     bool is_alone = p->bins.n == 1;
     uint32_t i = demand_lacks(wants, &p->largest);
     int written;
 
-    if (i < DEMAND_ENTRIES)
+    if (wants->n_refusals && !q->class->fits_ever)
+        written = asprintf(ret_message,
+                           "fits no node: the policy (%s) of %u that it would fit does "
+                           "not allow the run",
+                           refusal_name(r->refusal), wants->n_refusals);
+    else if (i < DEMAND_ENTRIES)
         written = asprintf(ret_message, "fits no node: it asks for %g %s, %s has %g",
                            (double)wants->amount[i] / entry_unit(i), entry_name(p, i),
                            is_alone ? "this node" : "the largest",
@@ -82,7 +88,8 @@ static uint32_t open_workers(const struct node *n)
     return open->n - (here->item.place != 0);
 }
 
-static void why_here(const struct node *n, const struct class *c, struct buffer *out)
+static void why_here(const struct node *n, const struct run *r, const struct class *c,
+                     struct buffer *out)
 {
     const struct bin *here = bins_at(&n->placement.bins, 0);
     struct demand left = here->capacity;
@@ -90,7 +97,10 @@ static void why_here(const struct node *n, const struct class *c, struct buffer 
 
     demand_subtract(&left, &here->used);
     i = demand_lacks(&c->demand, &left);
-    if (n->is_draining)
+    if (demand_is_refused(&c->demand, 0))
+        buffer_printf(out, "this node's policy (%s) does not allow the run",
+                      refusal_name(r->refusal));
+    else if (n->is_draining)
         buffer_puts(out, "this node drains and starts nothing");
     else if (i < DEMAND_ENTRIES)
         buffer_printf(out, "not enough %s is free", entry_name(&n->placement, i));
@@ -100,6 +110,15 @@ static void why_here(const struct node *n, const struct class *c, struct buffer 
         buffer_printf(out, "all %u slots are taken", n->config.slots_max);
     else
         buffer_puts(out, "other tasks come first");
+}
+
+static void why_refused_elsewhere(const struct run *r, struct buffer *out)
+{
+    uint32_t n = r->n_refusals - (r->n_refusals && r->refusals[0] == 0);
+
+    if (n)
+        buffer_printf(out, "; the policy of %u of them (%s) does not allow it", n,
+                      refusal_name(r->refusal));
 }
 
 /* What is short, and who has it. */
@@ -112,19 +131,38 @@ static void why_full(const struct node *n, const struct run *r, const struct cla
     DL_FOREACH(n->placement.oldest, u)
     n_others += u == r->user ? 0 : u->n_running;
     buffer_puts(out, n_others ? "other users' share: " : "resources: ");
-    why_here(n, c, out);
+    why_here(n, r, c, out);
     if (n->placement.has_others)
         buffer_puts(out, open_workers(n) ? ", and no other node has room for it"
                                          : ", and no other node takes more");
+    why_refused_elsewhere(r, out);
     if (n_others)
         buffer_printf(out, "; %u task%s of other users run%s", n_others,
                       n_others == 1 ? "" : "s", n_others == 1 ? "s" : "");
 }
 
-static void why_unfit(const struct node *n, const struct class *c, struct buffer *out)
+static void why_refused(const struct run *r, struct buffer *out)
+{
+    bool is_one = r->n_refusals == 1;
+
+    buffer_printf(out,
+                  "policy: %u node%s, by %s polic%s (%s), %s not carry the run out",
+                  r->n_refusals, is_one ? "" : "s", is_one ? "its" : "their",
+                  is_one ? "y" : "ies", refusal_name(r->refusal),
+                  is_one ? "does" : "do");
+}
+
+static void why_unfit(const struct node *n, const struct run *r, const struct class *c,
+                      struct buffer *out)
 {
     uint64_t left = c->doomed_at > n->now ? c->doomed_at - n->now : 0;
 
+    if (r->n_refusals) {
+        why_refused(r, out);
+        buffer_printf(out, ", and no other fits; it fails in %.0f s unless one comes",
+                      (double)left / TIME_S(1));
+        return;
+    }
     buffer_printf(out,
                   "no node: none that is here has what it asks for; it fails in %.0f s "
                   "unless one comes",
@@ -140,6 +178,8 @@ static void why_ready(const struct node *n, const struct run *r,
         buffer_puts(out, "stopping: the run starts nothing more");
     else if (r->is_suspended)
         buffer_puts(out, "suspended: the run starts nothing until it is unsuspended");
+    else if (r->is_held)
+        buffer_puts(out, "homes: the run gets other homes and starts nothing meanwhile");
     else if (r->is_tentative && s->step->effect == EFFECT_EXCLUSIVE)
         buffer_puts(out, "exclusive: it waits for a majority of the run's homes");
     else if (concurrency && s->n_running >= concurrency)
@@ -150,7 +190,7 @@ static void why_ready(const struct node *n, const struct run *r,
     else if (user_is_capped(r->user, s->queue->class))
         why_cap(n, r, s->queue->class, out);
     else if (!s->queue->class->fits_ever)
-        why_unfit(n, s->queue->class, out);
+        why_unfit(n, r, s->queue->class, out);
     else
         why_full(n, r, s->queue->class, out);
 }

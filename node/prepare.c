@@ -298,6 +298,7 @@ int preparer_on_run_record(struct preparer *p, const struct run_id *run,
 {
     CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
     struct opening *o = find_opening(p, run);
+    struct error why = { .text = "" };
     int r;
 
     if (!o || o->flow)
@@ -312,8 +313,10 @@ int preparer_on_run_record(struct preparer *p, const struct run_id *run,
         r = flow_read(o->record.flow_text, o->record.flow_text_len, &o->flow, &d);
     if (r == -ENOMEM)
         return r;
-    return r < 0 ? end_opening(p, o, NULL, r, "its flow cannot be read here", now)
-                 : get_run_blobs(p, o, now);
+    if (r < 0)
+        return end_opening(p, o, NULL, r, "its flow cannot be read here", now);
+    r = p->ops.may_open(p->ops.arg, &o->record, o->flow, &why);
+    return r < 0 ? end_opening(p, o, NULL, r, why.text, now) : get_run_blobs(p, o, now);
 }
 
 static int wake_opening(struct preparer *p, struct opening *o, int status,

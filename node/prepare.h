@@ -45,6 +45,10 @@ struct prepare_ops {
      * are asked for again a moment later. */
     int (*keep)(void *arg, const struct run_id *run, const struct log_entry *entries,
                 size_t n);
+    /* The run's record and flow are here, and nothing else was got yet: whether this
+     * node may carry it out. -EPERM with the reason. */
+    int (*may_open)(void *arg, const struct run_record *record, const struct flow *flow,
+                    struct error *ret_error);
     /* The package and the parameters are here: have the run ready to start tasks. */
     int (*open_run)(void *arg, const struct run_record *record, struct flow *flow,
                     struct error *ret_error);

@@ -282,6 +282,15 @@ static void publish(struct runtime *rt, const struct action *a)
         e.message = rt->last_end.message;
         e.started_wall = rt->last_end.started_wall;
         break;
+    case TELL_TASK_TORN:
+        if (rt->mesh)
+            runtime_mesh_carry_out(rt, a);
+        else
+            runtime_stale(rt, &a->run, &a->task);
+        return;
+    case TELL_RUN_TORN:
+        runtime_queue(rt, &(struct event){ .type = EVENT_TORN, .run = a->run });
+        return;
     case TELL_RUN_NUMBERED:
         e.type = FEED_RUN_NUMBERED;
         e.number = c->number = a->u.tell.number;
@@ -342,14 +351,20 @@ static void step_node(struct runtime *rt, const struct event *event)
     outbox_clear(&rt->outbox);
 }
 
+static struct slot *ended_by(const struct runtime *rt, const struct event *event)
+{
+    return event->type == EVENT_TASK_ENDED   ? rt->slots[event->u.ended.slot]
+           : event->type == EVENT_INPUT_GONE ? rt->slots[event->u.lease]
+                                             : NULL;
+}
+
 static void step(struct runtime *rt, const struct event *event)
 {
-    struct slot *ended =
-        event->type == EVENT_TASK_ENDED ? rt->slots[event->u.ended.slot] : NULL;
+    struct slot *ended = ended_by(rt, event);
 
     if (ended)
         ended->state = SLOT_TOLD;
-    if (ended && ended->is_guest)
+    if (ended && ended->is_guest && event->type == EVENT_TASK_ENDED)
         runtime_mesh_made(rt, ended);
     if (rt->mesh)
         runtime_mesh_step(rt, &(struct mesh_event){ .type = MESH_EVENT_NODE,
@@ -358,6 +373,10 @@ static void step(struct runtime *rt, const struct event *event)
         step_node(rt, event);
     if (ended && ended->state == SLOT_TOLD)
         runtime_free_slot(rt, ended);
+    if (event->type == EVENT_UNDO || event->type == EVENT_STALE)
+        runtime_undo_told(event);
+    if (event->type == EVENT_TORN && !rt->mesh)
+        runtime_read_again(rt, &event->run);
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -505,11 +524,12 @@ static int find_paths(struct runtime *rt, struct error *ret_error)
         return r;
     rt->dir = realpath(rt->config.dir, NULL);
     self[n > 0 ? n : 0] = '\0';
+    rt->program = strdup(self);
     slash = strrchr(self, '/');
     if (slash)
         *slash = '\0';
     rt->program_dir = strdup(self);
-    if (!rt->dir || !rt->program_dir)
+    if (!rt->dir || !rt->program_dir || !rt->program)
         return -ENOMEM;
     if (rt->config.socket)
         rt->user_socket = strdup(rt->config.socket);
@@ -527,12 +547,16 @@ static int make_folders(struct runtime *rt, struct error *ret_error)
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         CLEANUP(freep) char *path = NULL;
-        int r;
+        int r = 0;
 
         if (asprintf(&path, "%s/%s", rt->dir, names[i]) < 0)
             return -ENOMEM;
-        if (!rt->config.is_inspect)
+        if (rt->before)
+            r = runtime_adopt_folders(rt, names[i], path);
+        else if (!rt->config.is_inspect)
             remove_tree(path);
+        if (r < 0)
+            return r;
         r = make_folder(path, ret_error);
         if (r == 0 && rt->has_accounts && chmod(path, 0711) < 0)
             r = -errno;
@@ -604,6 +628,7 @@ static int open_parts(struct runtime *rt, int *ret_pid, struct error *ret_error)
                      : runtime_restore(rt, ret_error);
     if (r == 0)
         runtime_restore_removals(rt);
+    runtime_adopt_end(rt);
     return r;
 }
 
@@ -652,6 +677,7 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
         return -ENOMEM;
     rt->config = *config;
     rt->pid = getpid();
+    rt->started_wall = runtime_wall();
     if (config->conf)
         conf_ref(rt->config.conf);
     rt->user_fd = rt->task_fd = rt->tcp_fd = rt->tasks_epoll = rt->null_fd = -1;
@@ -661,6 +687,7 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
     if (rt->n_slots > SLOTS_MAX)
         rt->n_slots = SLOTS_MAX;
     open_standard_files();
+    runtime_adopt_open(rt);
     allow_files(rt);
     r = uv_loop_init(&rt->loop);
     if (r == 0) {
@@ -706,6 +733,7 @@ void runtime_close(struct runtime *rt)
     if (!rt)
         return;
     atomic_store(&rt->is_closing, true);
+    runtime_restart_close(rt);
     runtime_sockets_close(rt);
     runtime_mesh_close(rt);
     runtime_tasks_kill(rt);
@@ -726,6 +754,7 @@ void runtime_close(struct runtime *rt)
     }
     runtime_bench_forget(rt);
     feed_free(rt->feed);
+    audit_log_free(rt->audit.log);
     node_free(rt->own_node);
     outbox_release(&rt->outbox);
     items_release(&rt->items);
@@ -736,6 +765,10 @@ void runtime_close(struct runtime *rt)
     free(rt->fences.all);
     free(rt->dir);
     free(rt->program_dir);
+    free(rt->program);
+    if (rt->before)
+        handover_release(rt->before);
+    free(rt->before);
     free(rt->user_socket);
     free(rt->task_socket);
     conf_unref(rt->config.conf);

@@ -38,6 +38,7 @@ struct runtime_config {
     const char *peer_advertise; /* the HOST they reach it by; NULL: peer_listen's */
     bool is_inspect;            /* serve a store, run nothing, end when nobody asks */
     bool is_quiet;              /* no log lines on stderr */
+    bool may_restart;           /* the process is the node's alone */
 };
 
 /* -EBUSY: another node holds the store, and *ret_pid says which. */
@@ -50,6 +51,20 @@ CLEANUP_POINTER(struct runtime, runtime_close);
 int runtime_run(struct runtime *rt);
 void runtime_stop(struct runtime *rt);
 
+/* ---- a planned restart: the process goes on as the program that is on disk now ----
+ * What runs is handed over. Nothing has changed when it is given up. */
+
+/* The program is asked whether it can go on; the rest follows. -EALREADY: one is under
+ * way; -ENOTSUP, with the reason: not this node. */
+int runtime_restart(struct runtime *rt, struct error *ret_error);
+struct restart_view {
+    bool is_under_way;
+    time_us started_wall; /* the program began */
+    unsigned n_tried;     /* since then */
+    const char *failed;   /* why the last was given up; NULL: it was not */
+};
+void runtime_restart_view(const struct runtime *rt, struct restart_view *ret);
+
 struct submission {
     const char *flow_text;
     size_t flow_text_len;
@@ -60,6 +75,7 @@ struct submission {
     size_t n_parameters;
     char *const *tags; /* NULL-terminated, or NULL */
     const char *user;
+    bool is_remote;         /* not by a socket of this machine */
     uint32_t max_workers;   /* 0: as the flow says */
     const char *on_failure; /* NULL: as the flow says */
     uint32_t share;         /* its weight among its user's runs; 0: 1 */
@@ -167,9 +183,12 @@ typedef int api_start_fn(struct runtime *rt, const struct api_sockets *sockets,
 typedef void api_stop_fn(struct api *api);
 /* Requests and streams open now: an inspecting node ends when there are none. */
 typedef size_t api_clients_fn(const struct api *api);
+/* Requests of tasks that are not answered yet. */
+typedef size_t api_tasks_fn(const struct api *api);
 struct api_module {
     api_start_fn *start;
     api_stop_fn *stop;
     api_clients_fn *clients;
+    api_tasks_fn *tasks;
 };
 /* The symbol: const struct api_module mesh_http_module. */

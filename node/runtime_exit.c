@@ -182,6 +182,7 @@ static void reap(struct runtime *rt, struct slot *s)
     runtime_unwatch(rt, s->pidfd);
     close(s->pidfd);
     s->pidfd = -1;
+    rt->counters.tasks_executed++;
     if (++rt->n_exits % REAP_EVERY == 0)
         reap_orphans(rt);
     drain_both(rt, s);
@@ -229,6 +230,10 @@ static void on_exit_ready(struct runtime *rt, struct slot *s)
 {
     if (s->state != SLOT_RUNNING)
         return;
+    if (rt->holds_exits) {
+        runtime_unwatch(rt, s->pidfd);
+        return;
+    }
     reap(rt, s);
     if (has_survivors(rt, s))
         leave(rt, s);
@@ -358,7 +363,7 @@ int runtime_tasks_open(struct runtime *rt, struct error *ret_error)
     /* One name for a data folder: a restart finds what the last node left. */
     snprintf(name, sizeof(name), "%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev,
              (uint64_t)st.st_ino);
-    cgroups_open(&rt->cgroups, name);
+    runtime_adopt_groups(rt, name);
     rt->children_fd = process_open_children();
     uv_poll_init(&rt->loop, &rt->tasks_poll, rt->tasks_epoll);
     rt->tasks_poll.data = rt;

@@ -10,8 +10,11 @@
  *     runtime_store.c    records and their tickets; what a restart finds
  *     runtime_state.c    what users change of a run: cancel, suspend, tag, remove
  *     runtime_bench.c    workbenches
+ *     runtime_restart.c  a planned restart, up to the next program
+ *     runtime_adopt.c    what the program before has left
  *     runtime_room.c     what goes when the quota is full
  *     runtime_submit.c   new runs, resumed runs
+ *     runtime_audit.c    who did what
  *     runtime_socket.c   the sockets, and the module that serves them */
 #pragma once
 
@@ -20,7 +23,9 @@
 
 #include "node/cache.h"
 #include "node/address.h"
+#include "node/audit_log.h"
 #include "node/items.h"
+#include "node/handover.h"
 #include "node/launch.h"
 #include "node/running.h"
 #include "node/runtime.h"
@@ -56,7 +61,13 @@ struct fence_queue {
 
 struct runtime {
     struct runtime_config config;
-    char *dir, *user_socket, *task_socket, *program_dir;
+    char *dir, *user_socket, *task_socket, *program_dir, *program;
+    struct handover *before;     /* after a planned restart, until all is taken up */
+    struct restart *restart;     /* runtime_restart.c; NULL: none is under way */
+    struct error restart_failed; /* why the last one was given up; "": it was not */
+    unsigned n_restarts;         /* tried, in this program */
+    time_us started_wall;        /* the program */
+    bool holds_exits;            /* tasks that end wait for the next program */
     struct resources capacity;
     pid_t pid; /* ours */
     char *custom_names[RESOURCES_CUSTOM_MAX + 1];
@@ -86,6 +97,12 @@ struct runtime {
     } room;
     struct feed *feed;
     struct counters counters;
+    struct {
+        struct audit_log *log; /* NULL: nothing was written or read yet */
+        struct audit_gate gate;
+        uv_timer_t sync;
+        bool has_failed; /* the last entry could not be written */
+    } audit;
     struct ticket_queue tickets;
     struct fence_queue fences;
     uint64_t next_number;
@@ -165,6 +182,8 @@ void runtime_kill_task(struct runtime *rt, const struct action *a);
 void runtime_start_plain(struct runtime *rt, struct slot *s);
 /* Its process is there, s->pid and s->pidfd: from now on it runs. */
 int runtime_task_begins(struct runtime *rt, struct slot *s, struct error *ret_error);
+/* What a node that dies leaves for the next one. */
+void runtime_note_running(struct runtime *rt, const struct slot *s);
 void runtime_signal_task(struct slot *s, int signal);
 /* Followers are told that the task has started, once this ticket is durable. */
 void runtime_tell_start(struct runtime *rt, const struct slot *s, uint64_t ticket);
@@ -221,6 +240,23 @@ void runtime_keep_task(struct runtime *rt, struct slot *s);
 /* An equal task was done before: it takes over what that one made. */
 void runtime_adopt_task(struct runtime *rt, struct slot *s,
                         const struct attempt_record *equal);
+/* It did not start because something that it needs is nowhere: it is given back, and,
+ * when it is sure that nobody has it, made again. False: all that it needs is here. */
+bool runtime_give_back(struct runtime *rt, struct slot *s, bool is_sure);
+/* Who made what the task needs and is not here makes it again, if it is sure that
+ * nobody has it. How many there are, or a negative errno. */
+int runtime_lost(struct runtime *rt, const struct run_context *c,
+                 const struct task_id *task, bool is_sure);
+/* What this task made is made again; false: it is here. */
+bool runtime_gone(struct runtime *rt, const struct run_id *run,
+                  const struct task_id *task);
+/* What was done behind this task is told by EVENT_STALE. */
+void runtime_stale(struct runtime *rt, const struct run_id *run,
+                   const struct task_id *task);
+/* Alone: the run is dropped, what runs of it ends, and it is read back. */
+void runtime_read_again(struct runtime *rt, const struct run_id *run);
+/* The node was told of EVENT_UNDO or EVENT_STALE: what it points to goes. */
+void runtime_undo_told(const struct event *event);
 /* It could not be started: this is its end. */
 void runtime_fail_task(struct runtime *rt, struct slot *s, enum reason reason,
                        const char *message);
@@ -273,13 +309,38 @@ void runtime_restore_state(struct runtime *rt, const struct run_id *run);
 void runtime_restore_removals(struct runtime *rt);
 
 /* runtime_submit.c */
+/* What this node's policy says of a run that was submitted elsewhere, or before; the
+ * text names the line. */
+enum refusal runtime_refusal(const struct runtime *rt, const struct run_record *record,
+                             const struct flow *flow, struct error *ret_error);
 int runtime_add_context(struct runtime *rt, const struct run_record *record,
                         struct flow *flow, char **take_values);
 
 int runtime_fill_globs(struct runtime *rt, struct flow *flow,
                        const struct digest *package);
 
+/* runtime_restart.c */
+void runtime_restart_close(struct runtime *rt);
+
+/* runtime_adopt.c: after a planned restart, in this order; without one each does
+ * nothing. */
+void runtime_adopt_open(struct runtime *rt);
+/* A folder for each run or slot: those that nothing runs in go. */
+int runtime_adopt_folders(struct runtime *rt, const char *name, const char *path);
+void runtime_adopt_groups(struct runtime *rt, const char *name);
+/* The run's context, before anybody loads it. */
+int runtime_adopt_runs(struct runtime *rt);
+/* Its tasks are in their slots, watched, and the core knows them. */
+int runtime_adopt_slots(struct runtime *rt);
+/* The core has read back all there is: what it does not want ends. */
+void runtime_adopt_end(struct runtime *rt);
+/* The value of a secret parameter; NULL: not known. */
+const char *runtime_adopt_secret(const struct runtime *rt, const struct run_id *run,
+                                 const char *name);
+
 /* runtime_socket.c */
+/* Serve clients again as at the start. */
+void runtime_sockets_listen(struct runtime *rt);
 /* Compares in a time that does not tell how much was right. */
 bool runtime_is_token(const char *a, const char *b);
 int runtime_sockets_open(struct runtime *rt, struct error *ret_error);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "node/exchange.h"
 #include "node/runtime_mesh.h"
 
 enum { ID_FRONT_MIN = 4, LEAVE_LOOK_MS = 200 };
@@ -137,6 +138,18 @@ int runtime_find_told(const struct runtime *rt, const char *name, struct run_id 
 struct guest_counts runtime_guests(const struct runtime *rt)
 {
     return rt->mesh ? mesh_guests(rt->mesh->core) : (struct guest_counts){ 0 };
+}
+
+struct traffic runtime_traffic(const struct runtime *rt)
+{
+    struct exchange_counts blobs = { .n_getting = 0 };
+
+    if (!rt->mesh)
+        return (struct traffic){ .is_full = false };
+    exchange_count(rt->mesh->exchange, &blobs);
+    return (struct traffic){ .got_bytes = blobs.got_bytes,
+                             .given_bytes = blobs.given_bytes,
+                             .is_full = rt->mesh->is_full };
 }
 
 /* ---- going ---- */

@@ -31,6 +31,13 @@ bool runtime_where(const struct runtime *rt, const struct run_id *run,
 int runtime_find_told(const struct runtime *rt, const char *name, struct run_id *ret);
 struct guest_counts runtime_guests(const struct runtime *rt);
 
+/* What passes between this node and the others; nothing at a node alone. */
+struct traffic {
+    uint64_t got_bytes, given_bytes; /* of blobs, since the program began */
+    bool is_full; /* the disk: it asks for no work until something can be written */
+};
+struct traffic runtime_traffic(const struct runtime *rt);
+
 /* Take no more work, or do again. -ENOTSUP: alone. */
 int runtime_drain_node(struct runtime *rt, bool is_on);
 /* Hand over what is here, then go; the process ends when that is done. Drains first.

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "node/runtime_peer.h"
 
 /* ---- jobs ---- */
@@ -92,6 +93,18 @@ static void do_job(struct runtime *rt, const struct mesh_job *job)
     case ACTION_WITNESS:
         runtime_mesh_witness(rt, job);
         break;
+    case ACTION_LOOK:
+        runtime_mesh_look(rt, job);
+        break;
+    case ACTION_GONE:
+        if (!runtime_gone(rt, &job->run, &job->task))
+            runtime_mesh_event(rt, &(struct mesh_event){ .type = MESH_EVENT_KEPT,
+                                                         .token = job->token,
+                                                         .status = KEPT_NEEDLESS });
+        break;
+    case ACTION_TELL: /* TELL_TASK_TORN */
+        runtime_stale(rt, &job->run, &job->task);
+        break;
     case ACTION_KEEP:
         runtime_mesh_keep(rt, job);
         break;
@@ -142,6 +155,12 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
         if (runtime_slot(rt, a->slot))
             runtime_slot(rt, a->slot)->is_guest = true;
         break;
+    case ACTION_MEMBER:
+        runtime_mesh_keep_certificate(rt, &a->u.mesh.peer);
+        break;
+    case ACTION_REFUSED:
+        runtime_mesh_refused(rt, a);
+        break;
     case ACTION_PREPARE:
     case ACTION_UNPREPARE:
     case ACTION_READ_ENTRIES:
@@ -149,6 +168,9 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
     case ACTION_LOAD_RUN:
     case ACTION_FORGET_RUN:
     case ACTION_WITNESS:
+    case ACTION_LOOK:
+    case ACTION_GONE:
+    case ACTION_TELL:
     case ACTION_KEEP:
     case ACTION_FIND_END:
         queue_job(rt, a);
@@ -276,9 +298,11 @@ static int fill_card(struct runtime *rt)
                                   .address = strdup(m->peers_module->address(m->peers)),
                                   .bulk_port = m->peers_module->bulk_port(m->peers),
                                   .zone = strdup(chain->leaf.zone),
-                                  .minor = MESSAGE_MINOR,
-                                  .version = strdup(MESH_VERSION),
+                                   .minor = mesh_minor(),
+                                   .features = FEATURE_SIGNS,
+                                   .version = strdup(mesh_version()),
                                   .roles = chain->leaf.roles,
+                                  .is_draining = rt->before && rt->before->is_draining,
                                   .slots = rt->n_slots,
                                   .cpu_milli = rt->capacity.cpu_milli,
                                   .memory_bytes = rt->capacity.memory_bytes,
@@ -305,9 +329,13 @@ static int open_core(struct runtime *rt)
 {
     struct runtime_mesh *m = rt->mesh;
     struct node_config node;
-    struct mesh_config config = {
-        .self = m->self, .boot = m->boot, .card = &m->card, .node = &node
-    };
+    struct mesh_signer signer = runtime_mesh_signer(rt);
+    struct mesh_config config = { .self = m->self,
+                                  .boot = m->boot,
+                                  .term = m->term,
+                                  .card = &m->card,
+                                  .node = &node,
+                                  .signer = &signer };
 
     config.has_numbers = true;
     config.is_founder = identity_has_authority(m->identity);
@@ -329,7 +357,8 @@ static void open_handles(struct runtime *rt)
     uv_timer_init(&rt->loop, &m->prepare_timer);
     uv_timer_init(&rt->loop, &m->exchange_timer);
     uv_timer_init(&rt->loop, &m->leave_timer);
-    m->leave_timer.data = rt;
+    uv_timer_init(&rt->loop, &m->probe_timer);
+    m->leave_timer.data = m->probe_timer.data = rt;
     m->flush.data = m->prepare_timer.data = m->exchange_timer.data = rt;
     m->prepare_at = m->exchange_at = TIME_NEVER;
     uv_prepare_start(&m->flush, on_flush);
@@ -354,7 +383,9 @@ int runtime_mesh_open(struct runtime *rt, struct error *ret_error)
     m->identity = rt->config.identity;
     m->self = identity_node(m->identity);
     open_handles(rt);
-    r = identity_boot(m->identity, &m->boot, ret_error);
+    r = identity_boot(m->identity, &m->term, ret_error);
+    m->boot = rt->before && rt->before->boot ? rt->before->boot : m->term;
+    m->n_made = (uint64_t)(m->term - m->boot) << 40;
     if (r == 0)
         r = runtime_mesh_blobs_open(rt);
     if (r == 0)

@@ -8,6 +8,8 @@
  *     runtime_mesh_wire.c   messages to and from the other nodes
  *     runtime_mesh_guest.c  tasks of runs that others lead
  *     runtime_mesh_blobs.c  blobs of others
+ *     runtime_mesh_full.c   no work while the disk is full
+ *     runtime_mesh_sign.c   signatures of attempts, and whose key is whose
  *
  * A node alone has none of this: rt->mesh is NULL, and each of its events goes to
  * node_step(). With it they go to mesh_step() as the peers' messages do. An action that
@@ -15,7 +17,7 @@
  * over, so that its answer may be the next event. */
 #pragma once
 
-#include "node/identity.h"
+#include "node/attestation.h"
 #include "node/mesh.h"
 #include "node/peers/peers.h"
 #include "node/prepare.h"
@@ -23,6 +25,9 @@
 #include "node/runtime_internal.h"
 
 struct exchange;
+
+/* The first byte of the key of the record of a run that is led elsewhere. */
+enum { RUNTIME_MARK_COPY = 'c' };
 
 /* An action, for when the step that it came from is over. */
 struct mesh_job {
@@ -63,7 +68,7 @@ struct runtime_mesh {
     struct mesh *core;
     struct identity *identity;
     struct node_id self;
-    uint32_t boot;
+    uint32_t boot, term; /* the same but after a planned restart */
     struct member_card card;
 
     const struct peers_module *peers_module;
@@ -76,14 +81,21 @@ struct runtime_mesh {
     struct mesh_batch batch;
 
     struct preparer *preparer;
-    uint64_t n_made; /* rows of runtime_mesh_made(), in this life */
+    struct run_id refused; /* the last run that the policy did not let in, */
+    enum refusal refusal;  /* and why */
+    uint64_t n_made;       /* rows of runtime_mesh_made(), in this life */
     struct exchange *exchange;
     struct gathering *gatherings; /* runtime_mesh_blobs.c */
     uint64_t n_fetches;
+    struct attestation_memory signatures;
+    time_us refused_at;           /* when that was said last */
+    uint64_t n_refused;           /* since then */
     struct running_entry *before; /* what ran when the node died */
     uint32_t n_before;
     uv_prepare_t flush;
-    uv_timer_t prepare_timer, exchange_timer, leave_timer;
+    uv_timer_t prepare_timer, exchange_timer, leave_timer, probe_timer;
+    uint64_t probe_ms; /* the pause before the next look at a full disk */
+    bool is_full;
     time_us prepare_at, exchange_at; /* what they are set to */
     bool has_left;
 };
@@ -128,6 +140,9 @@ uint64_t runtime_mesh_barrier(struct runtime *rt);
 const char *runtime_mesh_read_attempt(struct runtime *rt, const struct action *a,
                                       struct attempt_record *ret,
                                       char name[MEMBER_NAME_MAX + 1]);
+/* A member's name, in `name`; NULL: this node. */
+const char *runtime_mesh_name(struct runtime *rt, const struct node_id *id,
+                              char name[MEMBER_NAME_MAX + 1]);
 const char *runtime_mesh_node_of_lease(struct runtime *rt, uint32_t slot,
                                        char name[MEMBER_NAME_MAX + 1]);
 /* The end of a run as it is kept, for followers. */
@@ -185,6 +200,20 @@ void runtime_mesh_forget_run(struct runtime *rt, const struct run_id *run);
 /* What is kept of runs that others lead goes: copies are of one life of a node. */
 int runtime_mesh_drop_copies(struct runtime *rt);
 
+/* ---- runtime_mesh_sign.c ---- */
+
+struct mesh_signer runtime_mesh_signer(struct runtime *rt);
+/* ACTION_REFUSED. */
+void runtime_mesh_refused(struct runtime *rt, const struct action *a);
+/* A certificate of a member, or of this node, is kept for good. */
+void runtime_mesh_keep_certificate(struct runtime *rt, const struct node_id *node);
+
+/* ---- runtime_mesh_full.c ---- */
+
+/* Something could not be written for this reason: if the disk is full, no more work is
+ * asked for until it is not. */
+void runtime_mesh_note_error(struct runtime *rt, int error);
+
 /* ---- runtime_mesh_blobs.c ---- */
 
 int runtime_mesh_blobs_open(struct runtime *rt);
@@ -195,6 +224,9 @@ typedef void blob_done_fn(void *arg, const struct digest *id, int status);
 int runtime_mesh_get_blob(struct runtime *rt, const struct run_id *run,
                           const struct node_id *from, const struct digest *id,
                           blob_done_fn *done, void *arg);
+/* Whether all that a task needs, which nobody could carry out, is to be had; what is
+ * not is told by EVENT_UNDO. */
+void runtime_mesh_look(struct runtime *rt, const struct mesh_job *job);
 /* Get what a task of this node's own needs first: true, and it starts later. */
 bool runtime_mesh_fetch_first(struct runtime *rt, struct slot *s);
 void runtime_mesh_keep(struct runtime *rt, const struct mesh_job *job);

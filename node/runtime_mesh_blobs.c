@@ -33,6 +33,7 @@ struct gathering {
     uint64_t token;                /* KEEP */
     struct attempt_record attempt; /* KEEP */
     struct slot *slot;             /* of a task of our own that is to start */
+    struct task_id task;           /* LOOK */
     uint64_t fetch;
 };
 
@@ -272,13 +273,14 @@ static int find_task(struct gathering *g, struct missing *m)
                : missing_of_task(&g->rt->artifacts, s->flow, &s->run->id, &s->task, m);
 }
 
-/* What is nowhere to be had the start itself names. */
+/* What cannot be had for another reason, as a run's code, the start itself names. */
 static void end_task(struct gathering *g, int status)
 {
     struct slot *s = g->slot;
 
-    (void)status;
-    if (s->state == SLOT_FETCHING && s->fetch == g->fetch)
+    if (s->state != SLOT_FETCHING || s->fetch != g->fetch)
+        return;
+    if (status == 0 || !runtime_give_back(g->rt, s, status == -ENOENT))
         runtime_start_prepared(g->rt, s);
 }
 
@@ -296,6 +298,47 @@ bool runtime_mesh_fetch_first(struct runtime *rt, struct slot *s)
         return false;
     s->state = SLOT_FETCHING;
     return true;
+}
+
+/* ---- a task that nobody could carry out ---- */
+
+static int find_needs(struct gathering *g, struct missing *m)
+{
+    const struct run_context *c = runtime_context(g->rt, &g->run);
+
+    return c ? missing_of_task(&g->rt->artifacts, c->flow, &g->run, &g->task, m) : 0;
+}
+
+static void end_look(struct gathering *g, int status)
+{
+    const struct run_context *c = runtime_context(g->rt, &g->run);
+
+    if (status == -ENOENT && c)
+        (void)runtime_lost(g->rt, c, &g->task, true);
+}
+
+static bool is_looked_for(const struct runtime *rt, const struct mesh_job *job)
+{
+    const struct gathering *g;
+
+    DL_FOREACH(rt->mesh->gatherings, g)
+    if (g->find == find_needs && run_id_equal(&g->run, &job->run)
+        && task_id_equal(&g->task, &job->task))
+        return true;
+    return false;
+}
+
+void runtime_mesh_look(struct runtime *rt, const struct mesh_job *job)
+{
+    struct gathering *g =
+        is_looked_for(rt, job) ? NULL : gathering_new(rt, &job->run);
+
+    if (!g)
+        return;
+    g->task = job->task;
+    g->find = find_needs;
+    g->end = end_look;
+    gather(g);
 }
 
 /* ---- the exchange ---- */

@@ -13,10 +13,11 @@
 #include <string.h>
 
 #include "node/removal.h"
+#include "node/runtime_audit.h"
 #include "node/runtime_mesh.h"
 #include "proto/rows.h"
 
-enum { MARK_COPY = 'c', MARK_REMOVED = 'd', MARK_MADE = 'g' };
+enum { MARK_COPY = RUNTIME_MARK_COPY, MARK_REMOVED = 'd', MARK_MADE = 'g' };
 
 static const uint64_t MADE_KEPT_MS = UINT64_C(7) * 24 * 3600 * 1000;
 
@@ -105,6 +106,30 @@ static int keep_copy(struct runtime *rt, const struct run_record *record)
         return r;
     write.value = (struct span){ value.data, value.len };
     return writer_put(rt->writer, &write, 1, false) ? 0 : -ENOMEM;
+}
+
+/* Remembered for as long as its tasks are given back, so that they say why. */
+static int may_open(void *arg, const struct run_record *record, const struct flow *flow,
+                    struct error *ret_error)
+{
+    struct runtime *rt = arg;
+    char run[RUN_ID_TEXT_SIZE];
+    struct error why = { .text = "" };
+    struct audit_entry e = { .verb = "lease",
+                             .way = AUDIT_BY_MESH,
+                             .verdict = AUDIT_REFUSED,
+                             .user = record->user,
+                             .about = run,
+                             .why = why.text };
+    enum refusal refusal = runtime_refusal(rt, record, flow, &why);
+
+    if (!refusal)
+        return 0;
+    rt->mesh->refused = record->run;
+    rt->mesh->refusal = refusal;
+    run_id_text(&record->run, run);
+    runtime_audit_stranger(rt, &e);
+    return fail(ret_error, -EPERM, "%s", why.text);
 }
 
 static int open_run(void *arg, const struct run_record *record, struct flow *flow,
@@ -196,11 +221,25 @@ static int lay_out(struct runtime *rt, const struct run_id *run, struct error *w
     return c ? runtime_lay_out_code(rt, c, why) : 0;
 }
 
+static enum refusal refusal_of(struct runtime *rt, const struct prepared *p)
+{
+    const struct run_context *c = runtime_context(rt, &p->run);
+
+    if (c)
+        return c->refusal;
+    return p->status == -EPERM && run_id_equal(&p->run, &rt->mesh->refused)
+               ? rt->mesh->refusal
+               : REFUSAL_NONE;
+}
+
 static void on_done(void *arg, const struct prepared *p)
 {
     struct error why = { .text = "" };
     struct runtime *rt = arg;
-    int status = p->status == 0 ? lay_out(rt, &p->run, &why) : p->status;
+    enum refusal refusal = refusal_of(rt, p);
+    int status = refusal          ? -EPERM
+                 : p->status == 0 ? lay_out(rt, &p->run, &why)
+                                  : p->status;
     const char *text = why.text[0] ? why.text : p->text;
     struct mesh_event e = { .type = MESH_EVENT_PREPARED,
                             .token = p->guest,
@@ -209,9 +248,12 @@ static void on_done(void *arg, const struct prepared *p)
     e.u.prepared.flow = p->flow;
     e.u.prepared.witness = p->witness;
     e.u.prepared.text = text;
+    e.u.prepared.refusal = refusal;
     if (status < 0)
         runtime_log(rt, "lease.dropped", "error=%s: %s", strerror(-status), text);
     runtime_mesh_event(rt, &e);
+    if (status < 0)
+        runtime_mesh_note_error(rt, status);
 }
 
 void runtime_mesh_prepare(struct runtime *rt, const struct mesh_job *job)
@@ -230,8 +272,15 @@ void runtime_mesh_unprepare(struct runtime *rt, const struct mesh_job *job)
 
 int runtime_mesh_guests_open(struct runtime *rt)
 {
-    const struct prepare_ops ops = { get_records, keep_records, open_run, find_run,
-                                     get_blob,    find_homes,   on_done,  rt };
+    const struct prepare_ops ops = { .get_records = get_records,
+                                     .keep = keep_records,
+                                     .may_open = may_open,
+                                     .open_run = open_run,
+                                     .find_run = find_run,
+                                     .get_blob = get_blob,
+                                     .find_homes = find_homes,
+                                     .on_done = on_done,
+                                     .arg = rt };
 
     rt->mesh->preparer = preparer_new(&rt->artifacts, &ops);
     return rt->mesh->preparer ? 0 : -ENOMEM;

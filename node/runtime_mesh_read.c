@@ -65,6 +65,7 @@ static int add_entry(struct runtime *rt, const struct log_row *row,
     struct log_entry e = { .ballot = row->ballot,
                            .key_len = row->key_len,
                            .is_delete = row->is_delete,
+                           .is_again = log_row_is_again(row),
                            .n_homes = row->n_homes };
     int r;
 

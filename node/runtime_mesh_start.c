@@ -82,6 +82,7 @@ static int tell_entry(struct runtime *rt, const struct group_id *group,
                                 .value = log.has_value ? log.value : NULL,
                                 .value_len = log.value_len,
                                 .is_delete = log.is_delete,
+                                .is_again = log_row_is_again(&log),
                                 .n_homes = log.n_homes };
     memcpy(entry.homes, log.homes, sizeof(entry.homes));
     e.u.entry.entry = &entry;
@@ -250,6 +251,8 @@ static int end_orphans(struct runtime *rt, struct error *ret_error)
     int r = running_open(rt->dir, rt->n_slots, &rt->running, &m->before, &m->n_before,
                          ret_error);
 
+    if (r == 0 && rt->before)
+        m->n_before = 0;
     for (uint32_t i = 0; r == 0 && i < m->n_before; i++)
         if (m->before[i].is_used && m->before[i].pid > 0) {
             running_kill_orphans(rt->dir);
@@ -264,7 +267,7 @@ int runtime_mesh_restore(struct runtime *rt, struct error *ret_error)
     int r = end_orphans(rt, ret_error);
 
     if (r == 0)
-        r = runtime_mesh_drop_copies(rt);
+        r = rt->before ? runtime_adopt_runs(rt) : runtime_mesh_drop_copies(rt);
     if (r == 0)
         r = tell_all(rt, 'q', SIZE_MAX, tell_group);
     if (r == 0)
@@ -273,8 +276,11 @@ int runtime_mesh_restore(struct runtime *rt, struct error *ret_error)
         r = tell_all(rt, 'u', SIZE_MAX, tell_run);
     if (r == 0)
         r = tell_all(rt, 'o', SIZE_MAX, tell_kept);
+    if (r == 0)
+        r = runtime_adopt_slots(rt);
     if (r < 0)
         return r;
+    runtime_mesh_keep_certificate(rt, &rt->mesh->self);
     runtime_mesh_event(rt, &start);
     r = tell_all(rt, 'h', REMEMBERED_MAX, tell_peer);
     dial_contacts(rt);

@@ -378,8 +378,8 @@ void runtime_mesh_persist(struct runtime *rt, const struct action *a)
 
 /* ---- what is read for followers ---- */
 
-static const char *name_node(struct runtime *rt, const struct node_id *id,
-                             char name[MEMBER_NAME_MAX + 1])
+const char *runtime_mesh_name(struct runtime *rt, const struct node_id *id,
+                              char name[MEMBER_NAME_MAX + 1])
 {
     struct member_view m;
 
@@ -397,7 +397,7 @@ const char *runtime_mesh_node_of_lease(struct runtime *rt, uint32_t slot,
 {
     struct node_id id;
 
-    return mesh_lease_node(rt->mesh->core, slot, &id) ? name_node(rt, &id, name) : NULL;
+    return mesh_lease_node(rt->mesh->core, slot, &id) ? runtime_mesh_name(rt, &id, name) : NULL;
 }
 
 const char *runtime_mesh_read_attempt(struct runtime *rt, const struct action *a,
@@ -412,7 +412,7 @@ const char *runtime_mesh_read_attempt(struct runtime *rt, const struct action *a
             < 0
         || attempt_record_decode(value.data, value.len, ret) < 0)
         return NULL;
-    return name_node(rt, &ret->node, name);
+    return runtime_mesh_name(rt, &ret->node, name);
 }
 
 void runtime_mesh_read_end(struct runtime *rt, const struct run_id *run)

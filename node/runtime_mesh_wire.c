@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "node/runtime_audit.h"
 #include "node/exchange.h"
 #include "node/module.h"
 #include "node/runtime_mesh.h"
@@ -213,7 +214,7 @@ static int append_hello(void *arg, struct buffer *out)
         *self = *view.note;
     else
         *self = (struct member_note){ .id = m->self,
-                                      .incarnation = (uint64_t)m->boot << 32,
+                                      .incarnation = mesh_incarnation(m->boot, m->term),
                                       .state = MEMBER_ALIVE,
                                       .has_card = true,
                                       .card = m->card };
@@ -226,9 +227,30 @@ static void on_refused(void *arg, const char *address, int status, const char *t
                 strerror(-status), text);
 }
 
+static void on_asked(void *arg, const char *name, int status, const char *text)
+{
+    struct audit_entry e = { .verb = "join",
+                             .way = AUDIT_BY_MESH,
+                             .verdict = status < 0 ? AUDIT_REFUSED : AUDIT_DONE,
+                             .from = name,
+                             .why = text };
+
+    if (status < 0)
+        runtime_audit_stranger(arg, &e);
+    else
+        runtime_audit(arg, &e);
+}
+
 static void on_revoked(void *arg, const struct node_id *node)
 {
     struct runtime *rt = arg;
+    char text[NODE_ID_TEXT_SIZE];
+    struct audit_entry e = {
+        .verb = "revoked", .way = AUDIT_BY_MESH, .verdict = AUDIT_DONE, .about = text
+    };
+
+    node_id_text(node, text);
+    runtime_audit(rt, &e);
 
     if (node_id_equal(node, &rt->mesh->self))
         runtime_log(rt, "mesh.shut_out",
@@ -248,8 +270,10 @@ static void on_renewed(void *arg)
     free(m->card.certificate);
     m->card.certificate_len = certificate.len;
     m->card.certificate = (uint8_t *)buffer_take(&certificate);
-    if (m->core && !rt->is_stopping)
+    if (m->core && !rt->is_stopping) {
+        runtime_mesh_keep_certificate(rt, &m->self);
         runtime_mesh_event(rt, &e);
+    }
 }
 
 static void on_event(void *arg, const char *event, const char *text)
@@ -293,7 +317,9 @@ int runtime_mesh_wire_open(struct runtime *rt, struct error *ret_error)
     struct peers_config config = {
         .loop = &rt->loop,
         .identity = m->identity,
-        .listen = rt->config.peer_listen,
+        .listen = rt->before && rt->before->peer_listen ? rt->before->peer_listen
+                                                        : rt->config.peer_listen,
+        .bulk_port = rt->before ? rt->before->bulk_port : 0,
         .advertise = rt->config.peer_advertise,
         .callbacks = { .arg = rt,
                        .hello = append_hello,
@@ -303,6 +329,7 @@ int runtime_mesh_wire_open(struct runtime *rt, struct error *ret_error)
                        .on_room = on_room,
                        .on_refused = on_refused,
                        .on_revoked = on_revoked,
+                       .on_asked = on_asked,
                        .on_renewed = on_renewed,
                        .on_event = on_event },
     };

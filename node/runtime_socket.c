@@ -162,6 +162,14 @@ static void poll_socket(struct runtime *rt, uv_poll_t *poll, int fd)
     uv_poll_start(poll, UV_READABLE, on_first_client);
 }
 
+void runtime_sockets_listen(struct runtime *rt)
+{
+    uv_poll_start(&rt->user_poll, UV_READABLE, on_first_client);
+    uv_poll_start(&rt->task_poll, UV_READABLE, on_first_client);
+    if (rt->tcp_fd >= 0)
+        uv_poll_start(&rt->tcp_poll, UV_READABLE, on_first_client);
+}
+
 /* A folder that others cannot pass through hides the socket in it. */
 static void warn_of_closed(const struct runtime *rt)
 {
@@ -195,11 +203,35 @@ static int let_others_in(const struct runtime *rt, struct error *ret_error)
     return 0;
 }
 
+/* The sockets are those of the program before: who connected meanwhile is waiting. */
+static int inherit_all(struct runtime *rt, struct error *ret_error)
+{
+    struct address a;
+    int r;
+
+    rt->user_fd = rt->before->user_fd;
+    rt->task_fd = rt->before->task_fd;
+    rt->tcp_fd = rt->before->tcp_fd;
+    if (rt->tcp_fd < 0 || !rt->config.listen)
+        return rt->config.listen ? listen_tcp(rt, ret_error) : 0;
+    r = address_parse(rt->config.listen, &a, ret_error);
+    if (r < 0)
+        return r;
+    getsockname(rt->tcp_fd, (struct sockaddr *)&a.socket, &a.len);
+    address_text(&a, rt->listen);
+    rt->config.listen = rt->listen;
+    rt->config.listens_by_tls = a.is_secure;
+    return 0;
+}
+
 static int open_all(struct runtime *rt, struct error *ret_error)
 {
     bool is_shared = rt->config.conf && rt->config.conf->is_shared;
-    int r = rt->config.listen ? listen_tcp(rt, ret_error) : 0;
+    int r;
 
+    if (rt->before && rt->before->user_fd >= 0 && rt->before->task_fd >= 0)
+        return inherit_all(rt, ret_error);
+    r = rt->config.listen ? listen_tcp(rt, ret_error) : 0;
     if (r == 0)
         r = let_others_in(rt, ret_error);
     if (r == 0)

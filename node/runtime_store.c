@@ -13,6 +13,7 @@
 #include "node/runtime_internal.h"
 #include "node/runtime_mesh.h"
 #include "proto/replica_state.h"
+#include "store/lmdb.h"
 
 enum { WINDOW_MS = 10, QUEUE_BYTES_MAX = 64 << 20, MARK_KEY_SIZE = 1 + RUN_ID_SIZE };
 
@@ -202,7 +203,9 @@ int runtime_store_open(struct runtime *rt, int *ret_pid, struct error *ret_error
                                     .queue_bytes_max = QUEUE_BYTES_MAX,
                                     .on_durable = on_durable,
                                     .arg = rt };
-    int r = store_open_lmdb(rt->dir, &rt->store, ret_pid, ret_error);
+    const struct lmdb_options options = { .lock_fd =
+                                              rt->before ? rt->before->lock_fd : 0 };
+    int r = lmdb_open(rt->dir, &options, &rt->store, ret_pid, ret_error);
 
     if (r < 0)
         return r;
@@ -257,10 +260,13 @@ static int add_run(void *arg, struct span key, struct span value)
 }
 
 /* A file parameter's value is kept as a blob; the record has its name. */
-static int value_of(struct runtime *rt, const struct flow *flow,
-                    const struct record_parameter *given, char **ret_value)
+static int value_of(struct runtime *rt, const struct run_id *run,
+                    const struct flow *flow, const struct record_parameter *given,
+                    char **ret_value)
 {
     CLEANUP(buffer_release) struct buffer content = BUFFER_INIT;
+    const char *secret =
+        given->is_secret ? runtime_adopt_secret(rt, run, given->name) : NULL;
     struct digest id;
     int r;
 
@@ -276,7 +282,7 @@ static int value_of(struct runtime *rt, const struct flow *flow,
         *ret_value = buffer_take(&content);
         return *ret_value ? 0 : -ENOMEM;
     }
-    *ret_value = strdup(given->value);
+    *ret_value = strdup(secret ? secret : given->value);
     return *ret_value ? 0 : -ENOMEM;
 }
 
@@ -291,7 +297,7 @@ int runtime_values(struct runtime *rt, const struct flow *flow,
 
     for (size_t i = 0; r == 0 && i < record->n_parameters; i++) {
         pairs[n].name = record->parameters[i].name;
-        r = value_of(rt, flow, &record->parameters[i], &pairs[n].value);
+        r = value_of(rt, &record->run, flow, &record->parameters[i], &pairs[n].value);
         n += r == 0;
     }
     if (r == 0)
@@ -372,6 +378,30 @@ static int add_context(struct runtime *rt, struct flow **flow,
     return r;
 }
 
+/* The policy may have been another when it was taken, or it was taken elsewhere. */
+static void note_refusal(struct runtime *rt, const struct run_id *id)
+{
+    const struct run_context *c = runtime_context(rt, id);
+    struct event e = { .type = EVENT_REFUSED, .run = *id };
+
+    if (!c || !c->refusal)
+        return;
+    runtime_log(rt, "run.refused", "run=%s policy=%s", c->id_text,
+                refusal_name(c->refusal));
+    e.u.refused.why = c->refusal;
+    runtime_event(rt, &e);
+}
+
+/* All that no record has is known. */
+static bool has_secrets(const struct runtime *rt, const struct run_record *record)
+{
+    for (size_t i = 0; i < record->n_parameters; i++)
+        if (record->parameters[i].is_secret
+            && !runtime_adopt_secret(rt, &record->run, record->parameters[i].name))
+            return false;
+    return true;
+}
+
 int runtime_load_run(struct runtime *rt, const struct run_id *id)
 {
     struct record_key attempts = attempts_of_run(id), fences = fences_of_run(id);
@@ -383,10 +413,13 @@ int runtime_load_run(struct runtime *rt, const struct run_id *id)
         r = add_context(rt, &flow, &record);
     if (r < 0)
         return r;
-    runtime_event(rt,
-                  &(struct event){ .type = EVENT_RESTORE_RUN,
-                                   .run = *id,
-                                   .u.submit = { .record = &record, .flow = flow } });
+    runtime_event(rt, &(struct event){
+                          .type = EVENT_RESTORE_RUN,
+                          .run = *id,
+                          .u.submit = { .record = &record,
+                                        .flow = flow,
+                                        .has_secrets = has_secrets(rt, &record) } });
+    note_refusal(rt, id);
     r = writer_scan(rt->writer, STORE_RECORDS,
                     (struct span){ attempts.bytes, attempts.len },
                     (struct span){ NULL, 0 }, restore_attempt, rt);
@@ -451,6 +484,8 @@ int runtime_restore(struct runtime *rt, struct error *ret_error)
         running_open(rt->dir, rt->n_slots, &rt->running, &before, &n_before, ret_error);
 
     if (r == 0)
+        r = runtime_adopt_runs(rt);
+    if (r == 0)
         r = writer_scan(rt->writer, STORE_RECORDS, (struct span){ &mark_unfinished, 1 },
                         (struct span){ NULL, 0 }, add_run, &runs);
     for (size_t i = 0; r == 0 && i < runs.n; i++) {
@@ -468,8 +503,11 @@ int runtime_restore(struct runtime *rt, struct error *ret_error)
         else
             runtime_restore_state(rt, &runs.ids[i]);
     }
+    if (r == 0)
+        r = runtime_adopt_slots(rt);
     if (r == 0) {
-        restore_running(rt, before, n_before);
+        if (!rt->before)
+            restore_running(rt, before, n_before);
         runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_END });
     }
     free(runs.ids);

@@ -134,9 +134,11 @@ int runtime_add_context(struct runtime *rt, const struct run_record *record,
         return r;
     }
     r = run_context_new(&config, record, flow, take_values, &c);
-    if (r == 0)
-        HASH_ADD(hh, rt->runs, id, sizeof(c->id), c);
-    return r;
+    if (r < 0)
+        return r;
+    c->refusal = runtime_refusal(rt, record, c->flow, NULL);
+    HASH_ADD(hh, rt->runs, id, sizeof(c->id), c);
+    return 0;
 }
 
 /* The items of a foreach over files are the package's paths that match. */
@@ -191,6 +193,35 @@ static void fit(const struct runtime *rt, const struct submission *s, struct flo
     if (s->clamp)
         fit_flow(flow, &rt->capacity, rt->custom_names,
                  c ? sharing_of(&c->sharing, s->user ? s->user : "") : &none, d);
+}
+
+/* What this node's policy forbids, all at once. */
+static void check_policy(const struct runtime *rt, const struct submission *s,
+                         const struct flow *flow, struct diagnostics *d)
+{
+    const struct conf *c = rt->config.conf;
+    const struct policy_question q = { .flow = flow,
+                                       .user = s->user,
+                                       .is_remote = s->is_remote };
+
+    if (c)
+        policy_check(&c->policy, c->path, &q, d);
+}
+
+enum refusal runtime_refusal(const struct runtime *rt, const struct run_record *record,
+                             const struct flow *flow, struct error *ret_error)
+{
+    CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
+    const struct conf *c = rt->config.conf;
+    const struct policy_question q = { .flow = flow,
+                                       .user = record->user,
+                                       .is_remote = record->is_remote };
+    enum refusal r = c ? policy_check(&c->policy, c->path, &q, &d) : REFUSAL_NONE;
+
+    if (r && d.n)
+        fail(ret_error, -EPERM, "%s; %s", d.all[0].message,
+             d.all[0].hint ? d.all[0].hint : "");
+    return r;
 }
 
 static int keep_parameter(struct runtime *rt, const struct parameter *p,
@@ -292,6 +323,7 @@ static int fill_record(struct runtime *rt, const struct submission *s,
     record->max_workers = s->max_workers;
     record->on_failure = s->on_failure ? strdup(s->on_failure) : NULL;
     record->share = s->share;
+    record->is_remote = s->is_remote;
     record->has_origin = s->origin != NULL;
     if (s->origin)
         record->origin = *s->origin;
@@ -495,6 +527,8 @@ int runtime_submit(struct runtime *rt, const struct submission *s,
     r = flow ? 0 : flow_read(s->flow_text, s->flow_text_len, &flow, ret_diagnostics);
     if (r == 0)
         fit(rt, s, flow, ret_diagnostics);
+    if (r == 0)
+        check_policy(rt, s, flow, ret_diagnostics);
     if (r == 0 && diagnostics_errors(ret_diagnostics))
         r = -EINVAL;
     if (r == 0)

@@ -76,7 +76,7 @@ static void begin(struct runtime *rt, struct slot *s, const struct action *a,
     runtime_token(rt, s->token);
 }
 
-static void note_running(struct runtime *rt, const struct slot *s)
+void runtime_note_running(struct runtime *rt, const struct slot *s)
 {
     struct running_entry *e = &rt->running.entries[s->index];
 
@@ -161,7 +161,7 @@ int runtime_task_begins(struct runtime *rt, struct slot *s, struct error *ret_er
         return fail(ret_error, r, "the process cannot be watched: %s", strerror(-r));
     }
     s->state = SLOT_RUNNING;
-    note_running(rt, s);
+    runtime_note_running(rt, s);
     runtime_use_watch(rt);
     if (s->has_start_told)
         runtime_tell_start(rt, s, s->start_ticket);
@@ -186,6 +186,8 @@ void runtime_start_plain(struct runtime *rt, struct slot *s)
     struct error why = { .text = "" };
     int r = start_plain(rt, s, &why);
 
+    if (r < 0 && runtime_give_back(rt, s, !rt->mesh))
+        return;
     if (r < 0)
         runtime_fail_task(rt, s, REASON_START, why.text[0] ? why.text : strerror(-r));
 }
@@ -225,6 +227,8 @@ void runtime_start_prepared(struct runtime *rt, struct slot *s)
 
     if (r == 0)
         r = prepare(rt, s, &reason, &why);
+    if (r < 0 && runtime_give_back(rt, s, !rt->mesh))
+        return;
     if (r < 0)
         runtime_fail_task(rt, s, reason, why.text[0] ? why.text : strerror(-r));
     else if (r == 0 && (s->fence || !runtime_warm_take(rt, s)))

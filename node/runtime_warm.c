@@ -477,6 +477,13 @@ bool runtime_warm_is_asking(const struct runtime *rt)
     return false;
 }
 
+void runtime_warm_kill_all(struct runtime *rt)
+{
+    for (uint32_t i = 0; i < WARM_GROUPS_MAX; i++)
+        if (rt->warm[i] && rt->warm[i]->server.pidfd >= 0)
+            warm_kill(&rt->warm[i]->server);
+}
+
 void runtime_warm_close(struct runtime *rt)
 {
     for (uint32_t i = 0; i < WARM_GROUPS_MAX; i++) {

@@ -41,5 +41,8 @@ void runtime_warm_forget(struct runtime *rt, const struct run_context *c);
  * a child whom nobody knows may be a task. */
 bool runtime_warm_is_server(const struct runtime *rt, pid_t pid);
 bool runtime_warm_is_asking(const struct runtime *rt);
+/* The servers are not handed over: each ends when it can, and is replaced when this
+ * process does not become another program after all. No slot is starting. */
+void runtime_warm_kill_all(struct runtime *rt);
 /* Ends all; slots whose child has begun are running then. */
 void runtime_warm_close(struct runtime *rt);

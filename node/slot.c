@@ -111,14 +111,10 @@ int slot_dir_clean(struct slot_dir *d, time_us wall)
     return r;
 }
 
-static int prepare_dir(struct slot *s, struct slot_dir *d, const char *name,
-                       struct error *ret_error)
+static int prepare_dir(struct slot_dir *d, struct error *ret_error)
 {
-    int r;
+    int r = slot_dir_clean(d, 0);
 
-    if (asprintf(&d->path, "%s/%s", s->dir, name) < 0)
-        return -ENOMEM;
-    r = slot_dir_clean(d, 0);
     return r < 0 ? fail(ret_error, r, "cannot make %s: %s", d->path, strerror(-r)) : 0;
 }
 
@@ -149,29 +145,31 @@ int slot_renew_pipes(struct slot *s)
     return 0;
 }
 
+static int name_paths(struct slot *s, const char *data_dir)
+{
+    if (asprintf(&s->dir, "%s/slots/%" PRIu32, data_dir, s->index) < 0
+        || asprintf(&s->out.path, "%s/out", s->dir) < 0
+        || asprintf(&s->tmp.path, "%s/tmp", s->dir) < 0
+        || asprintf(&s->in_path, "%s/in", s->dir) < 0
+        || asprintf(&s->log_path, "%s/log", s->dir) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
 int slot_open(struct slot *s, uint32_t index, const char *data_dir,
               const struct cgroups *cgroups, struct error *ret_error)
 {
     int r;
 
-    *s = (struct slot){ .index = index,
-                        .state = SLOT_IDLE,
-                        .pidfd = -1,
-                        .pipe_read = { -1, -1 },
-                        .pipe_write = { -1, -1 },
-                        .cgroup = CGROUP_SLOT_NONE,
-                        .log = { .fd = -1 } };
-    if (asprintf(&s->dir, "%s/slots/%" PRIu32, data_dir, index) < 0)
+    *s = SLOT_NONE;
+    s->index = index;
+    if (name_paths(s, data_dir) < 0)
         return -ENOMEM;
     r = make_dir(s->dir, ret_error);
     if (r == 0)
-        r = prepare_dir(s, &s->out, "out", ret_error);
+        r = prepare_dir(&s->out, ret_error);
     if (r == 0)
-        r = prepare_dir(s, &s->tmp, "tmp", ret_error);
-    if (r == 0
-        && (asprintf(&s->in_path, "%s/in", s->dir) < 0
-            || asprintf(&s->log_path, "%s/log", s->dir) < 0))
-        r = -ENOMEM;
+        r = prepare_dir(&s->tmp, ret_error);
     if (r == 0) {
         slot_clear_path(s->in_path);
         r = slot_renew_pipes(s);
@@ -183,6 +181,21 @@ int slot_open(struct slot *s, uint32_t index, const char *data_dir,
         return r;
     }
     cgroup_slot_open(cgroups, index, &s->cgroup);
+    return 0;
+}
+
+int slot_reopen(struct slot *s, const char *data_dir)
+{
+    if (name_paths(s, data_dir) < 0)
+        return -ENOMEM;
+    if (s->has_log_file) {
+        s->log.fd = open(s->log_path, O_RDWR | O_APPEND | O_CLOEXEC);
+        if (s->log.fd < 0)
+            s->log.is_truncated = true;
+    }
+    s->has_log_file = false;
+    cgroup_slot_reopen(&s->cgroup, s->index);
+    s->state = SLOT_RUNNING;
     return 0;
 }
 

@@ -114,6 +114,7 @@ struct slot {
     struct input_link *links;
     size_t n_links;
     struct slot_log log;
+    bool has_log_file; /* handed over: log.fd is to be opened again */
     struct slot_use use;
     struct attempt_record record; /* filled in as the attempt ends */
     bool has_cache_key;           /* the task ran: enter its attempt under the key */
@@ -121,9 +122,20 @@ struct slot {
     struct blobs_hold hold; /* of its outputs and log, until the record is written */
 };
 
+#define SLOT_NONE                               \
+    ((struct slot){ .state = SLOT_IDLE,         \
+                    .pidfd = -1,                \
+                    .pipe_read = { -1, -1 },    \
+                    .pipe_write = { -1, -1 },   \
+                    .cgroup = CGROUP_SLOT_NONE, \
+                    .log = { .fd = -1 } })
+
 /* Makes the folders and pipes. On failure the slot is released. */
 int slot_open(struct slot *s, uint32_t index, const char *data_dir,
               const struct cgroups *cgroups, struct error *ret_error);
+/* A slot that the program before has handed over, with its task in it: finds its
+ * folders and its group, and keeps what is in them. On failure it is to be released. */
+int slot_reopen(struct slot *s, const char *data_dir);
 void slot_release(struct slot *s);
 
 /* New pipes, when a survivor may hold the old ones. */

@@ -170,6 +170,35 @@ int needs_of(const struct flow *f, const struct run_id *run, const struct task_i
     return 0;
 }
 
+/* In the same split, as far as both are in one. */
+static bool is_beside(const struct flow *f, const struct task_id *a,
+                      const struct task_id *b)
+{
+    const struct scope *x = &f->scopes[f->steps[a->step].scope];
+    const struct scope *y = &f->scopes[f->steps[b->step].scope];
+
+    while (x != y)
+        if (x->depth >= y->depth)
+            x = &f->scopes[x->parent];
+        else
+            y = &f->scopes[y->parent];
+    return memcmp(a->path, b->path, x->depth * sizeof(a->path[0])) == 0;
+}
+
+int witness_is_behind(const struct flow *f, const struct task_id *from,
+                      const struct task_id *task)
+{
+    CLEANUP(freep) bool *marked = NULL;
+    int r;
+
+    if (from->step >= f->n_steps || task->step >= f->n_steps || from->step == task->step
+        || !is_beside(f, from, task))
+        return 0;
+    marked = calloc((size_t)f->n_all_steps + 1, sizeof(*marked));
+    r = marked ? mark_before(f, task->step, marked) : -ENOMEM;
+    return r < 0 ? r : marked[from->step];
+}
+
 /* ---- the digest ---- */
 
 /* Two seeds make 256 bits of a hash of 128. */
@@ -237,6 +266,13 @@ static int hash_attempt(struct witness_sum *s, const struct attempt_record *a,
         return buffer_failed(&s->text);
     *ret = hash(s->text.data, s->text.len);
     return 0;
+}
+
+int witness_of_attempt(const struct attempt_record *attempt, struct digest *ret)
+{
+    CLEANUP(witness_sum_release) struct witness_sum sum = { .n = 0 };
+
+    return hash_attempt(&sum, attempt, ret);
 }
 
 static void end_task(struct witness_sum *s)

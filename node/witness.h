@@ -42,6 +42,11 @@ void needs_release(struct needs *n);
 int needs_of(const struct flow *flow, const struct run_id *run,
              const struct task_id *task, struct needs *ret);
 
+/* Whether `task` comes behind `from`, however far, in the same split as far as both are
+ * in one: then it may have consumed what that made. 1, 0 or -ENOMEM. */
+int witness_is_behind(const struct flow *flow, const struct task_id *from,
+                      const struct task_id *task);
+
 /* One part, of records that come one by one, in the order of their keys. */
 struct witness_sum {
     struct digest digest;
@@ -67,6 +72,9 @@ struct witness_reader {
                 void *each_arg);
     void *arg;
 };
+
+/* Of what one attempt made. -ENOMEM. */
+int witness_of_attempt(const struct attempt_record *attempt, struct digest *ret);
 
 /* For whoever has the parts: from all zero, each in the order of the needs. */
 void witness_add(struct digest *witness, const struct digest *part);

@@ -29,7 +29,6 @@
 enum {
     MESSAGE_HEADER_SIZE = 8,
     MESSAGE_MAJOR = 1,
-    MESSAGE_MINOR = 0,
     MESSAGE_BYTES_MAX = 1 << 20,
     MESSAGE_ITEMS_MAX = 4096,
     MESSAGE_TEXT_MAX = 4096,
@@ -99,7 +98,9 @@ enum member_role { /* bits */
                    ROLE_ISSUER = 4, /* may let others in */
 };
 
-enum feature { FEATURE_NONE = 0 }; /* bits; none yet */
+enum feature {                    /* bits */
+               FEATURE_SIGNS = 1, /* the attempts that it carries out */
+};
 
 struct member_custom {
     char *name;
@@ -262,6 +263,8 @@ struct log_entry {
     uint8_t *value;
     size_t value_len;
     bool is_delete;
+    bool is_again; /* the record of an attempt, written again: nothing that was told of
+                      it before counts */
     struct node_id homes[HOMES_MAX]; /* n_homes > 0: the last of its generation */
     uint32_t n_homes;
 };
@@ -398,6 +401,9 @@ struct commit_message {
     size_t n_attempts;
     uint64_t *dropped; /* leases that cannot be carried out here: not charged */
     size_t n_dropped;
+    uint64_t *refused; /* leases of runs that the policy here forbids: likewise */
+    size_t n_refused;
+    uint32_t refusal; /* enum refusal, of those */
 };
 enum offer_result {
     OFFER_DECIDED = 1, /* it counts, or is counted as a failure */

@@ -91,6 +91,8 @@ static const struct field commit_fields[] = {
     [1] = F_MESSAGE(commit_message, rank, schema_rank),
     [2] = F_MESSAGES(commit_message, attempts, n_attempts, schema_offered),
     [3] = F_U64S(commit_message, dropped, n_dropped),
+    [4] = F_U64S(commit_message, refused, n_refused),
+    [5] = F_U32(commit_message, refusal),
 };
 const struct schema schema_commit =
     SCHEMA("Commit", commit_message, commit_fields, .has_lists = true);

@@ -55,6 +55,7 @@ static const struct field log_entry_fields[] = {
     [3] = F_BYTES(log_entry, value, MESSAGE_BYTES_MAX),
     [4] = F_BOOL(log_entry, is_delete),
     [5] = F_HOMES(log_entry, homes, n_homes),
+    [6] = F_BOOL(log_entry, is_again),
 };
 
 /* Nothing is changed without a key, and what is deleted has no value. */

@@ -44,11 +44,26 @@ static const char *const reason_names[] = {
     [REASON_WIDTH] = "width",
     [REASON_MERGE] = "merge",
     [REASON_STORE] = "store",
+    [REASON_OUTPUT_LOST] = "output_lost",
+    [REASON_STALE] = "stale",
 };
+
+const char *refusal_name(enum refusal r)
+{
+    static const char *const names[] = {
+        [REFUSAL_USERS] = "users",
+        [REFUSAL_REMOTE] = "remote",
+        [REFUSAL_ENVIRONMENT] = "environment",
+        [REFUSAL_PATHS] = "paths",
+        [REFUSAL_RESOURCES] = "max_resources",
+    };
+
+    return r >= REFUSAL_USERS && r <= REFUSAL_RESOURCES ? names[r] : "unknown";
+}
 
 const char *reason_name(enum reason r)
 {
-    return r >= REASON_OK && r <= REASON_STORE ? reason_names[r] : "unknown";
+    return r >= REASON_OK && r <= REASON_LAST ? reason_names[r] : "unknown";
 }
 
 static const char *const encoding_names[] = {
@@ -244,14 +259,21 @@ static void set_executor(Mesh__Record__Attempt *m, const struct attempt_record *
     m->counter = r->counter;
     m->has_witness = r->has_witness;
     m->witness = bytes_of(r->witness.bytes, DIGEST_SIZE);
+    m->has_signature = r->signature_len > 0;
+    m->signature = bytes_of(r->signature, r->signature_len);
+    m->has_said = r->is_judged && m->has_signature;
+    m->said = bytes_of(r->said.bytes, DIGEST_SIZE);
     m->has_fence = r->fence != 0;
     m->fence = r->fence;
+    m->has_made = r->has_made;
+    m->made = bytes_of(r->made.bytes, DIGEST_SIZE);
 }
 
 static bool attempt_is_valid(const struct attempt_record *r)
 {
     return r->verdict >= VERDICT_DONE && r->verdict <= VERDICT_ADOPTED
-           && r->reason >= REASON_OK && r->reason <= REASON_STORE
+           && r->reason >= REASON_OK && r->reason <= REASON_LAST
+           && r->signature_len <= ATTEMPT_SIGNATURE_MAX
            && !(r->log.has_blob && r->log.inline_len);
 }
 
@@ -370,6 +392,8 @@ int run_record_encode(const struct run_record *r, struct buffer *out)
     m.origin = bytes_of(r->origin.bytes, RUN_ID_SIZE);
     m.has_share = r->share != 0;
     m.share = r->share;
+    m.has_remote = r->is_remote;
+    m.remote = r->is_remote;
     error = texts.error ? texts.error : begin(out, &m);
     for (size_t i = 0; error == 0 && i < r->n_parameters; i++)
         error = append_parameter(out, &r->parameters[i]);

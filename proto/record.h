@@ -37,6 +37,7 @@ enum {
     RECORD_OUTPUTS_MAX = 65536, /* artifacts of an attempt */
     RECORD_PARAMETERS_MAX = 4096,
     RECORD_TAGS_MAX = 4096,
+    ATTEMPT_SIGNATURE_MAX = 193, /* see proto/statement.h */
 };
 
 struct record_key {
@@ -61,8 +62,22 @@ enum reason {
     REASON_WIDTH,          /* the foreach artifact is no list */
     REASON_MERGE,          /* branches differ in artifacts that merge should pass */
     REASON_STORE,          /* the store refused: full disk, I/O error */
+    REASON_OUTPUT_LOST,    /* it was done; nobody has an output of it any more */
+    REASON_STALE,          /* it was done; what it consumed was made again, otherwise */
+    REASON_LAST = REASON_STALE,
 };
 const char *reason_name(enum reason r); /* "ok", "exit", "oom", ... */
+
+/* Why a node does not carry out tasks of a run: the key of its policy. */
+enum refusal {
+    REFUSAL_NONE = 0,
+    REFUSAL_USERS,
+    REFUSAL_REMOTE,
+    REFUSAL_ENVIRONMENT,
+    REFUSAL_PATHS,
+    REFUSAL_RESOURCES,
+};
+const char *refusal_name(enum refusal r); /* "users", ...; "unknown" */
 
 /* What the scheduler made of an attempt. */
 enum verdict {
@@ -137,7 +152,15 @@ struct attempt_record {
     uint64_t counter;
     struct digest witness; /* of what it consumed */
     bool has_witness;
+    /* That of the executor, see proto/statement.h; of length 0: nobody signed it. */
+    uint8_t signature[ATTEMPT_SIGNATURE_MAX];
+    size_t signature_len;
+    struct digest said; /* the result, as it was signed */
+    bool is_judged;     /* the leader has made another result of it; else `said` is
+                           what the record says, and is not in the bytes */
     uint64_t fence; /* of a step with `effect: exclusive`; 0: none */
+    struct digest made; /* REASON_OUTPUT_LOST: of what it had made, node/witness.h */
+    bool has_made;
 };
 
 struct record_parameter {
@@ -163,6 +186,7 @@ struct run_record {
     bool has_origin;
     char *on_failure; /* override: "stop", "finish", "kill"; NULL: the flow's */
     uint32_t share;   /* its weight among its user's runs; 0: 1 */
+    bool is_remote;   /* it did not come by a socket of the machine it came to */
 };
 
 enum run_outcome { RUN_OK = 1, RUN_FAILED, RUN_CANCELLED };

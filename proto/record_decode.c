@@ -249,12 +249,26 @@ static void get_log(int *error, const Mesh__Record__Attempt *m, struct log_ref *
     log->is_truncated = m->log_is_truncated;
 }
 
+static void get_signature(int *error, const Mesh__Record__Attempt *m,
+                          struct attempt_record *r)
+{
+    r->is_judged = get_fixed(error, m->has_said, m->said, r->said.bytes, DIGEST_SIZE);
+    if (!m->has_signature)
+        return;
+    if (!m->signature.len || m->signature.len > sizeof(r->signature)) {
+        note(error, -EBADMSG);
+        return;
+    }
+    memcpy(r->signature, m->signature.data, m->signature.len);
+    r->signature_len = m->signature.len;
+}
+
 static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
 {
     int error = 0;
 
     r->verdict = get_enum(&error, m->verdict, VERDICT_ADOPTED);
-    r->reason = get_enum(&error, m->reason, REASON_STORE);
+    r->reason = get_enum(&error, m->reason, REASON_LAST);
     r->exit_code = m->exit_code;
     r->signal = m->signal;
     r->started_wall = m->started_us;
@@ -277,7 +291,9 @@ static int get_attempt(const Mesh__Record__Attempt *m, struct attempt_record *r)
     r->counter = m->counter;
     r->has_witness =
         get_fixed(&error, m->has_witness, m->witness, r->witness.bytes, DIGEST_SIZE);
+    get_signature(&error, m, r);
     r->fence = m->fence;
+    r->has_made = get_fixed(&error, m->has_made, m->made, r->made.bytes, DIGEST_SIZE);
     get_outputs(&error, m, r);
     return error;
 }
@@ -395,6 +411,7 @@ static int get_run(const Mesh__Record__Run *m, struct run_record *r)
         get_fixed(&error, m->has_origin, m->origin, r->origin.bytes, RUN_ID_SIZE);
     r->on_failure = copy_text(&error, m->has_on_failure, m->on_failure);
     r->share = m->share;
+    r->is_remote = m->remote;
     get_parameters(&error, m, r);
     r->tags = get_tags(&error, m->tag, m->n_tag, &r->n_tags);
     return error;

@@ -124,6 +124,14 @@ int peer_row_key_decode(const void *key, size_t len, struct node_id *ret_id)
     return 0;
 }
 
+struct record_key certificate_key(const struct node_id *id)
+{
+    struct record_key k;
+
+    put_id(&k, 'i', id->bytes);
+    return k;
+}
+
 struct record_key registers_of(const struct group_id *group)
 {
     struct record_key k;
@@ -199,6 +207,7 @@ static const struct field register_client_fields[] = {
     [1] = F_ID(register_client, node),
     [2] = F_U64(register_client, request),
     [3] = F_U64(register_client, sum),
+    [4] = F_BOOL(register_client, is_refused),
 };
 static const struct schema schema_register_client =
     SCHEMA("RegisterClient", register_client, register_client_fields,
@@ -207,6 +216,7 @@ static const struct schema schema_register_client =
 static const struct field register_row_fields[] = {
     [1] = F_BYTES(register_row, value, REGISTER_VALUE_MAX),
     [2] = F_MESSAGES(register_row, clients, n_clients, schema_register_client),
+    [3] = F_BOOL(register_row, is_none),
 };
 
 static bool register_row_is_valid(const void *message)

@@ -7,6 +7,8 @@
  *                                                            struct kept_attempt
  *     peer      'h' node_id                                  struct peer_row
  *     register  'v' group name                               struct register_row
+ *     certificate 'i' node_id              a chain, node/certificate.h, as its own
+ * bytes
  *
  * The bytes are a record's (proto/record.h): header, checksum, a protobuf message
  * (rows.proto). No row takes more than MESSAGE_BYTES_MAX.
@@ -31,6 +33,11 @@ struct log_row {
     uint32_t n_homes;
     void *arena;
 };
+/* Whether it is the record of an attempt, written again. */
+static inline bool log_row_is_again(const struct log_row *r)
+{
+    return r->has_value && r->key_len > 1 && r->key[0] == 'a';
+}
 struct record_key log_row_key(const struct group_id *group, uint64_t index);
 /* The prefix of all rows of a group. */
 struct record_key log_rows_of(const struct group_id *group);
@@ -66,6 +73,9 @@ struct peer_row {
 struct record_key peer_row_key(const struct node_id *id);
 int peer_row_key_decode(const void *key, size_t len, struct node_id *ret_id);
 
+/* Of whoever was a member: what it signed is checked with it, also when it has left. */
+struct record_key certificate_key(const struct node_id *id);
+
 enum { REGISTER_CLIENTS_MAX = 32, REGISTER_VALUE_MAX = 4096, REGISTER_NAME_MAX = 32 };
 
 /* A register of the mesh group: its value, and the last request of each of the nodes
@@ -73,11 +83,13 @@ enum { REGISTER_CLIENTS_MAX = 32, REGISTER_VALUE_MAX = 4096, REGISTER_NAME_MAX =
 struct register_client {
     struct node_id node;
     uint64_t request;
-    uint64_t sum; /* the answer of PROPOSE_ADD */
+    uint64_t sum;    /* the answer of PROPOSE_ADD */
+    bool is_refused; /* of PROPOSE_SWAP: it had another value */
 };
 struct register_row {
     uint8_t *value;
     size_t value_len;
+    bool is_none;                    /* it has no value: who asked was refused */
     struct register_client *clients; /* the newest last */
     size_t n_clients;
     void *arena;

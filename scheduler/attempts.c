@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "scheduler/readiness.h"
+#include "scheduler/remake.h"
 
 enum { EXIT_CODE_NEVER_AGAIN = 202 };
 
@@ -41,6 +42,7 @@ static int refuse(struct attempt_record *record, enum reason reason, const char 
     free(record->message);
     record->message = message;
     record->reason = reason;
+    record->is_judged = true;
     return 0;
 }
 
@@ -64,6 +66,15 @@ static int check_choice(const struct step *s, struct attempt_record *record,
     return 0;
 }
 
+void attempts_set_width(const struct step *s, struct attempt_record *record)
+{
+    if (record->reason != REASON_OK || s->switch_by || !s->foreach.kind
+        || s->foreach.kind == FOREACH_ARTIFACT)
+        return;
+    record->has_width = true;
+    record->width = s->foreach.width;
+}
+
 static int check_result(const struct step *s, struct attempt_record *record,
                         uint32_t taken)
 {
@@ -71,10 +82,7 @@ static int check_result(const struct step *s, struct attempt_record *record,
         return check_choice(s, record, taken);
     if (s->foreach.kind == FOREACH_ARTIFACT && !record->has_width)
         return refuse(record, REASON_WIDTH, "'%s' is no list", s->foreach.artifact);
-    if (s->foreach.kind && s->foreach.kind != FOREACH_ARTIFACT) {
-        record->has_width = true;
-        record->width = s->foreach.width;
-    }
+    attempts_set_width(s, record);
     return 0;
 }
 
@@ -243,6 +251,8 @@ static int apply_failed(struct run *r, struct span *s, uint64_t index,
     if (is_hook(r, s))
         return 0;
     r->n_failed++;
+    if (remake_close(r, &record->task) < 0)
+        return -ENOMEM;
     return keep_message(r, record);
 }
 
@@ -253,7 +263,8 @@ static int apply_again(struct run *r, struct span *s, uint64_t index)
     if (!e)
         return -ENOMEM;
     e->iteration++;
-    e->n_attempts = e->n_failed = e->n_lost = e->n_gone = e->n_refused = 0;
+    e->n_attempts = e->n_later; /* no two of one number */
+    e->n_failed = e->n_lost = e->n_gone = e->n_refused = 0;
     e->fence = e->ended_fence = e->alive_until = 0;
     return 0;
 }
@@ -283,7 +294,9 @@ static int apply_done(struct run *r, struct span *s, uint64_t index,
     int error = 0;
 
     run_unexcept(r, s, index);
-    if (step->foreach.kind == FOREACH_ARTIFACT)
+    if (step->foreach.kind && remake_is_split_over(r, s, index))
+        error = 0; /* it was made again, and what came of it is done */
+    else if (step->foreach.kind == FOREACH_ARTIFACT)
         error =
             readiness_note_width(r, s, index, record->has_width ? record->width : 0);
     else if (step->foreach.kind)
@@ -292,7 +305,8 @@ static int apply_done(struct run *r, struct span *s, uint64_t index,
         return error;
     r->steps[s->step].n_done++;
     r->n_final += !step->is_hook;
-    return readiness_note_done(r, s, index, taken);
+    error = remake_close(r, &record->task);
+    return error ? error : readiness_note_done(r, s, index, taken);
 }
 
 void attempts_forgive_losses(struct span *s, uint64_t index)
@@ -332,7 +346,8 @@ static bool judge_record(const struct run *r, const struct span *s,
     case VERDICT_LOST:
         break;
     case VERDICT_FAILED:
-        j.is_final = !is_retried(step, (e ? e->n_failed : 0) + 1, record);
+        j.is_final = record->reason == REASON_OUTPUT_LOST
+                     || !is_retried(step, (e ? e->n_failed : 0) + 1, record);
         break;
     case VERDICT_DONE:
     case VERDICT_ADOPTED:
@@ -353,6 +368,7 @@ int attempts_load(struct run *r, const struct attempt_record *record,
                   bool *ret_is_taken)
 {
     struct exception *e;
+    struct remake *remake;
     struct judgement j;
     struct span *s;
     uint64_t index;
@@ -362,6 +378,9 @@ int attempts_load(struct run *r, const struct attempt_record *record,
     if (error < 0)
         return error == -ENOENT ? 0 : error;
     e = span_exception(s, index);
+    if (e && record->reason == REASON_STALE && record->task.iteration > e->iteration
+        && record->attempt >= e->n_later)
+        e->n_later = record->attempt + 1;
     if (iset_has(&s->done, index) || iset_has(&s->failed, index)
         || record->task.iteration != (e ? e->iteration : 0)
         || !judge_record(r, s, e, record, &j))
@@ -369,6 +388,10 @@ int attempts_load(struct run *r, const struct attempt_record *record,
     *ret_is_taken = true;
     error = attempts_apply(r, s, index, record, &j);
     attempts_forgive_losses(s, index);
+    if (error == 0 && record->reason == REASON_OUTPUT_LOST)
+        error = remake_note(r, record, &remake);
+    if (error == 0 && record->reason == REASON_OUTPUT_LOST && j.is_final)
+        error = remake_close(r, &record->task);
     return error;
 }
 

@@ -20,6 +20,10 @@ struct judgement {
     time_us delay;  /* before the next attempt */
 };
 
+/* How wide a foreach over a range or a list in the flow is: the flow says it, not the
+ * task. */
+void attempts_set_width(const struct step *s, struct attempt_record *record);
+
 /* Decide on an ended attempt whose run, task, attempt and reason are set. A record that
  * says ok but lacks a valid choice or width is turned into a failure. With is_ended the
  * run ended it: then there is no retry and no catch. -ENOMEM. */

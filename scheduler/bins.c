@@ -146,7 +146,7 @@ static bool has_room(const struct bin *bin, const struct demand *d)
 
 bool bin_fits(const struct bin *bin, const struct demand *d)
 {
-    if (!has_room(bin, d))
+    if (!has_room(bin, d) || demand_is_refused(d, bin->number))
         return false;
     return bin->number ? bin_fits_ever(bin, d)
                        : gpus_fit(&bin->gpus, d->amount[DEMAND_GPU]);
@@ -154,7 +154,8 @@ bool bin_fits(const struct bin *bin, const struct demand *d)
 
 bool bin_fits_ever(const struct bin *bin, const struct demand *d)
 {
-    return !d->unknown && demand_lacks(d, &bin->capacity) == DEMAND_ENTRIES;
+    return !d->unknown && !demand_is_refused(d, bin->number)
+           && demand_lacks(d, &bin->capacity) == DEMAND_ENTRIES;
 }
 
 bool bin_is_overbooked(const struct bin *bin)
@@ -172,6 +173,17 @@ struct claim bins_take(struct bins *b, struct bin *bin, const struct demand *d)
     if (!bin->number)
         claim.gpus = gpus_take(&bin->gpus, d->amount[DEMAND_GPU]);
     sync(b, bin);
+    return claim;
+}
+
+struct claim bins_retake(struct bins *b, const struct demand *d, uint64_t gpus)
+{
+    struct claim claim = { .bin = bins_at(b, 0) };
+
+    demand_add(&claim.bin->used, d);
+    claim.bin->n_taken++;
+    claim.gpus = gpus_retake(&claim.bin->gpus, d->amount[DEMAND_GPU], gpus);
+    sync(b, claim.bin);
     return claim;
 }
 

@@ -82,6 +82,8 @@ bool bin_is_overbooked(const struct bin *bin);
 /* A task goes there, or leaves. It may be more than fits: what a worker has already,
  * it has. */
 struct claim bins_take(struct bins *b, struct bin *bin, const struct demand *d);
+/* As it has run in bin 0 all along, with these GPUs. */
+struct claim bins_retake(struct bins *b, const struct demand *d, uint64_t gpus);
 void bins_give(struct bins *b, const struct claim *claim, const struct demand *d);
 
 /* A task is on its way there, or not any more. */

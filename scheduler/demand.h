@@ -7,6 +7,8 @@
 
 #include "flow/flow.h"
 
+enum { DEMAND_REFUSALS_MAX = 7 };
+
 enum {
     DEMAND_CPU,
     DEMAND_MEMORY,
@@ -20,7 +22,19 @@ struct demand {
     uint64_t amount[DEMAND_ENTRIES];
     uint32_t n;       /* entries behind these are 0 */
     uint32_t unknown; /* 1: asks for a resource that no node is known to have */
+    /* Bins that do not carry it out, ascending; no gaps are in here, for it is a key.
+     */
+    uint32_t n_refusals;
+    uint32_t refusals[DEMAND_REFUSALS_MAX];
 };
+
+static inline bool demand_is_refused(const struct demand *d, uint32_t bin)
+{
+    for (uint32_t i = 0; i < d->n_refusals; i++)
+        if (d->refusals[i] == bin)
+            return true;
+    return false;
+}
 
 /* The first entry of the demand that `of` lacks; DEMAND_ENTRIES if it fits. */
 static inline uint32_t demand_lacks(const struct demand *demand,

@@ -58,6 +58,23 @@ struct gpu_grant gpus_take(struct gpus *g, uint64_t milli)
     return grant;
 }
 
+struct gpu_grant gpus_retake(struct gpus *g, uint64_t milli, uint64_t indexes)
+{
+    struct gpu_grant grant = { .milli = (uint16_t)(milli % GPU_MILLI) };
+
+    for (uint32_t i = 0; i < g->n; i++)
+        if (indexes >> i & 1) {
+            grant.indexes |= UINT64_C(1) << i;
+            grant.shared = (uint8_t)i;
+        }
+    for (uint32_t i = 0; i < g->n; i++)
+        if (grant.indexes >> i & 1)
+            g->used[i] = (uint16_t)(g->used[i]
+                                    + (grant.milli && i == grant.shared ? grant.milli
+                                                                        : GPU_MILLI));
+    return grant;
+}
+
 void gpus_give(struct gpus *g, const struct gpu_grant *grant)
 {
     for (uint32_t i = 0; i < g->n; i++)

@@ -31,4 +31,7 @@ void gpus_text(uint64_t indexes, char ret_text[GPUS_TEXT_SIZE]);
 bool gpus_fit(const struct gpus *g, uint64_t milli);
 /* It fits. */
 struct gpu_grant gpus_take(struct gpus *g, uint64_t milli);
+/* As a task has them already: what of `indexes` is shared is not known, so it is the
+ * highest. */
+struct gpu_grant gpus_retake(struct gpus *g, uint64_t milli, uint64_t indexes);
 void gpus_give(struct gpus *g, const struct gpu_grant *grant);

@@ -254,12 +254,11 @@ struct queue *placement_pick(struct placement *p, struct bin **ret_bin)
     return NULL;
 }
 
-struct claim placement_take(struct queue *q, struct bin *bin)
+static struct claim own(struct queue *q, struct claim claim)
 {
     struct class *c = q->class;
     struct placement *p = c->placement;
     struct user *u = q->group->user;
-    struct claim claim = bins_take(&p->bins, bin, &c->demand);
 
     claim.cost = c->cost;
     demand_add(&u->used, &c->demand);
@@ -270,6 +269,20 @@ struct claim placement_take(struct queue *q, struct bin *bin)
     order_move_run(q);
     order_move_user(u);
     return claim;
+}
+
+struct claim placement_take(struct queue *q, struct bin *bin)
+{
+    struct class *c = q->class;
+
+    return own(q, bins_take(&c->placement->bins, bin, &c->demand));
+}
+
+struct claim placement_retake(struct queue *q, uint64_t gpus)
+{
+    struct class *c = q->class;
+
+    return own(q, bins_retake(&c->placement->bins, &c->demand, gpus));
 }
 
 void placement_disown(struct queue *q, const struct claim *claim)

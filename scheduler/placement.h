@@ -184,6 +184,8 @@ void placement_on_tick(struct placement *p);
 
 /* A task of the queue goes to the bin, or ended there. */
 struct claim placement_take(struct queue *q, struct bin *bin);
+/* One that has run here all along, with these GPUs. */
+struct claim placement_retake(struct queue *q, uint64_t gpus);
 void placement_give(struct queue *q, const struct claim *claim);
 /* What it holds there is nobody's of the queue any more: the user's and run's part of
  * giving it back. The rest is bins_give(), with the demand of the class. */

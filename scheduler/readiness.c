@@ -379,6 +379,13 @@ static void count_instance(struct run *r, struct instance *in)
     r->n_open += in->n_open;
 }
 
+static int look_at_closer(struct run *r, const struct instance *in)
+{
+    uint32_t closer = r->flow->scopes[in->scope].closer;
+
+    return look_at(r, run_span(r, in->parent, closer), in->index, in->index + 1);
+}
+
 static int open_instance(struct run *r, struct instance *in)
 {
     struct instance *child, *next;
@@ -400,8 +407,7 @@ static int open_instance(struct run *r, struct instance *in)
             error = push_change(r, (struct change){ .instance = child });
     }
     if (error == 0 && in->parent)
-        error = look_at(r, run_span(r, in->parent, r->flow->scopes[in->scope].closer),
-                        in->index, in->index + 1);
+        error = look_at_closer(r, in);
     return error ? error : doom_if_over(r, in);
 }
 
@@ -411,6 +417,8 @@ static int follow_opener(struct run *r, const struct change *c, uint32_t scope)
     struct instance *in = c->span->instance;
     struct instance *child = c->is_skip ? NULL : run_child(r, in, c->lo, scope);
 
+    if (child && child->is_open) /* it was made again; all below may be over by now */
+        return look_at_closer(r, child);
     if (child)
         return open_instance(r, child);
     return look_at(r, run_span(r, in, r->flow->scopes[scope].closer), c->lo, c->hi);

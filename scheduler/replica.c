@@ -316,6 +316,7 @@ int replica_give_up(struct replica *r, time_us now, struct replica_outbox *out)
     r->now = now;
     r->is_dirty = !r->state.is_installing;
     r->state.is_installing = true;
+    r->incoming = (struct replica_incoming){ .is_active = false };
     r->is_handing = false;
     return replica_finish(r, out);
 }
@@ -367,7 +368,8 @@ const struct replica_state *replica_state(const struct replica *r)
 
 bool replica_is_over(const struct replica *r)
 {
-    return r->state.generation && !replica_is_home(r, &r->self) && !r->is_handing;
+    return r->state.generation && !replica_is_home(r, &r->self) && !r->is_handing
+           && !r->incoming.is_active;
 }
 
 uint64_t replica_decided(const struct replica *r)

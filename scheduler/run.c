@@ -8,6 +8,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "scheduler/remake.h"
 #include "scheduler/run_plan.h"
 
 /* ---- instances ---- */
@@ -263,7 +264,7 @@ static bool may_start(const struct run *r, const struct run_step *s)
     uint32_t concurrency = s->step->concurrency;
 
     return s->ready && (!concurrency || s->n_running < concurrency)
-           && (s->step->is_hook || !r->is_stopping)
+           && !s->is_blocked && (s->step->is_hook || !r->is_stopping)
            && !(r->is_tentative && s->step->effect == EFFECT_EXCLUSIVE);
 }
 
@@ -283,13 +284,56 @@ void run_sync_step(struct run *r, uint32_t step)
 
 void run_sync_queues(struct run *r)
 {
-    bool is_open = r->phase >= RUN_ACTIVE && !r->is_suspended
+    bool is_open = r->phase >= RUN_ACTIVE && !r->is_suspended && !r->is_held
                    && (!r->max_workers || r->n_running < r->max_workers);
 
     for (uint32_t i = 0; i < r->n_queues && r->queues[i].is_open != is_open; i++) {
         r->queues[i].is_open = is_open;
         queue_sync(&r->queues[i]);
     }
+}
+
+/* What its tasks ask for is another class now. */
+static int plan_anew(struct run *r)
+{
+    int error = run_plan_queues(r);
+
+    if (error < 0)
+        return error;
+    for (uint32_t i = 0; i < r->flow->n_all_steps; i++)
+        run_sync_step(r, i);
+    run_sync_queues(r);
+    return 0;
+}
+
+int run_refuse(struct run *r, uint32_t bin, enum refusal why)
+{
+    uint32_t i = r->n_refusals;
+
+    for (uint32_t k = 0; k < r->n_refusals; k++)
+        if (r->refusals[k] == bin)
+            return 0;
+    if (r->n_refusals == DEMAND_REFUSALS_MAX)
+        return 0;
+    for (; i > 0 && r->refusals[i - 1] > bin; i--)
+        r->refusals[i] = r->refusals[i - 1];
+    r->refusals[i] = bin;
+    r->n_refusals++;
+    r->refusal = why;
+    return plan_anew(r);
+}
+
+int run_allow(struct run *r, uint32_t bin)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < r->n_refusals; i++)
+        if (r->refusals[i] != bin)
+            r->refusals[n++] = r->refusals[i];
+    if (n == r->n_refusals)
+        return 0;
+    r->n_refusals = n;
+    return plan_anew(r);
 }
 
 int run_make_ready(struct run *r, struct span *s, uint64_t lo, uint64_t hi)
@@ -413,6 +457,7 @@ void run_free(struct run *r)
     if (r->root)
         run_drop_instance(r, r->root);
     assert(!r->instances);
+    remakes_release(r);
     run_plan_release(r);
     placement_leave(r->placement, r->user);
     free(r->changes);

@@ -42,6 +42,7 @@ struct exception {
     uint32_t n_failed, n_lost;
     uint32_t n_gone;    /* workers that died with it and had not said that it ran */
     uint32_t n_refused; /* workers that gave it back unasked */
+    uint32_t n_later;   /* attempts of iterations to come, which are stale */
     bool is_waiting;    /* for its retry */
     /* `effect: exclusive` */
     uint64_t fence;       /* of an attempt that may be alive somewhere; 0: none */
@@ -68,6 +69,7 @@ struct instance {
     uint64_t index; /* of the task above it, in the parent's spans */
     uint64_t width;
     bool is_open;
+    bool is_revived; /* it was over: see scheduler/remake.h */
     bool is_doomed;  /* to be freed when the current step is over */
     uint32_t n_open; /* spans with unresolved tasks; hooks do not count */
     struct instance *parent;
@@ -97,6 +99,8 @@ struct run_step {
     struct span *ready; /* list of spans with ready tasks, oldest first */
     uint64_t n_known, n_done, n_running, n_failed, n_ready, n_retrying, n_skipped;
     uint64_t n_leased; /* of those that run: at a worker, and not started there yet */
+    uint64_t n_undone; /* that were done, and have to be done again */
+    bool is_blocked;   /* a step before it has such: nothing of it starts meanwhile */
 };
 
 enum run_phase {
@@ -125,8 +129,10 @@ struct run {
     enum run_phase phase;
     enum run_outcome outcome; /* 0: not decided */
     bool is_stopping;         /* starts nothing any more, but the hook */
+    bool has_secrets;         /* read back with the values that no record has */
     bool is_timed_out;
     bool is_suspended; /* starts nothing for the time being, not even the hook */
+    bool is_held;      /* likewise, while what is said of it cannot be written */
     bool is_tentative; /* starts nothing of steps with `effect: exclusive` */
     uint64_t last_fence;
     uint32_t n_cancels;
@@ -143,6 +149,10 @@ struct run {
     struct edge *edges;
     struct queue *queues;
     uint32_t n_queues;
+    uint32_t
+        refusals[DEMAND_REFUSALS_MAX]; /* bins that do not carry it out, ascending */
+    uint32_t n_refusals;
+    enum refusal refusal; /* why the last of them does not */
     struct user *user;
     struct share share;    /* among its user's runs */
     uint32_t *scope_spans; /* by scope: the spans of an instance */
@@ -159,6 +169,8 @@ struct run {
 
     struct change *changes; /* the work list of readiness */
     size_t change_head, n_changes, cap_changes;
+    struct remake *remakes; /* hash by task */
+    uint64_t n_torn;        /* of them */
     struct instance **doomed;
     size_t n_doomed, cap_doomed;
 
@@ -216,6 +228,11 @@ static inline uint64_t span_resolved(const struct span *s)
 void run_sync_step(struct run *r, uint32_t step);
 /* After the run's state or its number of running tasks changed. */
 void run_sync_queues(struct run *r);
+
+/* This bin does not carry the run out, or may do again. Of DEMAND_REFUSALS_MAX at most;
+ * more are tried again and again. -ENOMEM: the run is of no use any more. */
+int run_refuse(struct run *r, uint32_t bin, enum refusal why);
+int run_allow(struct run *r, uint32_t bin);
 
 /* Make released tasks ready; ready ones are added as a range. -ENOMEM. */
 int run_make_ready(struct run *r, struct span *s, uint64_t lo, uint64_t hi);

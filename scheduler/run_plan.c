@@ -157,6 +157,8 @@ static int hold_classes(struct run *r, struct ranked *ranked)
 
         if (placement_demand(r->placement, r->flow, &s->resources, &d) < 0)
             return -ENOMEM;
+        d.n_refusals = r->n_refusals;
+        memcpy(d.refusals, r->refusals, r->n_refusals * sizeof(d.refusals[0]));
         ranked[i].class = placement_hold(r->placement, &d);
         if (!ranked[i].class)
             return -ENOMEM;
@@ -235,11 +237,23 @@ int run_plan(struct run *r)
     return error ? error : plan_queues(r);
 }
 
-void run_plan_release(struct run *r)
+static void release_queues(struct run *r)
 {
     for (uint32_t i = 0; r->queues && i < r->n_queues; i++)
         queue_release(&r->queues[i]);
-    free(r->queues);
+    free(TAKE(r->queues));
+    r->n_queues = 0;
+}
+
+int run_plan_queues(struct run *r)
+{
+    release_queues(r);
+    return plan_queues(r);
+}
+
+void run_plan_release(struct run *r)
+{
+    release_queues(r);
     free(r->scope_spans);
     free(r->edges);
     free(r->steps);

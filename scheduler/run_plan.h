@@ -6,5 +6,7 @@
 
 /* Fills in steps, edges, queues and scope_spans. -ENOMEM. */
 int run_plan(struct run *r);
+/* The queues anew, after r->refusals changed. -ENOMEM, and the run is of no use. */
+int run_plan_queues(struct run *r);
 /* A half-made plan is fine. */
 void run_plan_release(struct run *r);

@@ -368,6 +368,8 @@ void checker_tell(struct checker *c, const struct action *a)
                               (unsigned)r->number);
         r->is_known = false;
         break;
+    case TELL_TASK_TORN:
+    case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
         break;
     case TELL_RUN_REFUSED:

@@ -21,6 +21,7 @@ enum {
 static const char *const fault_names[] = {
     "loss",  "twice", "reorder", "spike",     "cut",  "one-way", "flap",
     "crash", "pause", "death",   "slow-disk", "skew", "fail",    "fickle",
+    "rot",
 };
 
 const char *cluster_fault_name(enum cluster_fault f)
@@ -164,6 +165,8 @@ static void strike_node(struct cluster *c, unsigned i)
         n->paused_until = c->now + draw(c, TIME_S(chance(c, 30) ? 40 : 5));
         trace(c, "%u stops for %.1f s", i, (double)(n->paused_until - c->now) / 1e6);
     }
+    if (may(c, CLUSTER_ROT) && chance(c, 60))
+        lost_rot(c, i);
     if (may(c, CLUSTER_DEATH) && chance(c, 10) && check_may_die(c, i)) {
         trace(c, "%u is gone for good", i);
         node_crash(c, i);
@@ -177,13 +180,33 @@ static void strike_node(struct cluster *c, unsigned i)
     }
 }
 
+void stream_begin(struct cluster *c, enum stream stream, uint64_t number)
+{
+    c->others = c->prng;
+    prng_init(&c->prng, c->config->seed ^ (uint64_t)stream << 56 ^ number << 40);
+}
+
+void stream_end(struct cluster *c)
+{
+    c->prng = c->others;
+}
+
 static void strike(struct cluster *c)
 {
-    net_strike(c);
-    strike_node(c, (unsigned)draw(c, c->n_nodes));
-    if (!c->is_calm)
-        later(c, TIME_MS(200) + draw(c, TIME_S(4)),
-              &(struct incident){ .type = INCIDENT_STRIKE });
+    unsigned number = c->n_strikes;
+
+    if (c->is_calm || number == CLUSTER_STRIKES_MAX)
+        return;
+    c->result->n_strikes = ++c->n_strikes;
+    stream_begin(c, STREAM_STRIKE, number);
+    later(c, TIME_MS(200) + draw(c, TIME_S(4)),
+          &(struct incident){ .type = INCIDENT_STRIKE });
+    if (!c->config->has_no_strike[number]) {
+        trace(c, "strike %u", number);
+        net_strike(c);
+        strike_node(c, (unsigned)draw(c, c->n_nodes));
+    }
+    stream_end(c);
 }
 
 static void become_calm(struct cluster *c)
@@ -232,11 +255,20 @@ static void happen_to_node(struct cluster *c, struct incident *i)
     case INCIDENT_TASK:
         task_end(c, i->node, (uint32_t)i->value, i->serial);
         break;
+    case INCIDENT_ASK:
+        client_ask(c, i);
+        break;
+    case INCIDENT_ANSWERED:
+        client_answered(c, i);
+        break;
     case INCIDENT_GUARD:
         task_guard(c, i->node, (uint32_t)i->value);
         break;
     case INCIDENT_TICK:
         node_tell(c, i->node, &(struct mesh_event){ .type = MESH_EVENT_TICK });
+        break;
+    case INCIDENT_LOST:
+        lost_happen(c, i);
         break;
     default:
         break;
@@ -265,6 +297,9 @@ static bool happen(struct cluster *c, struct incident *i)
         break;
     case INCIDENT_GIVE_UP:
         users_give_up(c);
+        break;
+    case INCIDENT_CLIENT:
+        client_act(c, i->node);
         break;
     default:
         if (is_stale(c, i))
@@ -357,8 +392,11 @@ static void draw_all(struct cluster *c)
     }
     c->now = TIME_S(START_S);
     c->calm_at = c->now + TIME_S(STORM_S);
+    for (uint64_t i = 0; i < c->config->vary; i++)
+        prng_init(&c->prng, prng_next(&c->prng));
     draw_nodes(c);
     users_draw(c);
+    clients_draw(c);
     later(c, draw(c, TIME_S(5)), &(struct incident){ .type = INCIDENT_STRIKE });
     later(c, TIME_S(STORM_S), &(struct incident){ .type = INCIDENT_CALM });
 }

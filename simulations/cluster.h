@@ -13,17 +13,21 @@
  * First it is stormy, then calm: then every run that was accepted must end.
  *
  *     durable   (I3, I6)  what is told is on the disks of a majority of the homes
- *     once      (I2)      a task is told done once, and that attempt stays the one
+ *     once      (I2)      a task is told done once, and that attempt stays the one, but
+ *                         for one whose outputs were lost
  *     same      (I1)      homes that hold a run that ended hold the same of it
  *     history   (I7, I8)  an attempt that counts consumed what counts
  *     starts    (I7)      a task starts only after what it waits for
- *     exclusive (I9)      of a task with `effect: exclusive` one attempt lives at a
- * time, each with a greater fence, that a majority had decided capacity  (I14)     a
- * node runs no more than it has room for bounded   (I19)     what a step answers, and
- * what waits, is bounded counts    (I20)     the end of a run counts its tasks as its
- * records do replay    (I21)     a seed is one history answer              who
- * submitted a run hears first, once, what becomes of it liveness  (L1, L2)  every run
- * that was accepted ends when it is calm */
+ *     exclusive (I9)      of a task with `effect: exclusive` one attempt lives at a time,
+ *                         each with a greater fence, that a majority had decided
+ *     capacity  (I14)     a node runs no more than it has room for
+ *     bounded   (I19)     what a step answers, and what waits, is bounded
+ *     counts    (I20)     the end of a run counts its tasks as its records do
+ *     replay    (I21)     a seed is one history
+ *     linear              registers of the mesh group: as if one by one
+ *     numbers             a run has one number, and no other run has it
+ *     answer              who submitted a run hears first, once, what becomes of it
+ *     liveness  (L1, L2)  every run that was accepted ends when it is calm */
 #pragma once
 
 #include <stdbool.h>
@@ -49,7 +53,8 @@ enum cluster_fault {
     CLUSTER_SKEW = 1 << 11,   /* monotonic clocks begin anywhere, wall clocks differ */
     CLUSTER_FAIL = 1 << 12,   /* tasks fail */
     CLUSTER_FICKLE = 1 << 13, /* a task that runs again makes something else */
-    CLUSTER_FAULTS_ALL = (1 << 14) - 1,
+    CLUSTER_ROT = 1 << 14,    /* a node has the bytes of what it made or keeps no more */
+    CLUSTER_FAULTS_ALL = (1 << 15) - 1,
 };
 const char *cluster_fault_name(enum cluster_fault f);
 /* "loss,crash"; "all"; "none". -EINVAL */
@@ -66,17 +71,30 @@ enum cluster_mutant {
     CLUSTER_MUTANT_SWALLOW_END,  /* the end of a task is not told to its node */
     CLUSTER_MUTANT_LOOSE_CPU,    /* a node believes that it has more of it */
     CLUSTER_MUTANT_OTHER_RECORD, /* one node writes down an attempt differently */
+    CLUSTER_MUTANT_NEW_REQUEST,  /* who asks the mesh group again asks for more */
     CLUSTER_MUTANT_NO_GUARD,     /* what is permitted no more goes on */
     CLUSTER_MUTANTS_END,
 };
 
+enum { CLUSTER_STRIKES_MAX = 256, CLUSTER_USERS_MAX = 3 };
+
+/* What a seed draws, and what is left out of it: see shrink.h. What is left out changes
+ * little of the rest, for strikes, users and the network draw from streams of their
+ * own.
+ */
 struct cluster_config {
     uint64_t seed;
+    uint64_t
+        vary; /* chances of all but strikes and users are other ones; 0: the seed's */
     enum cluster_mutant mutant;
-    unsigned n_nodes; /* 2 .. CLUSTER_NODES_MAX */
-    unsigned faults;  /* the seed draws among these */
-    bool is_traced;   /* write ret->trace */
-    bool is_verbose;  /* with every frame */
+    unsigned n_nodes;    /* 2 .. CLUSTER_NODES_MAX */
+    unsigned faults;     /* the seed draws among these */
+    bool has_no_clients; /* of the mesh group, which is not there then */
+    bool has_no_user[CLUSTER_USERS_MAX];
+    bool has_no_strike[CLUSTER_STRIKES_MAX];
+    unsigned steps_max; /* of a flow; 0: any */
+    bool is_traced;     /* write ret->trace */
+    bool is_verbose;    /* with every frame */
 };
 
 struct cluster_result {
@@ -84,6 +102,7 @@ struct cluster_result {
     uint64_t virtual_us;
     uint64_t hash;
     unsigned faults;                /* that this seed drew */
+    unsigned n_users, n_strikes;    /* likewise */
     char violation[ERROR_TEXT_MAX]; /* "": none */
     struct buffer trace;
 };

@@ -35,16 +35,21 @@ static bool is_durable(const struct cluster *c, unsigned i,
            == 0;
 }
 
-/* The newest homes that any disk knows of; none: whoever has the run has it alone. */
-static uint64_t newest_homes(const struct cluster *c, const struct run_id *run,
-                             struct replica_state *ret)
+static struct group_id group_of(const struct run_id *run)
 {
     struct group_id group;
-    struct record_key key;
-    uint64_t newest = 0;
 
     memcpy(group.bytes, run->bytes, RUN_ID_SIZE);
-    key = replica_state_key(&group);
+    return group;
+}
+
+/* The newest homes that any disk knows of; none: whoever has the run has it alone. */
+static uint64_t newest_homes(const struct cluster *c, const struct group_id *group,
+                             struct replica_state *ret)
+{
+    struct record_key key = replica_state_key(group);
+    uint64_t newest = 0;
+
     for (unsigned i = 0; i < c->n_nodes; i++) {
         CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
         struct replica_state state;
@@ -62,35 +67,59 @@ static uint64_t newest_homes(const struct cluster *c, const struct run_id *run,
     return newest;
 }
 
+/* Of runs the homes that have the record, of the mesh group all. */
+static bool group_may_lose(const struct cluster *c, unsigned node,
+                           const struct replica_state *s,
+                           const struct record_key *record)
+{
+    uint32_t n_lost = 0;
+
+    if (s->closing || s->is_installing || s->n_homes == 1)
+        return false;
+    for (uint32_t h = 0; h < s->n_homes; h++) {
+        unsigned i = node_of(c, &s->homes[h]);
+
+        n_lost += i == node || !c->nodes[i].mesh
+                  || (record && !is_durable(c, i, record, NULL));
+    }
+    return 2 * n_lost < s->n_homes;
+}
+
+static bool mesh_group_may_lose(const struct cluster *c, unsigned node)
+{
+    static const struct group_id mesh;
+    struct replica_state s = { .n_homes = 0 };
+
+    return !c->has_registers
+           || (newest_homes(c, &mesh, &s) && group_may_lose(c, node, &s, NULL));
+}
+
 bool check_homes(const struct cluster *c, const struct run_id *run,
                  struct replica_state *ret)
 {
-    return newest_homes(c, run, ret) > 0;
+    struct group_id group = group_of(run);
+
+    return newest_homes(c, &group, ret) > 0;
 }
 
 bool check_may_die(struct cluster *c, unsigned node)
 {
+    if (!mesh_group_may_lose(c, node))
+        return false;
     for (unsigned k = 0; k < c->n_runs; k++) {
         const struct run *r = &c->runs[k];
+        struct group_id group = group_of(&r->id);
         struct replica_state s = { .n_homes = 0 };
         struct record_key key = run_key(&r->id);
-        uint32_t n_lost = 0;
 
         if (!r->is_submitted)
             continue;
-        if (!newest_homes(c, &r->id, &s)) {
+        if (!newest_homes(c, &group, &s)) {
             if (is_durable(c, node, &key, NULL))
                 return false;
             continue;
         }
-        if (s.closing || s.is_installing || s.n_homes == 1)
-            return false;
-        for (uint32_t h = 0; h < s.n_homes; h++) {
-            unsigned i = node_of(c, &s.homes[h]);
-
-            n_lost += i == node || !c->nodes[i].mesh || !is_durable(c, i, &key, NULL);
-        }
-        if (2 * n_lost >= s.n_homes)
+        if (!group_may_lose(c, node, &s, &key))
             return false;
     }
     return true;
@@ -102,37 +131,51 @@ bool check_may_die(struct cluster *c, unsigned node)
 static bool is_kept(const struct cluster *c, unsigned i, const struct run_id *run,
                     const struct record_key *key)
 {
-    struct group_id group;
-    struct record_key row;
+    struct group_id group = group_of(run);
+    struct record_key row = log_row_key(&group, 1);
 
-    memcpy(group.bytes, run->bytes, RUN_ID_SIZE);
-    row = log_row_key(&group, 1);
     return is_durable(c, i, key, NULL)
            || (key->bytes[0] == 'r' && is_durable(c, i, &row, NULL));
 }
 
-/* Who had it on disk and died since counts: it was there when it was decided. */
+/* A home that takes part in this generation. */
+static bool is_in(const struct cluster *c, unsigned i, const struct group_id *group,
+                  uint64_t generation)
+{
+    CLEANUP(replica_state_release) struct replica_state s = { .generation = 0 };
+    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
+    struct record_key key = replica_state_key(group);
+
+    return is_durable(c, i, &key, &b) && replica_state_decode(b.data, b.len, &s) == 0
+           && s.generation == generation && !s.is_installing;
+}
+
+/* No majority could go on without it: a home that lacks it, but has not got to the
+ * newest generation, gets it on the way. Who had it on disk and died since counts: it
+ * was there when it was decided. */
 static void check_majority(struct cluster *c, unsigned node, const struct action *a,
                            const struct record_key *key, const char *what)
 {
-    struct run_where where;
-    unsigned n = 0;
+    struct group_id group = group_of(&a->run);
+    struct replica_state s = { .n_homes = 1 };
+    uint64_t generation = newest_homes(c, &group, &s);
+    unsigned n = 0, n_lacking = 0;
 
     if (a->u.tell.is_tentative)
         return;
-    mesh_where(c->nodes[node].mesh, &a->run, &where);
-    if (where.place == RUN_PLACE_UNKNOWN || !where.n_homes)
-        where.n_homes = 1;
-    /* Those that decided it may be replaced by what they decided next, so all that have
-     * it count. */
     for (unsigned i = 0; i < c->n_nodes; i++)
         n += is_kept(c, i, &a->run, key);
-    if (2 * n <= where.n_homes)
-        check_fail(c, "durable", "%u tells %s, which is on %u of %u disks", node, what,
-                   n, where.n_homes);
+    for (uint32_t h = 0; generation && h < s.n_homes; h++) {
+        unsigned i = node_of(c, &s.homes[h]);
+
+        n_lacking += !is_kept(c, i, &a->run, key) && is_in(c, i, &group, generation);
+    }
+    if (!n || 2 * n_lacking > s.n_homes)
+        check_fail(c, "durable", "%u tells %s, which is on %u disks, not on %u of %u",
+                   node, what, n, n_lacking, s.n_homes);
 }
 
-static void told_done(struct cluster *c, const struct action *a)
+static void told_done(struct cluster *c, unsigned node, const struct action *a)
 {
     unsigned run = (unsigned)(run_of(c, &a->run) - c->runs);
 
@@ -140,6 +183,10 @@ static void told_done(struct cluster *c, const struct action *a)
         return;
     for (size_t k = 0; k < c->n_told; k++)
         if (c->told[k].run == run && task_id_equal(&c->told[k].task, &a->task)) {
+            if (lost_is_undone(c, node, &a->run, &a->task, c->told[k].attempt)) {
+                c->told[k].attempt = a->attempt;
+                return;
+            }
             check_fail(c, "once", "%s#%u is told done, and was #%u before",
                        task_text(c, &a->run, &a->task), a->attempt, c->told[k].attempt);
             return;
@@ -202,9 +249,18 @@ static bool is_memory(struct span key, struct span value)
            && replica_state_decode(value.data, value.len, &s) == 0 && s.is_installing;
 }
 
+/* The mesh group stays. */
+static bool is_of_mesh(struct span key)
+{
+    static const struct group_id mesh;
+
+    return key.len > RUN_ID_SIZE && *(const char *)key.data != 'o'
+           && memcmp((const char *)key.data + 1, mesh.bytes, RUN_ID_SIZE) == 0;
+}
+
 static int count_row(void *arg, struct span key, struct span value)
 {
-    *(size_t *)arg += !is_memory(key, value);
+    *(size_t *)arg += !is_memory(key, value) && !is_of_mesh(key);
     return 0;
 }
 
@@ -243,14 +299,36 @@ static bool is_unanswered(const struct cluster *c, const struct run *r)
            && is_asked(c, r->at, r);
 }
 
+/* A leader that crashes when the end is decided tells nobody: who asks finds it in the
+ * records. */
+static void find_end(struct cluster *c, unsigned run)
+{
+    struct record_key key = run_end_key(&c->runs[run].id);
+
+    for (unsigned i = 0; i < c->n_nodes; i++) {
+        CLEANUP(run_end_record_release) struct run_end_record end = { .outcome = 0 };
+        CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
+        struct run *r = &c->runs[run];
+
+        if ((r->outcome && !r->is_tentative) || !c->nodes[i].mesh
+            || !is_durable(c, i, &key, &b)
+            || run_end_record_decode(b.data, b.len, &end) < 0)
+            continue;
+        r->outcome = end.outcome;
+        r->is_tentative = false;
+    }
+}
+
 bool check_is_over(struct cluster *c)
 {
+    for (unsigned k = 0; k < c->n_runs; k++)
+        find_end(c, k);
     for (unsigned k = 0; k < c->n_runs; k++)
         if (is_unanswered(c, &c->runs[k])
             || (!c->runs[k].is_abandoned
                 && (!c->runs[k].outcome || c->runs[k].is_tentative)))
             return false;
-    return !is_running(c) && count_rows(c) == 0;
+    return !is_running(c) && count_rows(c) == 0 && clients_are_idle(c);
 }
 
 struct judge { /* one home's records of one run */
@@ -277,7 +355,8 @@ static void judge_counted(struct judge *j, const struct attempt_record *r)
     const struct made *m = r->n_outputs ? task_made(c, &r->outputs[0].id) : NULL;
     const char *name = task_text(c, &r->run, &r->task);
 
-    if (t && t->attempt != r->attempt && !j->is_tentative)
+    if (t && t->attempt != r->attempt && !j->is_tentative
+        && !lost_is_undone(c, j->node, &r->run, &r->task, t->attempt))
         check_fail(c, "once", "%u has %s#%u, told was #%u", j->node, name, r->attempt,
                    t->attempt);
     if (r->verdict != VERDICT_DONE)
@@ -364,8 +443,9 @@ static uint64_t judge_home(struct cluster *c, unsigned run, unsigned node,
     judge_begin(&j);
     oracle_summarise(&j.ledger, &s);
     if (end->n_attempts != s.n_attempts)
-        check_fail(c, "counts", "run %u counts %" PRIu64 " attempts and has %" PRIu64,
-                   run, end->n_attempts, s.n_attempts);
+        check_fail(c, "counts",
+                   "the end of run %u counts %" PRIu64 " attempts, %u has %" PRIu64,
+                   run, end->n_attempts, node, s.n_attempts);
     judge_outcome(&j, end->outcome, &s);
     ledger_run_release(&j.ledger);
     return j.hash;
@@ -470,11 +550,13 @@ void check_told(struct cluster *c, unsigned node, const struct action *a)
         key = attempt_key(&a->run, &a->task, a->attempt);
         check_majority(c, node, a, &key, task_text(c, &a->run, &a->task));
         if (verdict_counts(a->u.tell.verdict))
-            told_done(c, a);
+            told_done(c, node, a);
         break;
     case TELL_RUN_ENDED:
         told_ended(c, node, a);
         break;
+    case TELL_TASK_TORN:
+    case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
     case TELL_RUN_REFUSED:
     case TELL_TASK_STARTED:
@@ -504,4 +586,6 @@ void check_end(struct cluster *c)
         check_fail(c, "bounded", "%zu rows stay when all runs are over", count_rows(c));
     if (!check_failed(c) && is_running(c))
         check_fail(c, "liveness", "tasks run when all runs are over");
+    if (!check_failed(c))
+        registers_check(c);
 }

@@ -16,7 +16,7 @@ bool net_passes(const struct cluster *c, unsigned from, unsigned to)
 
 /* ---- frames ---- */
 
-static time_us draw_delay(struct cluster *c)
+time_us net_delay(struct cluster *c)
 {
     time_us delay = 150 + draw(c, c->is_calm ? 300 : c->delay_max);
 
@@ -30,7 +30,7 @@ static time_us draw_delay(struct cluster *c)
 static void send_once(struct cluster *c, unsigned from, unsigned to, const void *bytes,
                       size_t len)
 {
-    later(c, draw_delay(c),
+    later(c, net_delay(c),
           &(struct incident){ .type = INCIDENT_FRAME,
                               .node = to,
                               .from = from,

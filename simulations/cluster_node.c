@@ -111,8 +111,18 @@ static void hear(struct cluster *c, unsigned i, const struct action *a)
         trace(c, "told by %u: run %u is refused", i, (unsigned)(r - c->runs));
         users_refused(c, r);
         break;
-    case TELL_TASK_STARTED:
+    case TELL_TASK_TORN:
+        lost_ask(c, i, LOST_STALE, &a->run, &a->task, 0);
+        break;
+    case TELL_RUN_TORN:
+        lost_ask(c, i, LOST_TORN, &a->run, &a->task, 0);
+        break;
     case TELL_RUN_NUMBERED:
+        trace(c, "told by %u: run %u has the number %" PRIu64, i,
+              (unsigned)(r - c->runs), a->u.tell.number);
+        numbers_told(c, r, a->u.tell.number);
+        break;
+    case TELL_TASK_STARTED:
         break;
     }
 }
@@ -140,6 +150,8 @@ static void carry_held(struct cluster *c, unsigned i, const struct held *h)
         hear(c, i, &h->action);
         break;
     case ACTION_SEND:
+        if (clients_take(c, i, &h->action.u.mesh.peer, h->bytes, h->len))
+            break;
         net_send(c, i, node_of(c, &h->action.u.mesh.peer), h->bytes, h->len);
         break;
     case ACTION_KEEP:
@@ -213,6 +225,12 @@ static void carry(struct cluster *c, unsigned i, const struct action *a)
         break;
     case ACTION_PREPARE:
         task_prepare(c, i, a);
+        break;
+    case ACTION_LOOK:
+        lost_ask(c, i, LOST_LOOK, &a->run, &a->task, 0);
+        break;
+    case ACTION_GONE:
+        lost_ask(c, i, LOST_GONE, &a->run, &a->task, a->u.mesh.token);
         break;
     default: /* tells of leases, that the mesh handles itself */
         break;
@@ -315,6 +333,8 @@ void node_start(struct cluster *c, unsigned i)
                                 .boot = n->boot + 1,
                                 .card = &n->card,
                                 .node = &config,
+                                .is_founder = c->has_registers && i == 0,
+                                .has_numbers = c->has_registers,
                                 .seed = prng_next(&c->prng) };
 
     if (n->mesh || n->is_dead)

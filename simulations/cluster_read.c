@@ -91,6 +91,7 @@ static struct log_entry entry_of(const struct log_row *row)
                            .value = row->value,
                            .value_len = row->value_len,
                            .is_delete = row->is_delete,
+                           .is_again = log_row_is_again(row),
                            .n_homes = row->n_homes };
 
     memcpy(e.homes, row->homes, sizeof(e.homes));
@@ -287,7 +288,8 @@ bool read_witness(struct cluster *c, unsigned i, const struct run *r,
 /* What was consumed, told by what the steps right before it made: an output's name has
  * what was consumed for it in it, and so on. */
 struct consumed {
-    uint64_t hash;
+    uint64_t hash, before; /* without the last task */
+    struct task_id task;
     size_t n;
 };
 
@@ -303,7 +305,12 @@ static int consume(void *arg, struct span key, struct span value)
         return -EBADMSG;
     if (!verdict_counts(r.verdict))
         return 0;
+    /* The last one counts: that an earlier one does not any more may not be decided. */
+    if (to->n && task_id_equal(&to->task, &r.task))
+        to->hash = to->before;
     to->n++;
+    to->before = to->hash;
+    to->task = r.task;
     /* Not its number: what ran once may count as another one under the next leader. */
     len = task_id_encode(&r.task, task);
     for (size_t k = 0; k < len; k++)

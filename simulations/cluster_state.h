@@ -7,7 +7,9 @@
  *     cluster_read.c     what a node reads of its own disk
  *     cluster_tasks.c    processes, what they consume and make
  *     cluster_fence.c    what `effect: exclusive` promises
+ *     cluster_lost.c     who has which bytes, and what is made again
  *     cluster_users.c    flows and who submits them
+ *     cluster_registers.c  clients of the mesh group, and numbers of runs
  *     cluster_check.c    what must hold
  *
  * Without memory it aborts: what is simulated is small. */
@@ -18,12 +20,14 @@
 #include "proto/rows.h"
 #include "simulations/cluster.h"
 #include "simulations/disk.h"
+#include "simulations/linear.h"
 #include "simulations/tasks.h"
 
 enum {
     NODES = CLUSTER_NODES_MAX,
     SLOTS = 3,
     RUNS = 8,
+    REGISTERS = 2,
     TRIES = 6, /* of a user whose node went before it answered */
 };
 
@@ -39,6 +43,10 @@ enum incident_type {
     INCIDENT_SUBMIT,
     INCIDENT_CALM,
     INCIDENT_GIVE_UP,
+    INCIDENT_CLIENT,   /* `node`: looks after what it asked */
+    INCIDENT_ASK,      /* of the client `from` */
+    INCIDENT_ANSWERED, /* to the client `node` */
+    INCIDENT_LOST, /* `serial` is an enum lost_question */
 };
 
 struct incident {
@@ -112,8 +120,29 @@ struct run {
     unsigned user, at; /* the node it was submitted to */
     uint32_t boot;     /* of that node then */
     bool is_submitted, is_accepted, is_refused, is_abandoned;
+    uint64_t number;          /* 0: none is told */
     enum run_outcome outcome; /* 0: not told */
     bool is_tentative;        /* as the end was told */
+};
+
+/* Who asks the mesh group, one thing at a time, from where a node is. */
+struct cluster_client {
+    struct node_id id;
+    bool is_waiting;
+    unsigned reg; /* the register */
+    size_t op;
+    uint64_t request;
+    time_us asked_at;
+    unsigned asked, hint; /* nodes */
+    bool has_hint;
+    struct {
+        bool has_value;
+        uint64_t value;
+    } known[REGISTERS]; /* what it heard last */
+};
+struct cluster_register {
+    struct linear_op ops[LINEAR_OPS_MAX];
+    size_t n;
 };
 
 struct cluster_user {
@@ -141,7 +170,8 @@ struct made {
 struct cluster {
     const struct cluster_config *config;
     struct cluster_result *result;
-    struct prng prng;
+    struct prng prng, others; /* others: while prng is a stream of its own */
+    unsigned n_strikes;
     unsigned faults;
     unsigned loss, twice; /* of 100 */
     time_us delay_max, sync_max;
@@ -158,6 +188,11 @@ struct cluster {
     unsigned n_runs;
     struct cluster_user users[RUNS];
     unsigned n_users;
+    bool has_registers;
+    struct prng client_prng;
+    struct cluster_client clients[NODES];
+    struct cluster_register registers[REGISTERS];
+    uint64_t moment;
     struct told *told;
     size_t n_told, cap_told;
     struct fence *fences;
@@ -190,8 +225,14 @@ void trace(struct cluster *c, const char *format, ...) PRINTF_LIKE(2, 3);
 void later(struct cluster *c, time_us delay, const struct incident *i);
 unsigned node_of(const struct cluster *c, const struct node_id *id);
 
+/* Until it ends all is drawn from a stream that depends on the seed and this alone. */
+enum stream { STREAM_USER = 1, STREAM_STRIKE };
+void stream_begin(struct cluster *c, enum stream stream, uint64_t number);
+void stream_end(struct cluster *c);
+
 /* ---- cluster_net.c ---- */
 
+time_us net_delay(struct cluster *c);
 bool net_passes(const struct cluster *c, unsigned from, unsigned to);
 void net_send(struct cluster *c, unsigned from, unsigned to, const void *bytes,
               size_t len);
@@ -239,6 +280,31 @@ const struct made *task_made(const struct cluster *c, const struct digest *id);
 
 void fence_begin(struct cluster *c, unsigned node, const struct process *p);
 
+/* ---- cluster_lost.c ---- */
+
+void blob_add(struct cluster *c, unsigned i, const struct digest *id);
+/* From whoever has it and can be heard. 0; -ENOENT: nobody; -EHOSTUNREACH: somebody who
+ * cannot be heard may. */
+int blob_get(struct cluster *c, unsigned i, unsigned holder, const struct digest *id);
+/* What the steps right before a task made, by the records of `from`, is got: as above. */
+int lost_get_inputs(struct cluster *c, unsigned i, unsigned from, const struct run *r,
+                    const struct task_id *task);
+void lost_rot(struct cluster *c, unsigned i);
+/* Answers that come a little later. */
+enum lost_question {
+    LOST_START = 1, /* with its slot: it lacks something */
+    LOST_LOOK,
+    LOST_GONE, /* with its token */
+    LOST_STALE,
+    LOST_TORN,
+};
+void lost_ask(struct cluster *c, unsigned i, enum lost_question what,
+              const struct run_id *run, const struct task_id *task, uint64_t value);
+void lost_happen(struct cluster *c, const struct incident *i);
+/* Whether this record says that the attempt counted once and does not any more. */
+bool lost_is_undone(struct cluster *c, unsigned i, const struct run_id *run,
+                    const struct task_id *task, uint32_t attempt);
+
 /* ---- cluster_users.c ---- */
 
 void users_draw(struct cluster *c);
@@ -249,6 +315,19 @@ void users_gone(struct cluster *c, unsigned node);
 /* Who waits for an answer for long does not wait on. */
 void users_give_up(struct cluster *c);
 struct run *run_of(struct cluster *c, const struct run_id *id);
+
+/* ---- cluster_registers.c ---- */
+
+void clients_draw(struct cluster *c);
+void client_act(struct cluster *c, unsigned client);
+void client_ask(struct cluster *c, const struct incident *i);
+void client_answered(struct cluster *c, const struct incident *i);
+/* Whether a frame is for a client; it is on its way then. */
+bool clients_take(struct cluster *c, unsigned from, const struct node_id *to,
+                  const void *bytes, size_t len);
+bool clients_are_idle(const struct cluster *c);
+void registers_check(struct cluster *c);
+void numbers_told(struct cluster *c, struct run *r, uint64_t number);
 
 /* ---- cluster_check.c ---- */
 

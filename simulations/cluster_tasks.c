@@ -32,23 +32,6 @@ const struct made *task_made(const struct cluster *c, const struct digest *id)
     return NULL;
 }
 
-static bool has_blob(const struct cluster *c, unsigned i, const struct digest *id)
-{
-    for (size_t k = 0; k < c->n_blobs[i]; k++)
-        if (digest_equal(&c->blobs[i][k], id))
-            return true;
-    return false;
-}
-
-static void add_blob(struct cluster *c, unsigned i, const struct digest *id)
-{
-    if (has_blob(c, i, id))
-        return;
-    c->blobs[i] =
-        cluster_grow(c->blobs[i], c->n_blobs[i], &c->cap_blobs[i], sizeof(*id));
-    c->blobs[i][c->n_blobs[i]++] = *id;
-}
-
 static uint64_t fold(uint64_t hash, const void *data, size_t len)
 {
     const uint8_t *bytes = data;
@@ -93,7 +76,7 @@ static void make_output(struct cluster *c, unsigned i, const struct process *p,
     if (a->size == 8)
         a->inline_data = cluster_copy(id.bytes, 8);
     else
-        add_blob(c, i, &id);
+        blob_add(c, i, &id);
     r->outputs = a;
     r->n_outputs = 1;
     if (task_made(c, &id))
@@ -159,6 +142,10 @@ void task_start(struct cluster *c, unsigned i, const struct action *a)
     if (!p->has_consumed && p->guest && !(p->guest & GUEST_DROPPED))
         check_fail(c, "starts", "%u starts %s, for which nothing was prepared", i,
                    task_text(c, &a->run, &a->task));
+    if (!p->guest && lost_get_inputs(c, i, i, r, &a->task) < 0) {
+        lost_ask(c, i, LOST_START, &a->run, &a->task, a->slot);
+        return;
+    }
     c->result->n_starts++;
     trace(c, "%u runs %s#%u", i, task_text(c, &a->run, &a->task), a->attempt);
     if (!p->fence)
@@ -251,6 +238,7 @@ static struct attempt_record record_of(const struct cluster *c, const struct pro
 void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial)
 {
     struct process *p = &c->nodes[i].slots[slot];
+    struct digest witness;
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
     struct mesh_event e = { .type = MESH_EVENT_NODE,
                             .u.node = { .type = EVENT_TASK_ENDED, .run = p->run } };
@@ -261,8 +249,10 @@ void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial)
         p->why = REASON_LOST;
         p->signal = SIGKILL;
     }
-    /* What a task of its own run consumes may be written with the next flush. */
-    if (!p->has_consumed && !p->guest && has_run(c, i, &p->run)) {
+    /* What a task of its own run consumes may be written with the next flush; and what it
+     * consumed may be lost meanwhile. */
+    if (!p->has_consumed && !p->guest && has_run(c, i, &p->run)
+        && read_witness(c, i, run_of(c, &p->run), &p->task, &witness)) {
         p->has_consumed = true;
         p->consumed = read_consumed(c, i, run_of(c, &p->run), &p->task);
     }
@@ -303,7 +293,8 @@ void task_prepare(struct cluster *c, unsigned i, const struct action *a)
                                       .token = a->u.mesh.token,
                                       .status = -EHOSTUNREACH } };
 
-    if (prepare_from(c, i, from, a, &to.event.u.prepared.witness)) {
+    if (prepare_from(c, i, from, a, &to.event.u.prepared.witness)
+        && lost_get_inputs(c, i, from, run_of(c, &a->run), &a->task) == 0) {
         to.event.status = 0;
         to.event.u.prepared.flow = run_of(c, &a->run)->flow;
         n->prepared = cluster_grow(n->prepared, n->n_prepared, &n->cap_prepared,
@@ -329,14 +320,8 @@ void task_keep(struct cluster *c, unsigned i, const struct held *h)
         check_fail(c, "records", "%u is to keep what is no attempt", i);
         return;
     }
-    for (size_t k = 0; k < r.n_outputs; k++) {
-        if (r.outputs[k].inline_data || has_blob(c, i, &r.outputs[k].id))
-            continue;
-        if (!net_passes(c, i, from) || !net_passes(c, from, i)
-            || !has_blob(c, from, &r.outputs[k].id))
-            to.event.status = -EHOSTUNREACH;
-        else
-            add_blob(c, i, &r.outputs[k].id);
-    }
+    for (size_t k = 0; k < r.n_outputs && to.event.status == 0; k++)
+        if (!r.outputs[k].inline_data)
+            to.event.status = blob_get(c, i, from, &r.outputs[k].id);
     later(c, TIME_MS(5), &to);
 }

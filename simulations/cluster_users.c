@@ -14,7 +14,13 @@ struct run *run_of(struct cluster *c, const struct run_id *run)
     abort();
 }
 
-/* Of those that were drawn the first that can be read and ends without help. */
+static bool is_small(const struct cluster *c, const struct flow *f)
+{
+    return !c->config->steps_max || f->n_steps <= c->config->steps_max;
+}
+
+/* Of those that were drawn the first that can be read and is as small as it is to be.
+ */
 static void draw_flow(struct cluster *c, struct run *r)
 {
     for (;;) {
@@ -23,8 +29,11 @@ static void draw_flow(struct cluster *c, struct run *r)
         buffer_clear(&r->text);
         if (flows_write(&c->prng, &r->text) < 0)
             abort();
-        if (flow_read(r->text.data, r->text.len, &r->flow, &d) == 0)
+        if (flow_read(r->text.data, r->text.len, &r->flow, &d) < 0)
+            continue;
+        if (is_small(c, r->flow))
             return;
+        flow_unref(TAKE(r->flow));
     }
 }
 
@@ -38,18 +47,34 @@ static unsigned add_run(struct cluster *c, unsigned user)
     return c->n_runs++;
 }
 
+static void draw_user(struct cluster *c, unsigned i)
+{
+    struct run *r;
+
+    c->users[i].run = add_run(c, i);
+    r = &c->runs[c->users[i].run];
+    draw_flow(c, r);
+    if (c->config->has_no_user[i]) {
+        r->is_abandoned = true;
+        return;
+    }
+    if (c->config->is_traced)
+        buffer_printf(&c->result->trace, "--- run %u\n%s", c->users[i].run,
+                      buffer_text(&r->text));
+    later(c, TIME_S(1) + draw(c, TIME_S(8)),
+          &(struct incident){ .type = INCIDENT_SUBMIT, .value = i });
+}
+
 void users_draw(struct cluster *c)
 {
-    c->n_users = 1 + (unsigned)draw(c, 3);
+    stream_begin(c, STREAM_USER, 0);
+    c->n_users = c->result->n_users = 1 + (unsigned)draw(c, CLUSTER_USERS_MAX);
     for (unsigned i = 0; i < c->n_users; i++) {
-        c->users[i].run = add_run(c, i);
-        draw_flow(c, &c->runs[c->users[i].run]);
-        if (c->config->is_traced)
-            buffer_printf(&c->result->trace, "--- run %u\n%s", c->users[i].run,
-                          buffer_text(&c->runs[c->users[i].run].text));
-        later(c, TIME_S(1) + draw(c, TIME_S(8)),
-              &(struct incident){ .type = INCIDENT_SUBMIT, .value = i });
+        stream_end(c);
+        stream_begin(c, STREAM_USER, i + 1);
+        draw_user(c, i);
     }
+    stream_end(c);
 }
 
 void users_submit(struct cluster *c, unsigned user)
@@ -57,7 +82,8 @@ void users_submit(struct cluster *c, unsigned user)
     struct run *r = &c->runs[c->users[user].run];
     unsigned i = (unsigned)draw(c, c->n_nodes);
     struct run_record record = { .run = r->id,
-                                 .number = c->users[user].run + 1,
+                                 .number =
+                                     c->has_registers ? 0 : c->users[user].run + 1,
                                  .flow_name = r->flow->name,
                                  .flow_path = (char[]){ "flow.mf" },
                                  .flow_text = r->text.data,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/version.h"
 #include "simulations/gossip_world.h"
 
 #include <assert.h>
@@ -69,7 +70,7 @@ static void name_node(struct gossip_world *w, uint32_t index)
     n->card = (struct member_card){ .name = n->name,
                                     .address = n->address,
                                     .bulk_port = 7701,
-                                    .minor = MESSAGE_MINOR,
+                                    .minor = mesh_minor(),
                                     .roles = ROLE_WORKER | ROLE_HOME,
                                     .slots = 8 };
     n->tick = TIME_NEVER;

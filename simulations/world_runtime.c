@@ -200,6 +200,8 @@ static void hear(struct world *w, struct user *u, const struct action *a)
         u->is_accepted = true;
         break;
     case TELL_TASK_STARTED:
+    case TELL_TASK_TORN:
+    case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
     case TELL_RUN_REFUSED:
         break;

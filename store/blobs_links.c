@@ -316,3 +316,24 @@ int blobs_quarantine(struct blobs *b, const struct digest *id)
     pthread_mutex_unlock(&b->lock);
     return r;
 }
+
+int blobs_recheck(struct blobs *b, const struct digest *id)
+{
+    char path[PLACE_PATH_MAX];
+    struct blob_entry entry;
+    struct stat st;
+    int r = blob_find(b, id, &entry);
+
+    if (r < 0 || entry.class != BLOB_FILE)
+        return r;
+    r = blob_path(b, id, path);
+    if (r < 0)
+        return r;
+    if (stat(path, &st) == 0)
+        r = (uint64_t)st.st_size == entry.size ? 0 : -ENOENT;
+    else
+        r = -errno;
+    if (r == -ENOENT && blobs_quarantine(b, id) == -ENOMEM)
+        return -ENOMEM;
+    return r;
+}

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -682,7 +683,25 @@ static int load(struct lmdb *s, const char *path, size_t map_bytes,
     return check_version(s, path, ret_error);
 }
 
-static int prepare(struct lmdb *s, const char *path, int *ret_pid,
+/* A lock that came with the process: nobody else can have had the store since. */
+static bool inherit_lock(struct lmdb *s, const char *path, int fd)
+{
+    struct stat ours, wanted;
+
+    if (fd <= 0 || fstat(fd, &ours) < 0 || stat(path, &wanted) < 0
+        || ours.st_dev != wanted.st_dev || ours.st_ino != wanted.st_ino
+        || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return false;
+    s->lock_fd = fd;
+    return true;
+}
+
+int lmdb_lock_fd(const struct store *store)
+{
+    return ((const struct lmdb *)store)->lock_fd;
+}
+
+static int prepare(struct lmdb *s, const char *path, int inherited_fd, int *ret_pid,
                    struct error *ret_error)
 {
     char lock_path[PLACE_PATH_MAX];
@@ -696,6 +715,8 @@ static int prepare(struct lmdb *s, const char *path, int *ret_pid,
     r = place_join(lock_path, path, "lock");
     if (r < 0)
         return r;
+    if (inherit_lock(s, lock_path, inherited_fd))
+        return 0;
     return place_lock(lock_path, &s->lock_fd, ret_pid, ret_error);
 }
 
@@ -719,7 +740,7 @@ int lmdb_open(const char *dir, const struct lmdb_options *options,
     r = place_join(path, dir, "store");
     if (r < 0)
         return fail(ret_error, r, "%s: %s", dir, strerror(-r));
-    r = prepare(s, path, ret_pid, ret_error);
+    r = prepare(s, path, options->lock_fd, ret_pid, ret_error);
     if (r < 0)
         return r;
     r = load(s, path, map_bytes, ret_error);

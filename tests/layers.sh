@@ -71,7 +71,7 @@ function folder_of(path)
 # see what stores, loops or talks.
 function check_core(file, header, is_ours)
 {
-    if (is_ours && (header ~ "^store/" || (header ~ "^node/" && header !~ "^node/(node|mesh|fetch)[^/]*[.]h$")))
+    if (is_ours && (header ~ "^store/" || (header ~ "^node/" && header !~ "^node/(node|mesh|fetch|witness)[^/]*[.]h$")))
         blame(file, "the core must not include " header)
     if (!is_ours && header ~ system_header)
         blame(file, "the core must not include headers of the system")

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "node/api/about.h"
+#include "base/version.h"
 #include "node/api/events.h"
 #include "node/api/forward_plan.h"
 #include "node/api/nouns.h"
@@ -82,6 +83,7 @@ static void emit_active(struct emit *e, const struct node *node)
 static void emit_mesh(struct emit *e, struct request *r)
 {
     struct guest_counts guests = runtime_guests(r->rt);
+    struct traffic traffic = runtime_traffic(r->rt);
     uint64_t n_live = 0, n_gone = 0;
     struct member_view m, self = { .note = NULL };
 
@@ -97,8 +99,13 @@ static void emit_mesh(struct emit *e, struct request *r)
     emit_text(e, "name", self.note->card.name);
     emit_text(e, "zone", self.note->card.zone);
     emit_bool(e, "draining", self.note->card.is_draining);
+    emit_bool(e, "disk_full", traffic.is_full);
     emit_u64(e, "n_live", n_live);
     emit_u64(e, "n_gone", n_gone);
+    emit_open(e, "transferred", '{');
+    emit_u64(e, "in_bytes", traffic.got_bytes);
+    emit_u64(e, "out_bytes", traffic.given_bytes);
+    emit_close(e, '}');
     emit_open(e, "guests", '{');
     emit_u64(e, "preparing", guests.n_preparing);
     emit_u64(e, "waiting", guests.n_waiting);
@@ -115,6 +122,20 @@ static void emit_load(struct emit *e)
         emit_u64(e, "load_milli", (uint64_t)(load[0] * 1000));
 }
 
+/* A planned restart keeps the process: that there was one, `program_started` tells. */
+static void emit_program(struct emit *e, const struct runtime *rt)
+{
+    struct restart_view restart;
+
+    runtime_restart_view(rt, &restart);
+    emit_u64(e, "program_started_ms", restart.started_wall / 1000);
+    emit_open(e, "restart", '{');
+    emit_bool(e, "under_way", restart.is_under_way);
+    emit_u64(e, "tried", restart.n_tried);
+    emit_text(e, "failed", restart.failed);
+    emit_close(e, '}');
+}
+
 int about_emit(struct request *r, struct emit *e, const char *key)
 {
     const struct runtime_config *config = runtime_configuration(r->rt);
@@ -125,8 +146,9 @@ int about_emit(struct request *r, struct emit *e, const char *key)
     if (error < 0)
         return error;
     emit_open(e, key, '{');
-    emit_text(e, "version", MESH_VERSION);
+    emit_text(e, "version", mesh_version());
     emit_u64(e, "pid", (uint64_t)getpid());
+    emit_program(e, r->rt);
     emit_text(e, "dir", config->dir);
     emit_text(e, "listen", config->listen);
     emit_text(e, "tls", r->api->tls ? r->api->tls->fingerprint : NULL);
@@ -136,6 +158,8 @@ int about_emit(struct request *r, struct emit *e, const char *key)
     emit_u64(e, "memory_bytes", config->memory_bytes);
     emit_load(e);
     emit_sharing(e, config, node);
+    emit_u64(e, "slots_used", node_claims(node).n_slots);
+    emit_u64(e, "tasks_executed", runtime_counters(r->rt)->tasks_executed);
     emit_u64(e, "n_running", source_count_running(node));
     emit_u64(e, "n_runs", node_runs(node));
     emit_active(e, node);

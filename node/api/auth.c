@@ -12,6 +12,7 @@
 
 #include "node/api/connection.h"
 #include "node/api/host.h"
+#include "node/api/note.h"
 #include "node/api/serve.h"
 #include "node/api/server.h"
 #include "node/api/tokens.h"
@@ -139,6 +140,7 @@ static bool auth_tcp(struct request *r)
     if (error == 0) {
         r->role = r->token_used.role;
         r->user = r->token_used.name;
+        note_login(r);
         return true;
     }
     return refuse_token(r, "who owns the node makes one: mesh token create NAME",

@@ -11,10 +11,10 @@ const char *cause_name(enum cause c)
         [CAUSE_CACHED] = "cached",     [CAUSE_NEW_STEP] = "new_step",
         [CAUSE_MOVED] = "moved",       [CAUSE_FAILED] = "failed",
         [CAUSE_NOT_DONE] = "not_done", [CAUSE_UPSTREAM] = "upstream",
-        [CAUSE_ASKED] = "asked",
+        [CAUSE_ASKED] = "asked",       [CAUSE_LOST] = "lost",
     };
 
-    return c >= CAUSE_NEW_RUN && c <= CAUSE_ASKED ? names[c] : "unknown";
+    return c >= CAUSE_NEW_RUN && c <= CAUSE_LOST ? names[c] : "unknown";
 }
 
 static bool waits_for(const struct flow *f, const struct step *s, const char *name)
@@ -63,6 +63,8 @@ enum cause cause_of(const struct cause_facts *f)
     CLEANUP(buffer_release) struct buffer words = BUFFER_INIT;
     uint32_t was;
 
+    if (f->lost)
+        return CAUSE_LOST;
     if (f->is_cached)
         return CAUSE_CACHED;
     if (!f->before)
@@ -133,6 +135,9 @@ void cause_say(const struct cause_facts *f, struct buffer *out)
         break;
     case CAUSE_ASKED:
         buffer_printf(out, "run %" PRIu64 " was resumed from '%s' on", f->number, name);
+        break;
+    case CAUSE_LOST:
+        buffer_printf(out, "made again because %s", f->lost);
         break;
     }
 }

@@ -15,6 +15,7 @@ enum cause {
     CAUSE_NOT_DONE,    /* it was not started before */
     CAUSE_UPSTREAM,    /* what it builds on was made again */
     CAUSE_ASKED,       /* `mesh resume RUN STEP` asked for it */
+    CAUSE_LOST,        /* it was done in this run, and what it made was lost */
 };
 const char *cause_name(enum cause c);
 
@@ -26,6 +27,7 @@ struct cause_facts {
     uint64_t equal;     /* is_cached: the run of the equal task; 0: not known */
     bool was_done;      /* in the run before */
     enum reason failed; /* how its last attempt there ended; 0: there was none */
+    const char *lost;   /* why it is made again in this run; NULL: it is not */
     uint32_t remade;    /* a step before it that ran in this run; FLOW_NONE: none */
 };
 

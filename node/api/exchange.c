@@ -11,6 +11,7 @@
 #include "node/api/auth.h"
 #include "node/api/connection.h"
 #include "node/api/forward.h"
+#include "node/api/note.h"
 #include "node/api/number.h"
 
 enum {
@@ -204,6 +205,7 @@ static enum MHD_Result send_reply(struct request *r)
 
     if (!reply->status)
         reply_errno(r, -ENOMEM, "the answer");
+    note_request(r);
     response = make_response(r);
     if (!response)
         return MHD_NO;

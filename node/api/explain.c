@@ -92,12 +92,14 @@ struct explanation {
     struct emit list;
     struct attempt_record last; /* of the attempts that ended */
     uint64_t n, n_failed;
+    char *lost; /* why what it had made is gone; NULL: it is not */
 };
 
 static void explanation_release(void *data)
 {
     struct explanation *x = data;
 
+    free(x->lost);
     attempt_record_release(&x->last);
     buffer_release(&x->attempts);
     buffer_release(&x->waits);
@@ -155,6 +157,10 @@ static int each_attempt(void *arg, struct span key, struct span value)
         return error;
     }
     encode_attempt(&x->list, x->step->name, &a);
+    if (a.reason == REASON_OUTPUT_LOST || a.reason == REASON_STALE) {
+        free(x->lost);
+        x->lost = a.message ? strdup(a.message) : NULL;
+    }
     attempt_record_release(&x->last);
     x->last = a;
     x->n++;
@@ -243,6 +249,7 @@ static int find_facts(struct request *r, const struct explanation *x,
     *ret = (struct cause_facts){ .flow = r->flow,
                                  .step = x->task.step,
                                  .remade = FLOW_NONE,
+                                 .lost = x->lost,
                                  .is_adopted =
                                      x->n && x->last.verdict == VERDICT_ADOPTED };
     /* By `cache`: done, and made elsewhere. */

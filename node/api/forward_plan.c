@@ -51,7 +51,7 @@ static int add_all(struct runtime *rt, struct plan *p)
 
 /* ---- which run ---- */
 
-static const char *run_name(struct request *r)
+static const char *named_run(struct request *r)
 {
     static const char front[] = "/v1/runs/RUN";
 
@@ -182,7 +182,7 @@ int plan_make(struct request *r, struct plan *ret)
 {
     const char *node =
         word_is_among("node", r->route->query) ? request_query(r, "node") : NULL;
-    const char *run = run_name(r);
+    const char *run = named_run(r);
 
     *ret = (struct plan){ .verdict = PLAN_HERE };
     if (r->listener->door == DOOR_TASK || runtime_members(r->rt) == 0)

@@ -7,6 +7,7 @@
 #include "node/api/bodies.h"
 #include "node/api/emit.h"
 #include "node/api/exchange.h"
+#include "node/api/note.h"
 #include "node/api/nouns.h"
 #include "node/runtime_identity.h"
 #include "node/runtime_members.h"
@@ -77,6 +78,11 @@ int invitation_create(struct request *r)
     invite = (struct invite){ .roles = b.roles,
                               .uses = b.uses,
                               .expires_in_s = b.expires_in_s };
+    note_about(r, "%s%s%s, uses %u, for %us",
+               invite.roles & ROLE_WORKER ? "worker " : "",
+               invite.roles & ROLE_HOME ? "home " : "",
+               invite.roles & ROLE_ISSUER ? "issuer" : "", invite.uses,
+               invite.expires_in_s);
     error = runtime_invite(r->rt, &invite, &token, &why);
     return error < 0 ? reply_failed(r, error, &why) : reply_token(r, &token);
 }
@@ -132,6 +138,7 @@ int revocation_create(struct request *r)
 
     if (error < 0)
         return reply_failed(r, error, &why);
+    note_about(r, "%s", b.node);
     error = find_node(r, b.node, &node);
     if (error < 0)
         error = reply_unknown(r, error, b.node);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "node/api/about.h"
 #include "node/api/bodies.h"
 #include "node/api/emit.h"
@@ -111,7 +112,7 @@ static void emit_alone(struct emit *e, struct request *r, bool has_detail)
     emit_text(e, "state", "alive");
     emit_bool(e, "self", true);
     emit_card(e, &(struct member_card){ .name = name,
-                                        .version = (char *)MESH_VERSION,
+                                        .version = (char *)mesh_version(),
                                         .roles = ROLE_WORKER | ROLE_HOME,
                                         .slots = config->slots_max,
                                         .cpu_milli = config->cpu_milli,
@@ -202,6 +203,19 @@ int undrain_post(struct request *r)
     return has_no_body(r)
                ? reply_going(r, runtime_drain_node(r->rt, false), "draining", false)
                : 0;
+}
+
+/* Who asked is answered before its program is asked whether it can go on. */
+int restart_post(struct request *r)
+{
+    struct error why = { .text = "" };
+    int error = has_no_body(r) ? runtime_restart(r->rt, &why) : 1;
+
+    if (error == 1)
+        return 0;
+    if (error == -ENOTSUP)
+        return reply_error(r, MHD_HTTP_CONFLICT, NULL, "%s", why.text);
+    return reply_going(r, error == -EALREADY ? 0 : error, "restarting", true);
 }
 
 int leave_post(struct request *r)

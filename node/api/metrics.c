@@ -7,6 +7,7 @@
 #include <microhttpd.h>
 #include <stdio.h>
 
+#include "base/version.h"
 #include "node/api/encode.h"
 #include "node/api/events.h"
 #include "node/api/exchange.h"
@@ -167,7 +168,7 @@ int metrics_get(struct request *r)
     const struct counters *counters = runtime_counters(r->rt);
 
     exposition_gauge(&x, "mesh_build_info", "Which mesh this is; always 1.");
-    exposition_u64(&x, LABELS("version", MESH_VERSION), 1);
+    exposition_u64(&x, LABELS("version", mesh_version()), 1);
     put_runs(&x, runtime_node(r->rt));
     put_run_counters(&x, counters);
     put_tasks(&x, runtime_node(r->rt));

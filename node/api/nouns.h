@@ -14,6 +14,7 @@ int members_get_end(struct request *r);
 int drain_post(struct request *r);
 int undrain_post(struct request *r);
 int leave_post(struct request *r);
+int restart_post(struct request *r);
 /* metrics.c */
 int metrics_get(struct request *r);
 int metrics_get_work(struct request *r);
@@ -88,6 +89,10 @@ int token_create_work(struct request *r);
 int token_revoke(struct request *r);
 int token_revoke_work(struct request *r);
 int token_revoke_end(struct request *r);
+/* audit.c */
+int audit_get(struct request *r);
+int audit_get_end(struct request *r);
+int audit_verify(struct request *r);
 /* task.c */
 int task_artifact_get_work(struct request *r);
 int task_artifact_put(struct request *r);

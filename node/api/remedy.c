@@ -291,6 +291,24 @@ static void explain_store(struct remedy *r)
     advise(r, "what no run names any more is removed by mesh gc");
 }
 
+static void explain_output_lost(struct remedy *r)
+{
+    say_message(r, "nobody has what it made any more");
+    if (r->attempt->verdict == VERDICT_FAILED)
+        advise(r, "see that disks and nodes stay: mesh doctor, mesh members; then "
+                  "mesh resume makes it once more");
+    else
+        advise(r, "it is made again by itself");
+    advise(r, "what is damaged or missing of a run: mesh verify RUN");
+}
+
+static void explain_stale(struct remedy *r)
+{
+    say_message(r, "what it consumed was lost and came out otherwise the next time");
+    advise(r, "it is done again by itself");
+    advise(r, "a step that makes the same from the same inputs spares that");
+}
+
 void remedy_emit(struct emit *e, const char *key, const struct step *step,
                  const struct attempt_record *a)
 {
@@ -309,6 +327,8 @@ void remedy_emit(struct emit *e, const char *key, const struct step *step,
         [REASON_WIDTH] = explain_width,
         [REASON_MERGE] = explain_merge,
         [REASON_STORE] = explain_store,
+        [REASON_OUTPUT_LOST] = explain_output_lost,
+        [REASON_STALE] = explain_stale,
     };
     CLEANUP(remedy_release) struct remedy r = { .step = step, .attempt = a };
 

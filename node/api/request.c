@@ -50,6 +50,7 @@ void request_release(struct request *r)
     for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
         free(r->params[i]);
     free(r->token);
+    free(r->about);
     free(r->out_dir);
     flow_unref(r->flow);
 }

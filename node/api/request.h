@@ -99,6 +99,8 @@ struct request {
     bool is_here;                   /* it is for this node, that is known */
     struct elsewhere elsewhere;     /* what the work found to be missing here */
     int (*work)(struct request *r); /* of REQUEST_WORK */
+    const char *verb;               /* for the audit log; NULL: the route's */
+    char *about;                    /* what it is done to, there; node/api/note.h */
     const char *state; /* of a run without an end that is not active here */
     uint64_t age_s;    /* how old what is answered may be */
 

@@ -51,8 +51,9 @@ struct route {
         *query; /* the names that may be asked, with spaces between; NULL: none */
     enum body_kind body;
     uint64_t body_bytes_max;
-    enum role role; /* 0: viewers may GET, for all else it takes an operator */
-    bool is_here;   /* of this node, though the path names a run */
+    enum role role;   /* 0: viewers may GET, for all else it takes an operator */
+    bool is_here;     /* of this node, though the path names a run */
+    const char *verb; /* in the audit log; NULL: it changes nothing */
     int (*begin)(struct request *r);
     int (*work)(struct request *r);
     int (*end)(struct request *r);

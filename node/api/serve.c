@@ -463,6 +463,14 @@ bool serve_auth(struct request *r)
     return false;
 }
 
+bool serve_peer(const struct request *r, struct node_id *ret)
+{
+    if (!r->peer || !r->peer->served)
+        return false;
+    *ret = r->peer->served->peer;
+    return true;
+}
+
 /* ---- all of them ---- */
 
 struct serves *serves_new(struct api *api)

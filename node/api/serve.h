@@ -25,3 +25,5 @@ void serve_connected(struct connection *c);
 void serve_disconnected(struct connection *c);
 /* Who asks. False with the reply set. */
 bool serve_auth(struct request *r);
+/* Which node it came from. False: nobody waits for the answer any more. */
+bool serve_peer(const struct request *r, struct node_id *ret);

@@ -151,6 +151,7 @@ static void api_free(struct api *api)
     pthread_mutex_destroy(&api->lock);
     pthread_cond_destroy(&api->idle);
     meter_release(&api->meter);
+    buffer_release(&api->seen);
     free(api->spool_dir);
     free(api);
 }
@@ -240,6 +241,15 @@ static size_t api_clients(const struct api *api)
     return n;
 }
 
+static size_t api_tasks(const struct api *api)
+{
+    size_t n = 0;
+
+    for (const struct request *r = api->requests; r; r = r->next)
+        n += r->listener->door == DOOR_TASK;
+    return n;
+}
+
 static struct api *api_new(struct runtime *rt)
 {
     struct api *api = calloc(1, sizeof(*api));
@@ -318,4 +328,5 @@ const struct api_module mesh_http_module = {
     .start = api_start,
     .stop = api_stop,
     .clients = api_clients,
+    .tasks = api_tasks,
 };

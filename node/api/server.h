@@ -58,6 +58,7 @@ struct api {
     struct tokens *tokens;
     struct tls_pair *tls; /* NULL: the TCP port is plain, or there is none */
     struct meter meter;
+    struct buffer seen; /* the ids of tokens that were used; note.c */
 
     /* Threads that work for a request; api_stop() waits for them. */
     pthread_mutex_t lock;

@@ -10,6 +10,7 @@
 #include "node/api/bodies.h"
 #include "node/api/encode.h"
 #include "node/api/events.h"
+#include "node/api/note.h"
 #include "node/api/nouns.h"
 #include "node/api/server.h"
 
@@ -130,6 +131,21 @@ static int reply_undecided(struct request *r)
                        "whether they took it is not known yet");
 }
 
+/* For the audit log: whose, and which, as far as it is known. */
+static void note_run(struct request *r, const struct submitting *s)
+{
+    char run[RUN_ID_TEXT_SIZE] = "";
+
+    if (s->is_submitted)
+        run_id_text(&r->run, run);
+    if (s->body.origin)
+        r->verb = "resume";
+    note_about(r, "%s%sflow %s%s%s%s%s", run, *run ? ", " : "", s->flow->name,
+               s->body.origin ? ", from run " : "",
+               s->body.origin ? s->body.origin : "", s->body.user ? ", for " : "",
+               s->body.user ? s->body.user : "");
+}
+
 static void answer(struct submitting *s)
 {
     if (s->is_answered)
@@ -195,6 +211,7 @@ static int submit(struct request *r, struct submitting *s)
         .n_parameters = b->n_parameters,
         .tags = b->tags,
         .user = b->user ? b->user : r->user,
+        .is_remote = r->listener->door != DOOR_USER,
         .share = b->share,
         .max_workers = b->max_workers,
         .on_failure = b->on_failure,
@@ -232,14 +249,22 @@ static int submit(struct request *r, struct submitting *s)
     return s->subscriber ? REQUEST_WAIT : -ENOMEM;
 }
 
-int submit_end(struct request *r)
+static int end(struct request *r, struct submitting *s)
 {
-    struct submitting *s = r->data;
-
     if (s->is_refused)
         return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "submit it again",
                            "no majority of the run's homes took it");
     if (s->is_submitted && !s->is_durable)
         return reply_undecided(r);
     return s->is_submitted ? reply_started(r, s) : submit(r, s);
+}
+
+int submit_end(struct request *r)
+{
+    struct submitting *s = r->data;
+    int result = end(r, s);
+
+    if (result == 0)
+        note_run(r, s);
+    return result;
 }

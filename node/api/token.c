@@ -7,6 +7,7 @@
 #include "node/api/bodies.h"
 #include "node/api/emit.h"
 #include "node/api/exchange.h"
+#include "node/api/note.h"
 #include "node/api/nouns.h"
 #include "node/api/tokens.h"
 
@@ -77,12 +78,14 @@ int token_create_work(struct request *r)
         return 0;
     token = (struct token){ .role = b.role };
     strcpy(token.name, b.name);
+    note_about(r, "for %s, %s", b.name, role_name(b.role));
     error = tokens_create(r->api->tokens, &token, b.expires_in_s, text);
     if (error == -ENOSPC)
         return reply_error(r, MHD_HTTP_CONFLICT, "revoke one: mesh token list",
                            "there are %d tokens, and no more can be", TOKENS_MAX);
     if (error < 0)
         return reply_errno(r, error, "the file of tokens");
+    note_about(r, "%s for %s, %s", token.id, token.name, role_name(token.role));
     return reply_created(r, &token, text);
 }
 
@@ -117,6 +120,7 @@ int token_revoke_end(struct request *r)
     const struct token *revoked = r->data;
     struct emit e = { .out = &r->reply.body };
 
+    note_about(r, "%s of %s", revoked->id, revoked->name);
     for (struct request *other = r->api->requests; other; other = other->next)
         if (other != r && strcmp(other->token_used.id, revoked->id) == 0)
             exchange_drop(other);

@@ -2,6 +2,7 @@
 #include "node/cli/board.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,14 +16,15 @@ void board_release(struct board *b)
     for (size_t i = 0; i < b->n_runs; i++)
         progress_release(&b->runs[i].p);
     free(b->runs);
+    free(b->nodes);
     free(b->dir);
     *b = (struct board){ .n_runs = 0 };
 }
 
-struct board_run *board_run(struct board *b, uint64_t number)
+struct board_run *board_run(struct board *b, const struct run_id *run)
 {
     for (size_t i = 0; i < b->n_runs; i++)
-        if (b->runs[i].p.number == number)
+        if (run_id_equal(&b->runs[i].p.run, run))
             return &b->runs[i];
     if (b->n_runs == b->runs_cap) {
         size_t cap = b->runs_cap ? 2 * b->runs_cap : 16;
@@ -33,8 +35,62 @@ struct board_run *board_run(struct board *b, uint64_t number)
         b->runs = runs;
         b->runs_cap = cap;
     }
-    b->runs[b->n_runs] = (struct board_run){ .p = { .number = number } };
+    b->runs[b->n_runs] = (struct board_run){ .p = { .run = *run } };
     return &b->runs[b->n_runs++];
+}
+
+struct board_node *board_node(struct board *b, const char *name)
+{
+    struct board_node *n;
+
+    for (size_t i = 0; i < b->n_nodes; i++)
+        if (strcmp(b->nodes[i].name, name) == 0)
+            return &b->nodes[i];
+    if (b->n_nodes == b->nodes_cap) {
+        size_t cap = b->nodes_cap ? 2 * b->nodes_cap : 16;
+        struct board_node *nodes = reallocarray(b->nodes, cap, sizeof(*nodes));
+
+        if (!nodes)
+            return NULL;
+        b->nodes = nodes;
+        b->nodes_cap = cap;
+    }
+    n = &b->nodes[b->n_nodes++];
+    *n = (struct board_node){ .used = 0 };
+    snprintf(n->name, sizeof(n->name), "%s", name);
+    return n;
+}
+
+/* One that began anew counts from 0. */
+static double rate_of(uint64_t before, uint64_t now, time_us passed)
+{
+    return passed && now > before ? (double)(now - before) * 1e6 / (double)passed : 0;
+}
+
+void board_sample(struct board_node *n, uint64_t n_executed, uint64_t in_bytes,
+                  uint64_t out_bytes, time_us now)
+{
+    time_us passed = n->sampled && now > n->sampled ? now - n->sampled : 0;
+
+    n->rate = rate_of(n->n_executed, n_executed, passed);
+    n->in_rate = rate_of(n->in_bytes, in_bytes, passed);
+    n->out_rate = rate_of(n->out_bytes, out_bytes, passed);
+    n->n_executed = n_executed;
+    n->in_bytes = in_bytes;
+    n->out_bytes = out_bytes;
+    n->sampled = now;
+}
+
+static void drop_unseen_nodes(struct board *b)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->n_nodes; i++)
+        if (b->nodes[i].is_seen) {
+            b->nodes[n] = b->nodes[i];
+            b->nodes[n++].is_seen = false;
+        }
+    b->n_nodes = n;
 }
 
 void board_drop_unseen(struct board *b)
@@ -50,6 +106,7 @@ void board_drop_unseen(struct board *b)
         b->runs[n++].is_seen = false;
     }
     b->n_runs = n;
+    drop_unseen_nodes(b);
 }
 
 /* ---- the node ---- */
@@ -84,14 +141,20 @@ static double share_of(uint64_t n, uint64_t all)
 
 static void put_tasks(struct line *l, const struct board *b)
 {
+    uint64_t used = b->n_nodes > 1 ? 0 : b->n_running;
+    uint64_t slots = b->n_nodes > 1 ? 0 : b->slots;
     double rate = 0;
 
     for (size_t i = 0; i < b->n_runs; i++)
         rate += b->runs[i].p.all.rate;
+    for (size_t i = 0; b->n_nodes > 1 && i < b->n_nodes; i++) {
+        used += b->nodes[i].used;
+        slots += b->nodes[i].slots;
+    }
     put_head(l, "tasks");
-    put_gauge(l, share_of(b->n_running, b->slots));
-    line_format(l, NULL, "%" PRIu64 " of %" PRIu64 " slots, %zu run%s", b->n_running,
-                b->slots, b->n_runs, b->n_runs == 1 ? "" : "s");
+    put_gauge(l, share_of(used, slots));
+    line_format(l, NULL, "%" PRIu64 " of %" PRIu64 " slots, %zu run%s", used, slots,
+                b->n_runs, b->n_runs == 1 ? "" : "s");
     if (rate > 0) {
         line_put(l, NULL, ", ");
         line_rate(l, rate);
@@ -117,6 +180,15 @@ static void put_usage(struct line *l, const struct board *b)
     line_end(l);
 }
 
+static void put_clock(struct line *l, const struct board *b, const char *clock)
+{
+    if (b->height && line_room(l) > strlen(clock) + 2) {
+        line_spaces(l, line_room(l) - strlen(clock));
+        line_put(l, NULL, clock);
+    }
+    line_end(l);
+}
+
 static void put_node(struct line *l, const struct board *b, const char *clock)
 {
     CLEANUP(buffer_release) struct buffer dir = BUFFER_INIT;
@@ -125,11 +197,7 @@ static void put_node(struct line *l, const struct board *b, const char *clock)
     line_format(l, COLOUR_BOLD, "Node %" PRIu64 " ", b->pid);
     line_put(l, NULL, "on ");
     line_put(l, NULL, buffer_text(&dir));
-    if (b->height && line_room(l) > strlen(clock) + 2) {
-        line_spaces(l, line_room(l) - strlen(clock));
-        line_put(l, NULL, clock);
-    }
-    line_end(l);
+    put_clock(l, b, clock);
     put_tasks(l, b);
     put_usage(l, b);
     put_head(l, "store");
@@ -201,11 +269,13 @@ static void add_counts(struct table *t, const struct progress_step *s, bool with
 
 static void add_run(struct table *t, const struct board_run *r, time_us now)
 {
+    char name[RUN_NAME_SIZE];
+
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
 
     if (r->p.started && now > r->p.started)
         terminal_duration(now - r->p.started, &text);
-    table_printf(t, COLOUR_BOLD, "%" PRIu64, r->p.number);
+    table_add(t, COLOUR_BOLD, run_name(r->p.number, &r->p.run, name));
     table_add(t, NULL, r->p.flow ? r->p.flow : "");
     table_add(t, strcmp(r->state, "running") == 0 ? NULL : COLOUR_YELLOW, r->state);
     table_add(t, NULL, buffer_text(&text));
@@ -260,6 +330,69 @@ static void put_runs(struct line *l, struct board *b, time_us now)
     put_lines(l, text.data);
 }
 
+/* ---- the nodes of a mesh ---- */
+
+static void add_bytes(struct table *t, double bytes, const char *unit)
+{
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    if (bytes < 1) {
+        table_add(t, COLOUR_DIM, "-");
+        return;
+    }
+    terminal_bytes((uint64_t)bytes, &text);
+    buffer_puts(&text, unit);
+    table_add(t, NULL, buffer_text(&text));
+}
+
+static void add_node(struct table *t, const struct board_node *n)
+{
+    CLEANUP(buffer_release) struct buffer name = BUFFER_INIT;
+    CLEANUP(buffer_release) struct buffer rate = BUFFER_INIT;
+    bool is_well = strcmp(n->state, "alive") == 0;
+
+    terminal_name(n->name, &name);
+    table_add(t, COLOUR_BOLD, buffer_text(&name));
+    table_add(t, is_well ? NULL : COLOUR_YELLOW, n->state);
+    if (!n->is_heard) {
+        for (int i = 0; i < 8; i++)
+            table_add(t, COLOUR_DIM, "-");
+        return;
+    }
+    table_printf(t, NULL, "%" PRIu64 "/%" PRIu64, n->used, n->slots);
+    add_count(t, NULL, n->waiting);
+    rate_text(n->rate, &rate);
+    table_add(t, NULL, buffer_text(&rate));
+    table_printf(t, NULL, "%.1f", (double)n->load_milli / 1e3);
+    add_bytes(t, n->in_rate, "/s");
+    add_bytes(t, n->out_rate, "/s");
+    add_bytes(t, (double)n->store_bytes, "");
+    add_bytes(t, (double)n->disk_free_bytes, "");
+}
+
+static int compare_nodes(const void *a, const void *b)
+{
+    return strcmp(((const struct board_node *)a)->name,
+                  ((const struct board_node *)b)->name);
+}
+
+static void put_mesh(struct line *l, struct board *b, const char *clock)
+{
+    CLEANUP(table_release) struct table t = { .n = 0 };
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+
+    line_format(l, COLOUR_BOLD, "Mesh of %zu nodes", b->n_nodes);
+    put_clock(l, b, clock);
+    put_tasks(l, b);
+    line_end(l);
+    table_head(&t, "~NODE|STATE|>TASKS|>WAITING|>RATE|>LOAD|>IN|>OUT|>STORE|>FREE");
+    qsort(b->nodes, b->n_nodes, sizeof(*b->nodes), compare_nodes);
+    for (size_t i = 0; i < b->n_nodes; i++)
+        add_node(&t, &b->nodes[i]);
+    table_write(&t, b->width - 1, b->has_colour, &text);
+    put_lines(l, text.data);
+}
+
 static void put_help(struct line *l)
 {
     static const char *const keys[][2] = {
@@ -301,7 +434,10 @@ void board_render(struct board *b, time_us now, const char *clock, struct buffer
                       .has_unicode = b->has_unicode };
     size_t from = out->len;
 
-    put_node(&l, b, clock);
+    if (b->n_nodes > 1)
+        put_mesh(&l, b, clock);
+    else
+        put_node(&l, b, clock);
     if (b->has_help)
         put_help(&l);
     line_end(&l);

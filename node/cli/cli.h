@@ -56,7 +56,9 @@ extern const struct command command_run, command_node, command_submit, command_c
     command_login, command_logout, command_config, command_help, command_version,
     command_completion, command_complete, command_manual, command_init, command_invite,
     command_revoke;
+extern const struct command command_audit;
 extern const struct command command_members, command_drain, command_leave;
+extern const struct command command_restart;
 
 /* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
 struct exit_line {

@@ -194,6 +194,16 @@ static void add_number(struct buffer *out, uint64_t n)
     buffer_append(out, digits + at, sizeof(digits) - at);
 }
 
+static void add_run(struct buffer *p, const struct feed_event *e)
+{
+    char name[RUN_NAME_SIZE];
+
+    if (e->number)
+        add_number(p, e->number);
+    else
+        buffer_puts(p, run_name(0, &e->run, name));
+}
+
 static void set_prefix(struct console *c, const struct feed_event *e, const char *task)
 {
     struct buffer *p = &c->prefix;
@@ -203,7 +213,7 @@ static void set_prefix(struct console *c, const struct feed_event *e, const char
     if (!task)
         return;
     buffer_putc(p, '[');
-    add_number(p, e->number);
+    add_run(p, e);
     buffer_putc(p, '/');
     buffer_puts(p, e->step ? e->step : "?");
     buffer_putc(p, '/');
@@ -414,12 +424,12 @@ static void add_whole(const char *line, size_t len, struct buffer *out)
     buffer_putc(out, '\n');
 }
 
-void console_only(struct console *c, uint64_t number, const char *task)
+void console_only(struct console *c, const char *run, const char *task)
 {
     buffer_clear(&c->only);
     if (!task)
         return;
-    buffer_printf(&c->only, "[%" PRIu64 "/%s ", number, task);
+    buffer_printf(&c->only, "[%s/%s ", run, task);
     if (buffer_failed(&c->only))
         return;
     each_recent(c, c->only.data, c->only.len, &c->out, add_whole);
@@ -552,10 +562,12 @@ static void say_message(struct console *c, const struct feed_event *e)
 static void say_failure(struct console *c, const struct feed_event *e)
 {
     struct buffer *out = &c->out;
+    char name[RUN_NAME_SIZE];
+
+    run_name(e->number, &e->run, name);
 
     if (c->failure) {
-        buffer_printf(out, "  The first failure: %" PRIu64 "/%s, ", e->number,
-                      c->failure);
+        buffer_printf(out, "  The first failure: %s/%s, ", name, c->failure);
         buffer_append(out, buffer_text(&c->why), c->why.len);
         buffer_puts(out, ".");
         buffer_puts(out, c->last_lines.len ? " It printed last:\n" : "\n");
@@ -564,10 +576,10 @@ static void say_failure(struct console *c, const struct feed_event *e)
         if (c->is_unstarted)
             say_message(c, e);
         else
-            buffer_printf(out, "  All it printed:    mesh logs %" PRIu64 "/%s\n",
-                          e->number, c->failure);
-        buffer_printf(out, "  What to do:        mesh explain %" PRIu64 "/%s\n",
-                      e->number, c->failure);
+            buffer_printf(out, "  All it printed:    mesh logs %s/%s\n", name,
+                          c->failure);
+        buffer_printf(out, "  What to do:        mesh explain %s/%s\n", name,
+                      c->failure);
     } else {
         say_message(c, e);
     }
@@ -575,6 +587,8 @@ static void say_failure(struct console *c, const struct feed_event *e)
 
 static void run_ended(struct console *c, const struct feed_event *e)
 {
+    char name[RUN_NAME_SIZE];
+
     console_end_lines(c);
     buffer_clear(&c->prefix);
     if (c->config.is_plain)
@@ -583,24 +597,25 @@ static void run_ended(struct console *c, const struct feed_event *e)
     if (e->outcome == RUN_FAILED)
         say_failure(c, e);
     if (e->outcome != RUN_OK)
-        buffer_printf(&c->out, "  To go on from here: mesh resume %" PRIu64 "\n",
-                      e->number);
+        buffer_printf(&c->out, "  To go on from here: mesh resume %s\n",
+                      run_name(e->number, &e->run, name));
 }
 
 static void suspended(struct console *c, const struct feed_event *e)
 {
-    char text[160];
+    char text[160], name[RUN_NAME_SIZE];
 
     if (c->config.is_plain)
         return;
+    run_name(e->number, &e->run, name);
     buffer_clear(&c->prefix);
     if (e->type == FEED_RUN_SUSPENDED)
         snprintf(text, sizeof(text),
-                 "Run %" PRIu64 " is suspended: what runs is finished, nothing starts. "
-                 "To go on: mesh unsuspend %" PRIu64,
-                 e->number, e->number);
+                 "Run %s is suspended: what runs is finished, nothing starts. "
+                 "To go on: mesh unsuspend %s",
+                 name, name);
     else
-        snprintf(text, sizeof(text), "Run %" PRIu64 " goes on.", e->number);
+        snprintf(text, sizeof(text), "Run %s goes on.", name);
     say(c, e->wall, COLOUR_YELLOW, text);
 }
 

@@ -50,7 +50,7 @@ void console_event_of(struct console *c, const struct feed_event *event,
 void console_json(struct console *c, const char *name, const char *data, size_t len);
 /* From now on only the lines of this task of the run are shown, and what is said of it:
  * `fit/3`, first the last ones that were seen. NULL: of all. */
-void console_only(struct console *c, uint64_t number, const char *task);
+void console_only(struct console *c, const char *run, const char *task);
 /* From now on lines are written to the descriptor. */
 void console_unsink(struct console *c);
 /* Lines that were not ended are whole now. */

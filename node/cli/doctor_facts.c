@@ -15,6 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "node/cgroup.h"
 #include "node/cli/client.h"
 #include "node/cli/conf_file.h"
@@ -252,7 +253,7 @@ static void look_at_conf(struct facts *f, const struct options *o)
 
 int facts_gather(const struct options *o, struct facts *ret)
 {
-    *ret = (struct facts){ .version = MESH_VERSION, .uid = getuid() };
+    *ret = (struct facts){ .version = mesh_version(), .uid = getuid() };
     ret->umask = umask(0);
     umask(ret->umask);
     snprintf(ret->user, sizeof(ret->user), "%s", order_user());

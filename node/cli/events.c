@@ -42,7 +42,7 @@ static enum verdict verdict_of(const char *name)
 
 static enum reason reason_of(const char *name)
 {
-    for (int r = REASON_OK; r <= REASON_STORE; r++)
+    for (int r = REASON_OK; r <= REASON_LAST; r++)
         if (strcmp(reason_name((enum reason)r), name) == 0)
             return (enum reason)r;
     return REASON_EXIT;

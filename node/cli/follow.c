@@ -129,20 +129,25 @@ static int ask(struct follow *f, const char *format)
 
 static int leave(struct follow *f)
 {
+    char name[RUN_NAME_SIZE];
+
+    run_name_of(f->number, f->run, name);
     watch_end(f->watch);
-    cli_say("run %" PRIu64 " goes on", f->number);
-    cli_hint("follow it: mesh follow %" PRIu64, f->number);
-    cli_hint("end it:    mesh cancel %" PRIu64, f->number);
+    cli_say("run %s goes on", name);
+    cli_hint("follow it: mesh follow %s", name);
+    cli_hint("end it:    mesh cancel %s", name);
     return FOLLOW_LEFT;
 }
 
 static int interrupt(struct follow *f)
 {
+    char name[RUN_NAME_SIZE];
+
     watch_hide(f->watch);
     f->interrupts++;
-    cli_say(f->interrupts == 1 ? "cancelling run %" PRIu64 "; once more kills it"
-                               : "killing run %" PRIu64,
-            f->number);
+    cli_say(f->interrupts == 1 ? "cancelling run %s; once more kills it"
+                               : "killing run %s",
+            run_name_of(f->number, f->run, name));
     return ask(f, "/v1/runs/%s/cancel") && f->interrupts > 1 ? FOLLOW_LEFT : 0;
 }
 
@@ -207,6 +212,7 @@ static int on_event(void *arg, uint64_t id, const char *name, const char *data,
     CLEANUP(json_decrefp) json_t *json = json_loadb(data, len, JSON_ALLOW_NUL, NULL);
     struct follow *f = arg;
     struct feed_event e;
+    char name_text[RUN_NAME_SIZE];
     const char *task;
 
     if (id)
@@ -214,13 +220,18 @@ static int on_event(void *arg, uint64_t id, const char *name, const char *data,
     /* At first it is about what happened before this run. */
     if (strcmp(name, "gap") == 0 && f->seen > SEEN_NOTHING) {
         watch_hide(f->watch);
-        cli_say("it was too fast to follow: some lines are left out here");
-        cli_hint("all of them: mesh logs %" PRIu64, f->number);
+        cli_say(
+            "it was too fast to follow, or its node restarted: some lines may be left "
+            "out here");
+        cli_hint("all of them: mesh logs %s",
+                 run_name_of(f->number, f->run, name_text));
         if (watch_is_live(f->watch))
             ask_who_runs(f);
     }
     if (!json || !event_read(name, json, &e, &task) || e.type == FEED_RUN_STARTED)
         return 0;
+    if (e.type == FEED_RUN_NUMBERED)
+        watch_progress(f->watch)->number = f->number = e.number;
     if (options_has(f->o, "json"))
         watch_json(f->watch, name, data, len);
     else
@@ -270,6 +281,7 @@ static int stream(struct follow *f, struct answer *a, struct error *error)
 /* The stream broke: what became of the run is asked, of this node or of the store. */
 static int ask_outcome(struct follow *f)
 {
+    char name[RUN_NAME_SIZE];
     CLEANUP(freep) char *path = client_path("/v1/runs/%s", f->run);
     CLEANUP(json_decrefp) json_t *json = NULL;
     struct feed_event e;
@@ -294,9 +306,9 @@ static int ask_outcome(struct follow *f)
     }
     if (strcmp(state, "interrupted") != 0)
         return 0;
-    cli_say("the node ended; run %" PRIu64 " goes on when one is started again",
-            f->number);
-    cli_hint("here: mesh resume %" PRIu64, f->number);
+    run_name_of(f->number, f->run, name);
+    cli_say("the node ended; run %s goes on when one is started again", name);
+    cli_hint("here: mesh resume %s", name);
     return -CLI_NO_NODE;
 }
 
@@ -337,6 +349,7 @@ static void say_start(struct follow *f)
         && client_get_json(f->client, path, &run) == 0)
         start.flow = json_text(run, "flow");
     watch_progress(f->watch)->number = f->number;
+    watch_progress(f->watch)->run = start.run;
     watch_event(f->watch, &start);
     watch_frame(f->watch, cli_now());
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "node/cli/cli.h"
 
 enum { OPTION_COLUMN = 26 };
@@ -150,9 +151,9 @@ const struct command command_help = {
 static int version(const struct options *o)
 {
     if (options_has(o, "json"))
-        printf("{\"version\": \"%s\"}\n", MESH_VERSION);
+        printf("{\"version\": \"%s\"}\n", mesh_version());
     else
-        printf("mesh %s\n", MESH_VERSION);
+        printf("mesh %s\n", mesh_version());
     return CLI_OK;
 }
 

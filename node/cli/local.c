@@ -12,6 +12,7 @@
 #include "node/cli/local.h"
 #include "node/cli/membership.h"
 #include "node/cli/order.h"
+#include "node/runtime_audit.h"
 #include "store/tree.h"
 
 enum {
@@ -56,6 +57,7 @@ static int node_config(const struct options *o, const char *dir,
         config->peer_listen = m->listen;
         config->peer_advertise = m->advertise;
         config->is_quiet = is_inspect;
+        config->may_restart = !is_inspect;
     }
     return 0;
 }
@@ -159,6 +161,28 @@ static int keep_package(struct runtime *rt, const struct flow_file *s,
     return CLI_FAILED;
 }
 
+/* Nobody came in: whose process this is did it. */
+static void note_submission(struct local *l, const struct submission *s, int r,
+                            const struct error *why)
+{
+    CLEANUP(freep) char *about = NULL;
+    char run[RUN_ID_TEXT_SIZE] = "", from[16];
+    struct audit_entry e = { .verb = s->origin ? "resume" : "submit",
+                             .way = AUDIT_BY_PROCESS,
+                             .verdict = r == 0 ? AUDIT_DONE : AUDIT_REFUSED,
+                             .user = s->user,
+                             .from = from,
+                             .why = why->text };
+
+    (void)snprintf(from, sizeof(from), "%u", getuid());
+    if (r == 0)
+        run_id_text(&l->run, run);
+    if (asprintf(&about, "%s%sflow %s", run, *run ? ", " : "", l->flow->name) < 0)
+        about = NULL;
+    e.about = about;
+    runtime_audit(l->rt, &e);
+}
+
 static int submit(struct local *l, struct order *order)
 {
     CLEANUP(diagnostics_release) struct diagnostics d = { .all = NULL };
@@ -193,6 +217,7 @@ static int submit(struct local *l, struct order *order)
     }
     r = runtime_submit(l->rt, &submission, &l->run, &l->number, &d, &error);
     blobs_hold_end(blobs, &hold);
+    note_submission(l, &submission, r, &error);
     diagnostics_excerpts(&d, s->text, s->len);
     flow_file_say(s, &d);
     if (r == 0)
@@ -204,17 +229,19 @@ static int submit(struct local *l, struct order *order)
 
 static void say_restored(struct local *l)
 {
+    char name[RUN_NAME_SIZE];
     struct run_view view;
 
     for (size_t i = 0; node_run_at(runtime_node(l->rt), i, &view); i++) {
         l->has_company = true;
-        cli_say("run %" PRIu64 " of %s was interrupted and goes on in this node",
-                view.record->number, view.record->flow_name);
+        cli_say("run %s of %s was interrupted and goes on in this node",
+                run_name(view.record->number, &view.id, name), view.record->flow_name);
     }
 }
 
 static int take_restored(struct local *l, const struct order *order)
 {
+    char name[RUN_NAME_SIZE];
     struct run_view view;
 
     if (!node_run(runtime_node(l->rt), &order->origin, &view))
@@ -222,7 +249,8 @@ static int take_restored(struct local *l, const struct order *order)
     l->run = view.id;
     l->number = view.record->number;
     if (view.is_suspended)
-        cli_hint("it is suspended; let it go on: mesh unsuspend %" PRIu64, l->number);
+        cli_hint("it is suspended; let it go on: mesh unsuspend %s",
+                 run_name(l->number, &l->run, name));
     return 0;
 }
 

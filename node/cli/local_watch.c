@@ -74,6 +74,7 @@ static int begin_progress(struct local *l)
         return -ENOMEM;
     for (uint32_t i = 0; i < view.flow->n_all_steps; i++)
         names[i] = view.flow->steps[i].name;
+    watch_progress(l->watch)->run = l->run;
     return progress_begin(watch_progress(l->watch), view.record->flow_name, l->number,
                           names, view.flow->n_all_steps);
 }
@@ -143,6 +144,7 @@ static void stop_when_done(struct local *l)
 
 static void say_company(struct local *l)
 {
+    char name[RUN_NAME_SIZE];
     const struct node *node = runtime_node(l->rt);
     size_t n = node_runs(node);
     struct run_view view;
@@ -152,8 +154,8 @@ static void say_company(struct local *l)
     l->has_company = true;
     watch_hide(l->watch);
     for (size_t i = 0; i < n && node_run_at(node, i, &view); i++)
-        cli_say("run %" PRIu64 " of %s goes on in this node", view.record->number,
-                view.record->flow_name);
+        cli_say("run %s of %s goes on in this node",
+                run_name(view.record->number, &view.id, name), view.record->flow_name);
     cli_hint("the node ends with the last of them; Ctrl-C cancels them");
 }
 
@@ -214,6 +216,7 @@ static void cancel_all(struct local *l)
 
 static void interrupt(struct local *l)
 {
+    char name[RUN_NAME_SIZE];
     watch_hide(l->watch);
     if (++l->interrupts > 2) {
         runtime_stop(l->rt);
@@ -222,9 +225,10 @@ static void interrupt(struct local *l)
         cancel_all(l);
     } else {
         if (l->interrupts == 1)
-            cli_say("cancelling run %" PRIu64 "; once more kills it", l->number);
+            cli_say("cancelling run %s; once more kills it",
+                    run_name(l->number, &l->run, name));
         else
-            cli_say("killing run %" PRIu64, l->number);
+            cli_say("killing run %s", run_name(l->number, &l->run, name));
         runtime_cancel(l->rt, &l->run);
     }
 }

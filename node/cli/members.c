@@ -44,7 +44,11 @@ static void add_state(struct table *t, const json_t *m)
                          : strcmp(state, "dead") == 0    ? COLOUR_RED
                                                          : COLOUR_DIM;
 
-    if (json_is_true(json_object_get(m, "draining")))
+    const json_t *mesh = json_object_get(json_object_get(m, "node"), "mesh");
+
+    if (json_is_true(json_object_get(mesh, "disk_full")))
+        table_printf(t, COLOUR_RED, "%s, disk full", state);
+    else if (json_is_true(json_object_get(m, "draining")))
         table_printf(t, COLOUR_YELLOW, "%s, draining", state);
     else
         table_add(t, colour, state);

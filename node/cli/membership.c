@@ -14,6 +14,7 @@
 
 #include "node/cli/conf_file.h"
 #include "node/cli/discover.h"
+#include "node/handover.h"
 #include "node/module.h"
 #include "node/peers/peers.h"
 
@@ -392,7 +393,8 @@ static int open_with(const struct options *o, const struct conf *conf, const cha
     if (r < 0 && r != -ENOENT)
         return cli_failed(r, &error);
     r = 0;
-    if (options_has(o, "join"))
+    if (options_has(o, "join")
+        && !(m.identity && identity_chain(m.identity) && handover_is_there()))
         r = join_by_token(o, dir, &m.identity);
     else if (!m.identity && options_has(o, "dev") && options_has(o, "peer-listen"))
         r = found(o, dir, &m.identity);

@@ -5,13 +5,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/version.h"
+#include "node/cli/conf_file.h"
 #include "node/cli/membership.h"
 #include "node/cli/order.h"
+#include "node/handover.h"
 #include "node/runtime_identity.h"
 
 static const struct option_spec node_options[] = {
     { "dev", 0, NULL, "to try things: by itself, or on loopback with --peer-listen" },
     { "inspect", 0, NULL, "show a store and run nothing; end when nobody asks" },
+    { "check", 0, NULL, "read options and configuration, say so, and end" },
     { "ready-fd", 0, "N", "write `ready` to this descriptor when it listens" },
     { "socket", 0, "PATH", "listen here (else DIR/mesh.sock)" },
     { "listen", 0, "HOST:PORT", "also on this TCP port; see mesh token" },
@@ -70,7 +74,7 @@ static void say_where(const struct options *o, const char *dir,
     CLEANUP(freep) char *full = realpath(dir, NULL);
     const char *socket = options_text(o, "socket");
 
-    printf("mesh %s, process %d, listens at ", MESH_VERSION, (int)getpid());
+    printf("mesh %s, process %d, listens at ", mesh_version(), (int)getpid());
     if (socket)
         printf("%s\n", socket);
     else
@@ -103,6 +107,42 @@ static int refuse(const char *dir, struct client *c, int ready_fd)
     return CLI_NO_NODE;
 }
 
+/* What a planned restart asks the program that it would become. */
+static int check(const struct options *o, const char *dir)
+{
+    CLEANUP(conf_unrefp) struct conf *conf = NULL;
+    struct error error = { .text = "" };
+    struct address address;
+    int r = conf_file_open(o, dir, &conf);
+
+    if (r)
+        return r;
+    if (options_has(o, "listen")
+        && address_parse(options_text(o, "listen"), &address, &error) < 0)
+        return cli_usage("%s", error.text);
+    printf("mesh %s, handover %d\n", mesh_version(), HANDOVER_FORMAT);
+    return CLI_OK;
+}
+
+/* In a planned restart nobody waits for it to be ready, and its number may be that of
+ * any file. */
+static int take_ready_fd(const struct options *o, int *ret)
+{
+    struct error error = { .text = "" };
+    uint64_t fd;
+
+    *ret = -1;
+    if (!options_has(o, "ready-fd"))
+        return CLI_OK;
+    if (options_number(o, "ready-fd", 1 << 20, &fd, &error) < 0)
+        return cli_usage("%s", error.text);
+    if (handover_is_there())
+        return CLI_OK;
+    *ret = (int)fd;
+    fcntl(*ret, F_SETFD, FD_CLOEXEC);
+    return CLI_OK;
+}
+
 static int node(const struct options *o)
 {
     CLEANUP(freep) char *dir = cli_data_dir(o);
@@ -110,18 +150,18 @@ static int node(const struct options *o)
     CLEANUP(membership_release) struct membership m = { .identity = NULL };
     struct error error = { .text = "" };
     struct runtime *rt = NULL;
-    uint64_t fd;
+    bool is_restarted = handover_is_there();
     int ready_fd, r;
 
     if (!dir)
         return CLI_NO_NODE;
     if (options_has(o, "dev") && options_has(o, "inspect"))
         return cli_usage("--dev and --inspect do not go together");
-    if (options_number(o, "ready-fd", 1 << 20, &fd, &error) < 0)
-        return cli_usage("%s", error.text);
-    ready_fd = options_has(o, "ready-fd") ? (int)fd : -1;
-    if (ready_fd >= 0)
-        fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+    if (options_has(o, "check"))
+        return check(o, dir);
+    r = take_ready_fd(o, &ready_fd);
+    if (r)
+        return r;
     r = membership_open(o, dir, &m);
     if (r == 0)
         r = local_open(o, dir, &m, &rt, &c, &error);
@@ -132,7 +172,7 @@ static int node(const struct options *o)
     if (!rt)
         return refuse(dir, c, ready_fd);
     tell_ready(ready_fd, "ready\n");
-    if (!options_has(o, "inspect"))
+    if (!options_has(o, "inspect") && !is_restarted)
         say_where(o, dir, rt);
     return local_serve(rt);
 }

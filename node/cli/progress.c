@@ -50,7 +50,7 @@ static bool name_step(struct progress *p, struct progress_step *s, const char *n
 int progress_begin(struct progress *p, const char *flow, uint64_t number,
                    const char *const *names, uint32_t n_names)
 {
-    struct progress fresh = { .number = number, .n_steps = n_names };
+    struct progress fresh = { .number = number, .run = p->run, .n_steps = n_names };
 
     bool is_whole;
 

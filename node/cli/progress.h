@@ -40,7 +40,8 @@ struct progress_task {
 
 struct progress {
     char *flow;
-    uint64_t number;
+    uint64_t number; /* 0: none yet */
+    struct run_id run;
     time_us started, sampled;
     bool is_stopping, is_suspended;
     struct progress_step *steps; /* as in the flow; hooks behind the others */

@@ -67,6 +67,7 @@ static void add_tags(struct table *t, const json_t *run)
 
 static int print_runs(const json_t *runs)
 {
+    char name[RUN_NAME_SIZE];
     bool is_tagged = has_tags(runs);
     CLEANUP(table_release)
     struct table t = { .n = 0 };
@@ -80,7 +81,8 @@ static int print_runs(const json_t *runs)
         const char *colour, *state = words_state(run, &colour);
 
         tasks = json_object_get(run, "tasks");
-        table_printf(&t, COLOUR_BOLD, "%" PRIu64, json_number(run, "number"));
+        table_add(&t, COLOUR_BOLD,
+                  run_name_of(json_number(run, "number"), json_text(run, "run"), name));
         table_add(&t, NULL, json_text(run, "flow"));
         table_add(&t, colour, state);
         words_time(&t, json_text(run, "submitted"));

@@ -161,24 +161,26 @@ static void print_mesh(const json_t *run)
 
 static void print_what_to_do(const json_t *run, const char *state)
 {
-    uint64_t number = json_number(run, "number");
+    char name[RUN_NAME_SIZE];
 
+    run_name_of(json_number(run, "number"), json_text(run, "run"), name);
     if (strcmp(state, "FAILED") == 0 || strcmp(state, "CANCELLED") == 0)
-        printf("\nGo on from here: mesh resume %" PRIu64 "\n", number);
+        printf("\nGo on from here: mesh resume %s\n", name);
     else if (json_is_true(json_object_get(run, "suspended")))
-        printf("\nIt is suspended. Let it go on: mesh unsuspend %" PRIu64 "\n", number);
+        printf("\nIt is suspended. Let it go on: mesh unsuspend %s\n", name);
     else if (strcmp(json_text(run, "state"), "interrupted") == 0)
-        printf("\nIt was interrupted. Let it go on: mesh resume %" PRIu64 "\n", number);
+        printf("\nIt was interrupted. Let it go on: mesh resume %s\n", name);
 }
 
 void status_print(struct client *c, const json_t *run)
 {
     bool has_colour = terminal_has_colour(STDOUT_FILENO);
     const char *colour, *state = words_state(run, &colour);
-    uint64_t number = json_number(run, "number");
+    char name[RUN_NAME_SIZE];
 
-    printf("Run %" PRIu64 " of %s: %s%s%s\n", number, json_text(run, "flow"),
-           has_colour && colour ? colour : "", state,
+    printf("Run %s of %s: %s%s%s\n",
+           run_name_of(json_number(run, "number"), json_text(run, "run"), name),
+           json_text(run, "flow"), has_colour && colour ? colour : "", state,
            has_colour && colour ? COLOUR_OFF : "");
     print_line("id", json_text(run, "run"));
     print_line("file", json_text(run, "path"));
@@ -313,6 +315,8 @@ static void print_node_mesh(const json_t *mesh)
         buffer_printf(&text, ", in zone %s", json_text(mesh, "zone"));
     if (json_is_true(json_object_get(mesh, "draining")))
         buffer_puts(&text, "; it drains: it takes no work");
+    if (json_is_true(json_object_get(mesh, "disk_full")))
+        buffer_puts(&text, "; its disk is full: it asks for no work");
     print_line("mesh", buffer_text(&text));
     buffer_clear(&text);
     buffer_printf(&text,
@@ -332,6 +336,7 @@ static bool is_active(const json_t *run)
 
 static void print_active(const json_t *runs)
 {
+    char name[RUN_NAME_SIZE];
     CLEANUP(table_release) struct table t = { .n_columns = 6, .elastic = 1 };
     static const char *const head[] = {
         "RUN", "FLOW", "STATE", "FOR", "DONE", "RUNNING"
@@ -350,7 +355,8 @@ static void print_active(const json_t *runs)
 
         if (!is_active(run))
             continue;
-        table_printf(&t, COLOUR_BOLD, "%" PRIu64, json_number(run, "number"));
+        table_add(&t, COLOUR_BOLD,
+                  run_name_of(json_number(run, "number"), json_text(run, "run"), name));
         table_add(&t, NULL, json_text(run, "flow"));
         table_add(&t, colour, state);
         words_span(&t, json_text(run, "started"), "");

@@ -24,14 +24,15 @@ static const struct option_spec submit_options[] = {
 
 static int say_submitted(const struct options *o, const json_t *json)
 {
-    uint64_t number = json_number(json, "number");
+    char name[RUN_NAME_SIZE];
 
+    run_name_of(json_number(json, "number"), json_text(json, "run"), name);
     if (options_has(o, "json"))
         return json_print(json);
-    printf("Submitted as run %" PRIu64 ".\n"
-           "  follow it: mesh follow %" PRIu64 "\n"
-           "  see it:    mesh status %" PRIu64 "\n",
-           number, number, number);
+    printf("Submitted as run %s.\n"
+           "  follow it: mesh follow %s\n"
+           "  see it:    mesh status %s\n",
+           name, name, name);
     return CLI_OK;
 }
 

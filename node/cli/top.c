@@ -92,14 +92,76 @@ static void read_usage(struct top *t, time_us now)
     t->cpu_us = use.cpu_us;
 }
 
-/* One that ended since is no mistake. */
-static int read_run(struct top *t, uint64_t number, time_us now)
+/* ---- a mesh ---- */
+
+static void read_state(struct board_node *n, const json_t *member, const json_t *mesh)
 {
-    CLEANUP(freep) char *path = client_path("/v1/runs/%u", number);
+    bool is_full = json_is_true(json_object_get(mesh, "disk_full"));
+    bool is_draining = json_is_true(json_object_get(member, "draining"));
+
+    snprintf(n->state, sizeof(n->state), "%.10s%s", json_text(member, "state"),
+             is_full       ? ", disk full"
+             : is_draining ? ", draining"
+                           : "");
+}
+
+static int read_member(struct top *t, json_t *member, time_us now)
+{
+    json_t *node = json_object_get(member, "node");
+    const json_t *mesh = json_object_get(node, "mesh");
+    const json_t *guests = json_object_get(mesh, "guests");
+    const json_t *moved = json_object_get(mesh, "transferred");
+    const json_t *store = json_object_get(node, "store");
+    struct board_node *n = board_node(&t->board, json_text(member, "name"));
+
+    if (!n)
+        return cli_failed(-ENOMEM, NULL);
+    n->is_seen = true;
+    n->is_heard = json_is_object(node);
+    n->slots = json_number(member, "slots");
+    read_state(n, member, mesh);
+    n->used = json_number(node, "slots_used");
+    n->waiting = json_number(guests, "waiting") + json_number(guests, "preparing");
+    n->load_milli = json_number(node, "load_milli");
+    n->store_bytes = json_number(store, "bytes");
+    n->disk_free_bytes = json_number(store, "disk_free_bytes");
+    if (!n->is_heard)
+        return CLI_OK;
+    board_sample(n, json_number(node, "tasks_executed"), json_number(moved, "in_bytes"),
+                 json_number(moved, "out_bytes"), now);
+    json_object_set_new(node, "rate", json_real(n->rate));
+    json_object_set_new(node, "in_rate", json_real(n->in_rate));
+    json_object_set_new(node, "out_rate", json_real(n->out_rate));
+    return CLI_OK;
+}
+
+/* Those that have left, or died, are no part of what goes on. */
+static int read_members(struct top *t, time_us now)
+{
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    json_t *member;
+    size_t i;
+    int r = client_get_json(t->client, "/v1/members?detail=true", &answer);
+
+    json_array_foreach(json_object_get(answer, "members"), i, member)
+    {
+        if (r || json_is(member, "state", "left") || json_is(member, "state", "dead"))
+            continue;
+        r = read_member(t, member, now);
+        json_array_append(json_object_get(t->answer, "nodes"), member);
+    }
+    return r;
+}
+
+/* One that ended since is no mistake. */
+static int read_run(struct top *t, const char *id, time_us now)
+{
+    CLEANUP(freep) char *path = client_path("/v1/runs/%s", id);
     CLEANUP(answer_release) struct answer a = { .status = 0 };
     CLEANUP(json_decrefp) json_t *run = NULL;
     struct error error = { .text = "" };
     struct request q = { .method = "GET", .path = path };
+    struct run_id run_id;
     struct board_run *r;
     int code = path ? client_request(t->client, &q, &a, &error) : -ENOMEM;
 
@@ -108,9 +170,13 @@ static int read_run(struct top *t, uint64_t number, time_us now)
     run = json_loadb(buffer_text(&a.body), a.body.len, 0, NULL);
     if (a.status != 200 || !run || strcmp(json_text(run, "state"), "ended") == 0)
         return 0;
-    r = board_run(&t->board, number);
+    if (run_id_parse(json_text(run, "run"), &run_id) < 0)
+        return 0;
+    r = board_run(&t->board, &run_id);
     if (!r || progress_read(&r->p, run) < 0)
         return cli_failed(-ENOMEM, NULL);
+    r->p.number = json_number(run, "number");
+    r->p.run = run_id;
     snprintf(r->state, sizeof(r->state), "%s", json_text(run, "state"));
     progress_sample(&r->p, now);
     r->is_seen = true;
@@ -119,12 +185,26 @@ static int read_run(struct top *t, uint64_t number, time_us now)
     return 0;
 }
 
+static int read_runs(struct top *t, const char *state, time_us now)
+{
+    CLEANUP(freep) char *path = client_path("/v1/runs?limit=100&state=%s", state);
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    const json_t *run;
+    size_t i;
+    int r = path ? client_get_json(t->client, path, &answer) : -ENOMEM;
+
+    json_array_foreach(json_object_get(answer, "runs"), i, run)
+    {
+        if (r == 0)
+            r = read_run(t, json_text(run, "run"), now);
+    }
+    return r;
+}
+
 static int look(struct top *t)
 {
     CLEANUP(json_decrefp) json_t *node = NULL;
-    const json_t *number;
     time_us now = cli_now();
-    size_t i;
     int r = client_get_json(t->client, "/v1/node", &node);
 
     if (r)
@@ -132,16 +212,17 @@ static int look(struct top *t)
     read_node(&t->board, node);
     read_usage(t, now);
     json_decref(t->answer);
-    t->answer = json_pack("{s:O, s:[]}", "node", node, "runs");
+    t->answer = json_pack("{s:O, s:[], s:[]}", "node", node, "nodes", "runs");
     json_object_set_new(node, "used_cpu_milli",
                         json_integer((json_int_t)t->board.used_milli));
     json_object_set_new(node, "used_memory_bytes",
                         json_integer((json_int_t)t->board.used_bytes));
-    json_array_foreach(json_object_get(node, "runs"), i, number)
-    {
-        if (r == 0)
-            r = read_run(t, (uint64_t)json_integer_value(number), now);
-    }
+    if (json_object_get(node, "mesh"))
+        r = read_members(t, now);
+    if (r == 0)
+        r = read_runs(t, "running", now);
+    if (r == 0)
+        r = read_runs(t, "suspended", now);
     board_drop_unseen(&t->board);
     t->looked = now;
     return r;
@@ -360,12 +441,15 @@ static int top(const struct options *o)
 
 const struct command command_top = {
     .name = "top",
-    .summary = "watch a node: its runs, steps, slots and rates",
+    .summary = "watch the mesh: nodes, runs, rates and transfers",
     .about =
-        "Shows what the node does now, again each second: its tasks and what they "
-        "use,\n"
-        "and for each active run its steps with what is done, runs, failed and waits,\n"
-        "tasks a second and the time left. ? tells the keys, which sort; q leaves.\n"
+        "Shows what goes on now, again each second: of a mesh each node with its "
+        "tasks,\n"
+        "tasks a second, load, and what it gets from the others and gives them; of a\n"
+        "node alone its tasks and what they use. Then each active run, with its "
+        "steps:\n"
+        "what is done, runs, failed and waits, tasks a second, the time left. ? tells "
+        "the keys, which sort; q leaves.\n"
         "Without a terminal it prints this once.",
     .options = top_options,
     .examples = "mesh top\n"

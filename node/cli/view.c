@@ -292,12 +292,13 @@ static struct grid measure(const struct view *v, const struct progress *p,
 
 static void put_title(struct line *l, const struct progress *p, time_us now)
 {
+    char name[RUN_NAME_SIZE];
     const struct progress_counts *n = &p->all.n;
     uint64_t over = n->done + n->skipped + n->running + n->failed;
     char text[NUMBER_TEXT_SIZE];
 
     line_name(l, COLOUR_BOLD, p->flow);
-    line_format(l, COLOUR_BOLD, ", run %" PRIu64, p->number);
+    line_format(l, COLOUR_BOLD, ", run %s", run_name(p->number, &p->run, name));
     line_put(l, p->is_suspended ? COLOUR_YELLOW : NULL,
              p->is_stopping    ? ", is stopping after "
              : p->is_suspended ? ", suspended after "
@@ -359,9 +360,11 @@ static void put_hidden(struct line *l, const struct shown *shown)
 
 static void put_foot(struct line *l, const struct view *v, const struct progress *p)
 {
+    char name[RUN_NAME_SIZE];
+
     if (v->mode == VIEW_CANCEL) {
-        line_format(l, COLOUR_YELLOW,
-                    "Cancel run %" PRIu64 "? y: yes; any other key: no", p->number);
+        line_format(l, COLOUR_YELLOW, "Cancel run %s? y: yes; any other key: no",
+                    run_name(p->number, &p->run, name));
     } else if (v->notice) {
         line_name(l, COLOUR_YELLOW, v->notice);
     } else if (v->followed) {

@@ -82,13 +82,14 @@ static void take_lines(void *arg, const char *lines, size_t len)
 static void put_left_out(struct watch *w)
 {
     struct scroll *s = &w->scroll;
+    char name[RUN_NAME_SIZE];
 
     if (!s->n_left_out)
         return;
-    buffer_printf(&w->bytes,
-                  "%s… %zu lines are left out here: mesh logs %" PRIu64 "%s\n",
+    buffer_printf(&w->bytes, "%s… %zu lines are left out here: mesh logs %s%s\n",
                   w->view.has_colour ? COLOUR_DIM : "", s->n_left_out,
-                  w->progress.number, w->view.has_colour ? COLOUR_OFF : "");
+                  run_name(w->progress.number, &w->progress.run, name),
+                  w->view.has_colour ? COLOUR_OFF : "");
     s->n_left_out = 0;
 }
 
@@ -333,10 +334,12 @@ static void note(struct watch *w, time_us now, const char *sentence)
 
 static void follow(struct watch *w, const struct progress_task *task)
 {
+    char name[RUN_NAME_SIZE];
     free(w->followed);
     w->followed = task ? strdup(task->name) : NULL;
     w->view.followed = w->followed;
-    console_only(w->console, w->progress.number, w->followed);
+    console_only(w->console, run_name(w->progress.number, &w->progress.run, name),
+                 w->followed);
 }
 
 /* The oldest one of the selected step, else of all. */

@@ -57,6 +57,8 @@ struct peers_callbacks {
     void (*on_refused)(void *arg, const char *address, int status, const char *text);
     /* The node was shut out, known here since now. */
     void (*on_revoked)(void *arg, const struct node_id *node);
+    /* Somebody asked for a certificate, and says to be called so: 0, or why not. */
+    void (*on_asked)(void *arg, const char *name, int status, const char *text);
     /* The own certificate is another one: the card should carry it. */
     void (*on_renewed)(void *arg);
     /* For the log: `event` is a stable word, `text` says the rest. */

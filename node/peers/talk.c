@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "node/join.h"
 #include "node/peers/peers_internal.h"
 
@@ -74,6 +75,13 @@ static int check_hello(struct peers *p, const struct hello *h, const uint8_t *cu
 
     if (memcmp(h->mesh, identity_root(p->identity)->mesh, MESH_ID_SIZE) != 0)
         return fail(why, -EXDEV, "this node is of another mesh");
+    if (!mesh_minor_is_near(card->minor))
+        return fail(why, -EPROTONOSUPPORT,
+                    "%s of mesh %s (protocol %u) and mesh %s (protocol %u) do not "
+                    "understand each other: upgrade one version after the other",
+                    card->name ? card->name : "a node",
+                    card->version ? card->version : "?", card->minor, mesh_version(),
+                    mesh_minor());
     if (!card->certificate_len
         || chain_decode(card->certificate, card->certificate_len, &c.chain) < 0)
         return fail(why, -EKEYREJECTED, "the hello has no certificate");
@@ -221,6 +229,13 @@ static void answer_join(struct peers *p, struct guest *g, const struct chain *ch
         p->counters.joined++;
 }
 
+static void tell_asked(const struct peers *p, const char *name, int status,
+                       const char *text)
+{
+    if (p->callbacks.on_asked)
+        p->callbacks.on_asked(p->callbacks.arg, name ? name : "", status, text);
+}
+
 static void on_join(struct peers *p, struct guest *g, const uint8_t *curve_key,
                     zmq_msg_t *body)
 {
@@ -234,10 +249,12 @@ static void on_join(struct peers *p, struct guest *g, const uint8_t *curve_key,
         r = join_decide(p->identity, &m.u.join, curve_key, peers_wall(p), &chain, &why);
     if (r == 0) {
         peers_tell(p, "peer.joined", "name=%s", chain.leaf.name);
+        tell_asked(p, chain.leaf.name, 0, "");
         answer_join(p, g, &chain);
         return;
     }
     peers_tell(p, "peer.refused", "%s", why.text);
+    tell_asked(p, m.type == MESSAGE_JOIN ? m.u.join.name : NULL, r, why.text);
     guest_deny(p, g, r, why.text);
 }
 

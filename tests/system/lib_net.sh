@@ -3,6 +3,7 @@
 # lib_net.sh - N machines on one: network namespaces on a bridge, that is in one of its
 # own, so that nothing of this machine's network is touched.
 #
+#     net_weather WORDS   before net_up: no bridge, but net_weather.py with these options
 #     net_up N            $net is `namespaces`, or `loopback` where they cannot be had
 #     net_address I       where node I is reached, without a port
 #     net_run I COMMAND   runs it there
@@ -14,7 +15,7 @@
 #
 # Needs iproute2; cuts and losses need nft; as root. MESH_NET=loopback does without.
 
-net='' net_n=0 net_id=''
+net='' net_n=0 net_id='' net_weather='' net_weather_pid=''
 
 net_name() # I: the namespace; 0 is the bridge's
 {
@@ -42,12 +43,43 @@ net_add() # I
         ip -n "$net_ns" link set eth0 up
 }
 
+net_weather()
+{
+    net_weather=$*
+}
+
+# Whether packets can be carried by a program.
+net_can_weather()
+{
+    [ "${MESH_NET:-}" != loopback ] && [ "$(id -u)" = 0 ] && command -v ip >/dev/null &&
+        [ -c /dev/net/tun ]
+}
+
+net_up_weather()
+{
+    net_ends=
+    net_i=0
+    while [ $net_i -lt "$net_n" ]; do
+        net_i=$((net_i + 1))
+        ip netns add "$(net_name $net_i)" || return 1
+        net_ends="$net_ends $(net_name $net_i) $(net_address $net_i)/16"
+    done
+    # shellcheck disable=SC2086 # lists of words
+    python3 "$here/net_weather.py" $net_weather $net_ends >"$work/weather" 2>"$work/weather.err" &
+    net_weather_pid=$!
+    wait_for 'the network is up' grep -q ready "$work/weather"
+}
+
 net_up() # N
 {
     net_n=$1 net_id=$$
     net=loopback
     net_can_have || return 0
     net=namespaces
+    if [ -n "$net_weather" ]; then
+        net_up_weather
+        return
+    fi
     ip netns add "$(net_name 0)" &&
         ip -n "$(net_name 0)" link add br0 type bridge &&
         ip -n "$(net_name 0)" link set br0 up || return 1
@@ -121,6 +153,11 @@ net_heal()
 net_down()
 {
     [ "$net" = namespaces ] || return 0
+    if [ -n "$net_weather_pid" ]; then
+        kill "$net_weather_pid" 2>/dev/null
+        wait "$net_weather_pid" 2>/dev/null
+        net_weather_pid=
+    fi
     net_i=0
     while [ $net_i -le "$net_n" ]; do
         ip netns del "$(net_name $net_i)" 2>/dev/null

@@ -6,7 +6,8 @@
 MESH_NET=loopback
 . "$here/lib_mesh.sh"
 
-cat >flow.mf <<'FLOW'
+mkdir flow # what lies beside it travels with it, and must not be written to
+cat >flow/flow.mf <<'FLOW'
 mesh: 1
 flow: Killed
 steps:
@@ -40,14 +41,16 @@ mesh_start 3 --cpu 2
 
 submit() # I: its id in $id
 {
-    on "$1" submit "$work/flow.mf" --json >submit.out 2>submit.err || note_file submit.err
-    id=$(of .run <submit.out)
+    run 0 "node $1 takes a run" on "$1" submit "$work/flow/flow.mf" --json
+    id=$(of .run <"$out")
 }
 
 check_end() # I TEXT
 {
     wait_for "$2: the run ends" has_ended "$id" "$1"
-    is "$(ask "$1" GET "/v1/runs/$id" | of .outcome)" ok "$2: it ends well"
+    outcome=$(ask "$1" GET "/v1/runs/$id" | of .outcome)
+    is "$outcome" ok "$2: it ends well"
+    [ "$outcome" = ok ] || note "$(on "$1" explain "$id" 2>&1; on "$1" logs "$id" 2>&1 | tail)"
     is "$(on "$1" artifact get "$id/end" result 2>get.err | tr -d ' ')" 24 \
         "$2: the result is whole" || note_file get.err
 }

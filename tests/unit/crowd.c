@@ -137,6 +137,8 @@ static void say_told(struct crowd *c, const struct action *a, const char *name)
 {
     switch (a->u.tell.type) {
     case TELL_RUN_ACCEPTED:
+    case TELL_TASK_TORN:
+    case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
         break;
     case TELL_TASK_STARTED:
@@ -205,6 +207,9 @@ static void carry_out(struct crowd *c, const struct action *a)
                           signal_word(a->u.kill.signal), reason_name(a->u.kill.why));
         else
             buffer_printf(&c->trace, "recall %s\n", name);
+        break;
+    case ACTION_LOOK:
+        buffer_printf(&c->trace, "look for %s\n", name);
         break;
     case ACTION_TELL:
         say_told(c, a, name);

@@ -10,6 +10,7 @@
 
 #include "node/removal.h"
 #include "node/runtime.h"
+#include "node/runtime_audit.h"
 #include "node/runtime_identity.h"
 #include "node/runtime_members.h"
 #include "node/runtime_peer.h"
@@ -50,7 +51,9 @@ struct runtime {
     struct run_where where;
     struct peer_desk *peer_desk;
     bool is_draining;
-    int identity_error; /* of invitations and revocations */
+    struct audit_log *audit;
+    struct buffer audited; /* what the interface wrote, a line each */
+    int identity_error;    /* of invitations and revocations */
     struct invite invited;
     struct node_id revoked;
 };
@@ -249,6 +252,29 @@ bool runtime_is_task_process(struct runtime *rt, pid_t pid)
     return pid == getpid() && rt->is_task_process;
 }
 
+struct audit_log *runtime_audit_log(struct runtime *rt)
+{
+    const struct audit_kept none = { .first = 0 };
+
+    if (!rt->audit)
+        rt->audit = audit_log_new(rt->fixture->dir, &none);
+    return rt->audit;
+}
+
+void runtime_audit(struct runtime *rt, struct audit_entry *e)
+{
+    e->wall = 1000000;
+    buffer_printf(&rt->audited, "%s %s %s %s %s: %s\n", e->user ? e->user : "",
+                  audit_way_name(e->way), e->verb, audit_verdict_name(e->verdict),
+                  e->about ? e->about : "", e->why ? e->why : "");
+    audit_log_add(runtime_audit_log(rt), e);
+}
+
+void runtime_audit_stranger(struct runtime *rt, struct audit_entry *e)
+{
+    runtime_audit(rt, e);
+}
+
 /* ---- the mesh: two nodes at most ---- */
 
 const struct mesh *runtime_mesh(const struct runtime *rt)
@@ -331,6 +357,12 @@ int runtime_find_told(const struct runtime *rt, const char *name, struct run_id 
     return runtime_find_run(rt->other, name, ret);
 }
 
+struct traffic runtime_traffic(const struct runtime *rt)
+{
+    (void)rt;
+    return (struct traffic){ .is_full = false };
+}
+
 struct guest_counts runtime_guests(const struct runtime *rt)
 {
     (void)rt;
@@ -341,6 +373,18 @@ int runtime_drain_node(struct runtime *rt, bool is_on)
 {
     rt->is_draining = is_on;
     return rt->other ? 0 : -ENOTSUP;
+}
+
+int runtime_restart(struct runtime *rt, struct error *ret_error)
+{
+    (void)rt, (void)ret_error;
+    return -EALREADY;
+}
+
+void runtime_restart_view(const struct runtime *rt, struct restart_view *ret)
+{
+    (void)rt;
+    *ret = (struct restart_view){ .n_tried = 0 };
 }
 
 int runtime_leave_mesh(struct runtime *rt)

@@ -68,6 +68,20 @@ struct mesh_story *mesh_story_new(unsigned n_nodes, uint32_t slots, uint64_t see
     return s;
 }
 
+struct mesh_story *mesh_story_signed(unsigned n_nodes, unsigned n_old, uint32_t slots,
+                                     uint64_t seed)
+{
+    struct mesh_story *s = make(n_nodes, slots, seed);
+
+    s->has_signatures = true;
+    for (unsigned i = 0; i < n_nodes; i++) {
+        s->signs[i] = i + n_old < n_nodes;
+        s->card[i].features = s->signs[i] ? FEATURE_SIGNS : 0;
+        node_boot(s, i);
+    }
+    return s;
+}
+
 struct mesh_story *mesh_story_numbered(unsigned n_nodes, const uint64_t *floors,
                                        uint64_t seed)
 {
@@ -301,6 +315,8 @@ static void check_attempt(const struct mesh_story *s, unsigned i,
     assert(attempt_record_decode(row->value, row->value_len, &r) == 0);
     assert(attempt_key_decode(row->key, row->key_len, &r.run, &r.task, &r.attempt)
            == 0);
+    if (s->has_signatures)
+        sign_check_kept(s, &r);
     if (r.verdict != VERDICT_DONE || !r.has_witness)
         return;
     assert(task_witness(s, &s->nodes[i].disk, &r.run, &r.task, &witness));
@@ -476,6 +492,12 @@ static void tell_plain(struct mesh_story *s, char node, struct mesh_event *e)
     node_tell(s, i, e);
     node_tell(s, i, &(struct mesh_event){ .type = MESH_EVENT_FLUSH });
     node_plan(s, i);
+}
+
+void mesh_story_lie(struct mesh_story *s, char node, const char *lie, unsigned n)
+{
+    s->nodes[index_of(s, node)].lie = lie;
+    s->nodes[index_of(s, node)].n_lies = n;
 }
 
 void mesh_story_drain(struct mesh_story *s, char node)

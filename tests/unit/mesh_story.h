@@ -28,6 +28,13 @@ struct mesh_story *mesh_story_new(unsigned n_nodes, uint32_t slots, uint64_t see
  * `floors` (NULL: none) when they were alone. Two slots. */
 struct mesh_story *mesh_story_numbered(unsigned n_nodes, const uint64_t *floors,
                                        uint64_t seed);
+/* One whose nodes sign, but the last n_old, which are of before. Asserted too: what is
+ * kept is what its node signed. */
+struct mesh_story *mesh_story_signed(unsigned n_nodes, unsigned n_old, uint32_t slots,
+                                     uint64_t seed);
+/* The next n attempts that it offers are "changed", "unsigned" or "renamed": in the
+ * name of `a`. */
+void mesh_story_lie(struct mesh_story *s, char node, const char *lie, unsigned n);
 void mesh_story_free(struct mesh_story *s);
 
 /* Until all of them know each other. */
@@ -58,7 +65,7 @@ bool mesh_story_may_leave(const struct mesh_story *s, char node);
 void mesh_story_leave(struct mesh_story *s, char node);
 
 /* Lines that begin with a word of this list, as "start told lead"; NULL: all. Words:
- * start, end (a process), told, run, keep, crash, number. */
+ * start, end (a process), told, run, keep, crash, number, refused. */
 void mesh_story_show(struct mesh_story *s, const char *words);
 /* What was written since the last call: valid until the next one. */
 const char *mesh_story_trace(struct mesh_story *s);

@@ -5,6 +5,7 @@
  *     mesh_story_node.c    a node: events in, actions carried out
  *     mesh_story_read.c    what a node reads of its own disk
  *     mesh_story_tasks.c   what tasks do and consume
+ *     mesh_story_sign.c    signatures, and who lies
  *     mesh_story_queue.c   what comes when */
 #pragma once
 
@@ -97,6 +98,8 @@ struct story_node {
     struct happening *paused;
     size_t n_paused;
     unsigned n_starts;
+    const char *lie; /* what is wrong with what it offers, so many times more */
+    unsigned n_lies;
     struct outbox out;
 };
 
@@ -123,6 +126,7 @@ struct mesh_story {
     bool is_accepted[RUNS_MAX]; /* told to be */
     uint64_t numbers[RUNS_MAX]; /* told to have */
     bool has_numbers;
+    bool has_signatures, signs[NODES_MAX];
     uint64_t floors[NODES_MAX];
     unsigned n_runs, n_starts;
     struct told *told;
@@ -184,3 +188,12 @@ bool task_witness(const struct mesh_story *s, const struct disk_map *disk,
 void task_prepare(struct mesh_story *s, unsigned i, const struct action *a);
 void blob_add(struct mesh_story *s, unsigned i, const struct digest *id);
 bool blob_has(const struct mesh_story *s, unsigned i, const struct digest *id);
+
+/* ---- mesh_story_sign.c ---- */
+
+struct mesh_signer sign_signer(struct story_node *n);
+/* It is what its node signed, or there was nobody who could. */
+void sign_check_kept(const struct mesh_story *s, const struct attempt_record *r);
+/* What goes out instead of these bytes; false: these. */
+bool sign_lie(struct mesh_story *s, unsigned i, const void *data, size_t len,
+              struct buffer *ret);

@@ -154,6 +154,9 @@ static void on_tell(struct mesh_story *s, unsigned i, const struct action *a)
         break;
     case TELL_TASK_STARTED:
         break;
+    case TELL_TASK_TORN:
+    case TELL_RUN_TORN:
+        break;
     case TELL_RUN_NUMBERED:
         story_numbered(s, i, run, a->u.tell.number);
         break;
@@ -208,6 +211,34 @@ static void on_keep(struct mesh_story *s, unsigned i, const struct held_action *
     queue_push(s, &h);
 }
 
+static void on_send(struct mesh_story *s, unsigned i, const struct held_action *h)
+{
+    CLEANUP(buffer_release) struct buffer lie = BUFFER_INIT;
+    unsigned to = node_index(s, &h->action.u.mesh.peer);
+
+    if (sign_lie(s, i, h->bytes, h->len, &lie))
+        network_send(s, i, to, lie.data, lie.len);
+    else
+        network_send(s, i, to, h->bytes, h->len);
+}
+
+static const char *fault_text(int status)
+{
+    return status == -ENOKEY  ? "it is not signed"
+           : status == -EXDEV ? "it is another's"
+                              : "it was changed";
+}
+
+static void on_refused(struct mesh_story *s, unsigned i, const struct action *a)
+{
+    char name[NAME_SIZE];
+
+    task_name(s, &a->run, &a->task, name);
+    story_say(s, "refused %c %s of %c: %s", s->nodes[i].name, name,
+              s->nodes[node_index(s, &a->u.mesh.peer)].name,
+              fault_text(a->u.mesh.status));
+}
+
 static void on_fenced(struct mesh_story *s, unsigned i, const struct action *a)
 {
     struct event e = { .type = EVENT_FENCED, .run = a->run };
@@ -234,7 +265,7 @@ static void carry_held(struct mesh_story *s, unsigned i, const struct held_actio
         on_fenced(s, i, a);
         break;
     case ACTION_SEND:
-        network_send(s, i, node_index(s, &a->u.mesh.peer), h->bytes, h->len);
+        on_send(s, i, h);
         break;
     case ACTION_READ_ENTRIES:
         read_entries(s, i, a);
@@ -341,6 +372,9 @@ static void carry(struct mesh_story *s, unsigned i, const struct action *a)
     case ACTION_PREPARE:
         task_prepare(s, i, a);
         break;
+    case ACTION_REFUSED:
+        on_refused(s, i, a);
+        break;
     default:
         break;
     }
@@ -417,6 +451,7 @@ void node_boot(struct mesh_story *s, unsigned i)
                                                 .memory_bytes = 1ULL << 40 },
                                   .slots_max = s->n_slots,
                                   .grace_us = TIME_S(1) };
+    struct mesh_signer signer = sign_signer(n);
     struct mesh_config c = { .self = n->id,
                              .boot = ++n->boot,
                              .card = &s->card[i],
@@ -424,6 +459,7 @@ void node_boot(struct mesh_story *s, unsigned i)
                              .has_numbers = s->has_numbers,
                              .is_founder = s->has_numbers && i == 0,
                              .last_number = s->floors[i],
+                             .signer = s->signs[i] ? &signer : NULL,
                              .seed = prng_next(&s->prng) };
 
     n->mesh = mesh_new(&c, s->now);

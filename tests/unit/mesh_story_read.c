@@ -50,6 +50,7 @@ static void entry_of(const struct disk_map *d, const struct log_row *row,
                                .value = row->value,
                                .value_len = row->value_len,
                                .is_delete = row->is_delete,
+                               .is_again = log_row_is_again(row),
                                .n_homes = row->n_homes };
     memcpy(ret->homes, row->homes, sizeof(ret->homes));
     if (row->has_value || row->is_delete || !row->key_len || row->key[0] != 'a')

@@ -27,7 +27,7 @@ struct behaviour {
     enum reason reason;
     int exit_code, signal;
     uint64_t width;
-    bool has_width, is_stubborn, is_ok_on_term;
+    bool has_width, is_stubborn, is_ok_on_term, is_gone;
     char choice[64];
 };
 
@@ -132,6 +132,9 @@ static void read_word(struct behaviour *b, char *word, char **rest)
         b->signal = atoi(next_word(rest));
     } else if (strcmp(word, "lost") == 0) {
         b->reason = REASON_LOST;
+    } else if (strcmp(word, "gone") == 0) {
+        b->is_gone = true;
+        b->takes = 0;
     } else if (strcmp(word, "oom") == 0) {
         b->reason = REASON_OOM;
     } else if (strcmp(word, "width") == 0) {
@@ -222,6 +225,14 @@ static struct written *find_written(struct story *s, const struct action *a)
     return NULL;
 }
 
+static void write_again(struct written *w, const struct action *a)
+{
+    w->value_len = a->u.persist.value_len;
+    w->value = realloc(w->value, w->value_len + 1);
+    assert(w->value);
+    memcpy(w->value, a->u.persist.value, w->value_len);
+}
+
 static void on_persist(struct story *s, const struct action *a)
 {
     struct written *w;
@@ -229,13 +240,13 @@ static void on_persist(struct story *s, const struct action *a)
     assert(a->ticket == s->last_ticket + 1);
     s->last_ticket = a->ticket;
     w = find_written(s, a);
-    if (w && w->key.bytes[0] == 'f') {
-        assert(a->u.persist.value_len <= w->value_len + 1);
-        memcpy(w->value, a->u.persist.value, a->u.persist.value_len);
-        w->value_len = a->u.persist.value_len;
+    /* Only a fence, and what is said to be written again, is written twice. */
+    assert(!w || a->u.persist.is_again || w->key.bytes[0] == 'f');
+    assert(w || !a->u.persist.is_again);
+    if (w) {
+        write_again(w, a);
         return;
     }
-    assert(!w);                                   /* nothing else is written twice */
     if ((s->n_written & (s->n_written - 1)) == 0) /* twice the room, when it is full */
         s->written =
             realloc(s->written, (2 * s->n_written + 1) * sizeof(s->written[0]));
@@ -291,6 +302,8 @@ static void on_tell(struct story *s, const struct action *a)
     case TELL_RUN_ACCEPTED:
         assert(a->ticket);
         break;
+    case TELL_TASK_TORN:
+    case TELL_RUN_TORN:
     case TELL_RUN_NUMBERED:
         break;
     case TELL_TASK_STARTED:
@@ -375,7 +388,8 @@ static void end_task(struct story *s, struct running *t)
                                      .ended_wall = TIME_S(1000) + s->now,
                                      .has_width = b->has_width,
                                      .width = b->width };
-    struct event event = { .type = EVENT_TASK_ENDED, .run = t->run };
+    struct event event = { .type = b->is_gone ? EVENT_INPUT_GONE : EVENT_TASK_ENDED,
+                           .run = t->run };
 
     if (*b->choice)
         record.choice = strdup(b->choice);
@@ -517,6 +531,42 @@ void story_release(struct story *s, unsigned run)
     tell_node(s, &(struct event){ .type = EVENT_RELEASE, .run = s->runs[run - 1] });
 }
 
+static bool read_counted(const struct written *w, const struct run_id *run,
+                         const struct task_id *task, struct attempt_record *ret)
+{
+    struct attempt_record r = { .attempt = 0 };
+    bool is_it = w->key.bytes[0] == 'a'
+                 && attempt_record_decode(w->value, w->value_len, &r) == 0
+                 && attempt_key_decode(w->key.bytes, w->key.len, &r.run, &r.task,
+                                       &r.attempt)
+                        == 0
+                 && run_id_equal(&r.run, run) && task_id_equal(&r.task, task)
+                 && r.verdict != VERDICT_FAILED && r.verdict != VERDICT_LOST;
+
+    if (is_it)
+        *ret = r;
+    else
+        attempt_record_release(&r);
+    return is_it;
+}
+
+void story_lose(struct story *s, unsigned run, const char *name)
+{
+    struct task_id task = task_of(s->flows[run - 1], name);
+
+    say(s, "lose %s", name);
+    for (size_t i = 0; i < s->n_written; i++) {
+        CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+
+        if (!read_counted(&s->written[i], &s->runs[run - 1], &task, &r))
+            continue;
+        tell_node(s, &(struct event){ .type = EVENT_UNDO,
+                                      .run = r.run,
+                                      .u.undo = { &r, "its output 'x' was lost" } });
+        return;
+    }
+}
+
 void story_cancel(struct story *s, unsigned run)
 {
     say(s, "cancel");
@@ -641,24 +691,19 @@ static void restore(struct story *s, struct node *node, struct outbox *out)
     free(sorted);
 }
 
-void story_crash(struct story *s, bool is_told)
+static void begin_anew(struct story *s, const char *how)
 {
-    struct running *before = s->running;
-
-    say(s, "crash");
+    say(s, "%s", how);
     node_free(s->node);
     s->node = node_new(&s->node_config);
-    s->running = calloc(s->config.slots, sizeof(s->running[0]));
-    assert(s->node && s->running);
+    assert(s->node);
     s->last_ticket = 0;
     s->n_waiting = 0;
     restore(s, NULL, NULL);
-    for (uint32_t i = 0; is_told && i < s->config.slots; i++)
-        if (before[i].is_used)
-            tell_node(s, &(struct event){ .type = EVENT_RESTORE_LOST,
-                                          .run = before[i].run,
-                                          .u.task = before[i].task });
-    free(before);
+}
+
+static void end_restore(struct story *s)
+{
     for (unsigned run = 1; run <= s->n_runs; run++) {
         if (s->is_suspended[run - 1])
             tell_run(s, run, EVENT_SUSPEND);
@@ -666,6 +711,40 @@ void story_crash(struct story *s, bool is_told)
             tell_run(s, run, EVENT_CANCEL);
     }
     tell_node(s, &(struct event){ .type = EVENT_RESTORE_END });
+}
+
+void story_restart(struct story *s)
+{
+    begin_anew(s, "restart");
+    for (uint32_t i = 0; i < s->config.slots; i++) {
+        struct event e = { .type = EVENT_RESTORE_RUNNING, .run = s->running[i].run };
+
+        if (!s->running[i].is_used)
+            continue;
+        e.u.running.task = s->running[i].task;
+        e.u.running.attempt =
+            (uint32_t)strtoul(strchr(s->running[i].name, '#') + 1, NULL, 10);
+        e.u.running.slot = i;
+        e.u.running.started = s->now;
+        tell_node(s, &e);
+    }
+    end_restore(s);
+}
+
+void story_crash(struct story *s, bool is_told)
+{
+    struct running *before = s->running;
+
+    s->running = calloc(s->config.slots, sizeof(s->running[0]));
+    assert(s->running);
+    begin_anew(s, "crash");
+    for (uint32_t i = 0; is_told && i < s->config.slots; i++)
+        if (before[i].is_used)
+            tell_node(s, &(struct event){ .type = EVENT_RESTORE_LOST,
+                                          .run = before[i].run,
+                                          .u.task = before[i].task });
+    free(before);
+    end_restore(s);
 }
 
 void story_forget(struct story *s, size_t n)

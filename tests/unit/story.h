@@ -58,8 +58,11 @@ void story_unsuspend(struct story *s, unsigned run);
 
 /* Attempts whose name (`fit/3.1#0`) begins with the prefix behave so; the last rule
  * that fits counts. Words: a number (of ms it takes), `exit N`, `signal N`, `lost`,
- * `refused`, `width N`, `choose NAME`, `stubborn` (ignores SIGTERM), `ok-on-term`. */
+ * `gone` (it did not start: an input is nowhere), `refused`, `width N`, `choose NAME`, `stubborn` (ignores SIGTERM), `ok-on-term`. */
 void story_task(struct story *s, const char *prefix, const char *behaviour);
+
+/* Nobody has what the task made any more: the attempt that counts is undone. */
+void story_lose(struct story *s, unsigned run, const char *task);
 
 /* Until nothing happens any more; until a time in ms; one event (false: none). */
 void story_run(struct story *s);
@@ -69,6 +72,8 @@ bool story_step(struct story *s);
 /* Kill the node and restore a new one from all records written so far. What was running
  * is lost; with is_told the new node is told so. */
 void story_crash(struct story *s, bool is_told);
+/* A planned restart: the same, and what runs goes on. */
+void story_restart(struct story *s);
 /* The last n records were not durable: forget them before a crash. */
 void story_forget(struct story *s, size_t n);
 /* The digest that a node restored from these records has now. */

@@ -12,7 +12,8 @@ static const char *const names[] = { "start", "fit" };
 static struct board_run *add_run(struct board *b, uint64_t number, const char *flow,
                                  struct progress_counts fit)
 {
-    struct board_run *r = board_run(b, number);
+    const struct run_id run = { .bytes = { (uint8_t)(number >> 8), (uint8_t)number } };
+    struct board_run *r = board_run(b, &run);
 
     assert_non_null(r);
     assert_int_equal(progress_begin(&r->p, flow, number, names, 2), 0);

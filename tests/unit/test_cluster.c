@@ -64,6 +64,7 @@ static void test_what_is_wrong_is_seen(void **state)
         [CLUSTER_MUTANT_SWALLOW_END] = " liveness kill ",
         [CLUSTER_MUTANT_LOOSE_CPU] = " capacity ",
         [CLUSTER_MUTANT_OTHER_RECORD] = " records same ",
+        [CLUSTER_MUTANT_NEW_REQUEST] = " linear ",
         [CLUSTER_MUTANT_NO_GUARD] = " exclusive ",
     };
 

@@ -515,7 +515,7 @@ static void test_only_a_liar_has_it(void **state UNUSED)
     make_net(&net, 2);
     id = put(&net, 0, LARGE, 4);
     net.places[0].vice = VICE_FLIP;
-    assert_int_equal(fetch_one(&net, 1, &id, 0), -ETIMEDOUT);
+    assert_int_equal(fetch_one(&net, 1, &id, 0), -ENOENT);
     assert_int_equal(blobs_stat(net.places[1].store.blobs, &id, &size), -ENOENT);
     assert_int_equal(counts(&net, 1).n_lost, 1);
     assert_int_equal(counts(&net, 1).n_bad, 1); /* and it is not asked again */

@@ -96,6 +96,21 @@ static void attempt_gpus(struct buffer *out)
     attempt_record_encode(&r, out);
 }
 
+static void attempt_undone(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_LOST,
+        .reason = REASON_OUTPUT_LOST,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .message = (char *)"gone",
+        .made = digest,
+        .has_made = true,
+    };
+
+    attempt_record_encode(&r, out);
+}
+
 static void attempt_executor(struct buffer *out)
 {
     struct attempt_record r = {
@@ -110,6 +125,27 @@ static void attempt_executor(struct buffer *out)
         .has_witness = true,
     };
 
+    attempt_record_encode(&r, out);
+}
+
+/* Its leader judged otherwise. */
+static void attempt_signed(struct buffer *out)
+{
+    struct attempt_record r = {
+        .verdict = VERDICT_FAILED,
+        .reason = REASON_CHOICE,
+        .started_wall = 1795253705123456,
+        .ended_wall = 1795253705123456 + 1500,
+        .node = { { 0xad, 0xa0 } },
+        .boot = 2,
+        .counter = 300,
+        .signature_len = 65,
+        .said = digest,
+        .is_judged = true,
+    };
+
+    for (uint8_t i = 0; i < 65; i++)
+        r.signature[i] = i;
     attempt_record_encode(&r, out);
 }
 
@@ -297,8 +333,10 @@ static void test_records(void **state UNUSED)
     assert_golden("attempt_python", attempt_python);
     assert_golden("attempt_gpus", attempt_gpus);
     assert_golden("attempt_executor", attempt_executor);
+    assert_golden("attempt_signed", attempt_signed);
     assert_golden("attempt_fence", attempt_fence);
     assert_golden("fence", fence);
+    assert_golden("attempt_undone", attempt_undone);
     assert_golden("run", run_record);
     assert_golden("run_share", run_share);
     assert_golden("run_end", run_end);

@@ -139,6 +139,26 @@ static void a_burst_is_shared(void **state)
     mesh_story_free(s);
 }
 
+/* What failed is tried again, also where it failed: that attempt is not offered once
+ * more in the place of the next one. */
+static void each_retry_is_a_process(void **state)
+{
+    struct mesh_story *s = mesh_story_new(3, 2, 1);
+
+    (void)state;
+    mesh_story_task(s, "fit", "exit 1");
+    mesh_story_meet(s);
+    mesh_story_submit(s, 'a',
+                      "split foreach=9\n"
+                      "fit: split retry=3\n"
+                      "join: fit join=split\n");
+    assert_true(mesh_story_run_until(s, "start b fit/1#1", 1000));
+    assert_true(mesh_story_run_until(s, "start c fit/5#1", 1000));
+    assert_true(mesh_story_run(s, 60000));
+    assert_int_equal(mesh_story_outcome(s, 1), RUN_FAILED);
+    mesh_story_free(s);
+}
+
 static void a_run_is_led_where_it_was_submitted(void **state)
 {
     struct mesh_story *s = mesh_story_new(5, 1, 9);
@@ -187,6 +207,7 @@ int main(void)
         cmocka_unit_test(two_nodes_have_one_home),
         cmocka_unit_test(a_run_is_cancelled_everywhere),
         cmocka_unit_test(a_burst_is_shared),
+        cmocka_unit_test(each_retry_is_a_process),
         cmocka_unit_test(a_run_is_led_where_it_was_submitted),
         cmocka_unit_test(the_same_seed_is_the_same_story),
     };

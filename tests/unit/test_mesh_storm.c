@@ -53,7 +53,7 @@ static void begin(struct storm *s, uint64_t seed)
 {
     prng_init(&s->prng, seed);
     s->n_nodes = 1 + draw(s, NODES);
-    s->story = mesh_story_new(s->n_nodes, 1 + draw(s, 3), seed);
+    s->story = mesh_story_signed(s->n_nodes, seed % 2, 1 + draw(s, 3), seed);
     mesh_story_show(s->story, "start told run keep crash");
     mesh_story_task(s->story, "split", "20 width 7");
     mesh_story_task(s->story, "fit", draw(s, 2) ? "30 blob 5000" : "300");

@@ -245,12 +245,13 @@ static void a_worker_that_refuses_is_asked_less(void **state)
     crowd_returned(c, "fit/1");
     crowd_trace(c);
     crowd_returned(c, "fit/1");
-    told(c, "");
+    told(c, "look for fit/1#0\n");
     crowd_at(c, 99);
     told(c, "");
     crowd_at(c, 100);
     told(c, "lease fit/1#0 to 1\n");
     crowd_returned(c, "fit/1");
+    told(c, "look for fit/1#0\n");
     crowd_at(c, 299);
     told(c, "");
     crowd_at(c, 300);

@@ -38,6 +38,7 @@ struct fixture {
     struct flow *open; /* NULL: the run is not open here */
     struct digest package, big;
     int keep_status;
+    bool is_forbidden; /* by the node's policy */
     size_t part_bytes;
     struct node_id deaf; /* no connection to it */
     struct digest witness;
@@ -95,6 +96,15 @@ static int keep(void *arg, const struct run_id *run, const struct log_entry *ent
     }
     buffer_printf(&f->trace, f->keep_status ? "not yet\n" : "keep %zu\n", n);
     return f->keep_status;
+}
+
+static int may_open(void *arg, const struct run_record *record, const struct flow *flow,
+                    struct error *ret_error)
+{
+    struct fixture *f = arg;
+
+    assert_string_equal(record->flow_name, flow->name);
+    return f->is_forbidden ? (fail)(ret_error, -EPERM, "forbidden by the test") : 0;
 }
 
 static int open_run(void *arg, const struct run_record *record, struct flow *flow,
@@ -242,8 +252,9 @@ static void put_big(struct fixture *f)
 
 static void open_fixture(struct fixture *f)
 {
-    const struct prepare_ops ops = { get_records, keep,       open_run, find_run,
-                                     get_blob,    find_homes, on_done,  f };
+    const struct prepare_ops ops = { get_records, keep,     may_open,
+                                     open_run,    find_run, get_blob,
+                                     find_homes,  on_done,  f };
     struct tree empty = { .entries = NULL };
 
     *f = (struct fixture){ .part_bytes = PREPARE_PART_BYTES };
@@ -295,6 +306,22 @@ static void test_a_run_is_opened_once(void **state)
     assert_told(&f, "open\ntask 1 is ready\ntask 2 is ready\n");
     start(&f, 3, kit_task(&f.far, "start", -1));
     assert_told(&f, "task 3 is ready\n");
+    close_fixture(&f);
+}
+
+/* Nothing of it is got, not even its code. */
+static void test_a_run_that_is_forbidden(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_fixture(&f);
+    f.is_forbidden = true;
+    start(&f, 1, kit_task(&f.far, "start", -1));
+    start(&f, 2, kit_task(&f.far, "start", -1));
+    assert_told(&f, "ask L run\n");
+    answer(&f, 0);
+    assert_told(&f, "task 1 forbidden by the test\ntask 2 forbidden by the test\n");
     close_fixture(&f);
 }
 
@@ -497,6 +524,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_run_is_opened_once),
+        cmocka_unit_test(test_a_run_that_is_forbidden),
         cmocka_unit_test(test_records_then_inputs),
         cmocka_unit_test(test_a_join_gets_its_split_in_parts),
         cmocka_unit_test(test_the_homes_are_asked_when_the_leader_is_gone),

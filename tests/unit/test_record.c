@@ -533,7 +533,7 @@ static void test_messages_that_break_a_rule(void **state UNUSED)
     assert_int_equal(DECODE('a', "\x08\x00"), -EBADMSG);         /* verdict 0 */
     assert_int_equal(DECODE('a', "\x08\x06"), -EPROTONOSUPPORT); /* of the future */
     assert_int_equal(DECODE('a', "\x10\x00"), -EBADMSG);
-    assert_int_equal(DECODE('a', "\x10\x10"), -EPROTONOSUPPORT);
+    assert_int_equal(DECODE('a', "\x10\x12"), -EPROTONOSUPPORT);
     assert_int_equal(DECODE('a', "\x52\x00"), -EBADMSG);  /* an empty inline log */
     assert_int_equal(DECODE('a', "\x5a\x01x"), -EBADMSG); /* a digest of a byte */
     assert_int_equal(DECODE('a', "\x52\x01x\x5a\x20" SIXTEEN SIXTEEN), -EBADMSG);
@@ -751,11 +751,11 @@ static void test_memory_is_bounded_by_what_came(void **state UNUSED)
 
 static void test_every_reason_has_a_name(void **state UNUSED)
 {
-    for (unsigned r = REASON_OK; r <= REASON_STORE; r++)
+    for (unsigned r = REASON_OK; r <= REASON_LAST; r++)
         assert_string_not_equal(reason_name(r), "unknown");
     assert_string_equal(reason_name(REASON_INPUT_MODIFIED), "input_modified");
     assert_string_equal(reason_name(0), "unknown");
-    assert_string_equal(reason_name(REASON_STORE + 1), "unknown");
+    assert_string_equal(reason_name(REASON_LAST + 1), "unknown");
     assert_string_equal(run_outcome_name(RUN_OK), "ok");
     assert_string_equal(run_outcome_name(RUN_FAILED), "failed");
     assert_string_equal(run_outcome_name(RUN_CANCELLED), "cancelled");

@@ -40,7 +40,7 @@ static void every_reason_has_a_sentence_and_advice(void **state)
     const struct step step = { .name = (char *)"fit", .timeout_us = TIME_S(60) };
 
     (void)state;
-    for (enum reason r = REASON_EXIT; r <= REASON_STORE; r++) {
+    for (enum reason r = REASON_EXIT; r <= REASON_LAST; r++) {
         struct attempt_record a = { .reason = r, .exit_code = 1, .signal = SIGTERM };
         char reason[64];
 

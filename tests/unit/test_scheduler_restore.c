@@ -77,6 +77,48 @@ static void equal_after_every_event(void **state)
     }
 }
 
+static unsigned count_starts(struct story *s)
+{
+    unsigned n = 0;
+
+    for (const char *at = story_trace(s); (at = strstr(at, "] start ")); at++)
+        n++;
+    return n;
+}
+
+static unsigned count_ends(struct story *s)
+{
+    unsigned n = 0;
+
+    for (const char *at = story_trace(s); (at = strstr(at, "] run ")); at++)
+        n++;
+    return n;
+}
+
+/* However often the program is another one, each attempt is started once. */
+static void restarts_start_nothing_again(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(sketches); i++) {
+        struct story *plain = story_new(&(struct story_config){ .slots = 2 });
+        struct story *s = story_new(&(struct story_config){ .slots = 2 });
+
+        set_rules(plain);
+        story_submit(plain, sketches[i]);
+        story_run(plain);
+        set_rules(s);
+        story_submit(s, sketches[i]);
+        do
+            story_restart(s);
+        while (story_step(s));
+        if (count_starts(s) != count_starts(plain)
+            || count_ends(s) != count_ends(plain))
+            fail_msg("%s\n%s\n%s", sketches[i], story_trace(plain), story_trace(s));
+        story_free(plain);
+        story_free(s);
+    }
+}
+
 /* The line that tells how the run ended. */
 static char *last_line(struct story *s)
 {
@@ -529,6 +571,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_after_every_event),
+        cmocka_unit_test(restarts_start_nothing_again),
         cmocka_unit_test(same_end_after_every_crash),
         cmocka_unit_test(running_tasks_start_again),
         cmocka_unit_test(deaths_of_one_node_are_not_added_up),
