@@ -77,17 +77,25 @@ static _Noreturn void die_of(int signal)
     _exit(128 + signal);
 }
 
-static _Noreturn void end_tree(const struct guard *g)
+/* Until nobody is left whose end is ours to see. */
+static void kill_tree(void)
 {
     const struct timespec moment = { .tv_nsec = 1000000 };
+    pid_t pid;
 
-    kill(g->task, SIGKILL);
-    do {
+    for (;;) {
         kill_children();
-        while (waitpid(-1, NULL, WNOHANG) > 0)
+        while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
             ;
+        if (pid < 0 && errno == ECHILD)
+            return;
         nanosleep(&moment, NULL); /* until the kernel has ended them */
-    } while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD);
+    }
+}
+
+static _Noreturn void end_tree(void)
+{
+    kill_tree();
     die_of(SIGKILL);
 }
 
@@ -127,7 +135,7 @@ static void look_at_clock(struct guard *g)
     if (at == UINT64_MAX)
         return;
     if (now >= at)
-        end_tree(g);
+        end_tree();
     if (!g->is_warned && now + g->deadline.warning_ns >= at) {
         g->is_warned = true;
         if (g->task > 0)
@@ -154,7 +162,7 @@ static _Noreturn void become_task(char **argv)
     _exit(CANNOT_START);
 }
 
-/* Its end is ours. What it leaves behind goes to the node, which ends it. */
+/* Its end is ours, and that of all that it leaves behind: the node may stand still. */
 static void reap(const struct guard *g)
 {
     struct signalfd_siginfo info;
@@ -165,6 +173,7 @@ static void reap(const struct guard *g)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid != g->task)
             continue;
+        kill_tree();
         if (WIFSIGNALED(status))
             die_of(WTERMSIG(status));
         _exit(WEXITSTATUS(status));
@@ -204,11 +213,11 @@ int guard_main(char **argv)
                                 { .fd = g.timer, .events = POLLIN } };
 
         if (poll(fds, 3, -1) < 0 && errno != EINTR)
-            end_tree(&g);
+            end_tree();
         if (fds[1].revents)
             reap(&g);
         if (fds[0].revents && !hear(&g))
-            end_tree(&g);
+            end_tree();
         look_at_clock(&g);
     }
 }

@@ -4,8 +4,8 @@
  *     node --- deadlines, by a pipe ---> guard --- fork ---> task and all it starts
  *
  * It ends the whole tree at its deadline, and at once when the node is gone: also while
- * the node's process stands still, or was killed. What the task's first process ends
- * with is what the guard ends with. */
+ * the node's process stands still, or was killed. When the task's first process ends it
+ * ends the rest, and then ends as that one did. */
 #pragma once
 
 #include <stdint.h>

@@ -401,8 +401,9 @@ static int adopt(struct mesh *m, struct group *g, struct peer *p,
     struct event e = { .type = EVENT_HELD, .run = g->run };
     int error;
 
+    /* A grant that came late; what has a fence would wait for a permit for ever. */
     if (held->lease != (LEASE_OF_WORKER | held->name.counter))
-        return 0;
+        return held->fence ? grant_refuse_held(m, g, p, held) : 0;
     e.u.held.worker = p->number;
     e.u.held.task = held->task;
     e.u.held.fence = held->fence;
