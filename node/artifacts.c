@@ -403,8 +403,7 @@ static int collect_split(const struct artifacts *a, const struct run_id *run,
     shared = task_id_encode(&first, bytes) - 2;
     memcpy(prefix.bytes + prefix.len, bytes, shared);
     prefix.len += shared;
-    r = writer_scan(a->writer, STORE_RECORDS,
-                    (struct span){ prefix.bytes, prefix.len },
+    r = writer_scan(a->writer, STORE_RECORDS, (struct span){ prefix.bytes, prefix.len },
                     (struct span){ NULL, 0 }, each_closing, c);
     return r == 0 && c->has_hole ? -EAGAIN : r;
 }

@@ -43,8 +43,8 @@ static struct remake *add(struct run *r, const struct task_id *task)
 /* Marks what comes behind a step, however far. */
 static int block_behind(struct run *r, uint32_t step)
 {
-    CLEANUP(freep) uint32_t *stack =
-        calloc((size_t)r->flow->n_all_steps + 1, sizeof(*stack));
+    CLEANUP(freep)
+    uint32_t *stack = calloc((size_t)r->flow->n_all_steps + 1, sizeof(*stack));
     uint32_t n = 0;
 
     if (!stack)
@@ -258,8 +258,7 @@ bool remake_is_split_over(const struct run *r, const struct span *s, uint64_t in
 {
     uint32_t scope = r->steps[s->step].step->foreach.scope;
     const struct instance *in = run_child(r, s->instance, index, scope);
-    const struct span *closer =
-        run_span(r, s->instance, r->flow->scopes[scope].closer);
+    const struct span *closer = run_span(r, s->instance, r->flow->scopes[scope].closer);
 
     return in ? in->is_revived : iset_has(&closer->released, index);
 }

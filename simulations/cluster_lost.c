@@ -294,8 +294,9 @@ void lost_happen(struct cluster *c, const struct incident *i)
         break;
     case LOST_TORN:
         node_tell(c, i->node,
-                  &(struct mesh_event){ .type = MESH_EVENT_NODE,
-                                        .u.node = { .type = EVENT_TORN, .run = *run } });
+                  &(struct mesh_event){
+                      .type = MESH_EVENT_NODE,
+                      .u.node = { .type = EVENT_TORN, .run = *run } });
         break;
     }
 }

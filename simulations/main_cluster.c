@@ -87,7 +87,7 @@ static void print_replay(const struct cluster_config *c, const char *violation)
     if (c->faults != CLUSTER_FAULTS_ALL) {
         const char *before = " --faults ";
 
-        for (unsigned f = 1; f < CLUSTER_FAULTS_ALL; f <<= 1)
+        for (unsigned f = 1; f <= CLUSTER_ROT; f <<= 1)
             if (c->faults & f) {
                 printf("%s%s", before, cluster_fault_name((enum cluster_fault)f));
                 before = ",";
