@@ -322,6 +322,8 @@ int artifacts_read(const struct artifacts *a, const struct artifact *artifact,
 struct closing {
     struct attempt_record *all;
     size_t n, cap;
+    bool has_hole; /* the last one met was done, and is to be done again */
+    struct task_id hole;
 };
 
 static void closing_release(struct closing *c)
@@ -346,6 +348,17 @@ static int closing_add(struct closing *c, struct attempt_record *take)
     return 0;
 }
 
+/* Who lists a split must not see one without an item that is being made again. */
+static void note_hole(struct closing *c, const struct attempt_record *r)
+{
+    bool is_undone = r->reason == REASON_OUTPUT_LOST || r->reason == REASON_STALE;
+
+    if (!is_undone && !counts(r->verdict))
+        return;
+    c->has_hole = is_undone;
+    c->hole = r->task;
+}
+
 static int each_closing(void *arg, struct span key, struct span value)
 {
     struct closing *c = arg;
@@ -355,6 +368,10 @@ static int each_closing(void *arg, struct span key, struct span value)
     if (error < 0)
         return error;
     error = attempt_key_decode(key.data, key.len, &r.run, &r.task, &r.attempt);
+    if (error == 0 && c->has_hole && !task_id_equal(&c->hole, &r.task))
+        error = -EAGAIN;
+    if (error == 0)
+        note_hole(c, &r);
     if (error < 0 || !counts(r.verdict)) {
         attempt_record_release(&r);
         return error;
@@ -379,15 +396,16 @@ static int collect_split(const struct artifacts *a, const struct run_id *run,
     struct record_key prefix = attempts_of_run(run);
     uint8_t bytes[TASK_ID_SIZE_MAX];
     size_t shared;
+    int r;
 
     memcpy(first.path, task->path, task->depth * sizeof(first.path[0]));
     /* Index 0 and iteration 0 are a byte each: the prefix ends before them. */
     shared = task_id_encode(&first, bytes) - 2;
     memcpy(prefix.bytes + prefix.len, bytes, shared);
     prefix.len += shared;
-    return writer_scan(a->writer, STORE_RECORDS,
-                       (struct span){ prefix.bytes, prefix.len },
-                       (struct span){ NULL, 0 }, each_closing, c);
+    r = writer_scan(a->writer, STORE_RECORDS, (struct span){ prefix.bytes, prefix.len },
+                    (struct span){ NULL, 0 }, each_closing, c);
+    return r == 0 && c->has_hole ? -EAGAIN : r;
 }
 
 static int collect_one(const struct artifacts *a, const struct flow *flow,

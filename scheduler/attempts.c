@@ -378,9 +378,10 @@ int attempts_load(struct run *r, const struct attempt_record *record,
     if (error < 0)
         return error == -ENOENT ? 0 : error;
     e = span_exception(s, index);
-    if (e && record->reason == REASON_STALE && record->task.iteration > e->iteration
-        && record->attempt >= e->n_later)
-        e->n_later = record->attempt + 1;
+    if (e && record->reason == REASON_STALE && record->task.iteration > e->iteration) {
+        r->n_attempts++;
+        e->n_later = record->attempt >= e->n_later ? record->attempt + 1 : e->n_later;
+    }
     if (iset_has(&s->done, index) || iset_has(&s->failed, index)
         || record->task.iteration != (e ? e->iteration : 0)
         || !judge_record(r, s, e, record, &j))

@@ -43,8 +43,8 @@ static struct remake *add(struct run *r, const struct task_id *task)
 /* Marks what comes behind a step, however far. */
 static int block_behind(struct run *r, uint32_t step)
 {
-    CLEANUP(freep) uint32_t *stack =
-        calloc((size_t)r->flow->n_all_steps + 1, sizeof(*stack));
+    CLEANUP(freep)
+    uint32_t *stack = calloc((size_t)r->flow->n_all_steps + 1, sizeof(*stack));
     uint32_t n = 0;
 
     if (!stack)
@@ -65,6 +65,8 @@ static int block_behind(struct run *r, uint32_t step)
     return 0;
 }
 
+/* Behind one that failed for good some may never be done again: then nothing waits for
+ * them, and fails by itself. */
 static int block(struct run *r)
 {
     int error = 0;
@@ -72,7 +74,7 @@ static int block(struct run *r)
     for (uint32_t i = 0; i < r->flow->n_all_steps; i++)
         r->steps[i].is_blocked = false;
     for (uint32_t i = 0; i < r->flow->n_all_steps && error == 0; i++)
-        if (r->steps[i].n_undone)
+        if (r->steps[i].n_undone && !r->n_failed)
             error = block_behind(r, i);
     for (uint32_t i = 0; i < r->flow->n_all_steps; i++)
         run_sync_step(r, i);
@@ -94,8 +96,9 @@ static int count_undone(struct run *r, struct remake *m, uint32_t step, bool is_
 int remake_close(struct run *r, const struct task_id *task)
 {
     struct remake *m = r->remakes ? remake_find(r, task) : NULL;
+    int error = m ? count_undone(r, m, task->step, false) : 0;
 
-    return m ? count_undone(r, m, task->step, false) : 0;
+    return error || !r->remakes || !r->n_failed ? error : block(r);
 }
 
 int remake_tear(struct run *r, struct remake *m)
@@ -255,8 +258,7 @@ bool remake_is_split_over(const struct run *r, const struct span *s, uint64_t in
 {
     uint32_t scope = r->steps[s->step].step->foreach.scope;
     const struct instance *in = run_child(r, s->instance, index, scope);
-    const struct span *closer =
-        run_span(r, s->instance, r->flow->scopes[scope].closer);
+    const struct span *closer = run_span(r, s->instance, r->flow->scopes[scope].closer);
 
     return in ? in->is_revived : iset_has(&closer->released, index);
 }

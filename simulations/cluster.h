@@ -53,8 +53,9 @@ enum cluster_fault {
     CLUSTER_SKEW = 1 << 11,   /* monotonic clocks begin anywhere, wall clocks differ */
     CLUSTER_FAIL = 1 << 12,   /* tasks fail */
     CLUSTER_FICKLE = 1 << 13, /* a task that runs again makes something else */
-    CLUSTER_ROT = 1 << 14,    /* a node has the bytes of what it made or keeps no more */
-    CLUSTER_FAULTS_ALL = (1 << 15) - 1,
+    CLUSTER_FAULTS_ALL = (1 << 14) - 1,
+    /* By name only: bytes of what nodes made or keep are gone, here or everywhere. */
+    CLUSTER_ROT = 1 << 14,
 };
 const char *cluster_fault_name(enum cluster_fault f);
 /* "loss,crash"; "all"; "none". -EINVAL */

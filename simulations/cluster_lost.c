@@ -97,17 +97,19 @@ static int each_under(struct cluster *c, unsigned i, const struct record_key *pr
     return r;
 }
 
+static bool is_undone(const struct attempt_record *r)
+{
+    return r->reason == REASON_OUTPUT_LOST || r->reason == REASON_STALE;
+}
+
 struct getting {
     struct cluster *c;
     unsigned i;
     bool is_undoing; /* what nobody has is made again */
     unsigned n_undone;
+    bool has_hole; /* the last task met is to be done again */
+    struct task_id task;
 };
-
-static bool is_undone(const struct attempt_record *r)
-{
-    return r->reason == REASON_OUTPUT_LOST || r->reason == REASON_STALE;
-}
 
 static void tell_record(struct cluster *c, unsigned i, enum event_type type,
                         const struct attempt_record *r)
@@ -128,6 +130,12 @@ static int get_outputs(void *arg, const struct attempt_record *r)
     unsigned holder = node_id_is_none(&r->node) ? g->i : node_of(g->c, &r->node);
     int status = 0;
 
+    if (g->has_hole && !task_id_equal(&g->task, &r->task))
+        return -EAGAIN;
+    if (is_undone(r) || verdict_counts(r->verdict)) {
+        g->has_hole = is_undone(r) && !g->is_undoing;
+        g->task = r->task;
+    }
     if (!verdict_counts(r->verdict))
         return 0;
     for (size_t k = 0; k < r->n_outputs && status == 0; k++)
@@ -152,7 +160,7 @@ static int get_needs(struct cluster *c, unsigned from, struct getting *g,
     for (size_t k = 0; k < needs.n && status == 0; k++)
         if (needs.all[k].is_before)
             status = each_under(c, from, &needs.all[k].prefix, get_outputs, g);
-    return status;
+    return status == 0 && g->has_hole ? -EAGAIN : status;
 }
 
 int lost_get_inputs(struct cluster *c, unsigned i, unsigned from, const struct run *r,
@@ -286,8 +294,9 @@ void lost_happen(struct cluster *c, const struct incident *i)
         break;
     case LOST_TORN:
         node_tell(c, i->node,
-                  &(struct mesh_event){ .type = MESH_EVENT_NODE,
-                                        .u.node = { .type = EVENT_TORN, .run = *run } });
+                  &(struct mesh_event){
+                      .type = MESH_EVENT_NODE,
+                      .u.node = { .type = EVENT_TORN, .run = *run } });
         break;
     }
 }
