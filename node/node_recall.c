@@ -96,7 +96,8 @@ static bool suits(const struct slot *s, const struct bin *bin, struct demand *le
 {
     const struct demand *d = &s->run->steps[s->task.step].queue->class->demand;
 
-    if (s->is_recalled || s->signal || demand_lacks(d, left) != DEMAND_ENTRIES
+    if (s->is_recalled || s->signal || demand_is_refused(d, bin->number)
+        || demand_lacks(d, left) != DEMAND_ENTRIES
         || (!bin->number && !gpus_fit(&bin->gpus, d->amount[DEMAND_GPU])))
         return false;
     demand_subtract(left, d);
