@@ -609,8 +609,8 @@ static void open_standard_files(void)
             open("/dev/null", O_RDWR); /* the lowest number that is free: fd */
 }
 
-/* Secrets of runs, and tokens, would be in it. Where cores go to a program, 0 is no bound
- * (core(5)): 1 is. */
+/* Secrets of runs, and tokens, would be in it. Where cores go to a program, 0 is no
+ * bound (core(5)): 1 is. */
 static void forbid_cores(void)
 {
     const struct rlimit least = { .rlim_cur = 1, .rlim_max = 1 };
