@@ -60,10 +60,10 @@ run 2 'a node refuses it too' "$MESH" submit bad.mf
 like "$err" "may not set the variable 'LD_PRELOAD'" 'with the same words'
 is "$(http POST /v1/runs -o /dev/null -w '%{http_code}' --data-binary \
     "$(jq -n --rawfile flow bad.mf '{flow: $flow}')")" 422 'by the interface with 422'
-"$MESH" token create "$me" --role submitter >token 2>token.err
-chmod 600 token
+"$MESH" token create "$me" --role submitter >ticket 2>ticket.err
+chmod 600 ticket
 run 2 'by a token nothing is submitted' env MESH_ADDRESS="$address" \
-    MESH_TOKEN_FILE="$work/token" "$MESH" submit plain.mf
+    MESH_TOKEN_FILE="$work/ticket" "$MESH" submit plain.mf
 like "$err" 'policy.remote in .*mesh.conf:3 says no' 'and it is said why'
 run 0 'on the machine it is' "$MESH" submit plain.mf --follow
 run 0 'the audit log' "$MESH" audit --verdict refused --json
