@@ -20,6 +20,12 @@ void policy_init(struct policy *p)
                           .max_gpu_milli = UINT64_MAX };
 }
 
+bool policy_is_said(const struct policy *p)
+{
+    return p->users.line || p->environment.line || p->paths.line || p->max_line
+           || p->refuses_remote;
+}
+
 /* ---- reading ---- */
 
 static void read_list(struct check *check, const struct value *v, void *field)

@@ -43,6 +43,8 @@ struct policy {
 
 /* Allows everything. */
 void policy_init(struct policy *p);
+/* Whether it forbids anything. */
+bool policy_is_said(const struct policy *p);
 /* The value of `policy:`, into the struct policy that `field` points to. */
 void policy_read(struct check *check, const struct value *v, void *field);
 

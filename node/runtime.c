@@ -640,6 +640,15 @@ static void open_standard_files(void)
             open("/dev/null", O_RDWR); /* the lowest number that is free: fd */
 }
 
+/* Secrets of runs, and tokens, would be in it. Where cores go to a program, 0 is no
+ * bound (core(5)): 1 is. */
+static void forbid_cores(void)
+{
+    const struct rlimit least = { .rlim_cur = 1, .rlim_max = 1 };
+
+    setrlimit(RLIMIT_CORE, &least);
+}
+
 /* A slot takes up to ten descriptors and the usual limit is 1,024 of them. Where it
  * cannot be raised there are fewer slots. */
 static void allow_files(struct runtime *rt)
@@ -687,6 +696,7 @@ int runtime_open(const struct runtime_config *config, struct runtime **ret_runti
     if (rt->n_slots > SLOTS_MAX)
         rt->n_slots = SLOTS_MAX;
     open_standard_files();
+    forbid_cores();
     runtime_adopt_open(rt);
     allow_files(rt);
     r = uv_loop_init(&rt->loop);

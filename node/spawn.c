@@ -78,7 +78,7 @@ static int child(void *arg)
 {
     struct birth *b = arg;
     const struct spawn *s = b->spawn;
-    const struct rlimit no_core = { 0, 0 };
+    const struct rlimit no_core = { 1, 1 }; /* 0 is no bound for a pipe: core(5) */
     const struct rlimit files = { s->files_max, s->files_hard_max };
     struct rlimit address_space = { s->address_space_max, s->address_space_max };
     struct sigaction ignored_by_us = { .sa_handler = SIG_DFL };

@@ -144,6 +144,61 @@ static void add_accounts(struct listing *l, const struct conf *c)
     }
 }
 
+static void add_names(struct listing *l, const char *name,
+                      const struct policy_texts *texts)
+{
+    const struct conf_place place = { .line = texts->line };
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+    json_t *json = json_array();
+
+    if (!texts->line) {
+        json_decref(json);
+        return;
+    }
+    for (size_t i = 0; i < texts->n; i++) {
+        json_array_append_new(json, json_string(texts->all[i]));
+        buffer_printf(&text, "%s%s", i ? ", " : "", texts->all[i]);
+    }
+    add(l, name, json, texts->n ? buffer_text(&text) : "none", &place, "");
+}
+
+static void add_most(struct buffer *text, json_t *json, const char *name,
+                     uint64_t amount, double unit)
+{
+    double most = (double)amount / unit;
+
+    if (amount == UINT64_MAX)
+        return;
+    json_object_set_new(json, name, json_real(most));
+    buffer_printf(text, "%s%s %g", text->len ? ", " : "", name, most);
+}
+
+/* Memory and disk in MiB, as flows write them. */
+static void add_policy(struct listing *l, const struct policy *p)
+{
+    const struct conf_place remote = { .line = p->remote_line };
+    const struct conf_place most = { .line = p->max_line };
+    CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
+    json_t *json = json_object();
+
+    add_names(l, "policy.users", &p->users);
+    if (p->remote_line)
+        add(l, "policy.remote", json_boolean(!p->refuses_remote),
+            p->refuses_remote ? "no" : "yes", &remote, "");
+    add_names(l, "policy.environment", &p->environment);
+    add_names(l, "policy.paths", &p->paths);
+    add_most(&text, json, "cpu", p->max_cpu_milli, 1e3);
+    add_most(&text, json, "memory", p->max_memory_bytes, 1 << 20);
+    add_most(&text, json, "disk", p->max_disk_bytes, 1 << 20);
+    add_most(&text, json, "gpu", p->max_gpu_milli, 1e3);
+    for (size_t i = 0; i < p->n_max_custom; i++)
+        add_most(&text, json, p->max_custom[i].name, p->max_custom[i].milli, 1e3);
+    if (p->max_line)
+        add(l, "policy.max_resources", json_incref(json), buffer_text(&text), &most,
+            "");
+    json_decref(json);
+}
+
 static void add_setting(struct listing *l, const char *name, const char *variable,
                         const struct conf_text *t)
 {
@@ -178,6 +233,7 @@ static void add_all(struct listing *l, const struct conf *c)
     add(l, "shared_uid", json_boolean(c->is_shared), c->is_shared ? "yes" : "no",
         &c->place.shared_uid, "default");
     add_accounts(l, c);
+    add_policy(l, &c->policy);
     add_membership(l, c);
     add_user(l, "default_user", &c->sharing.otherwise, &c->place.default_user);
     for (size_t i = 0; i < c->sharing.n_users; i++) {

@@ -382,6 +382,26 @@ static void judge_trust(const struct facts *f, struct finding *ret)
         is_shared(f) ? "all users of this machine (shared_uid)" : "this user and root");
 }
 
+/* Who keeps a list of users and is not in it is refused at the own node. */
+static void judge_policy(const struct facts *f, struct finding *ret)
+{
+    const struct policy *p = f->conf ? &f->conf->policy : NULL;
+    bool is_among = p && !p->users.line;
+
+    for (size_t i = 0; p && i < p->users.n; i++)
+        is_among = is_among || strcmp(p->users.all[i], f->user) == 0;
+    if (!p || !policy_is_said(p)) {
+        say(ret, "flows may do here all that their tasks' account may");
+        return;
+    }
+    say(ret, "flows are held against policy: of %s",
+        f->conf->path ? f->conf->path : "mesh.conf");
+    if (!is_among)
+        advise(ret, HEALTH_WARN,
+               "%s is not in policy.users (line %" PRIu32 "): own runs are refused",
+               f->user, p->users.line);
+}
+
 static void judge_secrets(const struct facts *f, struct finding *ret)
 {
     say(ret, "new files have mode %03o", (unsigned)(0666 & ~f->umask));
@@ -409,6 +429,7 @@ const struct doctor_check doctor_checks[] = {
     { "python", judge_python },
     { "mesh.conf", judge_conf },
     { "trust", judge_trust },
+    { "policy", judge_policy },
     { "umask", judge_secrets },
     { NULL, NULL },
 };

@@ -32,7 +32,7 @@ policy() # I TEXT: of node I
 
 # ---- a node alone ----
 
-mkdir -p "$MESH_HOME"
+mkdir -m 0700 "$MESH_HOME"
 cat >"$MESH_HOME/mesh.conf" <<CONF
 policy:
   users: [$me]
@@ -42,6 +42,10 @@ policy:
   max_resources: {cpu: 1, memory: 1G}
 CONF
 run 0 'what the policy allows runs' "$MESH" run plain.mf
+run 0 'mesh config prints it' "$MESH" config
+like "$out" '^policy.max_resources +cpu 1, memory 1024 +.*mesh.conf:6' 'each key with its line'
+run 0 'so does mesh doctor' "$MESH" doctor
+like "$out" '^OK +policy +flows are held against' 'that there is one'
 run 2 'what it forbids is refused before anything runs' "$MESH" run bad.mf
 like "$err" "bad.mf:4:.*may not set the variable 'LD_PRELOAD'" 'a variable'
 like "$err" 'policy.environment in .*mesh.conf:4 allows OMP_' 'with the line that says so'
@@ -56,10 +60,10 @@ run 2 'a node refuses it too' "$MESH" submit bad.mf
 like "$err" "may not set the variable 'LD_PRELOAD'" 'with the same words'
 is "$(http POST /v1/runs -o /dev/null -w '%{http_code}' --data-binary \
     "$(jq -n --rawfile flow bad.mf '{flow: $flow}')")" 422 'by the interface with 422'
-"$MESH" token create "$me" --role submitter >token 2>token.err
-chmod 600 token
+"$MESH" token create "$me" --role submitter >ticket 2>ticket.err
+chmod 600 ticket
 run 2 'by a token nothing is submitted' env MESH_ADDRESS="$address" \
-    MESH_TOKEN_FILE="$work/token" "$MESH" submit plain.mf
+    MESH_TOKEN_FILE="$work/ticket" "$MESH" submit plain.mf
 like "$err" 'policy.remote in .*mesh.conf:3 says no' 'and it is said why'
 run 0 'on the machine it is' "$MESH" submit plain.mf --follow
 run 0 'the audit log' "$MESH" audit --verdict refused --json
@@ -73,6 +77,8 @@ like "$err" "'images' .containers. is not supported yet" 'rather than one withou
 printf 'policy: {users: [somebody]}\n' >"$MESH_HOME/mesh.conf"
 run 2 'a user who is not named starts nothing' "$MESH" run plain.mf
 like "$err" "runs of '$me' are not taken here" 'by name'
+run 0 'and is warned of it' "$MESH" doctor
+like "$out" "^WARN +policy" 'by mesh doctor'
 rm "$MESH_HOME/mesh.conf"
 
 # ---- among others ----

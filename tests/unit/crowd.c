@@ -329,6 +329,15 @@ unsigned crowd_submit(struct crowd *c, const char *sketch)
     return i + 1;
 }
 
+void crowd_refused(struct crowd *c, unsigned run, uint32_t worker)
+{
+    struct event e = { .type = EVENT_REFUSED, .run = c->runs[run - 1] };
+
+    e.u.refused.worker = worker;
+    e.u.refused.why = REFUSAL_USERS;
+    tell(c, &e);
+}
+
 void crowd_run_event(struct crowd *c, unsigned run, enum event_type type)
 {
     tell(c, &(struct event){ .type = type, .run = c->runs[run - 1] });

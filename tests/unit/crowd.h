@@ -44,6 +44,8 @@ void crowd_worker(struct crowd *c, uint32_t number, const struct crowd_worker *w
 void crowd_gone(struct crowd *c, uint32_t number);
 void crowd_started(struct crowd *c, const char *task);
 void crowd_returned(struct crowd *c, const char *task);
+/* A worker, or 0, this node, does not carry the run out by its policy. */
+void crowd_refused(struct crowd *c, unsigned run, uint32_t worker);
 void crowd_ended(struct crowd *c, const char *task, enum reason reason);
 /* Of a foreach over an artifact. */
 void crowd_ended_width(struct crowd *c, const char *task, uint64_t width);

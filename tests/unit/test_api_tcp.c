@@ -2,6 +2,7 @@
 /* The TCP door: names, pages of elsewhere, tokens and their roles, slow clients. */
 #include "tests/unit/api_kit.h"
 
+#include "node/api/auth.h"
 #include "node/api/connection.h"
 #include "node/api/tokens.h"
 
@@ -93,6 +94,49 @@ static void nothing_is_told_without_a_token(void **state)
     made[10] ^= 1;
     ask_as(made, "GET /v1/node", NULL);
     expect_status(200);
+}
+
+static void who_did_what_is_written_down(void **state)
+{
+    char host[64], expected[600], user[64];
+
+    (void)state;
+    buffer_clear(&fake.audited);
+    make_token("ci", "viewer");
+    auth_user_name(geteuid(), user, sizeof(user));
+    ask_as(made, "GET /v1/node", NULL);
+    ask_as(made, "GET /v1/runs", NULL);
+    ask_as(made, "POST /v1/gc", "{}");
+    expect_status(403);
+    ask_as(made, "GET /v1/audit", NULL);
+    expect_status(403);
+    snprintf(host, sizeof(host), "Host: %s\r\n", listened);
+    ask_raw("POST /v1/gc", host, "{}");
+    expect_status(401);
+    snprintf(expected, sizeof(expected),
+             "%s socket token.create done %s for ci, viewer: \n"
+             "ci token login done 127.0.0.1: \n"
+             "ci token gc refused /v1/gc: this takes the role operator; token 'ci' is "
+             "viewer\n"
+             "ci token request refused /v1/audit: this takes the role operator; token "
+             "'ci' is viewer\n"
+             " token request refused : there is no 'Authorization: Bearer TOKEN'\n",
+             user, made_id);
+    assert_string_equal(buffer_text(&fake.audited), expected);
+    make_token("op", "operator");
+    ask_as(made, "GET /v1/audit?user=ci&verdict=refused", NULL);
+    expect_status(200);
+    expect_text("\"verb\":\"gc\"");
+    expect_text("\"older\":false");
+    assert_null(strstr(body_of_answer(), "token.create"));
+    ask_as(made, "GET /v1/audit?limit=1", NULL);
+    expect_text("\"older\":true");
+    ask_as(made, "GET /v1/audit?verdict=perhaps", NULL);
+    expect_status(400);
+    ask_as(made, "GET /v1/audit?all=perhaps", NULL);
+    expect_status(400);
+    ask_as(made, "GET /v1/audit/verify", NULL);
+    expect_text("\"intact\":true");
 }
 
 static void a_name_that_is_not_ours_is_refused(void **state)
@@ -290,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(nothing_is_told_without_a_token),
+        CASE(who_did_what_is_written_down),
         CASE(a_name_that_is_not_ours_is_refused),
         CASE(pages_of_elsewhere_are_refused),
         CASE(each_role_may_do_its_part),

@@ -259,6 +259,61 @@ static void a_worker_that_refuses_is_asked_less(void **state)
     crowd_free(c);
 }
 
+/* By its policy: it gets nothing more of that run, and all of another one. */
+static void a_worker_may_not_run_it(void **state)
+{
+    struct crowd *c = with_ready(1, 4);
+
+    (void)state;
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 2 });
+    crowd_worker(c, 2, &(struct crowd_worker){ .slots = 1 });
+    crowd_trace(c);
+    crowd_refused(c, 1, 1);
+    crowd_returned(c, "fit/1");
+    told(c, "");
+    crowd_at(c, 200);
+    told(c, "");
+    crowd_ended(c, "fit/3", REASON_OK);
+    told(c, "fit/3#0 runs\n"
+            "fit/3#0 done\n"
+            "lease fit/1#0 to 2\n");
+    crowd_submit(c, "a\n"
+                    "b\n");
+    told(c, "lease 2:a/0#0 to 1\n");
+    crowd_gone(c, 1); /* it may come back with another policy */
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 3 });
+    told(c, "lease 2:a/0#0 to 1\n"
+            "lease 2:b/0#0 to 1\n"
+            "lease fit/2#0 to 1\n");
+    crowd_free(c);
+}
+
+static void nobody_may_run_it(void **state)
+{
+    struct crowd *c = crowd_new(1);
+
+    (void)state;
+    crowd_drain(c, true);
+    crowd_submit(c, "a\n"
+                    "b: a\n");
+    crowd_refused(c, 1, 0);
+    crowd_drain(c, false);
+    told(c, "a/0#0 failed, start\n"
+            "run 1 failed\n");
+    crowd_members(c, true);
+    crowd_drain(c, true);
+    crowd_submit(c, "a\n");
+    crowd_refused(c, 2, 0);
+    crowd_drain(c, false);
+    told(c, "");
+    why(c, 0,
+        "policy: 1 node, by its policy (users), does not carry the run out, and no "
+        "other fits; it fails in 300 s unless one comes");
+    crowd_worker(c, 1, &(struct crowd_worker){ .slots = 1 });
+    told(c, "lease 2:a/0#0 to 1\n");
+    crowd_free(c);
+}
+
 static void a_worker_dies(void **state)
 {
     struct crowd *c = with_ready(1, 4);
@@ -654,6 +709,8 @@ int main(void)
         cmocka_unit_test(caps_hold_everywhere),
         cmocka_unit_test(what_came_back_is_ready),
         cmocka_unit_test(a_worker_that_refuses_is_asked_less),
+        cmocka_unit_test(a_worker_may_not_run_it),
+        cmocka_unit_test(nobody_may_run_it),
         cmocka_unit_test(a_worker_dies),
         cmocka_unit_test(a_task_that_kills_its_nodes_fails),
         cmocka_unit_test(a_task_that_kills_its_nodes_at_once_fails),
