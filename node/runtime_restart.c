@@ -454,6 +454,16 @@ static void on_look(uv_timer_t *timer)
     }
 }
 
+/* The guard of an exclusive task ends it when its node is gone, and cannot tell this
+ * from that. */
+static bool has_guarded(const struct runtime *rt)
+{
+    for (uint32_t i = 0; i < rt->n_slots; i++)
+        if (rt->slots[i] && rt->slots[i]->guard_fd > 0)
+            return true;
+    return false;
+}
+
 static void after_check(uv_work_t *work, int status)
 {
     struct restart *x = work->data;
@@ -463,6 +473,9 @@ static void after_check(uv_work_t *work, int status)
         restart_free(x);
         return;
     }
+    if (!x->failed.text[0] && has_guarded(rt))
+        fail(&x->failed, -EBUSY,
+             "a task that is exclusive runs here, and would end: try again behind it");
     if (x->failed.text[0]) {
         give_up(rt);
         return;
