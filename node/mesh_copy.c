@@ -328,9 +328,12 @@ static bool is_of(const struct group *g, const struct log_entry *e)
 int copy_keep_install(struct mesh *m, struct group *g,
                       const struct install_message *install)
 {
-    int error = install->part == 0 ? copy_delete_all(m, g) : 0;
+    int error = 0;
 
-    if (install->part == 0) {
+    if (install->part == 0) { /* the leader is known only when all of it is durable */
+        error = tentative_end(m, g);
+        if (error == 0)
+            error = copy_delete_all(m, g);
         entries_drop_new(&g->entries);
         entries_cut(&g->entries, 0);
         g->has_run = g->has_end = false;
