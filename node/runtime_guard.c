@@ -141,6 +141,8 @@ int runtime_guard_argv(const struct step_launch *l, char ***ret_argv)
 
 bool runtime_guard_has_ended_it(const struct runtime *rt, const struct slot *s)
 {
+    if (s->fence && rt->mesh && s->guard_fd <= 0)
+        return true; /* it began before this program was started in its place */
     return s->guard_fd > 0 && s->permit_until != TIME_NEVER
            && runtime_now(rt) + EXCLUSIVE_WARNING >= s->permit_until;
 }
