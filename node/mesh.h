@@ -94,7 +94,7 @@ enum mesh_event_type {
                           has no such run; -EALREADY: it has ended; else it cannot be
                           read */
     MESH_EVENT_WITNESS,
-    MESH_EVENT_KEPT, /* of ACTION_KEEP; or, KEPT_NEEDLESS, of ACTION_GONE */
+    MESH_EVENT_KEPT,      /* of ACTION_KEEP; or, KEPT_NEEDLESS, of ACTION_GONE */
     MESH_EVENT_END_FOUND, /* of ACTION_FIND_END */
 
     MESH_EVENT_CARD,  /* what the node says of itself changed */

@@ -366,10 +366,10 @@ int guest_on_recall(struct mesh *m, struct peer *p, const struct recall_message 
             continue;
         if (msg->why == REASON_LOST)
             g->is_void = true;
-        error = end(m, g, msg->signal,
-                    msg->why >= REASON_OK && msg->why <= REASON_LAST
-                        ? (enum reason)msg->why
-                        : REASON_CANCELLED);
+        error =
+            end(m, g, msg->signal,
+                msg->why >= REASON_OK && msg->why <= REASON_LAST ? (enum reason)msg->why
+                                                                 : REASON_CANCELLED);
     }
     return error;
 }

@@ -43,8 +43,8 @@ enum event_type {
     EVENT_RESTORE_RUN, /* a run found in the store that has no end record */
     EVENT_RESTORE_ATTEMPT,
     EVENT_RESTORE_FENCE, /* the last fence of a task; after the attempts */
-    EVENT_RESTORE_LOST, /* this task was running when the node died; after the attempts
-                         */
+    EVENT_RESTORE_LOST,  /* this task was running when the node died; after the attempts
+                          */
     EVENT_RESTORE_RUNNING, /* this one runs here still, in that slot: a planned restart;
                               likewise */
     EVENT_RESTORE_END, /* all of the store was read: go on; with a run, all of it alone
@@ -55,14 +55,14 @@ enum event_type {
     EVENT_SUSPEND,     /* start nothing of a run; what runs goes on. Also while a run is
                           read back: then after EVENT_RESTORE_END it starts nothing */
     EVENT_UNSUSPEND,
-    EVENT_FENCED, /* the ticket of an ACTION_FENCED is durable, or decided */
+    EVENT_FENCED,     /* the ticket of an ACTION_FENCED is durable, or decided */
     EVENT_INPUT_GONE, /* what was to start in this slot did not: nobody has something
                          that it needs. It is ready again after a pause */
-    EVENT_STALE,      /* an answer to TELL_TASK_TORN: an attempt that counted; at the end
-                         the record of the task's own that was undone last */
-    EVENT_TORN,       /* TELL_RUN_TORN was told: for who reads runs back */
-    EVENT_UNDO,       /* an attempt that counts: nobody has what it made any more. Its
-                         task is done again, at most REMAKES_MAX times (scheduler/remake.h) */
+    EVENT_STALE, /* an answer to TELL_TASK_TORN: an attempt that counted; at the end
+                    the record of the task's own that was undone last */
+    EVENT_TORN,  /* TELL_RUN_TORN was told: for who reads runs back */
+    EVENT_UNDO,  /* an attempt that counts: nobody has what it made any more. Its
+                    task is done again, at most REMAKES_MAX times (scheduler/remake.h) */
     EVENT_PAUSE, /* start and grant nothing, of any run; or do again */
 
     /* ---- with others: node/mesh.h tells these ---- */
@@ -144,9 +144,9 @@ struct event {
         struct {
             uint32_t worker;
             enum refusal why;
-        } refused;                            /* EVENT_REFUSED */
-        struct attempt_record *late;          /* EVENT_LATE: as ended.record, with run
-                                                 and task */
+        } refused;                   /* EVENT_REFUSED */
+        struct attempt_record *late; /* EVENT_LATE: as ended.record, with run
+                                        and task */
         struct {
             uint32_t worker;
             struct task_id task;
@@ -204,9 +204,9 @@ enum action_type {
     ACTION_GUEST_RETURNED, /* it never started */
     ACTION_LOOK,           /* whoever takes this task gives it back: is all that it
                               needs to be had? What is not is told by EVENT_UNDO */
-    ACTION_GONE,           /* nobody gives what an attempt of this task made: EVENT_UNDO if
-                              that counts and is not here, else MESH_EVENT_KEPT */
-    ACTION_TO_GUEST,       /* what runs in this slot is a guest now: u.guest.guest */
+    ACTION_GONE,     /* nobody gives what an attempt of this task made: EVENT_UNDO if
+                        that counts and is not here, else MESH_EVENT_KEPT */
+    ACTION_TO_GUEST, /* what runs in this slot is a guest now: u.guest.guest */
 
     /* ---- of node/mesh.h alone ---- */
     ACTION_PERMIT,  /* what has a fence and was to start in this slot may run until

@@ -89,7 +89,8 @@ static int follow(struct node *n, struct run *r, struct span *s, uint64_t index,
     if (r->steps[s->step].step->is_hook && r->phase != RUN_HOOK)
         return 0;
     if (verdict == VERDICT_DONE || verdict == VERDICT_CAUGHT)
-        return j->is_again ? run_make_ready(r, s, index, index + 1) : go_on(n, r, s, index);
+        return j->is_again ? run_make_ready(r, s, index, index + 1)
+                           : go_on(n, r, s, index);
     if (!j->is_final)
         return node_try_again(n, r, s, index, j->delay);
     return r->steps[s->step].step->is_hook ? 0 : node_on_failure(n, r);

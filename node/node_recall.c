@@ -108,8 +108,7 @@ static bool suits(const struct slot *s, const struct bin *bin, struct demand *le
     const struct demand *d = &s->run->steps[s->task.step].queue->class->demand;
 
     if (s->is_recalled || s->signal || s->is_fencing
-        || demand_is_refused(d, bin->number)
-        || demand_lacks(d, left) != DEMAND_ENTRIES
+        || demand_is_refused(d, bin->number) || demand_lacks(d, left) != DEMAND_ENTRIES
         || (!bin->number && !gpus_fit(&bin->gpus, d->amount[DEMAND_GPU])))
         return false;
     demand_subtract(left, d);

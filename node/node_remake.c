@@ -3,7 +3,8 @@
  * and who needs them is ready again until they are there.
  *
  *     done --- EVENT_UNDO ---> ready, its record written again: output_lost
- *       '----- the REMAKES_MAX + 1st time, or a switch that returns to itself ---> failed
+ *       '----- the REMAKES_MAX + 1st time, or a switch that returns to itself --->
+ * failed
  *
  * When it has made something else than before, what was done behind it is stale: the
  * records of that are written again too, and the run is read back from its records. */

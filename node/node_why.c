@@ -179,7 +179,8 @@ static void why_ready(const struct node *n, const struct run *r,
     else if (r->is_suspended)
         buffer_puts(out, "suspended: the run starts nothing until it is unsuspended");
     else if (r->is_held)
-        buffer_puts(out, "homes: the run gets other homes and starts nothing meanwhile");
+        buffer_puts(out,
+                    "homes: the run gets other homes and starts nothing meanwhile");
     else if (r->is_tentative && s->step->effect == EFFECT_EXCLUSIVE)
         buffer_puts(out, "exclusive: it waits for a majority of the run's homes");
     else if (concurrency && s->n_running >= concurrency)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a task needs and nobody has: who made it makes it again, and the task waits. Alone
- * that is what is gone from the store; among others what nobody gives, when whoever made
- * it has been gone for long enough, or says that it has it no more. */
+/* What a task needs and nobody has: who made it makes it again, and the task waits.
+ * Alone that is what is gone from the store; among others what nobody gives, when
+ * whoever made it has been gone for long enough, or says that it has it no more. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,8 +46,7 @@ static bool is_lost(const struct runtime *rt, const struct attempt_record *made)
 static int undo(struct runtime *rt, struct lost_output *o)
 {
     char name[MEMBER_NAME_MAX + 1];
-    const char *node =
-        rt->mesh ? runtime_mesh_name(rt, &o->attempt.node, name) : NULL;
+    const char *node = rt->mesh ? runtime_mesh_name(rt, &o->attempt.node, name) : NULL;
     char run[RUN_ID_TEXT_SIZE], task[TASK_TEXT_SIZE];
     struct undo *u = calloc(1, sizeof(*u));
 
@@ -103,7 +102,8 @@ bool runtime_give_back(struct runtime *rt, struct slot *s, bool is_sure)
 
 /* ---- what came out otherwise ---- */
 
-static int queue_stale(struct runtime *rt, const char *step, struct attempt_record *take)
+static int queue_stale(struct runtime *rt, const char *step,
+                       struct attempt_record *take)
 {
     struct undo *u = calloc(1, sizeof(*u));
 
@@ -111,9 +111,10 @@ static int queue_stale(struct runtime *rt, const char *step, struct attempt_reco
         return -ENOMEM;
     u->record = *take;
     *take = (struct attempt_record){ .attempt = 0 };
-    snprintf(u->why, sizeof(u->why),
-             "what '%.100s' made was lost, and came out otherwise when it was made again",
-             step);
+    snprintf(
+        u->why, sizeof(u->why),
+        "what '%.100s' made was lost, and came out otherwise when it was made again",
+        step);
     queue_undo(rt, EVENT_STALE, u);
     return 0;
 }

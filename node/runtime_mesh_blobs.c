@@ -330,8 +330,7 @@ static bool is_looked_for(const struct runtime *rt, const struct mesh_job *job)
 
 void runtime_mesh_look(struct runtime *rt, const struct mesh_job *job)
 {
-    struct gathering *g =
-        is_looked_for(rt, job) ? NULL : gathering_new(rt, &job->run);
+    struct gathering *g = is_looked_for(rt, job) ? NULL : gathering_new(rt, &job->run);
 
     if (!g)
         return;

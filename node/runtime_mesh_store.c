@@ -397,7 +397,8 @@ const char *runtime_mesh_node_of_lease(struct runtime *rt, uint32_t slot,
 {
     struct node_id id;
 
-    return mesh_lease_node(rt->mesh->core, slot, &id) ? runtime_mesh_name(rt, &id, name) : NULL;
+    return mesh_lease_node(rt->mesh->core, slot, &id) ? runtime_mesh_name(rt, &id, name)
+                                                      : NULL;
 }
 
 const char *runtime_mesh_read_attempt(struct runtime *rt, const struct action *a,

@@ -158,7 +158,7 @@ struct attempt_record {
     struct digest said; /* the result, as it was signed */
     bool is_judged;     /* the leader has made another result of it; else `said` is
                            what the record says, and is not in the bytes */
-    uint64_t fence; /* of a step with `effect: exclusive`; 0: none */
+    uint64_t fence;     /* of a step with `effect: exclusive`; 0: none */
     struct digest made; /* REASON_OUTPUT_LOST: of what it had made, node/witness.h */
     bool has_made;
 };

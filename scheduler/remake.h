@@ -5,10 +5,10 @@
  *     done --- remake_undo() ---> ready -> running -> done
  *
  * Only the task itself goes back: what consumed its outputs and is done stays so. What
- * comes behind it starts nothing until it is done again, by whole steps: that is seldom,
- * and short. An instance that was over is there again while a task of it is not done; all else in it
- * counts as done. How often a task was made again is remembered as long as the run
- * lives, and read back from its records, so that it has a bound. */
+ * comes behind it starts nothing until it is done again, by whole steps: that is
+ * seldom, and short. An instance that was over is there again while a task of it is not
+ * done; all else in it counts as done. How often a task was made again is remembered as
+ * long as the run lives, and read back from its records, so that it has a bound. */
 #pragma once
 
 #include "scheduler/run.h"
@@ -21,7 +21,7 @@ struct remake {
     bool is_open; /* it is not done again yet, or */
     bool is_torn; /* what it made now differs, and what is behind it still counts */
     struct task_id task;
-    uint32_t attempt; /* the one that was undone last */
+    uint32_t attempt;   /* the one that was undone last */
     struct digest made; /* what it had made, before the last loss */
     bool has_made;
     size_t key_len;

@@ -263,8 +263,8 @@ static bool may_start(const struct run *r, const struct run_step *s)
 {
     uint32_t concurrency = s->step->concurrency;
 
-    return s->ready && (!concurrency || s->n_running < concurrency)
-           && !s->is_blocked && (s->step->is_hook || !r->is_stopping)
+    return s->ready && (!concurrency || s->n_running < concurrency) && !s->is_blocked
+           && (s->step->is_hook || !r->is_stopping)
            && !(r->is_tentative && s->step->effect == EFFECT_EXCLUSIVE);
 }
 

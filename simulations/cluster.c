@@ -19,9 +19,8 @@ enum {
 };
 
 static const char *const fault_names[] = {
-    "loss",  "twice", "reorder", "spike",     "cut",  "one-way", "flap",
-    "crash", "pause", "death",   "slow-disk", "skew", "fail",    "fickle",
-    "rot",
+    "loss",  "twice", "reorder",   "spike", "cut",  "one-way", "flap", "crash",
+    "pause", "death", "slow-disk", "skew",  "fail", "fickle",  "rot",
 };
 
 const char *cluster_fault_name(enum cluster_fault f)

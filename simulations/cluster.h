@@ -18,16 +18,14 @@
  *     same      (I1)      homes that hold a run that ended hold the same of it
  *     history   (I7, I8)  an attempt that counts consumed what counts
  *     starts    (I7)      a task starts only after what it waits for
- *     exclusive (I9)      of a task with `effect: exclusive` one attempt lives at a time,
- *                         each with a greater fence, that a majority had decided
- *     capacity  (I14)     a node runs no more than it has room for
- *     bounded   (I19)     what a step answers, and what waits, is bounded
- *     counts    (I20)     the end of a run counts its tasks as its records do
- *     replay    (I21)     a seed is one history
- *     linear              registers of the mesh group: as if one by one
- *     numbers             a run has one number, and no other run has it
- *     answer              who submitted a run hears first, once, what becomes of it
- *     liveness  (L1, L2)  every run that was accepted ends when it is calm */
+ *     exclusive (I9)      of a task with `effect: exclusive` one attempt lives at a
+ * time, each with a greater fence, that a majority had decided capacity  (I14)     a
+ * node runs no more than it has room for bounded   (I19)     what a step answers, and
+ * what waits, is bounded counts    (I20)     the end of a run counts its tasks as its
+ * records do replay    (I21)     a seed is one history linear              registers of
+ * the mesh group: as if one by one numbers             a run has one number, and no
+ * other run has it answer              who submitted a run hears first, once, what
+ * becomes of it liveness  (L1, L2)  every run that was accepted ends when it is calm */
 #pragma once
 
 #include <stdbool.h>

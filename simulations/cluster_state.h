@@ -46,7 +46,7 @@ enum incident_type {
     INCIDENT_CLIENT,   /* `node`: looks after what it asked */
     INCIDENT_ASK,      /* of the client `from` */
     INCIDENT_ANSWERED, /* to the client `node` */
-    INCIDENT_LOST, /* `serial` is an enum lost_question */
+    INCIDENT_LOST,     /* `serial` is an enum lost_question */
 };
 
 struct incident {
@@ -286,7 +286,8 @@ void blob_add(struct cluster *c, unsigned i, const struct digest *id);
 /* From whoever has it and can be heard. 0; -ENOENT: nobody; -EHOSTUNREACH: somebody who
  * cannot be heard may. */
 int blob_get(struct cluster *c, unsigned i, unsigned holder, const struct digest *id);
-/* What the steps right before a task made, by the records of `from`, is got: as above. */
+/* What the steps right before a task made, by the records of `from`, is got: as above.
+ */
 int lost_get_inputs(struct cluster *c, unsigned i, unsigned from, const struct run *r,
                     const struct task_id *task);
 void lost_rot(struct cluster *c, unsigned i);

@@ -249,8 +249,8 @@ void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial)
         p->why = REASON_LOST;
         p->signal = SIGKILL;
     }
-    /* What a task of its own run consumes may be written with the next flush; and what it
-     * consumed may be lost meanwhile. */
+    /* What a task of its own run consumes may be written with the next flush; and what
+     * it consumed may be lost meanwhile. */
     if (!p->has_consumed && !p->guest && has_run(c, i, &p->run)
         && lost_get_inputs(c, i, i, run_of(c, &p->run), &p->task) == 0
         && read_witness(c, i, run_of(c, &p->run), &p->task, &witness)) {

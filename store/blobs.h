@@ -75,8 +75,8 @@ int blobs_remove_link(struct blobs *b, const struct digest *id, const char *path
  * in its place. -ENOENT. */
 int blobs_quarantine(struct blobs *b, const struct digest *id);
 
-/* Whether its bytes are there, and not only its entry: a file may be gone from under us.
- * Then the entry goes too, and a good copy can be kept in its place. -ENOENT. */
+/* Whether its bytes are there, and not only its entry: a file may be gone from under
+ * us. Then the entry goes too, and a good copy can be kept in its place. -ENOENT. */
 int blobs_recheck(struct blobs *b, const struct digest *id);
 
 /* Re-hash; -EBADMSG if the bytes are not what the name says, -ENOENT. */

@@ -60,6 +60,12 @@ struct runtime {
 
 static struct runtime fake;
 
+const struct identity *runtime_identity(const struct runtime *rt)
+{
+    (void)rt;
+    return NULL;
+}
+
 static inline void fake_tell_started(struct runtime *rt)
 {
     struct feed_event event = { .type = FEED_RUN_STARTED,
@@ -470,6 +476,12 @@ bool node_why_waiting(const struct node *n, const struct run_id *id, uint32_t st
 {
     (void)n, (void)id;
     return step == 1 && buffer_puts(ret_sentence, "it waits") == 0;
+}
+
+uint64_t node_slot_fence(const struct node *n, uint32_t slot)
+{
+    (void)n, (void)slot;
+    return 0;
 }
 
 uint64_t node_slot_gpus(const struct node *n, uint32_t slot)

@@ -535,13 +535,12 @@ static bool read_counted(const struct written *w, const struct run_id *run,
                          const struct task_id *task, struct attempt_record *ret)
 {
     struct attempt_record r = { .attempt = 0 };
-    bool is_it = w->key.bytes[0] == 'a'
-                 && attempt_record_decode(w->value, w->value_len, &r) == 0
-                 && attempt_key_decode(w->key.bytes, w->key.len, &r.run, &r.task,
-                                       &r.attempt)
-                        == 0
-                 && run_id_equal(&r.run, run) && task_id_equal(&r.task, task)
-                 && r.verdict != VERDICT_FAILED && r.verdict != VERDICT_LOST;
+    bool is_it =
+        w->key.bytes[0] == 'a' && attempt_record_decode(w->value, w->value_len, &r) == 0
+        && attempt_key_decode(w->key.bytes, w->key.len, &r.run, &r.task, &r.attempt)
+               == 0
+        && run_id_equal(&r.run, run) && task_id_equal(&r.task, task)
+        && r.verdict != VERDICT_FAILED && r.verdict != VERDICT_LOST;
 
     if (is_it)
         *ret = r;

@@ -58,7 +58,8 @@ void story_unsuspend(struct story *s, unsigned run);
 
 /* Attempts whose name (`fit/3.1#0`) begins with the prefix behave so; the last rule
  * that fits counts. Words: a number (of ms it takes), `exit N`, `signal N`, `lost`,
- * `gone` (it did not start: an input is nowhere), `refused`, `width N`, `choose NAME`, `stubborn` (ignores SIGTERM), `ok-on-term`. */
+ * `gone` (it did not start: an input is nowhere), `refused`, `width N`, `choose NAME`,
+ * `stubborn` (ignores SIGTERM), `ok-on-term`. */
 void story_task(struct story *s, const char *prefix, const char *behaviour);
 
 /* Nobody has what the task made any more: the attempt that counts is undone. */

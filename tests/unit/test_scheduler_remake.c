@@ -180,7 +180,8 @@ static void lost_for_ever(void **state)
             "[  250] start a/0#5 slot 1\n"
             "[  300] lose a/0\n"
             "[  300] a/0#5 failed, output_lost\n"
-            "[ 1010] run failed: step 'a': output_lost, its output 'x' was lost, after 6 attempts\n");
+            "[ 1010] run failed: step 'a': output_lost, its output 'x' was lost, after "
+            "6 attempts\n");
     story_free(s);
 }
 
