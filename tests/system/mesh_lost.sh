@@ -87,7 +87,7 @@ for i in 1 2 3 4; do forget $i; done
 touch go
 wait_for 'it ends though the output is on no disk' has_ended "$run" 1 ||
     ask 1 GET "/v1/runs/$run"
-is "$(ask 1 GET /v1/runs/$run | of .outcome)" ok 'and well'
+is "$(ask 1 GET "/v1/runs/$run" | of .outcome)" ok 'and well'
 is "$(result "$run" 1)" "$expected" 'with the right result'
 is "$(times make)" 2 'made again once'
 is "$(times use)" 1 'what had used it is not done again'

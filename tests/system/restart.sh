@@ -105,9 +105,9 @@ is "$(http GET /v1/node | jq -r .n_running)" 3 'its tasks run'
 sort ledger >ledger.sorted
 sort ledger.before | cmp -s - ledger.sorted
 is $? 0 'none was started again'
-for task_pid in $(awk '{ print $3 }' ledger.before); do
+while read -r _ _ task_pid _; do
     kill -0 "$task_pid" 2>/dev/null || fail "task process $task_pid lives"
-done
+done <ledger.before
 is "$(http GET '/v1/runs/1/tasks?step=work&state=running' | jq -r '[.attempts[].pid] | sort | tostring')" \
     "$(awk '{ print $3 }' ledger.before | sort -n | paste -sd, | sed 's/.*/[&]/')" \
     'and each is listed with its process'
