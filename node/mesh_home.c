@@ -134,10 +134,11 @@ uint32_t home_choose(const struct mesh *m, const struct run_id *run,
     size_t n = list(m, run, &all);
     uint32_t n_homes = 0;
 
-    if (all && take(all, n, &m->self))
+    if (all && take(all, n, &m->self)) {
         ret_homes[n_homes++] = m->self;
-    if (all)
         n_homes = fill(all, n, HOMES_OF_RUN, ret_homes, n_homes);
+    }
+    /* Who may not be a home is one until it has handed the run over. */
     if (n_homes == 0 || (n_homes < HOMES_OF_RUN && n_homes != 1)) {
         ret_homes[0] = m->self;
         n_homes = 1;
@@ -154,7 +155,9 @@ static bool is_gone(const struct mesh *m, const struct node_id *id)
 
     if (!p || !gossip_find(m->gossip, id, &v))
         return true;
-    if (v.note->state == MEMBER_LEFT || (v.note->has_card && v.note->card.is_draining))
+    if (v.note->state == MEMBER_LEFT
+        || (v.note->has_card
+            && (v.note->card.is_draining || !(v.note->card.roles & ROLE_HOME))))
         return true;
     return !p->is_live && m->now >= p->gone_since + REPAIR_AFTER;
 }

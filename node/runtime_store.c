@@ -408,8 +408,9 @@ int runtime_load_run(struct runtime *rt, const struct run_id *id)
     CLEANUP(run_record_release) struct run_record record = { .number = 0 };
     CLEANUP(flow_unrefp) struct flow *flow = NULL;
     int r = runtime_read_run(rt, id, &record, &flow);
+    bool is_whole = r == 0 && has_secrets(rt, &record);
 
-    if (r == 0)
+    if (r == 0) /* which has an empty text for what is not known */
         r = add_context(rt, &flow, &record);
     if (r < 0)
         return r;
@@ -418,7 +419,7 @@ int runtime_load_run(struct runtime *rt, const struct run_id *id)
                           .run = *id,
                           .u.submit = { .record = &record,
                                         .flow = flow,
-                                        .has_secrets = has_secrets(rt, &record) } });
+                                        .has_secrets = is_whole } });
     note_refusal(rt, id);
     r = writer_scan(rt->writer, STORE_RECORDS,
                     (struct span){ attempts.bytes, attempts.len },

@@ -259,6 +259,10 @@ bool remake_is_split_over(const struct run *r, const struct span *s, uint64_t in
     uint32_t scope = r->steps[s->step].step->foreach.scope;
     const struct instance *in = run_child(r, s->instance, index, scope);
     const struct span *closer = run_span(r, s->instance, r->flow->scopes[scope].closer);
+    struct task_id task = run_task_id(r, s, index);
 
-    return in ? in->is_revived : iset_has(&closer->released, index);
+    if (in)
+        return in->is_revived;
+    /* Of one that is taken over the end may be done, and the opener not. */
+    return remake_find(r, &task) && iset_has(&closer->released, index);
 }

@@ -148,8 +148,10 @@ mesh_signal() # SIGNAL I
     kill "-$1" $(mesh_processes "$2") 2>/dev/null
 }
 
+# The node first: of a machine that is gone nobody says that its tasks died.
 mesh_kill()
 {
+    kill -KILL "$(mesh_pid "$1")" 2>/dev/null
     mesh_signal KILL "$1"
     wait "$(mesh_pid "$1")" 2>/dev/null
     mesh_signal KILL "$1" # what was forked meanwhile

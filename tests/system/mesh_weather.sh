@@ -43,7 +43,7 @@ done
 i=0
 while [ $i -lt 3 ]; do
     i=$((i + 1))
-    mesh_end $i
+    mesh_ended $i
 done
 nothing_left 'nothing is left'
 finish
