@@ -414,12 +414,11 @@ int runtime_load_run(struct runtime *rt, const struct run_id *id)
         r = add_context(rt, &flow, &record);
     if (r < 0)
         return r;
-    runtime_event(rt, &(struct event){
-                          .type = EVENT_RESTORE_RUN,
-                          .run = *id,
-                          .u.submit = { .record = &record,
-                                        .flow = flow,
-                                        .has_secrets = is_whole } });
+    runtime_event(rt, &(struct event){ .type = EVENT_RESTORE_RUN,
+                                       .run = *id,
+                                       .u.submit = { .record = &record,
+                                                     .flow = flow,
+                                                     .has_secrets = is_whole } });
     note_refusal(rt, id);
     r = writer_scan(rt->writer, STORE_RECORDS,
                     (struct span){ attempts.bytes, attempts.len },

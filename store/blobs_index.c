@@ -227,16 +227,11 @@ bool blob_is_held(struct blobs *b, const struct digest *id)
     return note && (note->n_pins || note->used);
 }
 
-static void hold(struct blobs *b, struct blobs_hold *h)
-{
-    h->since = ++b->clock;
-    DL_APPEND(b->holds, h);
-}
-
 void blobs_hold_begin(struct blobs *b, struct blobs_hold *h)
 {
     pthread_mutex_lock(&b->lock);
-    hold(b, h);
+    h->since = ++b->clock;
+    DL_APPEND(b->holds, h);
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -258,15 +253,19 @@ void blobs_hold_end(struct blobs *b, struct blobs_hold *h)
     pthread_mutex_unlock(&b->lock);
 }
 
+/* What others hold when it begins stays held as long: they may let go of it when the
+ * record that names it is written, and the marks may have passed that place. */
 int blob_watch(struct blobs *b)
 {
     int r = 0;
 
     pthread_mutex_lock(&b->lock);
-    if (b->watch.since)
+    if (b->watch.since) {
         r = -EALREADY;
-    else
-        hold(b, &b->watch);
+    } else {
+        b->watch.since = b->holds ? b->holds->since : ++b->clock;
+        DL_PREPEND(b->holds, &b->watch);
+    }
     pthread_mutex_unlock(&b->lock);
     return r;
 }

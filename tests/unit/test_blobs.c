@@ -770,6 +770,34 @@ static void test_hold(void **state)
     assert_true(is_dead(f, &both) && !is_here(f, &second));
 }
 
+struct letting_go {
+    struct fixture *f;
+    struct blobs_hold hold;
+};
+
+/* Its record was written where the marks have passed already. */
+static int mark_and_let_go(void *arg, struct gc *gc)
+{
+    struct letting_go *s = arg;
+
+    (void)gc;
+    blobs_hold_end(s->f->blobs, &s->hold);
+    return 0;
+}
+
+static void test_gc_keeps_what_was_held_when_it_began(void **state)
+{
+    struct letting_go s = { .f = *state };
+    struct digest held, dead = put(s.f, "dead", 4);
+    struct gc_report report;
+
+    blobs_hold_begin(s.f->blobs, &s.hold);
+    held = put(s.f, "held", 4);
+    assert_int_equal(gc_run(s.f->blobs, mark_and_let_go, &s, false, &report), 0);
+    assert_true(is_here(s.f, &held) && !is_here(s.f, &dead));
+    assert_true(is_dead(s.f, &held));
+}
+
 static uint64_t clock_ms;
 
 static uint64_t read_clock(void)
@@ -902,6 +930,7 @@ int main(void)
         TEST(test_sweep_many),
         TEST(test_gc),
         TEST(test_hold),
+        TEST(test_gc_keeps_what_was_held_when_it_began),
         TEST(test_evict),
         TEST(test_threads),
     };
