@@ -88,9 +88,37 @@ is "$nodes" 3 'all three nodes took part'
 on 3 logs "$id/again/3" >logs.out 2>&1
 like logs.out '^900000$' 'a log is read at another node'
 
+# ---- at a node that may not be a home of runs ----
+
+token=$(on 1 invite --roles worker --uses 1 --expires 1h 2>invite.err) || note_file invite.err
+mesh_node 4 --join "$token" --cpu 2
+mesh_up 4
+mesh_n=4
+wait_for 'all see the worker' mesh_settled 4
+mkdir gate
+cat >gate/gate.mf <<FLOW
+mesh: 1
+flow: Gate
+steps:
+  start: {run: 'until test -e "$work/go"; do sleep 0.05; done', next: end}
+  end: {run: 'true'}
+FLOW
+run 0 'it takes a run' on 4 submit "$work/gate/gate.mf" --json
+id=$(of .run <"$out")
+is_handed_over()
+{
+    ask 1 GET "/v1/runs/$id" | of '.mesh.homes | map(.name) | sort | join(" ")' |
+        grep -qx 'n1 n2 n3'
+}
+wait_for 'and hands it to those that may' is_handed_over &&
+    pass 'and hands it to those that may'
+touch go
+wait_for 'which ends' has_ended "$id" 4
+is "$(ask 4 GET "/v1/runs/$id" | of .outcome)" ok 'well'
+
 # ---- nothing is left behind ----
 
-for i in 1 2 3; do
+for i in 1 2 3 4; do
     mesh_end "$i"
 done
 nothing_left 'no process is left'
