@@ -262,12 +262,20 @@ void runtime_mesh_get_run(struct runtime *rt, const struct mesh_job *job)
 
 /* ---- a task of a run that is led here ---- */
 
+/* Its start may have been taken back meanwhile, and the slot be another's. */
+static bool is_wanted(const struct gathering *g)
+{
+    return g->slot->run && g->slot->fetch == g->fetch;
+}
+
 static int find_task(struct gathering *g, struct missing *m)
 {
     const struct slot *s = g->slot;
-    int r =
-        s->run->is_laid_out ? 0 : missing_of_tree(g->rt->blobs, &s->run->package, m);
+    int r;
 
+    if (!is_wanted(g))
+        return 0;
+    r = s->run->is_laid_out ? 0 : missing_of_tree(g->rt->blobs, &s->run->package, m);
     return r < 0
                ? r
                : missing_of_task(&g->rt->artifacts, s->flow, &s->run->id, &s->task, m);
@@ -278,7 +286,7 @@ static void end_task(struct gathering *g, int status)
 {
     struct slot *s = g->slot;
 
-    if (s->state != SLOT_FETCHING || s->fetch != g->fetch)
+    if (s->state != SLOT_FETCHING || !is_wanted(g))
         return;
     if (status == 0 || !runtime_give_back(g->rt, s, status == -ENOENT))
         runtime_start_prepared(g->rt, s);
