@@ -481,6 +481,17 @@ char *client_path(const char *format, ...)
     return buffer_take(&out);
 }
 
+char *client_node_path(const char *path, const struct options *o)
+{
+    CLEANUP(freep) char *format = NULL;
+
+    if (!o->n_operands)
+        return strdup(path);
+    return asprintf(&format, "%s?node=%%s", path) < 0
+               ? NULL
+               : client_path(format, o->operands[0]);
+}
+
 /* ---- JSON ---- */
 
 const char *json_text(const json_t *object, const char *key)

@@ -89,6 +89,9 @@ int client_request(struct client *c, const struct request *request, struct answe
 /* The path of a request: %s for texts, which are escaped; %u for uint64_t. NULL without
  * memory; the caller frees. */
 char *client_path(const char *format, ...);
+/* Of a noun that the first operand, a member, answers; without one, the node that is
+ * asked. Likewise. */
+char *client_node_path(const char *path, const struct options *o);
 
 /* The path that lists runs. Likewise. */
 struct runs_wanted {

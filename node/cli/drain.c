@@ -29,18 +29,6 @@ static const struct option_spec leave_options[] = {
     OPTION_END,
 };
 
-/* With the member that is meant; NULL: the one that is asked. */
-static char *path_of(const char *path, const struct options *o)
-{
-    CLEANUP(freep) char *format = NULL;
-
-    if (!o->n_operands)
-        return strdup(path);
-    return asprintf(&format, "%s?node=%%s", path) < 0
-               ? NULL
-               : client_path(format, o->operands[0]);
-}
-
 static const char *name_of(const struct options *o)
 {
     return o->n_operands ? o->operands[0] : "this node";
@@ -64,7 +52,7 @@ static int read_running(struct client *c, const char *path, uint64_t *ret_n)
 
 static int wait_until_idle(struct client *c, const struct options *o)
 {
-    CLEANUP(freep) char *path = path_of("/v1/node", o);
+    CLEANUP(freep) char *path = client_node_path("/v1/node", o);
     uint64_t n = 1;
     int r = path ? 0 : cli_failed(-ENOMEM, NULL);
 
@@ -81,7 +69,8 @@ static int drain(const struct options *o)
     bool is_off = options_has(o, "off");
     CLEANUP(client_closep) struct client *c = NULL;
     CLEANUP(json_decrefp) json_t *json = NULL;
-    CLEANUP(freep) char *path = path_of(is_off ? "/v1/undrain" : "/v1/drain", o);
+    CLEANUP(freep)
+    char *path = client_node_path(is_off ? "/v1/undrain" : "/v1/drain", o);
     int r = client_open(o, CLIENT_NODE, &c);
 
     if (r == 0)
@@ -105,7 +94,7 @@ static int drain(const struct options *o)
 /* Gone is a node that others call so, or that does not answer any more itself. */
 static int wait_until_gone(struct client *c, const struct options *o)
 {
-    CLEANUP(freep) char *path = path_of("/v1/node", o);
+    CLEANUP(freep) char *path = client_node_path("/v1/node", o);
 
     for (;;) {
         CLEANUP(answer_release) struct answer a = { .status = 0 };
@@ -125,7 +114,7 @@ static int leave(const struct options *o)
 {
     CLEANUP(client_closep) struct client *c = NULL;
     CLEANUP(json_decrefp) json_t *json = NULL;
-    CLEANUP(freep) char *path = path_of("/v1/leave", o);
+    CLEANUP(freep) char *path = client_node_path("/v1/leave", o);
     int r = client_open(o, CLIENT_NODE, &c);
 
     if (r == 0)

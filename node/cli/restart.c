@@ -13,17 +13,6 @@ static const struct option_spec restart_options[] = {
     OPTION_JSON, OPTION_SOCKET, OPTION_DATA, OPTION_HELP, OPTION_END,
 };
 
-static char *path_of(const char *path, const struct options *o)
-{
-    CLEANUP(freep) char *format = NULL;
-
-    if (!o->n_operands)
-        return strdup(path);
-    return asprintf(&format, "%s?node=%%s", path) < 0
-               ? NULL
-               : client_path(format, o->operands[0]);
-}
-
 /* What the node says of itself. A node of which nothing is heard for a moment may be
  * on its way; NULL then. */
 static int look(struct client *c, const char *path, json_t **ret)
@@ -87,8 +76,8 @@ static int restart(const struct options *o)
 {
     CLEANUP(client_closep) struct client *c = NULL;
     CLEANUP(json_decrefp) json_t *before = NULL, *json = NULL, *now = NULL;
-    CLEANUP(freep) char *about = path_of("/v1/node", o);
-    CLEANUP(freep) char *path = path_of("/v1/restart", o);
+    CLEANUP(freep) char *about = client_node_path("/v1/node", o);
+    CLEANUP(freep) char *path = client_node_path("/v1/restart", o);
     int r = client_open(o, CLIENT_NODE, &c);
 
     if (r == 0 && (!path || !about))
