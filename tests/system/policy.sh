@@ -85,7 +85,9 @@ rm "$MESH_HOME/mesh.conf"
 
 policy 2 'policy: {users: [somebody]}'
 mesh_start 3
-cat >wide.mf <<'FLOW'
+mkdir among # what lies beside a flow travels with it, and must not be written to
+cp plain.mf among
+cat >among/wide.mf <<'FLOW'
 mesh: 1
 flow: Wide
 steps:
@@ -93,7 +95,7 @@ steps:
   work: {run: 'sleep 0.05; echo "$MESH_NODE"', next: join}
   join: {join: start, run: 'true'}
 FLOW
-run 0 'a run of somebody else than node 2 allows' on 1 run wide.mf
+run 0 'a run of somebody else than node 2 allows' on 1 run among/wide.mf
 nodes=$(on 1 logs 1 | sed -n 's|.*/work/.* ||p' | sort -u | tr '\n' ' ')
 is "$nodes" 'n1 n3 ' 'was carried out by the others alone'
 is "$(ask 2 GET '/v1/audit?verb=lease' | of '.entries[0].verdict')" refused \
@@ -107,13 +109,15 @@ ok 'no more than once for the run' sh -c "[ $(ask 2 GET '/v1/audit?verb=lease' |
 mesh_kill 3
 wait_for 'node 3 is dead' sh -c "MESH_HOME='$(mesh_dir 1)' '$MESH' members | grep -q 'n3.*dead'"
 on 1 drain >/dev/null
-run 0 'it is submitted where nothing runs' on 1 submit plain.mf
+run 0 'it is submitted where nothing runs' on 1 submit among/plain.mf --json
+id=$(of .run <"$out")
 waits()
 {
-    on 1 explain 2 2>&1 | grep -q 'policy (users)'
+    on 1 explain "$id" 2>&1 | grep -q 'policy (users)'
 }
-wait_for 'it is explained' waits || on 1 explain 2
+wait_for 'it is explained' waits || note "$(on 1 explain "$id" 2>&1)"
 pass 'a run that no node may carry out says so'
 run 0 'another node takes it' on 1 drain --off
-wait_for 'it ends' sh -c "MESH_HOME='$(mesh_dir 1)' '$MESH' status 2 | grep -q OK"
+wait_for 'it ends' has_ended "$id"
+is "$(ask 1 GET "/v1/runs/$id" | of .outcome)" ok 'well'
 finish
