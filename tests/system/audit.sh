@@ -170,7 +170,9 @@ stop "$pid"
 # ---- several nodes ----
 
 mesh_start 3
-run 0 'a run at node 2' on 2 submit plain.mf --follow
+mkdir among # what lies beside a flow travels with it, and must not be written to
+cp plain.mf among
+run 0 'a run at node 2' on 2 submit among/plain.mf --follow
 run 0 'removed by node 1' on 1 rm 1 --yes
 run 0 'an invitation' on 1 invite --roles worker
 run 0 'node 2 shall take no work' on 1 drain n2
