@@ -92,9 +92,10 @@ void users_submit(struct cluster *c, unsigned user)
                                  .flow_text_len = r->text.len,
                                  .user = (char[]){ "me" } };
     struct mesh_event e = { .type = MESH_EVENT_NODE,
-                            .u.node = { .type = EVENT_SUBMIT,
-                                        .run = r->id,
-                                        .u.submit = { &record, r->flow, false } } };
+                            .u.node = {
+                                .type = EVENT_SUBMIT,
+                                .run = r->id,
+                                .u.submit = { .record = &record, .flow = r->flow } } };
 
     if (!c->nodes[i].mesh || c->nodes[i].paused_until > c->now) {
         later(c, TIME_S(1),
