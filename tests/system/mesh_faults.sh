@@ -62,6 +62,12 @@ if [ -n "${has_tmpfs:-}" ]; then
         pass 'a run ends though a disk is full'
     checked "$run" $tasks 1
     rm -f n4/filler
+    # If it was its store that had no room the node has ended.
+    if is_gone "$(mesh_pid 4)"; then
+        wait "$(mesh_pid 4)"
+        mesh_again 4
+    fi
+    wait_for 'the node with the full disk is there' mesh_settled 4
 else
     skip 2 'no tmpfs can be mounted here'
 fi
