@@ -90,11 +90,18 @@ told()
     grep -q 'do not understand each other: upgrade one version after the other' "$work/n$1.err"
 }
 wait_for 'a node two versions ahead is told' told 4
-like "$work/n2.err" 'peer.refused .*n4 of mesh 99.2 .protocol 2. and mesh .* do not understand' \
-    'and so is who refused it'
+refused_it()
+{
+    grep -Eq 'peer.refused .*n4 of mesh 99.2 .protocol 2. and mesh .* do not understand' "$work/n2.err"
+}
+wait_for 'and so is who refused it' refused_it && pass 'and so is who refused it'
 MESH=$bin/mesh
 like "$work/n4.err" 'protocol' 'with the versions of both'
-is "$(mesh_alive 2)" 4 'its neighbours know it'
+knows_four()
+{
+    [ "$(mesh_alive 2)" = 4 ]
+}
+wait_for 'its neighbours know it' knows_four && pass 'its neighbours know it'
 
 for i in 1 2 3 4; do
     mesh_end "$i"
