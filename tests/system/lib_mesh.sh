@@ -8,6 +8,7 @@
 #     mesh_kill I              SIGKILL, with all that it started: its machine is gone
 #     mesh_stop I, mesh_cont I SIGSTOP, SIGCONT, likewise
 #     mesh_end I               SIGTERM; it must end well
+#     mesh_end_all             the same for all that live
 #     mesh_again I [OPTIONS]   it is started again on its data
 #     mesh_cut I J [one-way]   they do not hear each other; one-way: J does not hear I
 #     mesh_heal                all do again
@@ -180,6 +181,21 @@ mesh_ended() # I: it was told to end
     [ $end_code = 0 ] && return
     fail "node $1 ends well (exit code $end_code)"
     note_file "$(mesh_dir "$1").err" 100
+}
+
+# All that live, at once: it takes as long as the slowest and not as all together.
+mesh_end_all()
+{
+    end_i=0
+    while [ $end_i -lt "$mesh_n" ]; do
+        end_i=$((end_i + 1))
+        [ -z "$(mesh_pid $end_i)" ] || kill "$(mesh_pid $end_i)" 2>/dev/null
+    done
+    end_i=0
+    while [ $end_i -lt "$mesh_n" ]; do
+        end_i=$((end_i + 1))
+        [ -z "$(mesh_pid $end_i)" ] || mesh_ended $end_i
+    done
 }
 
 mesh_stop()

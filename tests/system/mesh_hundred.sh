@@ -41,15 +41,6 @@ if is_sanitized; then
 else
     ok 'none is larger than 15 MiB' test "$most" -le 15360
 fi
-i=0
-while [ $i -lt $nodes ]; do
-    i=$((i + 1))
-    kill "$(mesh_pid $i)"
-done
-i=0
-while [ $i -lt $nodes ]; do
-    i=$((i + 1))
-    mesh_ended $i
-done
+mesh_end_all
 nothing_left 'nothing is left'
 finish

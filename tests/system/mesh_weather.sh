@@ -35,15 +35,6 @@ if [ -n "$net_weather_pid" ]; then
 else
     skip 1 'packets cannot be carried by a program here'
 fi
-i=0
-while [ $i -lt 3 ]; do
-    i=$((i + 1))
-    kill "$(mesh_pid $i)"
-done
-i=0
-while [ $i -lt 3 ]; do
-    i=$((i + 1))
-    mesh_ended $i
-done
+mesh_end_all
 nothing_left 'nothing is left'
 finish
