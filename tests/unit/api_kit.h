@@ -330,9 +330,7 @@ static inline int tear_down(void **state)
     close(user_fd);
     close(task_fd);
     close(tcp_fd);
-    feed_free(fake.feed);
-    audit_log_free(fake.audit);
-    buffer_release(&fake.audited);
+    release_runtime(&fake);
     flow_unref(fake.active_flow);
     buffer_release(&answer);
     answer = BUFFER_INIT;

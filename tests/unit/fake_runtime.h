@@ -276,6 +276,14 @@ void runtime_audit(struct runtime *rt, struct audit_entry *e)
     audit_log_add(runtime_audit_log(rt), e);
 }
 
+/* What a runtime holds by itself; its fixture and flow may be another's too. */
+static inline void release_runtime(struct runtime *rt)
+{
+    feed_free(rt->feed);
+    audit_log_free(rt->audit);
+    buffer_release(&rt->audited);
+}
+
 void runtime_audit_stranger(struct runtime *rt, struct audit_entry *e)
 {
     runtime_audit(rt, e);

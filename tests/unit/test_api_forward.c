@@ -142,7 +142,7 @@ static int tear_down_two(void **state)
     runtime_peer_close(&fake);
     close(far_user);
     close(far_task);
-    feed_free(far.feed);
+    release_runtime(&far);
     return tear_down(state);
 }
 
