@@ -35,11 +35,11 @@ BEGIN {
     lives("^lmdb[.]h$", "^store/lmdb[^/]*[.]c$")
     lives("[.]pb-c[.]h$|^protobuf-c/", "^proto/")
     lives("^microhttpd[.]h$", "^node/api/")
-    lives("^sodium", "^(node|gossip)/")
+    lives("^sodium", "^(node|gossip|cloud)/")
     lives("^curl/", "^cloud/")
     lives("^zmq[.]h$", "^node/peers/")
     lives("^yaml[.]h$", "^flow/")
-    lives("^uv[.]h$", "^node/")
+    lives("^uv[.]h$", "^(node|cloud)/")
     lives("^(sys/socket|sys/un|sys/epoll|pthread|time|sys/time|fcntl|unistd)[.]h$",
           "^(store|cloud|node|simulations)/")
     system_header = "^(uv|pthread|time|unistd|fcntl|sys/.*)[.]h$"
