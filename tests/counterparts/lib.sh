@@ -10,7 +10,6 @@
 # serve() calls start and ready, and exports what COMMAND needs to know.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/mesh/counterparts
 mkdir -p "$cache/bin" "$cache/stamp"
 PATH=$cache/bin:$PATH
