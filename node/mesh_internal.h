@@ -23,6 +23,7 @@
  *     mesh_keep.c     copies of kept outputs
  *     mesh_registers.c  the mesh group: its homes, and registers at its leader
  *     mesh_propose.c  asking the mesh group
+ *     mesh_ask.c      what the caller asks of it
  *     mesh_numbers.c  a number for each run
  *     mesh_notes.c    what all are told of a run
  *
@@ -48,6 +49,7 @@ enum {
     HOMES_OF_RUN = 3,
     HOMES_OF_MESH = 5,
     REGISTERS_MAX = 4096,
+    QUESTIONS_MAX = 256,    /* of the caller, not yet answered */
     ASKED_MAX = 4096,       /* of a leader of the mesh group, not yet answered */
     UNNUMBERED_MAX = 1024,  /* runs that have ended and wait for a number */
     PERMITS_ASKED_MAX = 16, /* of a worker's last reports */
@@ -369,11 +371,20 @@ struct registers {
     size_t n_asked;
 };
 
+/* What the caller asks: MESH_EVENT_ASK. */
+struct question {
+    uint64_t token;
+    struct propose_message what; /* owns key, expected and value */
+    time_us until;
+    struct question *prev, *next;
+};
+
 /* What this node asks the mesh group: one thing at a time, so that the register's last
  * request of a node is all that is to be known of those before. */
 struct proposal {
     uint64_t request; /* 0: nothing is asked */
     struct propose_message what;
+    struct question *question; /* NULL: a number of runs is asked for */
     uint8_t expected[8], value[8];
     struct node_id asked;
     bool is_waiting; /* for it */
@@ -431,6 +442,9 @@ struct mesh {
 
     struct registers registers;
     struct proposal proposal;
+    struct question *questions; /* the first asked for first */
+    size_t n_questions;
+    bool has_asked; /* the last proposal was a question */
     struct node_id mesh_leader; /* of the mesh group, as was told last */
     bool is_founder, has_numbers;
     uint64_t floor; /* numbers up to this one are taken at this node; 0: said so */
@@ -853,10 +867,27 @@ void registers_release(struct mesh *m);
 int propose_add(struct mesh *m, uint64_t by);
 /* RUN_NUMBER from what was read (NULL: it had no value) to this. */
 int propose_swap(struct mesh *m, const uint8_t *expected, uint64_t to);
+int propose_question(struct mesh *m, struct question *q);
+/* If this is what is asked: its answer is of interest to nobody. */
+void propose_give_up(struct mesh *m, const struct question *q);
+bool propose_is_due(const struct mesh *m);
+int propose_flush(struct mesh *m);
 int propose_on_answer(struct mesh *m, const struct node_id *from,
                       const struct proposed_message *answer);
 int propose_on_tick(struct mesh *m);
 time_us propose_deadline(const struct mesh *m);
+
+/* ---- mesh_ask.c ---- */
+
+int ask_on_event(struct mesh *m, const struct mesh_event *event);
+bool asks_are_due(const struct mesh *m);
+int asks_flush(struct mesh *m);
+int ask_on_answer(struct mesh *m, struct question *q,
+                  const struct proposed_message *answer);
+int asks_on_tick(struct mesh *m);
+time_us asks_deadline(const struct mesh *m);
+void question_free(struct question *q);
+void asks_release(struct mesh *m);
 
 /* ---- mesh_numbers.c ---- */
 

@@ -82,6 +82,7 @@ int verify_post_work(struct request *r);
 int gc_post_work(struct request *r);
 /* invitation.c */
 int invitation_create(struct request *r);
+int invitation_create_end(struct request *r);
 int revocation_create(struct request *r);
 /* token.c */
 int tokens_list_work(struct request *r);

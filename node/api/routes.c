@@ -84,7 +84,7 @@ const struct route user_routes[] = {
     { POST, "/v1/tokens", NULL, BODY_MEMORY, JSON_MAX, .work = token_create_work,
       .verb = "token.create" },
     { POST, "/v1/mesh/invitations", NULL, BODY_MEMORY, JSON_MAX,
-      .begin = invitation_create, .verb = "invite" },
+      .begin = invitation_create, .end = invitation_create_end, .verb = "invite" },
     { POST, "/v1/mesh/revocations", NULL, BODY_MEMORY, JSON_MAX,
       .begin = revocation_create, .verb = "revoke" },
     { POST, "/v1/tokens/ID/revoke", NULL, BODY_MEMORY, JSON_MAX, .begin = token_revoke,

@@ -11,6 +11,7 @@
 #include "node/removal.h"
 #include "node/runtime.h"
 #include "node/runtime_audit.h"
+#include "node/runtime_admission.h"
 #include "node/runtime_identity.h"
 #include "node/runtime_members.h"
 #include "node/runtime_peer.h"
@@ -53,7 +54,7 @@ struct runtime {
     bool is_draining;
     struct audit_log *audit;
     struct buffer audited; /* what the interface wrote, a line each */
-    int identity_error;    /* of invitations and revocations */
+    int identity_error, invite_error;    /* of invitations and revocations */
     struct invite invited;
     struct node_id revoked;
 };
@@ -406,8 +407,8 @@ int runtime_leave_mesh(struct runtime *rt)
     return rt->other ? 0 : -ENOTSUP;
 }
 
-int runtime_invite(struct runtime *rt, struct invite *invite, struct join_token *ret,
-                   struct error *ret_error)
+int runtime_invite(struct runtime *rt, const struct inviting *inviting,
+                   uint64_t *ret_id, struct error *ret_error)
 {
     static const struct join_token token = { .uses = 3,
                                              .roles = ROLE_WORKER | ROLE_HOME,
@@ -415,12 +416,21 @@ int runtime_invite(struct runtime *rt, struct invite *invite, struct join_token 
                                              .contacts = { { .address =
                                                                  "127.0.0.1:1" } },
                                              .n_contacts = 1 };
+    struct error why = { .text = "" };
 
-    rt->invited = *invite;
-    *ret = token;
-    return rt->identity_error
-               ? (fail)(ret_error, rt->identity_error, "refused by the test")
-               : 0;
+    rt->invited = inviting->invite;
+    *ret_id = 1;
+    if (rt->identity_error)
+        return (fail)(ret_error, rt->identity_error, "refused by the test");
+    if (rt->invite_error)
+        (fail)(&why, rt->invite_error, "refused by the mesh");
+    inviting->done(inviting->arg, rt->invite_error, &token, &why);
+    return 0;
+}
+
+void runtime_invite_cancel(struct runtime *rt, uint64_t id)
+{
+    (void)rt, (void)id;
 }
 
 int runtime_revoke(struct runtime *rt, const struct node_id *node,
