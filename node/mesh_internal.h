@@ -444,7 +444,7 @@ struct mesh {
     struct proposal proposal;
     struct question *questions; /* the first asked for first */
     size_t n_questions;
-    bool has_asked; /* the last proposal was a question */
+    bool has_asked;             /* the last proposal was a question */
     struct node_id mesh_leader; /* of the mesh group, as was told last */
     bool is_founder, has_numbers;
     uint64_t floor; /* numbers up to this one are taken at this node; 0: said so */

@@ -13,6 +13,7 @@
 #include "node/runtime_audit.h"
 #include "node/runtime_admission.h"
 #include "node/runtime_identity.h"
+#include "node/runtime_register.h"
 #include "node/runtime_members.h"
 #include "node/runtime_peer.h"
 #include "node/workbench.h"
@@ -54,6 +55,9 @@ struct runtime {
     bool is_draining;
     struct audit_log *audit;
     struct buffer audited; /* what the interface wrote, a line each */
+    bool has_registers;
+    int register_error;
+    struct buffer shared; /* the value of the one there is */
     int identity_error, invite_error;    /* of invitations and revocations */
     struct invite invited;
     struct node_id revoked;
@@ -283,6 +287,7 @@ static inline void release_runtime(struct runtime *rt)
     feed_free(rt->feed);
     audit_log_free(rt->audit);
     buffer_release(&rt->audited);
+    buffer_release(&rt->shared);
 }
 
 void runtime_audit_stranger(struct runtime *rt, struct audit_entry *e)
@@ -429,6 +434,35 @@ int runtime_invite(struct runtime *rt, const struct inviting *inviting,
 }
 
 void runtime_invite_cancel(struct runtime *rt, uint64_t id)
+{
+    (void)rt, (void)id;
+}
+
+bool runtime_has_registers(const struct runtime *rt)
+{
+    return rt->has_registers;
+}
+
+/* Of the one register there is. */
+int runtime_register_exchange(struct runtime *rt, const struct register_exchange *x,
+                              uint64_t *ret_id)
+{
+    struct buffer made = BUFFER_INIT;
+    const char *value = rt->shared.len ? rt->shared.data : NULL;
+    int r = rt->register_error;
+
+    *ret_id = 1;
+    if (r == 0 && x->change)
+        r = x->change(x->arg, value, rt->shared.len, &made);
+    if (r == 0 && x->change) {
+        buffer_release(&rt->shared);
+        rt->shared = made;
+    }
+    x->done(x->arg, r, rt->shared.len ? rt->shared.data : NULL, rt->shared.len);
+    return 0;
+}
+
+void runtime_register_cancel(struct runtime *rt, uint64_t id)
 {
     (void)rt, (void)id;
 }
