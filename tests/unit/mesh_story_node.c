@@ -239,6 +239,20 @@ static void on_refused(struct mesh_story *s, unsigned i, const struct action *a)
               fault_text(a->u.mesh.status));
 }
 
+static void on_asked(struct mesh_story *s, unsigned i, const struct action *a)
+{
+    const char *instead = a->u.mesh.status == -ENOENT      ? "none"
+                          : a->u.mesh.status == -ESTALE    ? "no"
+                          : a->u.mesh.status == -ETIMEDOUT ? "nobody"
+                          : a->u.mesh.status < 0           ? "refused"
+                                                           : NULL;
+
+    story_say(s, "asked %c %s: %.*s", s->nodes[i].name,
+              a->u.mesh.token == 1 ? "reads" : "swaps",
+              instead ? (int)strlen(instead) : (int)a->u.mesh.len,
+              instead ? instead : (const char *)a->u.mesh.bytes);
+}
+
 static void on_fenced(struct mesh_story *s, unsigned i, const struct action *a)
 {
     struct event e = { .type = EVENT_FENCED, .run = a->run };
@@ -374,6 +388,9 @@ static void carry(struct mesh_story *s, unsigned i, const struct action *a)
         break;
     case ACTION_REFUSED:
         on_refused(s, i, a);
+        break;
+    case ACTION_ASKED:
+        on_asked(s, i, a);
         break;
     default:
         break;
