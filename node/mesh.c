@@ -142,6 +142,7 @@ static int housekeep(struct mesh *m)
         error = grants_on_tick(m);
     if (error == 0)
         error = want_update(m);
+    repair_note_losses(m);
     m->has_wishes = m->unnumbered != NULL;
     HASH_ITER (hh, m->groups, g, next) {
         if (group_is_mesh(g)) {
@@ -153,6 +154,8 @@ static int housekeep(struct mesh *m)
         }
         if (error == 0)
             error = home_on_tick(m, g);
+        if (error == 0)
+            error = repair_on_tick(m, g);
         if (error == 0)
             error = keep_on_tick(m, g);
         if (error == 0)

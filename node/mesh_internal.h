@@ -21,6 +21,7 @@
  *     mesh_sign.c     attempts signed, and checked
  *     mesh_home.c     who is a home
  *     mesh_keep.c     copies of kept outputs
+ *     mesh_repair.c   made anew when a member is gone
  *     mesh_registers.c  the mesh group: its homes, and registers at its leader
  *     mesh_propose.c  asking the mesh group
  *     mesh_ask.c      what the caller asks of it
@@ -118,7 +119,8 @@ struct peer {
     uint32_t number; /* the engine's name for it, from 1 */
     uint64_t incarnation;
     bool is_live, is_connected;
-    bool is_worker; /* the engine was told of it */
+    bool is_worker;   /* the engine was told of it */
+    bool is_given_up; /* gone for good, and counted as a loss */
     time_us gone_since;
     struct want_message wanted; /* the last WANT that it sent */
     bool has_new_want;          /* which the engine does not know yet */
@@ -167,6 +169,14 @@ enum lead_phase {
     LEAD_LOADING, /* its records are being read back, and members report */
     LEAD_FULL,
     LEAD_ENDED, /* its end is decided */
+};
+
+/* A look at all attempts of a run: mesh_repair.c. */
+struct repair {
+    bool is_on;
+    uint64_t seen, goal; /* losses that it was done for, and is done for */
+    uint64_t read;       /* the token of what is being read; 0: nothing */
+    struct record_key behind;
 };
 
 struct report {
@@ -225,8 +235,9 @@ struct group {
     time_us note_at;
     struct keeping *keepings; /* mesh_keep.c */
     size_t n_keeping;         /* that are asked for */
-    struct cursor *cursors;   /* mesh_copy.c */
-    bool is_marked;           /* to be looked at when the mesh is flushed */
+    struct repair repair;
+    struct cursor *cursors; /* mesh_copy.c */
+    bool is_marked;         /* to be looked at when the mesh is flushed */
     struct group *marked_prev, *marked_next;
     UT_hash_handle hh;
 };
@@ -335,7 +346,8 @@ enum read_type {
     READ_OWN_END,
     READ_MEET,
     READ_KEEP,
-    READ_REGISTERS
+    READ_REGISTERS,
+    READ_REPAIR
 };
 struct read {
     uint64_t token;
@@ -454,6 +466,7 @@ struct mesh {
     bool has_wishes; /* some of them have not asked */
 
     uint64_t last_ticket, last_token;
+    uint64_t n_losses; /* members that were gone for good since this node started */
     time_us housekeeping_at;
     bool has_posts;
 
@@ -821,6 +834,21 @@ int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);
 void keep_release(struct group *g);
+/* As keep_begin(), of an attempt that ended long ago: its copies may have been at who
+ * is gone. Asked for when there is room. */
+int keep_again(struct mesh *m, struct group *g, const struct task_id *task,
+               const struct attempt_record *record);
+/* All that there is to keep is asked for, and more could be. */
+bool keep_has_room(const struct group *g);
+/* So many more that the run's end waits for. */
+int keep_count(struct mesh *m, const struct group *g, int32_t by);
+
+/* ---- mesh_repair.c ---- */
+
+/* Looks who is gone. */
+void repair_note_losses(struct mesh *m);
+int repair_on_tick(struct mesh *m, struct group *g);
+int repair_on_records(struct mesh *m, struct group *g, const struct mesh_event *event);
 
 /* ---- mesh_tentative.c ---- */
 

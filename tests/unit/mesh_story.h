@@ -85,6 +85,9 @@ void mesh_story_swap(struct mesh_story *s, char node, const char *name,
 /* Of the mesh group, as its leader knows; 0: nobody leads. */
 char mesh_story_mesh_leader(const struct mesh_story *s);
 unsigned mesh_story_mesh_homes(const struct mesh_story *s);
+/* The least number of nodes that are up and have what an attempt made, over all that a
+ * rule gave a `blob`. */
+unsigned mesh_story_copies(const struct mesh_story *s);
 enum run_outcome mesh_story_outcome(const struct mesh_story *s, unsigned run);
 uint64_t mesh_story_hash(const struct mesh_story *s);
 /* What all up nodes hold of runs: rows of logs, of groups, kept attempts. */

@@ -188,6 +188,24 @@ static void on_witness(struct mesh_story *s, unsigned i, const struct action *a)
     queue_push(s, &h);
 }
 
+/* From that node, or from any that has it. */
+static int keep_one(struct mesh_story *s, unsigned i, unsigned from,
+                    const struct digest *id)
+{
+    if (blob_has(s, i, id))
+        return 0;
+    for (unsigned k = 0; k < s->n_nodes; k++) {
+        unsigned at = (from + k) % s->n_nodes;
+
+        if (!network_passes(s, i, at) || !blob_has(s, at, id))
+            continue;
+        blob_add(s, i, id);
+        story_say(s, "keep %c from %c", s->nodes[i].name, s->nodes[at].name);
+        return 0;
+    }
+    return -EHOSTUNREACH;
+}
+
 static void on_keep(struct mesh_story *s, unsigned i, const struct held_action *held)
 {
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
@@ -200,14 +218,8 @@ static void on_keep(struct mesh_story *s, unsigned i, const struct held_action *
                                       .token = held->action.u.mesh.token } };
 
     assert(attempt_record_decode(held->bytes, held->len, &r) == 0);
-    for (size_t k = 0; k < r.n_outputs; k++) {
-        if (!network_passes(s, i, from) || !blob_has(s, from, &r.outputs[k].id))
-            h.event.status = -EHOSTUNREACH;
-        else if (!blob_has(s, i, &r.outputs[k].id))
-            blob_add(s, i, &r.outputs[k].id);
-    }
-    if (h.event.status == 0)
-        story_say(s, "keep %c from %c", s->nodes[i].name, s->nodes[from].name);
+    for (size_t k = 0; k < r.n_outputs && h.event.status == 0; k++)
+        h.event.status = keep_one(s, i, from, &r.outputs[k].id);
     queue_push(s, &h);
 }
 
