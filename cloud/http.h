@@ -54,6 +54,9 @@ int http_new(uv_loop_t *loop, const struct http_options *options,
  * before it can be closed. */
 void http_free(struct http *http);
 
+/* Where it was made: for what is hashed or waited for beside a request. */
+uv_loop_t *http_loop(const struct http *http);
+
 /* What is sent; borrowed until the call is done. Either memory, or a part of a file,
  * which is read with pread() and so can be sent several times at once. */
 struct http_body {
