@@ -91,6 +91,7 @@ struct http_request {
     uint32_t tries_max;   /* 0: HTTP_TRIES_DEFAULT */
     uint32_t deadline_ms; /* of all tries together; 0: none, a stall still ends a try */
     const char *store;    /* whose metrics it counts for; a constant, NULL: none */
+    bool is_direct;       /* never by a proxy: what only this machine may be asked for */
 
     /* Before each try, for a signature with the time of the try. It may answer later by
      * http_try_go(). NULL: sent as it is. 0, or what the call fails with. */
