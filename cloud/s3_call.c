@@ -77,7 +77,7 @@ static void link_call(struct s3_store *s, struct object_call *call)
 
 static char *join(const char *prefix, const char *name)
 {
-    struct buffer b = BUFFER_INIT;
+    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
 
     buffer_printf(&b, "%s%s", prefix, name);
     return buffer_take(&b);
