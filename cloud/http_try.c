@@ -247,6 +247,8 @@ static int on_connected(void *arg, char *to, char *from, int to_port, int from_p
     (void)to, (void)from, (void)to_port, (void)from_port;
     if (t->is_sent && t->call->request.repeat == HTTP_ONCE)
         return CURL_PREREQFUNC_ABORT;
+    if (t->is_sent)
+        t->call->answer.tries++;
     t->is_sent = true;
     return CURL_PREREQFUNC_OK;
 }
