@@ -301,11 +301,7 @@ static int check_options(const struct object_store_options *o, struct error *ret
                     o->encryption);
     if (o->kms_key && (!o->encryption || strcmp(o->encryption, "AES256") == 0))
         return fail(ret_error, -EINVAL, "kms_key goes with encryption: aws:kms");
-    if (o->region
-        && (!*o->region || strlen(o->region) >= 64
-            || strspn(o->region, "abcdefghijklmnopqrstuvwxyz0123456789-"
-                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.")
-                   != strlen(o->region)))
+    if (o->region && !s3_is_region(o->region))
         return fail(ret_error, -EINVAL, "region '%.64s' cannot be one", o->region);
     return 0;
 }

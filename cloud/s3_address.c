@@ -124,6 +124,15 @@ void s3_address_release(struct s3_address *a)
     *a = (struct s3_address){ .host = NULL };
 }
 
+bool s3_is_region(const char *text)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789-_";
+    size_t len = strlen(text);
+
+    return len && len < S3_REGION_MAX && strspn(text, allowed) == len;
+}
+
 void s3_url_release(struct s3_url *u)
 {
     buffer_release(&u->url);

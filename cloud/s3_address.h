@@ -12,7 +12,10 @@
 #include "cloud/object_store.h"
 #include "cloud/sigv4.h"
 
-enum { S3_BUCKET_MAX = 255 }; /* as old ones of us-east-1 have it; else 63 */
+enum {
+    S3_BUCKET_MAX = 255, /* as old ones of us-east-1 have it; else 63 */
+    S3_REGION_MAX = 64,
+};
 
 struct s3_address {
     char *host; /* of the endpoint, with its port; NULL: AWS's, by region */
@@ -28,6 +31,9 @@ struct s3_address {
 int s3_address_init(struct s3_address *a, const struct object_store_options *options,
                     struct error *ret_error);
 void s3_address_release(struct s3_address *a);
+
+/* A text that may be part of a host. */
+bool s3_is_region(const char *text);
 
 struct s3_url {
     struct buffer url, host;

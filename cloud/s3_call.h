@@ -34,7 +34,7 @@ struct s3_store {
     struct credentials *credentials; /* NULL: unsigned */
     struct s3_address address;
     char *prefix, *encryption, *kms_key, *storage_class, *tags;
-    char region[64];
+    char region[S3_REGION_MAX];
     uint32_t tries_max;
     int64_t (*now_s)(void *arg);
     void *now_arg;
@@ -77,7 +77,7 @@ struct object_call {
     struct http_try *awaiting; /* its signature */
     bool is_in_prepare, is_over, is_region_followed, is_key_renewed;
     int prepared;
-    char region[64]; /* that this try was signed for */
+    char region[S3_REGION_MAX]; /* that this try was signed for */
     char key_id[128];
     struct error error; /* of what reads, or kept for later */
 
@@ -97,6 +97,11 @@ struct object_call {
     char upload[OBJECT_UPLOAD_MAX];
     uint32_t number; /* of a part */
 };
+
+static inline bool s3_call_is_google(const struct object_call *call)
+{
+    return call->store->address.dialect == SIGV4_GOOGLE;
+}
 
 /* A call, not started. `name` without the prefix; NULL: the bucket's. -EINVAL: no such
  * name can be; -ENOMEM. */

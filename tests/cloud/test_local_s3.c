@@ -554,7 +554,9 @@ static void test_region(void **state UNUSED)
          { .wants = { "/eu-west-9/s3/aws4_request" },
            .status = "200 OK",
            .headers = "ETag: \"e1\"\r\n",
-           .body = "abc" });
+           .body = "abc" },
+         /* What cannot be a region is not followed, least of all into a host. */
+         { .wants = { "/eu-west-9/s3/aws4_request" }, MALFORMED("x.evil.test/") });
 
     get(&s, 0, UINT64_MAX);
     assert_int_equal(s.status, -EACCES);
@@ -563,6 +565,8 @@ static void test_region(void **state UNUSED)
     head(&s);
     assert_int_equal(s.status, 0);
     assert_int_equal(s.about.size, 3);
+    get(&s, 0, UINT64_MAX);
+    assert_int_equal(s.status, -EACCES);
     leave_stage(&s);
 }
 
