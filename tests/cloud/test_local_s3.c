@@ -290,14 +290,16 @@ static void get(struct stage *s, uint64_t offset, uint64_t len)
     await(s);
 }
 
+/* From the midst of what is in memory, as parts are. */
 static void put_if_absent(struct stage *s, const char *text)
 {
-    const struct object_put what = {
-        .name = "a",
-        .body = { .data = text, .len = strlen(text) },
-        .is_if_absent = true,
-    };
+    CLEANUP(buffer_release) struct buffer around = BUFFER_INIT;
+    struct object_put what = { .name = "a",
+                               .body = { .offset = 2, .len = strlen(text) },
+                               .is_if_absent = true };
 
+    assert_int_equal(buffer_printf(&around, "..%s..", text), 0);
+    what.body.data = around.data;
     assert_int_equal(s->store->class->put(s->store, &what, on_object, s, NULL), 0);
     await(s);
 }
