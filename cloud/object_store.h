@@ -138,6 +138,8 @@ struct object_call; /* valid until its done */
 struct object_store_class {
     const char *scheme; /* "s3", "azure", "gs", "file" */
     bool is_in_order;   /* parts of an upload: see object_upload_step */
+    bool
+        wants_sha256; /* of bodies: who brings none has it found in the loop's thread */
     /* 0 and the call, or a negative errno and no call of done. Texts are copied. */
     int (*put)(struct object_store *s, const struct object_put *put,
                object_done_fn *done, void *arg, struct object_call **ret_call);

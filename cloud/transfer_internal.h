@@ -27,7 +27,8 @@ struct part {
     enum part_state state;
     char *room;
     const void *data;
-    struct object_call *call; /* NULL: none */
+    uint8_t sha256[ENCODE_SHA256]; /* where the target wants it */
+    struct object_call *call;      /* NULL: none */
     uv_work_t work;
 };
 

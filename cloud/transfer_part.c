@@ -93,7 +93,9 @@ static int part_write(struct part *p)
     struct transfer *t = p->t;
     struct object_store *to = t->request.to;
     struct http_body body = { .data = p->data, .fd = -1, .len = p->len };
+    const uint8_t *sha256 = to->class->wants_sha256 ? p->sha256 : NULL;
     const struct object_put put = { .name = t->request.to_name,
+                                    .sha256 = sha256,
                                     .body = body,
                                     .is_if_absent = t->request.is_if_absent,
                                     .content_type = t->request.content_type };
@@ -103,7 +105,8 @@ static int part_write(struct part *p)
                                           .size = t->about.size,
                                           .number = p->index + 1,
                                           .offset = p->offset,
-                                          .body = body };
+                                          .body = body,
+                                          .sha256 = sha256 };
 
     p->state = PART_WRITING;
     return t->tags ? to->class->upload(to, &upload, on_part, p, &p->call)
@@ -137,7 +140,10 @@ static void hash_part(uv_work_t *work)
 {
     struct part *p = CONTAINER_OF(work, struct part, work);
 
-    EVP_DigestUpdate(p->t->hash, p->data, p->len);
+    if (p->t->hash)
+        EVP_DigestUpdate(p->t->hash, p->data, p->len);
+    if (p->t->request.to->class->wants_sha256)
+        encode_sha256(p->data, p->len, p->sha256);
 }
 
 static void on_hashed(uv_work_t *work, int status UNUSED)
@@ -150,7 +156,7 @@ static void on_hashed(uv_work_t *work, int status UNUSED)
     if (t->step != TRANSFER_PARTS) {
         part_free(p);
     } else {
-        if (++t->n_hashed == t->n_parts)
+        if (++t->n_hashed == t->n_parts && t->hash)
             check_hash(t);
         if (t->step == TRANSFER_PARTS)
             parts_advance(t);
@@ -158,15 +164,16 @@ static void on_hashed(uv_work_t *work, int status UNUSED)
     transfers_pump(e);
 }
 
-/* Whether it went on. */
+/* A hash of the whole takes its parts in order, as some stores do. */
 static int advance(struct part *p)
 {
     struct transfer *t = p->t;
-    bool is_in_order = t->request.to->class->is_in_order;
+    bool is_in_order = t->request.to->class->is_in_order,
+         is_hashed = t->hash || t->request.to->class->wants_sha256;
 
-    if (p->state == PART_READ && !t->hash)
+    if (p->state == PART_READ && !is_hashed)
         p->state = PART_HASHED;
-    if (p->state == PART_READ && p->index == t->n_hashed) {
+    if (p->state == PART_READ && (!t->hash || p->index == t->n_hashed)) {
         p->state = PART_HASHING;
         return uv_queue_work(t->e->loop, &p->work, hash_part, on_hashed);
     }

@@ -144,6 +144,17 @@ static void tell(const struct object *o, struct object_about *about)
     strcpy(about->sha256, o->sha256);
 }
 
+static void check_promise(const struct fake *f, const struct http_body *body,
+                          const uint8_t *sha256)
+{
+    uint8_t sum[ENCODE_SHA256];
+
+    if (f->class.wants_sha256) {
+        encode_sha256(body->data, body->len, sum);
+        assert_memory_equal(sum, sha256, sizeof(sum));
+    }
+}
+
 static int fake_put(struct object_store *s, const struct object_put *put,
                     object_done_fn *done, void *arg, struct object_call **ret)
 {
@@ -154,6 +165,7 @@ static int fake_put(struct object_store *s, const struct object_put *put,
     if (c->status == 0 && put->is_if_absent && find(f, put->name, false))
         c->status = -EEXIST;
     if (c->status == 0 && !c->is_stalled) {
+        check_promise(f, &put->body, put->sha256);
         place(f, put->name, put->body.data, put->body.len);
         tell(find(f, put->name, false), &c->about);
     }
@@ -209,6 +221,7 @@ static void add_part(struct fake *f, const struct object_upload *u)
 {
     struct buffer *b = &f->up.bytes;
 
+    check_promise(f, &u->body, u->sha256);
     while (b->len < u->offset + u->body.len)
         assert_int_equal(buffer_putc(b, 0), 0);
     memcpy(b->data + u->offset, u->body.data, u->body.len);
@@ -435,6 +448,7 @@ static void test_parts_in_parallel(void **state)
 {
     struct world *x = *state;
 
+    x->to.class.wants_sha256 = true;
     assert_int_equal(copy(x), 0);
     assert_whole(x);
     assert_int_equal(x->to.up.n_parts, SIZE / PART);
@@ -457,6 +471,7 @@ static void test_small_and_empty(void **state)
 {
     struct world *x = *state;
 
+    x->to.class.wants_sha256 = true;
     place(&x->from, "a", "small", 5);
     assert_int_equal(copy(x), 0);
     assert_string_equal(find(&x->to, "b", false)->bytes.data, "small");
