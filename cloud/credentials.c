@@ -158,7 +158,8 @@ static int64_t renew_at(int64_t expires_s)
 
     if (!expires_s)
         return INT64_MAX;
-    return now + (left > 2 * CREDENTIALS_EARLY_S ? left - CREDENTIALS_EARLY_S : left / 2);
+    return now
+           + (left > 2 * CREDENTIALS_EARLY_S ? left - CREDENTIALS_EARLY_S : left / 2);
 }
 
 static void take_key(struct credentials *c, struct credential *key)
@@ -192,8 +193,8 @@ static void add_reason(struct credentials *c, const struct error *error)
 {
     const struct error so_far = c->error;
 
-    fail(&c->error, -ENOENT, "%s%s%s", *so_far.text ? so_far.text : "no key was found: ",
-         *so_far.text ? "; " : "",
+    fail(&c->error, -ENOENT, "%s%s%s",
+         *so_far.text ? so_far.text : "no key was found: ", *so_far.text ? "; " : "",
          error && *error->text ? error->text : c->sources[c->asked].name);
 }
 

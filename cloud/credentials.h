@@ -51,9 +51,9 @@ struct credentials_source {
     void (*free)(void *self); /* no fetch is under way, or its answer no longer comes */
 };
 
-/* The sources are asked in order until one has a key; that one is asked again later, all
- * of them when its key has run out. Where none has one, the sentence joins those of all.
- * They are owned from here on, also on failure. */
+/* The sources are asked in order until one has a key; that one is asked again later,
+ * all of them when its key has run out. Where none has one, the sentence joins those of
+ * all. They are owned from here on, also on failure. */
 int credentials_new(uv_loop_t *loop, const struct credentials_source *sources, size_t n,
                     struct credentials **ret_credentials);
 
@@ -61,8 +61,8 @@ int credentials_new(uv_loop_t *loop, const struct credentials_source *sources, s
 void credentials_free(struct credentials *c);
 
 /* A key that is good for CREDENTIALS_LEAST_S more; at once where one is known. It is
- * borrowed for the call of `got`. A fetch that fails, or gives less, is not repeated for
- * a second: all who ask meanwhile get its error, or that key. */
+ * borrowed for the call of `got`. A fetch that fails, or gives less, is not repeated
+ * for a second: all who ask meanwhile get its error, or that key. */
 typedef void credentials_got_fn(void *arg, int status, const struct credential *key,
                                 const struct error *error);
 void credentials_get(struct credentials *c, credentials_got_fn *got, void *arg);

@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* Values and sections are cut out of one copy of the text. Keys of nested settings are
- * written anew behind it, "s3." before each: they are never longer than twice a line. */
+ * written anew behind it, "s3." before each: they are never longer than twice a line.
+ */
 struct reader {
     struct ini ini;
     size_t cap; /* of entries */
@@ -72,7 +73,8 @@ static struct ini_entry *add_entry(struct reader *r, const char *key, const char
         ini->entries = grown;
         r->cap = cap;
     }
-    ini->entries[ini->n_entries] = (struct ini_entry){ r->section, key, value, r->line };
+    ini->entries[ini->n_entries] =
+        (struct ini_entry){ r->section, key, value, r->line };
     return &ini->entries[ini->n_entries++];
 }
 

@@ -111,9 +111,9 @@ static void scene_open(struct scene *s, size_t n)
     struct credentials_source sources[SOURCES];
 
     for (size_t i = 0; i < n; i++)
-        sources[i] = (struct credentials_source){ i ? "second" : "first",
-                                                  &s->sources[i], source_fetch,
-                                                  source_free };
+        sources[i] =
+            (struct credentials_source){ i ? "second" : "first", &s->sources[i],
+                                         source_fetch, source_free };
     assert_int_equal(credentials_new(NULL, sources, n, &s->c), 0);
 }
 
@@ -359,8 +359,8 @@ static void test_freed_while_waiting(void **state UNUSED)
     credentials_get(s.c, ask_again, &s);
     credentials_get(s.c, got, &s);
     credentials_free(s.c);
-    assert_string_equal(s.told,
-                        "the store is closed | the store is closed | the store is closed");
+    assert_string_equal(
+        s.told, "the store is closed | the store is closed | the store is closed");
     assert_int_equal(s.sources[0].n_fetches, 1);
 }
 
