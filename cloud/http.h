@@ -58,6 +58,9 @@ int http_new(uv_loop_t *loop, const struct http_options *options,
  * -ECANCELED by then: better, whoever it waits for is ended before. */
 void http_free(struct http *http);
 
+/* Where it was made: for what is hashed or waited for beside a request. */
+uv_loop_t *http_loop(const struct http *http);
+
 /* What is sent; borrowed until the call is done. Either memory, or a part of a file,
  * which is read with pread() and so can be sent several times at once. */
 struct http_body {
@@ -105,6 +108,10 @@ struct http_request {
      * NULL: never. Asked with whole bodies, of 2xx too if they are kept, while a try is
      * left. It may have renewed what signs. */
     bool (*is_transient)(void *arg, const struct http_answer *answer);
+    /* The headers of a 2xx answer, before the first byte goes to on_data, with each
+     * try: which object and which range of it now comes. Not 0: the call fails with
+     * it. NULL: not asked. */
+    int (*on_answer)(void *arg, const struct http_answer *answer);
     /* The body of a 2xx answer as it comes, in place of being kept. `offset` counts
      * from its begin and is 0 again with each further try. Not 0: the call fails with
      * it. */
@@ -112,7 +119,8 @@ struct http_request {
     /* Once, with 0 when there is an answer, whatever its status says; the answer is
      * borrowed. -ECANCELED, -ETIMEDOUT for deadline and stall, -ECONNREFUSED,
      * -EHOSTUNREACH (no such name), -EPROTO (TLS, or not HTTP), -EPIPE (cut short),
-     * -EMSGSIZE (a body of more than `answer_max`), or what prepare or on_data said;
+     * -EMSGSIZE (a body of more than `answer_max`), or what prepare,
+     * on_answer or on_data said;
      * the sentence of `error` says what to do. */
     void (*done)(void *arg, int status, const struct http_answer *answer,
                  const struct error *error);
