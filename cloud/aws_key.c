@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys and refusals, as JSON and XML have them. */
 #include <errno.h>
-#include <expat.h>
 #include <jansson.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cloud/aws_text.h"
-
-enum { FIELD_MAX = 32 << 10 };
+#include "cloud/xml.h"
 
 void aws_key_release(struct aws_key *k)
 {
@@ -172,71 +170,18 @@ int aws_key_read_metadata(const char *json, size_t len, struct aws_key *ret,
 /* ---- XML ---- */
 
 /* Elements that hold texts alone matter, wherever they are. */
-struct elements {
-    struct draft *d;
-    XML_Parser parser;
-    size_t *at; /* the field that is open; NULL: none of ours */
-    size_t begin;
-};
-
-static void XMLCALL on_begin(void *arg, const char *name, const char **attributes)
+static int on_element(void *arg, enum xml_event event, const char *path,
+                      const char *text)
 {
-    struct elements *e = arg;
+    struct draft *d = arg;
+    const char *name = strrchr(path, '/');
+    size_t *at = event == XML_END ? field_of(d, name ? name + 1 : path) : NULL;
 
-    (void)attributes;
-    e->at = field_of(e->d, name);
-    e->begin = e->d->k.text.len;
-}
-
-static void XMLCALL on_text(void *arg, const char *text, int len)
-{
-    struct elements *e = arg;
-
-    if (!e->at)
-        return;
-    if (e->d->k.text.len - e->begin + (size_t)len > FIELD_MAX)
-        XML_StopParser(e->parser, XML_FALSE);
-    else
-        put_text(e->d, text, (size_t)len);
-}
-
-static void XMLCALL on_end(void *arg, const char *name)
-{
-    struct elements *e = arg;
-
-    (void)name;
-    if (!e->at)
-        return;
-    buffer_putc(&e->d->k.text, '\0');
-    *e->at = e->begin;
-    e->at = NULL;
-}
-
-/* No answer has one; entities of one could make a text longer than the document. */
-static void XMLCALL on_doctype(void *arg, const char *name, const char *system,
-                               const char *public, int has_subset)
-{
-    struct elements *e = arg;
-
-    (void)name, (void)system, (void)public, (void)has_subset;
-    XML_StopParser(e->parser, XML_FALSE);
-}
-
-static int read_xml(const char *xml, size_t len, struct draft *d)
-{
-    struct elements e = { .d = d, .parser = XML_ParserCreate(NULL) };
-    enum XML_Status status;
-
-    if (!e.parser)
-        return -ENOMEM;
-    XML_SetUserData(e.parser, &e);
-    XML_SetElementHandler(e.parser, on_begin, on_end);
-    XML_SetCharacterDataHandler(e.parser, on_text);
-    XML_SetStartDoctypeDeclHandler(e.parser, on_doctype);
-    status = len > INT32_MAX ? XML_STATUS_ERROR
-                             : XML_Parse(e.parser, xml, (int)len, XML_TRUE);
-    XML_ParserFree(e.parser);
-    return status == XML_STATUS_OK ? 0 : -EPROTO;
+    if (!at)
+        return 0;
+    *at = d->k.text.len;
+    put_text(d, text, strlen(text));
+    return buffer_putc(&d->k.text, '\0');
 }
 
 int aws_key_read_sts(const char *xml, size_t len, struct aws_key *ret,
@@ -246,7 +191,7 @@ int aws_key_read_sts(const char *xml, size_t len, struct aws_key *ret,
 
     if (draft_open(&d, len) < 0)
         return -ENOMEM;
-    if (read_xml(xml, len, &d) < 0)
+    if (xml_read(xml, len, on_element, &d) < 0)
         return fail(ret_error, -EPROTO, "STS answers something that is not XML");
     return draft_end(&d, "STS", ret, ret_error);
 }
@@ -268,7 +213,7 @@ void aws_fault_read_xml(const char *xml, size_t len, struct aws_fault *ret)
     CLEANUP(draft_release) struct draft d;
 
     *ret = (struct aws_fault){ .code = "" };
-    if (draft_open(&d, len) == 0 && read_xml(xml, len, &d) == 0
+    if (draft_open(&d, len) == 0 && xml_read(xml, len, on_element, &d) == 0
         && !buffer_failed(&d.k.text))
         fault_of(&d, ret);
 }
