@@ -99,7 +99,6 @@ struct http_request {
     uint32_t stall_ms;    /* 0: HTTP_STALL_MS; more where an answer takes its time */
     bool is_direct;       /* by no proxy: what is on this machine, or link-local */
     const char *store;    /* whose metrics it counts for; a constant, NULL: none */
-    bool is_direct; /* never by a proxy: what only this machine may be asked for */
 
     /* Before each try, for a signature with the time of the try. It may answer later by
      * http_try_go(). NULL: sent as it is. 0, or what the call fails with. */

@@ -85,8 +85,7 @@ int cloud_parse(struct cloud *c, const char *text, struct store_address *ret,
 
 static int need_http(struct cloud *c, struct error *ret_error)
 {
-    struct http_options o = { .calls_max = c->options.calls_max,
-                              .user_agent = "mesh" };
+    struct http_options o = { .calls_max = c->options.calls_max, .user_agent = "mesh" };
 
     if (c->http)
         return 0;
@@ -115,8 +114,7 @@ static int open_s3(struct cloud *c, struct object_store_options *o, struct opene
         r = aws_endpoint(&aws, "s3", &endpoint, ret_error);
         o->endpoint = endpoint;
     }
-    return r < 0 ? r
-                 : s3_open(c->http, ret->credentials, o, &ret->store, ret_error);
+    return r < 0 ? r : s3_open(c->http, ret->credentials, o, &ret->store, ret_error);
 }
 
 static int open_kind(struct cloud *c, struct object_store_options *o,
@@ -129,25 +127,17 @@ static int open_kind(struct cloud *c, struct object_store_options *o,
         return file_open(c->loop, o, &ret->store, ret_error);
     }
     r = need_http(c, ret_error);
-    if (r < 0)
-        return r;
-    switch (ret->address.kind) {
-    case STORE_S3:
-        return open_s3(c, o, ret, ret_error);
-    case STORE_FILE:
-        break;
-    }
-    return -EINVAL;
+    return r < 0 ? r : open_s3(c, o, ret, ret_error);
 }
 
 static int copy_address(const struct store_address *a, struct store_address *ret)
 {
-    *ret = (struct store_address){ .kind = a->kind,
-                                   .bucket = strdup(a->bucket),
-                                   .key = strdup(""),
-                                   .account = a->account ? strdup(a->account) : NULL,
-                                   .endpoint =
-                                       a->endpoint ? strdup(a->endpoint) : NULL };
+    *ret =
+        (struct store_address){ .kind = a->kind,
+                                .bucket = strdup(a->bucket),
+                                .key = strdup(""),
+                                .account = a->account ? strdup(a->account) : NULL,
+                                .endpoint = a->endpoint ? strdup(a->endpoint) : NULL };
     return ret->bucket && ret->key && !a->account == !ret->account
                    && !a->endpoint == !ret->endpoint
                ? 0
