@@ -28,6 +28,7 @@ const struct command *const commands[] = {
     &command_diff,
     &command_advise,
     &command_artifact,
+    &command_data,
     &command_cancel,
     &command_suspend,
     &command_unsuspend,
