@@ -24,6 +24,8 @@ struct aws_ask {
 
 static void ask_free(struct aws_ask *a)
 {
+    if (!a)
+        return;
     aws_buffer_wipe(&a->body);
     credential_release(&a->key);
     free(a->url);

@@ -20,6 +20,8 @@ struct aws_assume {
 
 static void assume_free(struct aws_assume *a)
 {
+    if (!a)
+        return;
     free(a->role);
     free(a->from);
     free(a);
