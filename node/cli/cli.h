@@ -59,6 +59,7 @@ extern const struct command command_run, command_node, command_submit, command_c
 extern const struct command command_audit;
 extern const struct command command_members, command_drain, command_leave;
 extern const struct command command_restart;
+extern const struct command command_policy;
 
 /* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
 struct exit_line {
