@@ -13,6 +13,7 @@ struct given {
     struct credentials *base;    /* of aws_role_source() */
     struct aws_assume *assuming; /* NULL: nothing is asked */
     char *arn, *external_id, *session_name, *from;
+    char *base_id; /* of the key that assumes the role: not secret */
     uint32_t duration_s;
     bool is_closing;
     credentials_fetched_fn *fetched;
@@ -31,6 +32,7 @@ static void given_free(void *self)
     free(g->external_id);
     free(g->session_name);
     free(g->from);
+    free(g->base_id);
     free(g);
 }
 
@@ -50,6 +52,9 @@ static void on_role(void *arg, int status, const struct credential *key,
     struct credential named;
 
     g->assuming = NULL;
+    /* What the key is refused for may be that it was replaced in its file. */
+    if (status == -EACCES && g->base_id)
+        credentials_refused(g->base, g->base_id);
     if (key) {
         named = *key;
         named.from = g->from;
@@ -169,6 +174,8 @@ static void on_base(void *arg, int status, const struct credential *key,
     if (g->is_closing)
         return;
     if (status == 0) {
+        free(g->base_id);
+        g->base_id = strdup(key->id);
         fetch_role(g, &role, key, NULL);
         return;
     }

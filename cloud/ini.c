@@ -123,6 +123,8 @@ static char *cut_pair(char *line)
         return NULL;
     *equals = '\0';
     cut_end(line);
+    if (!*line)
+        return NULL;
     for (char *at = line; *at; at++)
         *at = (char)tolower((unsigned char)*at);
     value = skip_blanks(equals + 1);

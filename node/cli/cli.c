@@ -44,6 +44,7 @@ const struct command *const commands[] = {
     &command_logout,
     &command_doctor,
     &command_config,
+    &command_policy,
     &command_node,
     &command_init,
     &command_invite,

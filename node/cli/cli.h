@@ -61,6 +61,7 @@ extern const struct command command_audit;
 extern const struct command command_data;
 extern const struct command command_members, command_drain, command_leave;
 extern const struct command command_restart;
+extern const struct command command_policy;
 
 /* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
 struct exit_line {

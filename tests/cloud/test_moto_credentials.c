@@ -171,6 +171,41 @@ static void test_broken_chain(void **state)
     assert_is(k, ":user/mesh<");
 }
 
+static void on_timer(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+static void pause_ms(struct kit *k, uint64_t ms)
+{
+    bool is_over = false;
+    uv_timer_t timer = { .data = &is_over };
+
+    assert_int_equal(uv_timer_init(&k->loop, &timer), 0);
+    assert_int_equal(uv_timer_start(&timer, on_timer, ms, 0), 0);
+    while (!is_over)
+        uv_run(&k->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&k->loop, UV_RUN_NOWAIT);
+}
+
+/* Somebody puts another key in the file; nothing is started anew. */
+static void test_replaced_key(void **state)
+{
+    struct kit *k = *state;
+    const struct aws_options o = { .profile = "people", .role_arn = ROLE("middle") };
+
+    kit_variable("AWS_ENDPOINT_URL_STS", kit_given("MESH_TEST_AWS_ENDPOINT"));
+    write_chain(k, "old");
+    assert_says(kit_ask(k, &o), "SignatureDoesNotMatch");
+    write_chain(k, kit_given("MESH_TEST_AWS_SECRET"));
+    for (int i = 0; i < 600 && k->status != 0; i++) {
+        pause_ms(k, 100);
+        kit_ask_again(k);
+    }
+    assert_int_equal(k->status, 0);
+}
+
 static void test_web_identity(void **state)
 {
     struct kit *k = *state;
@@ -234,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unknown_key, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_chained_profiles, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_broken_chain, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_replaced_key, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_web_identity, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_not_sts, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_freed_while_it_asks, kit_open, kit_close),

@@ -78,6 +78,7 @@ static void test_bad_lines(void **state UNUSED)
     assert_bad("[a]\nk = v\nsecret\n", "config:3: neither [section] nor KEY = VALUE");
     assert_bad("\n= v\n", "config:2: a setting stands before the first [section]");
     assert_bad("[a]\n= v\n", "config:2: neither [section] nor KEY = VALUE");
+    assert_bad("[a]\n\r= v\n", "config:2: neither [section] nor KEY = VALUE");
     assert_bad("[a\n", "config:1: a section ends with ]");
     assert_bad("[a] b\n", "config:1: something stands behind the section's ]");
     assert_bad("[ \"\" ]\n", "config:1: a section without a name");
