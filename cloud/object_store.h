@@ -11,7 +11,8 @@
  *   -ENOENT     no such object (or bucket, by its sentence)
  *   -EEXIST     put_if_absent, and it is there
  *   -EACCES     the service refuses: wrong key, no right, skewed clock; its own code
- * and request id are in the sentence -ERANGE     the range begins behind the end
+ *               and request id are in the sentence
+ *   -ERANGE     the range begins behind the end
  *   -EBADMSG    bytes are not those that were sent or promised
  *   -ENOSPC     the store is full or a quota is reached
  *   -EROFS      the store takes no writes
@@ -178,6 +179,7 @@ struct object_store_options {
     const char *tags;     /* "a=1&b=2" */
     bool is_virtual_host; /* bucket.host in place of host/bucket */
     bool is_path_style;   /* the other; neither: by the endpoint */
+    bool is_relaxed;      /* of file: nothing is synced; a power cut may lose it */
     uint32_t tries_max;   /* 0: HTTP_TRIES_DEFAULT */
 };
 
@@ -191,5 +193,4 @@ typedef int object_store_open_fn(struct http *http, struct credentials *credenti
                                  struct error *ret_error);
 object_store_open_fn s3_open;
 object_store_open_fn azure_open;
-object_store_open_fn gcs_open;
-object_store_open_fn file_open;
+object_store_open_fn gcs_open; /* a folder needs no engine: file_store.h */
