@@ -54,6 +54,9 @@ int http_new(uv_loop_t *loop, const struct http_options *options,
  * before it can be closed. */
 void http_free(struct http *http);
 
+/* Where it was made: for what is hashed or waited for beside a request. */
+uv_loop_t *http_loop(const struct http *http);
+
 /* What is sent; borrowed until the call is done. Either memory, or a part of a file,
  * which is read with pread() and so can be sent several times at once. */
 struct http_body {
@@ -88,6 +91,7 @@ struct http_request {
     uint32_t tries_max;   /* 0: HTTP_TRIES_DEFAULT */
     uint32_t deadline_ms; /* of all tries together; 0: none, a stall still ends a try */
     const char *store;    /* whose metrics it counts for; a constant, NULL: none */
+    bool is_direct;       /* never by a proxy: what only this machine may be asked for */
 
     /* Before each try, for a signature with the time of the try. It may answer later by
      * http_try_go(). NULL: sent as it is. 0, or what the call fails with. */
@@ -95,6 +99,10 @@ struct http_request {
     /* Whether an answer that no rule of above tries again should be: NULL: never. Asked
      * with whole error bodies. It may have renewed what signs. */
     bool (*is_transient)(void *arg, const struct http_answer *answer);
+    /* The headers of a 2xx answer, before the first byte goes to on_data, with each
+     * try: which object and which range of it now comes. Not 0: the call fails with
+     * it. NULL: not asked. */
+    int (*on_answer)(void *arg, const struct http_answer *answer);
     /* The body of a 2xx answer as it comes, in place of being kept. `offset` counts
      * from its begin and is 0 again with each further try. Not 0: the call fails with
      * it. */
@@ -102,7 +110,8 @@ struct http_request {
     /* Once, with 0 when there is an answer, whatever its status says; the answer is
      * borrowed. -ECANCELED, -ETIMEDOUT for deadline and stall, -ECONNREFUSED,
      * -EHOSTUNREACH (no such name), -EPROTO (TLS, or not HTTP), -EPIPE (cut short),
-     * -EMSGSIZE (a body of more than `answer_max`), or what prepare or on_data said;
+     * -EMSGSIZE (a body of more than `answer_max`), or what prepare,
+     * on_answer or on_data said;
      * the sentence of `error` says what to do. */
     void (*done)(void *arg, int status, const struct http_answer *answer,
                  const struct error *error);
