@@ -13,5 +13,6 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t len);
 /* The same without the instruction, for machines that lack it. */
 uint32_t crc32c_by_tables(uint32_t crc, const void *data, size_t len);
 
-/* Of two parts behind each other, each with its own; the second has second_len bytes. */
+/* Of two parts behind each other, each with its own; the second has second_len bytes.
+ */
 uint32_t crc32c_join(uint32_t first, uint32_t second, uint64_t second_len);

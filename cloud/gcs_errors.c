@@ -28,8 +28,9 @@ static void copy_string(char *to, size_t size, const json_t *from)
 }
 
 /* {"error": {"message": "...", "errors": [{"reason": "..."}], "status": "..."}} of the
- * interface, {"error": "...", "error_description": "..."} of a token server. The details
- * of newer services name the reason better: "BILLING_DISABLED" beside "forbidden". */
+ * interface, {"error": "...", "error_description": "..."} of a token server. The
+ * details of newer services name the reason better: "BILLING_DISABLED" beside
+ * "forbidden". */
 static void read_json(const json_t *json, struct gcs_refusal *ret)
 {
     const json_t *error = json_object_get(json, "error");
@@ -112,7 +113,8 @@ static const struct meaning {
       "the bucket's reader pays: name the project that does" },
     { 400, NULL, -EINVAL, "the request is not understood" },
     { 401, NULL, -EACCES,
-      "the token is not accepted: look at the credentials and at this machine's clock" },
+      "the token is not accepted: look at the credentials and at this machine's "
+      "clock" },
     { 402, NULL, -EACCES, "the project's account is in arrears: look at its billing" },
     { 403, "accountDisabled", -EACCES,
       "billing is disabled for the project: enable it in the console" },
@@ -120,7 +122,8 @@ static const struct meaning {
       "billing is disabled for the project: enable it in the console" },
     { 403, "UserProjectAccountProblem", -EACCES,
       "the project that pays has no working billing account" },
-    { 403, "dailyLimitExceeded", -ENOSPC, "a quota of the project is reached: raise it" },
+    { 403, "dailyLimitExceeded", -ENOSPC,
+      "a quota of the project is reached: raise it" },
     { 403, "quotaExceeded", -ENOSPC, "a quota of the project is reached: raise it" },
     { 403, "rateLimitExceeded", -EACCES,
       "too many requests for a quota of the project: raise it or ask less often" },
@@ -176,13 +179,13 @@ static void describe(struct error *ret, int code, const char *request_id,
 static int tell(const struct gcs_refused *what, const char *said, int error,
                 const char *help, struct error *ret_error)
 {
-    return fail(ret_error, error, "cannot %s gs://%.63s%s%.100s: %s (%.300s)", what->verb,
-                what->bucket, what->name ? "/" : "", what->name ? what->name : "", help,
-                said);
+    return fail(ret_error, error, "cannot %s gs://%.63s%s%.100s: %s (%.300s)",
+                what->verb, what->bucket, what->name ? "/" : "",
+                what->name ? what->name : "", help, said);
 }
 
 /* The interface has one reason for both, "notFound"; its sentence tells. */
-static bool is_bucket_missing(const struct gcs_refusal *refusal)
+bool gcs_says_bucket_missing(const struct gcs_refusal *refusal)
 {
     return is_reason(refusal, "NoSuchBucket") || strstr(refusal->message, "bucket");
 }
@@ -196,7 +199,7 @@ int gcs_refused(const struct gcs_refused *what, const struct gcs_refusal *refusa
     describe(&said, what->code, what->request_id, refusal);
     if (meaning)
         return tell(what, said.text, meaning->error, meaning->help, ret_error);
-    if (what->code == 404 && (!what->name || is_bucket_missing(refusal)))
+    if (what->code == 404 && (!what->name || gcs_says_bucket_missing(refusal)))
         return tell(what, said.text, -ENOENT,
                     "there is no such bucket, or the account may not know of it",
                     ret_error);
@@ -224,7 +227,8 @@ static const char *token_help(const struct gcs_refusal *refusal)
     if (is_reason(refusal, "invalid_grant"))
         return "it was revoked, its account is gone, or this machine's clock is wrong: "
                "make a new key, or run `gcloud auth application-default login`";
-    if (is_reason(refusal, "invalid_client") || is_reason(refusal, "unauthorized_client"))
+    if (is_reason(refusal, "invalid_client")
+        || is_reason(refusal, "unauthorized_client"))
         return "the client of the file is not known: make the file again";
     return "look at the account, its roles and its key";
 }

@@ -26,6 +26,9 @@ void gcs_refusal_read(const char *body, size_t len, struct gcs_refusal *ret_refu
  * not one of those that say so. */
 bool gcs_is_transient(int code, const struct gcs_refusal *refusal);
 
+/* Of a 404: whether it is the bucket that is not there. */
+bool gcs_says_bucket_missing(const struct gcs_refusal *refusal);
+
 struct gcs_refused {
     const char *verb; /* "write", "read", "list", ...: what could not be done */
     const char *bucket, *name; /* name NULL: the bucket itself was asked for */

@@ -133,7 +133,8 @@ static int read_object(const json_t *json, struct gcs_object *o)
         return r;
     o->has_crc32c = text && gcs_crc32c_read(text, strlen(text), &o->crc32c) == 0;
     snprintf(o->about.etag, sizeof(o->about.etag), "\"%" PRIu64 "\"", o->generation);
-    o->about.modified_s = read_time(json_string_value(json_object_get(json, "updated")));
+    o->about.modified_s =
+        read_time(json_string_value(json_object_get(json, "updated")));
     copy_text(o->about.tier, sizeof(o->about.tier),
               json_object_get(json, "storageClass"));
     if (strcmp(o->about.tier, "STANDARD") == 0)
@@ -142,7 +143,8 @@ static int read_object(const json_t *json, struct gcs_object *o)
     return 0;
 }
 
-static int load(const char *text, size_t len, json_t **ret_json, struct error *ret_error)
+static int load(const char *text, size_t len, json_t **ret_json,
+                struct error *ret_error)
 {
     json_error_t error;
     json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);

@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "cloud/object_store.h"
 
-/* The keys in an object's own metadata under which we keep what the service does not. */
+/* The keys in an object's own metadata under which we keep what the service does not.
+ */
 #define GCS_SHA256_KEY "mesh-sha256"
 #define GCS_WRITER_KEY "mesh-writer"
 
@@ -64,5 +65,6 @@ int gcs_crc32c_read(const char *text, size_t len, uint32_t *ret_crc32c);
 /* The header X-Goog-Hash: "crc32c=AAAAAA==,md5=...". False: it names no crc32c. */
 bool gcs_hash_header(const char *header, uint32_t *ret_crc32c);
 
-/* "0-1023" of "Range: bytes=0-1023", as 308 says it: how many bytes are there. NULL: none. */
+/* "0-1023" of "Range: bytes=0-1023", as 308 says it: how many bytes are there. NULL:
+ * none. */
 int gcs_range_held(const char *header, uint64_t *ret_held);
