@@ -88,7 +88,9 @@ typedef void object_listed_fn(void *arg, int status, const struct object_entry *
 /* One step of an upload in parts. The service's name of the upload and the tags of its
  * parts can be kept on disk: a crash goes on with the parts that are missing. Parts
  * count from 1. Where `is_in_order` of the store, part n+1 may start only when n is
- * done and all but the last are multiples of 256 KiB (GCS's resumable uploads). */
+ * done and all but the last are multiples of 256 KiB (GCS's resumable uploads); the
+ * service knows bytes, not parts, and counts them as parts of `part_bytes`, with tags
+ * "". A part whose tag is "" is not looked at again by FINISH. */
 enum object_upload_step {
     OBJECT_UPLOAD_BEGIN = 1, /* answers with `upload` */
     OBJECT_UPLOAD_PART,      /* answers with its tag */
@@ -107,7 +109,8 @@ struct object_upload {
     enum object_upload_step step;
     const char *name;
     const char *upload; /* NULL at OBJECT_UPLOAD_BEGIN */
-    /* BEGIN: the whole's size, which all parts add up to, and its type. */
+    /* All steps but ABORT: the whole's size, which all parts add up to; BEGIN: its
+     * type. */
     uint64_t size;
     const char *content_type;
     /* PART */
@@ -118,7 +121,8 @@ struct object_upload {
     /* FINISH */
     const struct object_part *parts; /* all, in order */
     size_t n_parts;
-    bool is_if_absent;
+    uint64_t part_bytes; /* PARTS: of all but the last */
+    bool is_if_absent;   /* BEGIN and FINISH: services look at one or the other */
 };
 
 struct object_uploaded {
