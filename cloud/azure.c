@@ -143,10 +143,11 @@ static bool is_tags(const char *text)
 static int check_options(const struct object_store_options *o, struct error *ret_error)
 {
     if (!is_container(o->bucket))
-        return fail(ret_error, -EINVAL,
-                    "'%.80s' cannot be a container of Azure: 3 to 63 lower case letters, "
-                    "digits and single '-'",
-                    o->bucket ? o->bucket : "");
+        return fail(
+            ret_error, -EINVAL,
+            "'%.80s' cannot be a container of Azure: 3 to 63 lower case letters, "
+            "digits and single '-'",
+            o->bucket ? o->bucket : "");
     if (o->kms_key)
         return fail(ret_error, -EINVAL,
                     "kms_key: Azure has keys in encryption scopes: make one with that "
@@ -155,10 +156,11 @@ static int check_options(const struct object_store_options *o, struct error *ret
         return fail(ret_error, -EINVAL,
                     "region: Azure takes none: it belongs to the account");
     if (scope_of(o) && !is_scope(o->encryption))
-        return fail(ret_error, -EINVAL,
-                    "encryption: '%.80s' is neither AES256 nor the name of an encryption "
-                    "scope of Azure",
-                    o->encryption);
+        return fail(
+            ret_error, -EINVAL,
+            "encryption: '%.80s' is neither AES256 nor the name of an encryption "
+            "scope of Azure",
+            o->encryption);
     if (o->storage_class && !find_tier(o->storage_class))
         return fail(ret_error, -EINVAL,
                     "storage_class: '%.80s' is not a tier of Azure: Hot, Cool, Cold or "

@@ -14,9 +14,9 @@
 #include "base/buffer.h"
 
 enum {
-    AZURE_UPLOAD_ID = 16,   /* hex digits */
-    AZURE_BLOCK_ID = 32,    /* base64 of that and of 8 digits */
-    AZURE_TYPE_MAX = 255,   /* of a content type */
+    AZURE_UPLOAD_ID = 16, /* hex digits */
+    AZURE_BLOCK_ID = 32,  /* base64 of that and of 8 digits */
+    AZURE_TYPE_MAX = 255, /* of a content type */
 };
 
 /* "ID;TYPE" */

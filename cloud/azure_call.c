@@ -314,7 +314,8 @@ static int sign(struct object_call *c, const struct credential *key)
     if (c->auth == AZURE_AUTH_SAS) {
         buffer_printf(&value, "%s%c%s", buffer_text(&c->url), c->query ? '&' : '?',
                       key->token + (*key->token == '?'));
-        r = buffer_failed(&value) ? -ENOMEM : http_try_url(c->waits, buffer_text(&value));
+        r = buffer_failed(&value) ? -ENOMEM
+                                  : http_try_url(c->waits, buffer_text(&value));
     } else {
         if (c->auth == AZURE_AUTH_TOKEN)
             r = buffer_printf(&value, "Bearer %s", key->token);
@@ -392,7 +393,8 @@ static void read_refusal(const struct http_answer *a, struct azure_refusal *ret)
 /* A token that is refused is asked for anew, once. */
 static bool renew(struct object_call *c, const struct azure_refusal *refusal)
 {
-    if (c->is_renewed || c->auth != AZURE_AUTH_TOKEN || !azure_refusal_is_of_key(refusal))
+    if (c->is_renewed || c->auth != AZURE_AUTH_TOKEN
+        || !azure_refusal_is_of_key(refusal))
         return false;
     c->is_renewed = true;
     return credentials_refused(c->store->credentials, c->used);

@@ -94,9 +94,8 @@ static int read_field(struct fields *f, const char *text, size_t len,
     if (!value)
         return 0;
     if (*value)
-        return fail(ret_error, -EINVAL,
-                    "the connection string of Azure has %.*s twice", (int)name_len,
-                    text);
+        return fail(ret_error, -EINVAL, "the connection string of Azure has %.*s twice",
+                    (int)name_len, text);
     *value = strndup(equals + 1, value_len);
     return *value ? 0 : -ENOMEM;
 }
@@ -124,9 +123,9 @@ static int develop(struct azure_connection *c)
 
 static int make_endpoint(const struct fields *f, char **ret_endpoint)
 {
-    int len = asprintf(ret_endpoint, "%s://%s.blob.%s",
-                       f->protocol ? f->protocol : "https", f->account,
-                       f->suffix ? f->suffix : "core.windows.net");
+    int len =
+        asprintf(ret_endpoint, "%s://%s.blob.%s", f->protocol ? f->protocol : "https",
+                 f->account, f->suffix ? f->suffix : "core.windows.net");
 
     if (len < 0)
         *ret_endpoint = NULL;

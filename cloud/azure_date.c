@@ -50,8 +50,8 @@ void azure_iso_write(int64_t seconds, char ret_text[AZURE_ISO])
 static bool is_time(const struct tm *tm)
 {
     return tm->tm_year >= 0 && tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1
-           && tm->tm_mday <= 31 && tm->tm_hour >= 0 && tm->tm_hour < 24 && tm->tm_min >= 0
-           && tm->tm_min < 60 && tm->tm_sec >= 0 && tm->tm_sec <= 60;
+           && tm->tm_mday <= 31 && tm->tm_hour >= 0 && tm->tm_hour < 24
+           && tm->tm_min >= 0 && tm->tm_min < 60 && tm->tm_sec >= 0 && tm->tm_sec <= 60;
 }
 
 static int join(struct tm *tm, int64_t *ret_seconds)
@@ -96,7 +96,7 @@ int azure_iso_read(const char *text, int64_t *ret_seconds)
                    &tm.tm_mday, &day, &tm.tm_hour, &tm.tm_min, &minute, &tm.tm_sec,
                    &second);
 
-    if (n == 3 ? text[day] != '\0'
+    if (n == 3   ? text[day] != '\0'
         : n == 5 ? !is_utc_end(text + minute)
                  : n != 6 || !is_utc_end(text + second))
         return -EINVAL;

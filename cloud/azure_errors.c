@@ -43,7 +43,8 @@ static const struct meaning MEANINGS[] = {
       "name: wait until they expire, or write and delete an object of this name" },
     { "BlockCountExceedsLimit", -EIO,
       "100,000 unfinished parts wait under this name; they expire after a week" },
-    { "BlockListTooLong", -EIO, "an object has at most 50,000 parts: make them larger" },
+    { "BlockListTooLong", -EIO,
+      "an object has at most 50,000 parts: make them larger" },
     { "RequestBodyTooLarge", -EIO, "send it in parts, or in smaller ones" },
     { "Md5Mismatch", -EBADMSG, "bytes were altered on the way; try again" },
     { "Crc64Mismatch", -EBADMSG, "bytes were altered on the way; try again" },
@@ -51,7 +52,8 @@ static const struct meaning MEANINGS[] = {
     { "BlobArchived", -EIO,
       "the object is in the Archive tier: rehydrate it first (az storage blob set-tier "
       "--tier Hot), which takes hours" },
-    { "BlobBeingRehydrated", -EIO, "the object comes back from the Archive tier; wait" },
+    { "BlobBeingRehydrated", -EIO,
+      "the object comes back from the Archive tier; wait" },
     { "BlobImmutableDueToPolicy", -EROFS,
       "a policy of immutability or a legal hold protects it" },
     { "LeaseIdMissing", -EROFS, "somebody has a lease on it: break the lease first" },
@@ -78,7 +80,8 @@ static const struct meaning MEANINGS[] = {
       "the SAS (sip=) is not for this machine's address" },
     { "AuthorizationResourceTypeMismatch", -EACCES,
       "the account SAS must cover containers and objects (srt=co)" },
-    { "AuthorizationServiceMismatch", -EACCES, "the account SAS is not for blobs (ss=b)" },
+    { "AuthorizationServiceMismatch", -EACCES,
+      "the account SAS is not for blobs (ss=b)" },
     { "FeatureVersionMismatch", -EIO,
       "the object uses what this version of the interface does not know" },
     { "InvalidResourceName", -EINVAL,
@@ -187,12 +190,12 @@ static const char *advice_auth(const struct azure_refusal *r, enum azure_auth au
                        "or account, or was made with a key that was rotated; or a "
                        "firewall stops it: make a new one";
     case AZURE_AUTH_TOKEN:
-        return lacks || is_right
-                   ? "give the identity " ROLES
-                     " on the container or account, and look at the account's firewall; "
-                     "a new role takes some minutes"
-                   : "the token is expired, of another tenant or not for "
-                     "https://storage.azure.com: see AZURE_TENANT_ID";
+        return lacks || is_right ? "give the identity " ROLES
+                                   " on the container or account, and look at the "
+                                   "account's firewall; "
+                                   "a new role takes some minutes"
+                                 : "the token is expired, of another tenant or not for "
+                                   "https://storage.azure.com: see AZURE_TENANT_ID";
     default:
         return "the container is not public: give an account key, a SAS or an identity";
     }
@@ -238,11 +241,12 @@ int azure_refusal_fail(const struct azure_refusal *r, const struct azure_asked *
     if (error == -EACCES && !(meaning && advice))
         advice = advice_auth(r, asked->auth);
     if (is_skewed(r))
-        snprintf(clock, sizeof(clock), "this machine's clock is %lld minutes %s: set it; ",
+        snprintf(clock, sizeof(clock),
+                 "this machine's clock is %lld minutes %s: set it; ",
                  llabs(r->skew_s) / 60, r->skew_s > 0 ? "fast" : "slow");
     return fail(ret_error, error,
-                "azure %s in %s/%s: %s%s%.160s (HTTP %d, request id %s): %s%s", asked->verb,
-                asked->account, asked->container,
+                "azure %s in %s/%s: %s%s%.160s (HTTP %d, request id %s): %s%s",
+                asked->verb, asked->account, asked->container,
                 r->said.code[0] ? r->said.code : "no code", *detail ? ": " : "", detail,
                 r->status, r->request_id[0] ? r->request_id : "none", clock, advice);
 }

@@ -19,8 +19,8 @@ static bool is_whole(const struct object_call *c)
 static int expect_hash(struct object_call *c, const struct http_answer *a)
 {
     CLEANUP(buffer_release) struct buffer md5 = BUFFER_INIT;
-    const char *text = http_answer_header(a, a->code == 206 ? "x-ms-blob-content-md5"
-                                                            : "Content-MD5");
+    const char *text =
+        http_answer_header(a, a->code == 206 ? "x-ms-blob-content-md5" : "Content-MD5");
     const EVP_MD *kind = NULL;
 
     c->promised_len = 0;
@@ -58,7 +58,8 @@ static uint64_t range_begin(const struct http_answer *a)
 {
     const char *range = http_answer_header(a, "Content-Range");
 
-    return range && strncmp(range, "bytes ", 6) == 0 ? strtoull(range + 6, NULL, 10) : 0;
+    return range && strncmp(range, "bytes ", 6) == 0 ? strtoull(range + 6, NULL, 10)
+                                                     : 0;
 }
 
 int azure_get_on_answer(void *arg, const struct http_answer *a)
@@ -133,15 +134,16 @@ static int ask_about_empty(struct object_call *c)
     return azure_send(c);
 }
 
-static void on_got(struct object_call *c, int status, const struct http_answer *a UNUSED,
-                   const struct error *error)
+static void on_got(struct object_call *c, int status,
+                   const struct http_answer *a UNUSED, const struct error *error)
 {
     if (status == -ERANGE && c->offset == 0 && ask_about_empty(c) == 0)
         return;
     if (status == -EEXIST)
-        status = fail(&c->error, -EBADMSG,
-                      c->given > 0 ? "azure get: the object was replaced while it was read"
-                                   : "azure get: the object is another one by now");
+        status =
+            fail(&c->error, -EBADMSG,
+                 c->given > 0 ? "azure get: the object was replaced while it was read"
+                              : "azure get: the object is another one by now");
     else if (status == 0)
         status = check_end(c);
     azure_finish_done(c, status, c->error.text[0] ? &c->error : error);

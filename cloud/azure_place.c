@@ -50,8 +50,7 @@ static int split_endpoint(const char *url, struct parts *ret, struct error *ret_
     p.host = url + (p.is_tls ? 8 : 7);
     p.authority_len = strcspn(p.host, "/");
     p.path = p.host + p.authority_len;
-    p.host_len =
-        *p.host == '[' ? strcspn(p.host, "]/") + 1 : strcspn(p.host, ":/");
+    p.host_len = *p.host == '[' ? strcspn(p.host, "]/") + 1 : strcspn(p.host, ":/");
     if (p.host_len == 0 || p.host_len > p.authority_len
         || strlen(url) >= AZURE_URL_MAX - AZURE_ACCOUNT_MAX - 1)
         return fail(ret_error, -EINVAL, "the endpoint of Azure has no host");
@@ -98,7 +97,8 @@ static void write_url(const struct azure_place_options *o, const struct parts *p
 {
     const char *scheme = p->is_tls ? "https" : "http";
     bool has_path = *p->path && strcmp(p->path, "/") != 0;
-    bool is_bare = p->host_len == strlen(SERVICE) && strncmp(p->host, SERVICE, p->host_len) == 0;
+    bool is_bare =
+        p->host_len == strlen(SERVICE) && strncmp(p->host, SERVICE, p->host_len) == 0;
 
     if (has_path)
         snprintf(to->url, sizeof(to->url), "%s://%s", scheme, p->host);
@@ -146,7 +146,8 @@ static void find_path(struct azure_place *to)
 
     to->path = (size_t)(host - to->url) + strcspn(host, "/");
     snprintf(to->host, sizeof(to->host), "%.*s",
-             *host == '[' ? (int)strcspn(host, "]") + 1 : (int)strcspn(host, ":/"), host);
+             *host == '[' ? (int)strcspn(host, "]") + 1 : (int)strcspn(host, ":/"),
+             host);
     to->is_loopback = is_loopback(to->host);
 }
 
@@ -154,9 +155,10 @@ static int place_usual(const char *account, struct azure_place *to,
                        struct error *ret_error)
 {
     if (!account)
-        return fail(ret_error, -EINVAL,
-                    "no Azure account is named: set `account`, AZURE_STORAGE_ACCOUNT or "
-                    "AZURE_STORAGE_CONNECTION_STRING");
+        return fail(
+            ret_error, -EINVAL,
+            "no Azure account is named: set `account`, AZURE_STORAGE_ACCOUNT or "
+            "AZURE_STORAGE_CONNECTION_STRING");
     if (!is_account(account))
         return fail(ret_error, -EINVAL,
                     "'%.64s' cannot be an Azure account: its name has 3 to 24 lower "

@@ -2,7 +2,8 @@
 /* azure_place - which account, where, from options, the environment or a connection
  * string. Pure: the environment is an argument.
  *
- * https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string */
+ * https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -21,7 +21,7 @@
 
 enum {
     AZURE_HEADERS_MAX = 16,
-    AZURE_NONCE = 17,            /* 16 hex digits */
+    AZURE_NONCE = 17,             /* 16 hex digits */
     AZURE_HASH_INLINE = 16 << 10, /* more is hashed on the thread pool */
 };
 
@@ -45,7 +45,7 @@ struct object_call {
 
     /* The request under way. */
     const char *method;
-    struct buffer url; /* without a SAS */
+    struct buffer url;  /* without a SAS */
     size_t path, query; /* where in url the path begins; behind '?', 0: none */
     struct shared_key_header headers[AZURE_HEADERS_MAX];
     size_t n_headers;
@@ -79,8 +79,8 @@ struct object_call {
         object_uploaded_fn *uploaded;
     };
     void *arg;
-    char *name;               /* with the store's prefix */
-    char nonce[AZURE_NONCE];  /* that tells this write from any other */
+    char *name;              /* with the store's prefix */
+    char nonce[AZURE_NONCE]; /* that tells this write from any other */
     struct object_about about;
 
     /* Of get. */
@@ -166,4 +166,5 @@ int azure_ask_whether_ours(struct object_call *c, const struct error *error);
 int azure_list(struct object_store *base, const struct object_list *list,
                object_listed_fn *listed, void *arg, struct object_call **ret_call);
 int azure_upload(struct object_store *base, const struct object_upload *upload,
-                 object_uploaded_fn *uploaded, void *arg, struct object_call **ret_call);
+                 object_uploaded_fn *uploaded, void *arg,
+                 struct object_call **ret_call);

@@ -51,7 +51,8 @@ static bool read_expiry(const json_t *root, int64_t now_s, int64_t *ret)
         *ret = now_s + (seconds < LIFETIME_MAX_S ? seconds : LIFETIME_MAX_S);
         return true;
     }
-    if (!read_seconds(json_object_get(root, "expires_on"), &seconds) || seconds <= now_s)
+    if (!read_seconds(json_object_get(root, "expires_on"), &seconds)
+        || seconds <= now_s)
         return false;
     *ret = seconds < now_s + LIFETIME_MAX_S ? seconds : now_s + LIFETIME_MAX_S;
     return true;
@@ -92,8 +93,9 @@ struct hint {
 
 /* https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
 static const struct hint HINTS[] = {
-    { "AADSTS7000215", "the client secret is wrong: AZURE_CLIENT_SECRET is the secret's "
-                       "value, not its id" },
+    { "AADSTS7000215",
+      "the client secret is wrong: AZURE_CLIENT_SECRET is the secret's "
+      "value, not its id" },
     { "AADSTS7000222", "the client secret has expired: make a new one" },
     { "AADSTS700016", "there is no such application in the tenant: see AZURE_CLIENT_ID "
                       "and AZURE_TENANT_ID" },
@@ -103,7 +105,8 @@ static const struct hint HINTS[] = {
                       "and AZURE_FEDERATED_TOKEN_FILE" },
     { "AADSTS70021", "no federated credential of the application is for this issuer, "
                      "subject and audience" },
-    { "AADSTS700213", "no federated credential of the application is for this subject" },
+    { "AADSTS700213",
+      "no federated credential of the application is for this subject" },
     { "AADSTS700211", "no federated credential of the application is for this issuer" },
     { "AADSTS700212", "no federated credential of the application is for this "
                       "audience" },
@@ -135,8 +138,8 @@ static const char *text_of(const json_t *root, const char *name)
     return json_string_value(json_object_get(root, name));
 }
 
-/* Entra: error, error_description ("AADSTSn: ... Trace ID: ..."), trace_id. App Service:
- * message or Message. */
+/* Entra: error, error_description ("AADSTSn: ... Trace ID: ..."), trace_id. App
+ * Service: message or Message. */
 static void read_said(const json_t *root, struct said *said)
 {
     const char *text = text_of(root, "error_description");
@@ -149,7 +152,8 @@ static void read_said(const json_t *root, struct said *said)
     copy_line(said->text, sizeof(said->text), text);
     copy_line(said->request, sizeof(said->request), text_of(root, "trace_id"));
     if (!said->request[0])
-        copy_line(said->request, sizeof(said->request), text_of(root, "correlation_id"));
+        copy_line(said->request, sizeof(said->request),
+                  text_of(root, "correlation_id"));
     if (text && strncmp(text, "AADSTS", 6) == 0)
         snprintf(said->code, sizeof(said->code), "%.*s",
                  (int)min_size(6 + strspn(text + 6, "0123456789"), 39), text);
@@ -180,11 +184,12 @@ int azure_token_refused(int status, const char *json, size_t len,
                     "azure, %s: HTTP %d instead of a token: what answers is no token "
                     "service, perhaps a proxy",
                     asked->from, status);
-    return fail(ret_error, error,
-                "azure, %s of client %.64s in tenant %.64s: %s (HTTP %d, request id %s): "
-                "%s",
-                asked->from, asked->client ? asked->client : "(the machine's own)",
-                asked->tenant ? asked->tenant : "(the machine's own)",
-                said.code[0] ? said.code : "no code", status,
-                said.request[0] ? said.request : "none", hint ? hint : said.text);
+    return fail(
+        ret_error, error,
+        "azure, %s of client %.64s in tenant %.64s: %s (HTTP %d, request id %s): "
+        "%s",
+        asked->from, asked->client ? asked->client : "(the machine's own)",
+        asked->tenant ? asked->tenant : "(the machine's own)",
+        said.code[0] ? said.code : "no code", status,
+        said.request[0] ? said.request : "none", hint ? hint : said.text);
 }

@@ -36,5 +36,4 @@ struct azure_token_asked {
 /* -EACCES with the service's own code, request id and the way out; -EIO: it failed;
  * -EPROTO: what answers is no such service. */
 int azure_token_refused(int status, const char *json, size_t len,
-                        const struct azure_token_asked *asked,
-                        struct error *ret_error);
+                        const struct azure_token_asked *asked, struct error *ret_error);

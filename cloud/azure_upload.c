@@ -124,16 +124,17 @@ static size_t pick_parts(const struct object_call *c, const struct azure_blocks 
 
 static int finish_parts(struct object_call *c, const struct azure_blocks *blocks)
 {
-    CLEANUP(freep) struct object_part *parts =
-        calloc(blocks->n ? blocks->n : 1, sizeof(*parts));
+    CLEANUP(freep)
+    struct object_part *parts = calloc(blocks->n ? blocks->n : 1, sizeof(*parts));
     struct object_uploaded u = { .upload = c->upload, .parts = parts };
 
     if (!parts)
         return -ENOMEM;
     u.n_parts = pick_parts(c, blocks, parts);
     if (u.n_parts == 0)
-        return fail(&c->error, -ENOENT,
-                    "azure put: no part of this upload is there any more: begin it anew");
+        return fail(
+            &c->error, -ENOENT,
+            "azure put: no part of this upload is there any more: begin it anew");
     azure_finish_uploaded(c, 0, &u, NULL);
     return 0;
 }
@@ -144,8 +145,8 @@ static void on_parts(struct object_call *c, int status, const struct http_answer
     CLEANUP(azure_blocks_release) struct azure_blocks blocks = { .n = 0 };
 
     if (status == 0) {
-        status = azure_blocks_read(buffer_text(&a->body), a->body.len, &blocks,
-                                   &c->error);
+        status =
+            azure_blocks_read(buffer_text(&a->body), a->body.len, &blocks, &c->error);
         if (status == 0)
             status = finish_parts(c, &blocks);
         error = &c->error;
@@ -270,8 +271,8 @@ static void on_blocks(struct object_call *c, int status, const struct http_answe
     CLEANUP(azure_blocks_release) struct azure_blocks blocks = { .n = 0 };
 
     if (status == 0) {
-        status = azure_blocks_read(buffer_text(&a->body), a->body.len, &blocks,
-                                   &c->error);
+        status =
+            azure_blocks_read(buffer_text(&a->body), a->body.len, &blocks, &c->error);
         error = &c->error;
     }
     if (status == 0 && is_all_ours(c, &blocks)) {

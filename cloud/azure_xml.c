@@ -240,7 +240,8 @@ static void list_end(struct walk *w, const char *element)
 
     if (is_in(w, "Properties"))
         take_property(w, element);
-    else if (strcmp(element, "Name") == 0 && (is_in(w, "Blob") || is_in(w, "BlobPrefix")))
+    else if (strcmp(element, "Name") == 0
+             && (is_in(w, "Blob") || is_in(w, "BlobPrefix")))
         take_name(w);
     else if (is_in(w, "Blobs"))
         put_entry(w);
