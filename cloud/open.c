@@ -7,7 +7,9 @@
 #include <sys/random.h>
 
 #include "cloud/aws.h"
+#include "cloud/azure.h"
 #include "cloud/file_store.h"
+#include "cloud/gcs.h"
 
 /* One that was opened, and where it is. */
 struct opened {
@@ -117,6 +119,25 @@ static int open_s3(struct cloud *c, struct object_store_options *o, struct opene
     return r < 0 ? r : s3_open(c->http, ret->credentials, o, &ret->store, ret_error);
 }
 
+static int open_azure(struct cloud *c, struct object_store_options *o,
+                      struct opened *ret, struct error *ret_error)
+{
+    const struct azure_credentials_options azure = { .account = o->account,
+                                                     .endpoint = o->endpoint };
+    int r = azure_credentials_open(c->http, &azure, &ret->credentials, ret_error);
+
+    return r < 0 ? r : azure_open(c->http, ret->credentials, o, &ret->store, ret_error);
+}
+
+static int open_gs(struct cloud *c, struct object_store_options *o, struct opened *ret,
+                   struct error *ret_error)
+{
+    const struct google_credentials_options google = { .file = NULL };
+    int r = google_credentials_open(c->http, &google, &ret->credentials, ret_error);
+
+    return r < 0 ? r : gcs_open(c->http, ret->credentials, o, &ret->store, ret_error);
+}
+
 static int open_kind(struct cloud *c, struct object_store_options *o,
                      struct opened *ret, struct error *ret_error)
 {
@@ -127,7 +148,11 @@ static int open_kind(struct cloud *c, struct object_store_options *o,
         return file_open(c->loop, o, &ret->store, ret_error);
     }
     r = need_http(c, ret_error);
-    return r < 0 ? r : open_s3(c, o, ret, ret_error);
+    if (r < 0)
+        return r;
+    return ret->address.kind == STORE_S3      ? open_s3(c, o, ret, ret_error)
+           : ret->address.kind == STORE_AZURE ? open_azure(c, o, ret, ret_error)
+                                              : open_gs(c, o, ret, ret_error);
 }
 
 static int copy_address(const struct store_address *a, struct store_address *ret)

@@ -197,7 +197,6 @@ const struct command command_data = {
         "  file:///PATH or a path         files of this machine\n"
         "  datastore:KEY                  below the root that mesh.conf or\n"
         "                                 $METAFLOW_DEFAULT_DATASTORE says\n"
-        "  run:RUN/STEP[/TASK]/NAME       get and put from: an artifact\n"
         "\n"
         "put and get copy from any of them to any other. An ADDRESS that ends with /\n"
         "is a folder: files keep their names in it. With -r folders are copied too;\n"
@@ -214,8 +213,7 @@ const struct command command_data = {
                 "mesh data get s3://lab/models/model.bin .\n"
                 "mesh data get -r gs://lab/images/ images/\n"
                 "mesh data ls -r azure://acct/box/results/\n"
-                "mesh data sync results s3://lab/results --delete --dry-run\n"
-                "mesh data put run:42/fit/model s3://lab/models/best.bin",
+                "mesh data sync results s3://lab/results --delete --dry-run",
     .exits = EXITS_REFUSED | EXITS_OBJECTS,
     .operands_min = 1,
     .operands_max = SIZE_MAX,
