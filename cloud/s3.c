@@ -276,6 +276,7 @@ static void s3_free(struct object_store *base)
 
 static const struct object_store_class S3 = {
     .scheme = "s3",
+    .wants_sha256 = true,
     .put = s3_put,
     .get = s3_get,
     .head = s3_head,
