@@ -48,6 +48,10 @@ struct stage {
     struct credentials *credentials;
     struct object_store *store;
 
+    bool is_key_late;
+    credentials_fetched_fn *fetched; /* the key is asked for */
+    void *fetched_arg;
+
     /* What the caller was told. */
     bool is_done;
     int status;
@@ -180,13 +184,18 @@ static void on_connection(uv_stream_t *listener, int status)
 
 /* ---- the stage ---- */
 
-static void fetch_key(void *self UNUSED, credentials_fetched_fn *fetched, void *arg)
-{
-    struct credential key = { .id = (char *)"AKID",
-                              .secret = (char *)"secret",
-                              .from = "the test" };
+static const struct credential KEY = { .id = (char *)"AKID",
+                                       .secret = (char *)"secret",
+                                       .from = "the test" };
 
-    fetched(arg, 0, &key, NULL);
+static void fetch_key(void *self, credentials_fetched_fn *fetched, void *arg)
+{
+    struct stage *s = self;
+
+    s->fetched = fetched;
+    s->fetched_arg = arg;
+    if (!s->is_key_late)
+        fetched(arg, 0, &KEY, NULL);
 }
 
 static void free_key(void *self UNUSED)
@@ -206,7 +215,7 @@ static void open_store(struct stage *s, const struct object_store_options *more)
 
 static void set_stage(struct stage *s, const struct turn *turns, size_t n)
 {
-    const struct credentials_source source = { "test", NULL, fetch_key, free_key };
+    const struct credentials_source source = { "test", s, fetch_key, free_key };
     struct sockaddr_in at;
     int len = sizeof(at);
 
@@ -677,6 +686,60 @@ static void test_cancel(void **state UNUSED)
     leave_stage(&s);
 }
 
+static void await_fetch(struct stage *s)
+{
+    while (!s->fetched)
+        uv_run(&s->loop, UV_RUN_ONCE);
+}
+
+static void start_with_late_key(struct stage *s)
+{
+    static const struct object_get what = { .name = "a",
+                                            .len = UINT64_MAX,
+                                            .on_data = on_data };
+
+    s->is_key_late = true;
+    assert_int_equal(s->store->class->get(s->store, &what, on_object, s, NULL), 0);
+    await_fetch(s);
+    assert_false(s->is_done);
+}
+
+static void test_late_key(void **state UNUSED)
+{
+    PLAY(s, NULL,
+         { .wants = { "Credential=AKID/" },
+           .status = "200 OK",
+           .headers = "ETag: \"e1\"\r\n",
+           .body = "abc" });
+
+    start_with_late_key(&s);
+    s.fetched(s.fetched_arg, 0, &KEY, NULL);
+    await(&s);
+    assert_int_equal(s.status, 0);
+    assert_string_equal(buffer_text(&s.got), "abc");
+    leave_stage(&s);
+}
+
+/* The key comes when nobody is left who wants it: the store or all is closed. */
+static void test_too_late_key(void **state UNUSED)
+{
+    struct stage s;
+
+    set_stage(&s, NULL, 0);
+    open_store(&s, NULL);
+    start_with_late_key(&s);
+    s.store->class->free(TAKE(s.store));
+    assert_true(s.is_done);
+    assert_int_equal(s.status, -ECANCELED);
+    s.fetched(s.fetched_arg, 0, &KEY, NULL);
+    leave_stage(&s);
+    set_stage(&s, NULL, 0);
+    open_store(&s, NULL);
+    start_with_late_key(&s);
+    leave_stage(&s);
+    assert_int_equal(s.status, -ECANCELED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -695,6 +758,8 @@ int main(void)
         cmocka_unit_test(test_encryption_that_is_passed_over),
         cmocka_unit_test(test_closing),
         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_late_key),
+        cmocka_unit_test(test_too_late_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

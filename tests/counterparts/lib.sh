@@ -36,7 +36,7 @@ once()
             exit 1
         }
         touch "$cache/stamp/$name"
-    ) 9>"$cache/lock" || die "$name cannot be installed"
+    ) 9>"$cache/stamp/$name.lock" || die "$name cannot be installed"
 }
 
 # Debian's own are too old for some services: newer ones come as Python packages.
