@@ -13,8 +13,9 @@
 #include "base/error.h"
 
 enum {
-    CREDENTIALS_EARLY_S =
-        300, /* renewed so long before they expire, if they live longer */
+    /* Renewed so long before they expire; of those that live less than twice as long,
+     * when half of it is over. Until the new key is there the old one is given. */
+    CREDENTIALS_EARLY_S = 300,
     CREDENTIALS_LEAST_S = 60, /* never given away with less left, if it can be helped */
     CREDENTIALS_WAITING_MAX = 4096,
 };
@@ -25,7 +26,8 @@ enum {
 struct credential {
     char *id, *secret, *token; /* NULL: not part of it */
     int64_t expires_s;         /* since 1970; 0: never */
-    const char *from;          /* "environment", "profile work", ...: for doctor */
+    const char *from;          /* "environment", "profile work", ...: for doctor; the
+                                  source's, which keeps it until it is freed */
     bool is_static;            /* a role could be used in its place */
 };
 
@@ -44,26 +46,29 @@ typedef void credentials_fetched_fn(void *arg, int status, const struct credenti
 struct credentials_source {
     const char *name;
     void *self;
+    /* One at a time. */
     void (*fetch)(void *self, credentials_fetched_fn *fetched, void *arg);
     void (*free)(void *self); /* no fetch is under way, or its answer no longer comes */
 };
 
-/* The sources are asked in order until one has a key; that one is asked again later.
- * They are owned from here on, also on failure. */
+/* The sources are asked in order until one has a key; that one is asked again later,
+ * all of them when its key has run out. Where none has one, the sentence joins those of
+ * all. They are owned from here on, also on failure. */
 int credentials_new(uv_loop_t *loop, const struct credentials_source *sources, size_t n,
                     struct credentials **ret_credentials);
 
-/* Whoever still waits is answered with -ECANCELED. */
+/* Whoever still waits is answered with -ECANCELED. Not to be called by a `got`. */
 void credentials_free(struct credentials *c);
 
 /* A key that is good for CREDENTIALS_LEAST_S more; at once where one is known. It is
- * borrowed for the call of `got`. A fetch that fails is not repeated for a second: all
- * who ask meanwhile get its error. */
+ * borrowed for the call of `got`. A fetch that fails, or gives less, is not repeated
+ * for a second: all who ask meanwhile get its error, or that key. */
 typedef void credentials_got_fn(void *arg, int status, const struct credential *key,
                                 const struct error *error);
 void credentials_get(struct credentials *c, credentials_got_fn *got, void *arg);
 
 /* The service said that this key has expired or was never good: the next one who asks
- * waits for a new one. False: it is static, or was had a moment ago, so that asking
+ * waits for what the source has now, which may be another key also where it is static:
+ * people replace them in their files. False: it was had a moment ago, so that asking
  * again cannot help. */
 bool credentials_refused(struct credentials *c, const char *id_or_token);

@@ -81,6 +81,28 @@ int decode_base64(struct buffer *out, const char *text, size_t len)
     return 0;
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+int decode_percent(struct buffer *out, const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        bool is_code = text[i] == '%' && i + 2 < len && hex_digit(text[i + 1]) >= 0
+                       && hex_digit(text[i + 2]) >= 0;
+
+        buffer_putc(out, is_code ? (char)(hex_digit(text[i + 1]) * 16
+                                          + hex_digit(text[i + 2]))
+                                 : text[i]);
+        i += is_code ? 2 : 0;
+    }
+    return buffer_failed(out);
+}
+
 void encode_sha256(const void *data, size_t len, uint8_t ret[ENCODE_SHA256])
 {
     SHA256(data, len, ret);

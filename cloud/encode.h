@@ -21,6 +21,8 @@ int encode_base64(struct buffer *out, const void *data, size_t len);
 int encode_base64url(struct buffer *out, const void *data, size_t len);
 /* -EINVAL: not base64. */
 int decode_base64(struct buffer *out, const char *text, size_t len);
+/* A '%' that no two hex digits follow stands for itself. */
+int decode_percent(struct buffer *out, const char *text, size_t len);
 
 void encode_sha256(const void *data, size_t len, uint8_t ret[ENCODE_SHA256]);
 void encode_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,

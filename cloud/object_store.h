@@ -11,7 +11,8 @@
  *   -ENOENT     no such object (or bucket, by its sentence)
  *   -EEXIST     put_if_absent, and it is there
  *   -EACCES     the service refuses: wrong key, no right, skewed clock; its own code
- * and request id are in the sentence -ERANGE     the range begins behind the end
+ *               and request id are in the sentence
+ *   -ERANGE     the range begins behind the end
  *   -EBADMSG    bytes are not those that were sent or promised
  *   -ENOSPC     the store is full or a quota is reached
  *   -EROFS      the store takes no writes
@@ -87,7 +88,9 @@ typedef void object_listed_fn(void *arg, int status, const struct object_entry *
 /* One step of an upload in parts. The service's name of the upload and the tags of its
  * parts can be kept on disk: a crash goes on with the parts that are missing. Parts
  * count from 1. Where `is_in_order` of the store, part n+1 may start only when n is
- * done and all but the last are multiples of 256 KiB (GCS's resumable uploads). */
+ * done and all but the last are multiples of 256 KiB (GCS's resumable uploads); the
+ * service knows bytes, not parts, and counts them as parts of `part_bytes`, with tags
+ * "". A part whose tag is "" is not looked at again by FINISH. */
 enum object_upload_step {
     OBJECT_UPLOAD_BEGIN = 1, /* answers with `upload` */
     OBJECT_UPLOAD_PART,      /* answers with its tag */
@@ -106,7 +109,8 @@ struct object_upload {
     enum object_upload_step step;
     const char *name;
     const char *upload; /* NULL at OBJECT_UPLOAD_BEGIN */
-    /* BEGIN: the whole's size, which all parts add up to, and its type. */
+    /* All steps but ABORT: the whole's size, which all parts add up to; BEGIN: its
+     * type. */
     uint64_t size;
     const char *content_type;
     /* PART */
@@ -117,7 +121,8 @@ struct object_upload {
     /* FINISH */
     const struct object_part *parts; /* all, in order */
     size_t n_parts;
-    bool is_if_absent;
+    uint64_t part_bytes; /* PARTS: of all but the last */
+    bool is_if_absent;   /* BEGIN and FINISH: services look at one or the other */
 };
 
 struct object_uploaded {
@@ -137,6 +142,8 @@ struct object_call; /* valid until its done */
 struct object_store_class {
     const char *scheme; /* "s3", "azure", "gs", "file" */
     bool is_in_order;   /* parts of an upload: see object_upload_step */
+    bool
+        wants_sha256; /* of bodies: who brings none has it found in the loop's thread */
     /* 0 and the call, or a negative errno and no call of done. Texts are copied. */
     int (*put)(struct object_store *s, const struct object_put *put,
                object_done_fn *done, void *arg, struct object_call **ret_call);
@@ -178,6 +185,7 @@ struct object_store_options {
     const char *tags;     /* "a=1&b=2" */
     bool is_virtual_host; /* bucket.host in place of host/bucket */
     bool is_path_style;   /* the other; neither: by the endpoint */
+    bool is_relaxed;      /* of file: nothing is synced; a power cut may lose it */
     uint32_t tries_max;   /* 0: HTTP_TRIES_DEFAULT */
 };
 
@@ -191,5 +199,4 @@ typedef int object_store_open_fn(struct http *http, struct credentials *credenti
                                  struct error *ret_error);
 object_store_open_fn s3_open;
 object_store_open_fn azure_open;
-object_store_open_fn gcs_open;
-object_store_open_fn file_open;
+object_store_open_fn gcs_open; /* a folder needs no engine: file_store.h */

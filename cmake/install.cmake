@@ -2,7 +2,7 @@
 # cmake --install build --prefix DIR: the program, its module, the Python package, what
 # shells complete by, and the manual where there is scdoc.
 install(TARGETS mesh RUNTIME DESTINATION bin)
-install(TARGETS mesh-http mesh-peer mesh-tls LIBRARY DESTINATION lib/mesh)
+install(TARGETS mesh-cloud mesh-http mesh-peer mesh-tls LIBRARY DESTINATION lib/mesh)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/sdk/python/mesh DESTINATION lib/mesh/python
         PATTERN __pycache__ EXCLUDE)
 

@@ -14,6 +14,7 @@
 /* What messages call the file; a reader of a part puts its own name there. */
 static const char whole[] = "the configuration";
 
+enum { DATASTORE_WORKERS_MAX = 1024, DATASTORE_RETRIES_MAX = 100 };
 enum { TASKS_MAX = 1000000, NAME_MAX_BYTES = 128, SETTING_MAX_BYTES = 256 };
 
 struct conf *conf_new(void)
@@ -345,6 +346,85 @@ static void read_contacts(struct check *check, const struct value *v, void *fiel
     }
 }
 
+/* ---- the datastore ---- */
+
+static void read_word(struct check *check, const struct value *v, void *field)
+{
+    if (expect_text(check, v))
+        *(const char **)field = check_copy(check, v->text, v->n);
+}
+
+static void read_encryption(struct check *check, const struct value *v, void *field)
+{
+    static const struct key keys[] = {
+        { "mode", read_word, offsetof(struct store_settings, encryption), NULL },
+        { "key", read_word, offsetof(struct store_settings, kms_key), NULL },
+    };
+
+    if (v->type == VALUE_STRING)
+        read_word(check, v, &((struct store_settings *)field)->encryption);
+    else if (expect_mapping(check, v))
+        READ_MAPPING(check, v, keys, field);
+}
+
+static void read_workers(struct check *check, const struct value *v, void *field)
+{
+    int64_t n;
+
+    if (expect_integer(check, v, 1, DATASTORE_WORKERS_MAX, &n))
+        ((struct store_settings *)field)->workers = (uint32_t)n;
+}
+
+static void read_retries(struct check *check, const struct value *v, void *field)
+{
+    struct store_settings *s = field;
+    int64_t n;
+
+    if (!expect_integer(check, v, 0, DATASTORE_RETRIES_MAX, &n))
+        return;
+    s->retries = (uint32_t)n;
+    s->has_retries = true;
+}
+
+static void read_path_style(struct check *check, const struct value *v, void *field)
+{
+    if (expect(check, v, VALUE_BOOL))
+        ((struct store_settings *)field)->is_path_style = v->u.boolean;
+}
+
+/* An endpoint or an encryption without the store that they are of would be for none. */
+static void read_datastore(struct check *check, const struct value *v, void *field)
+{
+    static const struct key keys[] = {
+        { "root", read_word, offsetof(struct store_settings, root), NULL },
+        { "endpoint", read_word, offsetof(struct store_settings, endpoint), NULL },
+        { "region", read_word, offsetof(struct store_settings, region), NULL },
+        { "account", read_word, offsetof(struct store_settings, account), NULL },
+        { "encryption", read_encryption, 0, NULL },
+        { "storage_class", read_word, offsetof(struct store_settings, storage_class),
+          NULL },
+        { "tags", read_word, offsetof(struct store_settings, tags), NULL },
+        { "path_style", read_path_style, 0, NULL },
+        { "workers", read_workers, 0, NULL },
+        { "retries", read_retries, 0, NULL },
+    };
+    struct store_settings *s = field;
+    struct store_address root;
+    struct error error;
+
+    check->where = "datastore";
+    if (expect_mapping(check, v)) {
+        READ_MAPPING(check, v, keys, s);
+        if (!s->root)
+            complain(check, v, "root: s3://BUCKET/PREFIX", "'datastore' has no root");
+        else if (store_address_parse(s->root, &root, &error) < 0)
+            complain(check, v, NULL, "root: %s", error.text);
+        else
+            store_address_release(&root);
+    }
+    check->where = whole;
+}
+
 static void read_top(struct check *check, const struct value *v, struct conf *c)
 {
     static const struct key keys[] = {
@@ -363,6 +443,7 @@ static void read_top(struct check *check, const struct value *v, struct conf *c)
         { "advertise", read_setting, offsetof(struct conf, advertise), NULL },
         { "discover", read_setting, offsetof(struct conf, discover), NULL },
         { "contacts", read_contacts, 0, NULL },
+        { "datastore", read_datastore, offsetof(struct conf, datastore), NULL },
     };
 
     READ_MAPPING(check, v, keys, c);

@@ -21,6 +21,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "cloud/address.h"
 #include "flow/diagnostic.h"
 #include "flow/flow.h"
 #include "node/policy.h"
@@ -72,6 +73,7 @@ struct conf {
     struct conf_text name, zone, peer_listen, advertise, discover;
     struct conf_text contacts[CONF_CONTACTS_MAX];
     uint32_t n_contacts;
+    struct store_settings datastore; /* docs/stores.md */
     struct {
         struct conf_place cpu, memory, gpu, quota, slots, shared_uid, default_user,
             task_account;

@@ -28,7 +28,7 @@ BEGIN {
     may["node"] = "base flow proto gossip scheduler store cloud node node/peers"
     may["node/api"] = "base flow proto scheduler store node node/api"
     may["node/peers"] = "base proto node node/peers"
-    may["node/cli"] = "base flow proto scheduler store node node/api node/peers node/cli"
+    may["node/cli"] = "base flow proto scheduler store cloud node node/api node/peers node/cli"
     may["simulations"] = "base flow proto gossip scheduler store node simulations"
 
     # Headers, and the only files that may include them.

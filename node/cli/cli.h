@@ -28,6 +28,7 @@ enum {
     EXITS_NODE = 1 << 4,    /* 4 */
     EXITS_DIFFER = 1 << 5,  /* 1 says that two things differ */
     EXITS_CHECK = 1 << 6,   /* 1 says that a check failed */
+    EXITS_OBJECTS = 1 << 7, /* 3: no such object */
 };
 
 struct command {
@@ -57,8 +58,10 @@ extern const struct command command_run, command_node, command_submit, command_c
     command_completion, command_complete, command_manual, command_init, command_invite,
     command_revoke;
 extern const struct command command_audit;
+extern const struct command command_data;
 extern const struct command command_members, command_drain, command_leave;
 extern const struct command command_restart;
+extern const struct command command_policy;
 
 /* What the codes of a verb mean; a code of -1 ends them. Valid until the next call. */
 struct exit_line {

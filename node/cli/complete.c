@@ -255,7 +255,9 @@ static void offer_kind(struct completion *c, const char *kind)
         offer_path(c, kind);
     else if (strcmp(kind, "FLOW") == 0)
         printf(":files mf\n");
-    else if (strcmp(kind, "FILE") == 0 || strcmp(kind, "PATH") == 0)
+    else if (strcmp(kind, "FILE") == 0 || strcmp(kind, "PATH") == 0
+             || strcmp(kind, "ADDRESS") == 0 || strcmp(kind, "FROM") == 0
+             || strcmp(kind, "TO") == 0)
         printf(":files\n");
     else if (strcmp(kind, "DIR") == 0)
         printf(":dirs\n");

@@ -68,6 +68,9 @@ const struct exit_line *exit_lines(unsigned exits)
     if (exits & EXITS_NAMES)
         lines[n++] =
             (struct exit_line){ CLI_NOT_FOUND, "no such run, step, task or artifact" };
+    if (exits & EXITS_OBJECTS)
+        lines[n++] =
+            (struct exit_line){ CLI_NOT_FOUND, "no such object, folder or run" };
     if (exits & EXITS_NODE)
         lines[n++] = (struct exit_line){ CLI_NO_NODE, "no node answers, or the store "
                                                       "cannot be opened" };

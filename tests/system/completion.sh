@@ -50,6 +50,8 @@ offers 'the states of a run' 'failed' runs --state fa
 offers 'a literal word' 'create list revoke' token ''
 offers 'a folder' ':dirs' runs --data ''
 offers 'shells' 'bash fish zsh' completion ''
+offers 'what is done with data' 'get ls put rm sync' data ''
+offers 'and files' ':files' data put ''
 offers 'nothing without a node' '' status ''
 is "$("$MESH" complete -- status '' 2>&1)" '' 'and not a word about it'
 offers 'nothing for a verb that is none' '' nonsense ''

@@ -25,7 +25,7 @@ FLOW
 
 run 0 'it is installed' cmake --install "$build" --prefix "$prefix"
 (cd "$prefix" && find . -type f | sort) >installed
-for file in bin/mesh lib/mesh/mesh-http.so share/bash-completion/completions/mesh \
+for file in bin/mesh lib/mesh/mesh-cloud.so lib/mesh/mesh-http.so share/bash-completion/completions/mesh \
     share/zsh/site-functions/_mesh share/fish/vendor_completions.d/mesh.fish; do
     ok "$file" test -s "$prefix/$file"
 done

@@ -38,23 +38,31 @@ static void complains(const char *text, const char *expected)
 static void all_is_read(void **state UNUSED)
 {
     CLEANUP(conf_unrefp)
-    struct conf *c = read_good("resources: {cpu: 1.5, memory: 2G, gpu: 2, tpu: 0.5}\n"
-                               "quota: 10G\n"
-                               "slots: 7\n"
-                               "shared_uid: yes\n"
-                               "accounts: {ann: lab, ben: ben}\n"
-                               "task_account: nobody\n"
-                               "name: n7\n"
-                               "zone: rack-3\n"
-                               "peer_listen: 0.0.0.0:8400\n"
-                               "contacts: [a, b]\n"
-                               "default_user: {max_tasks: 9}\n"
-                               "users:\n"
-                               "  ann: {weight: 3, max_cpu: 2.5}\n"
-                               "  '1001': {max_memory: 1G, max_gpu: 0.5}\n");
+    struct conf *c =
+        read_good("resources: {cpu: 1.5, memory: 2G, gpu: 2, tpu: 0.5}\n"
+                  "quota: 10G\n"
+                  "slots: 7\n"
+                  "shared_uid: yes\n"
+                  "accounts: {ann: lab, ben: ben}\n"
+                  "task_account: nobody\n"
+                  "name: n7\n"
+                  "zone: rack-3\n"
+                  "peer_listen: 0.0.0.0:8400\n"
+                  "contacts: [a, b]\n"
+                  "default_user: {max_tasks: 9}\n"
+                  "users:\n"
+                  "  ann: {weight: 3, max_cpu: 2.5}\n"
+                  "  '1001': {max_memory: 1G, max_gpu: 0.5}\n"
+                  "datastore: {root: s3://lab/x, workers: 64, retries: 0,\n"
+                  "  encryption: {mode: aws:kms, key: k}}\n");
     const struct user_limits *ann = sharing_of(&c->sharing, "ann");
 
     assert_string_equal(c->name.text, "n7");
+    assert_string_equal(c->datastore.root, "s3://lab/x");
+    assert_string_equal(c->datastore.encryption, "aws:kms");
+    assert_string_equal(c->datastore.kms_key, "k");
+    assert_int_equal(c->datastore.workers, 64);
+    assert_true(c->datastore.has_retries);
     assert_string_equal(c->zone.text, "rack-3");
     assert_string_equal(c->peer_listen.text, "0.0.0.0:8400");
     assert_int_equal(c->peer_listen.place.line, 9);
