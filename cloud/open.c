@@ -49,7 +49,7 @@ int cloud_open(uv_loop_t *loop, const struct cloud_options *options,
         return r;
     c->loop = loop;
     c->options = *options;
-    c->options.calls_max = bounds.calls_max;
+    c->options.calls_max = bounds.calls_max ? bounds.calls_max : TRANSFER_CALLS_MAX;
     *ret_cloud = TAKE(c);
     return 0;
 }

@@ -239,11 +239,9 @@ static void test_paths_of_names(void **state UNUSED)
 
 static void test_state_of_an_upload(void **state UNUSED)
 {
-    static const char *const bad[] = {
-        "", "{}", "[]", "{\"etag\": \"e\"}",
-        "{\"etag\": \"e\", \"upload\": \"u\", \"size\": -1,"
-        " \"part_bytes\": 1}"
-    };
+    static const char negative[] = "{\"etag\": \"e\", \"upload\": \"u\", "
+                                   "\"size\": -1, \"part_bytes\": 1}";
+    static const char *const bad[] = { "", "{}", "[]", "{\"etag\": \"e\"}", negative };
     struct transfer_state s = { "\"e\"", 100, 10, "up/\"1\"" }, back;
     CLEANUP(buffer_release) struct buffer text = BUFFER_INIT;
 
