@@ -86,7 +86,8 @@ int credentials_new(uv_loop_t *loop, const struct credentials_source *sources, s
         free(c);
         return -ENOMEM;
     }
-    memcpy(c->sources, sources, n * sizeof(*sources));
+    for (size_t i = 0; i < n; i++)
+        c->sources[i] = sources[i];
     c->loop = loop;
     c->n_sources = n;
     *ret_credentials = c;
