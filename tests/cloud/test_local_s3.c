@@ -418,11 +418,9 @@ static void test_get_of_nothing(void **state UNUSED)
     PLAY(s, NULL,
          { .wants = { "range: bytes=0-9" },
            .status = "416 Range Not Satisfiable",
-           .headers = "Content-Range: bytes */0\r\n",
            .body = "<Error><Code>InvalidRange</Code></Error>" },
          { .wants = { "range: bytes=3-9" },
            .status = "416 Range Not Satisfiable",
-           .headers = "Content-Range: bytes */3\r\n",
            .body = "<Error><Code>InvalidRange</Code></Error>" });
 
     get(&s, 0, 10);
