@@ -208,6 +208,11 @@ static void cancel_all(struct http *http)
     }
 }
 
+uv_loop_t *http_loop(const struct http *http)
+{
+    return http->loop;
+}
+
 void http_free(struct http *http)
 {
     if (!http)

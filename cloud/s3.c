@@ -243,7 +243,6 @@ static int s3_remove(struct object_store *s, const char *name, object_done_fn *d
 
 static void s3_cancel(struct object_call *call)
 {
-    call->awaiting = NULL;
     http_cancel(call->http);
 }
 

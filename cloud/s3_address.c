@@ -44,6 +44,17 @@ static bool is_google(const char *host)
            && (len == google || host[len - google - 1] == '.');
 }
 
+/* A client does not send the scheme's own port, so it is not signed either. */
+static size_t without_usual_port(const char *host, size_t len, bool is_plain)
+{
+    const char *port = is_plain ? ":80" : ":443";
+    size_t port_len = strlen(port);
+
+    return len > port_len && memcmp(host + len - port_len, port, port_len) == 0
+               ? len - port_len
+               : len;
+}
+
 static int set_endpoint(struct s3_address *a, const char *endpoint,
                         struct error *ret_error)
 {
@@ -66,7 +77,7 @@ static int set_endpoint(struct s3_address *a, const char *endpoint,
     base = strlen(rest + host);
     while (base && rest[host + base - 1] == '/')
         base--;
-    a->host = strndup(rest, host);
+    a->host = strndup(rest, without_usual_port(rest, host, a->is_plain));
     a->base = strndup(rest + host, base);
     return a->host && a->base ? 0 : -ENOMEM;
 }

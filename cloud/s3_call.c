@@ -164,6 +164,7 @@ void s3_call_clear(struct object_call *call, const char *method)
     snprintf(call->payload, sizeof(call->payload), "%s",
              "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     call->on_try = NULL;
+    call->is_region_followed = call->is_key_renewed = false;
 }
 
 static int hash_file(const struct http_body *body, EVP_MD_CTX *hash)
@@ -193,7 +194,11 @@ static int hash_body(const struct http_body *body, const EVP_MD *kind, uint8_t *
     int status = hash && EVP_DigestInit_ex(hash, kind, NULL) == 1 ? 0 : -ENOMEM;
 
     if (status == 0 && body->data)
-        status = EVP_DigestUpdate(hash, body->data, body->len) == 1 ? 0 : -ENOMEM;
+        status =
+            EVP_DigestUpdate(hash, (const char *)body->data + body->offset, body->len)
+                    == 1
+                ? 0
+                : -ENOMEM;
     else if (status == 0)
         status = hash_file(body, hash);
     if (status == 0 && EVP_DigestFinal_ex(hash, ret, NULL) != 1)
@@ -295,32 +300,31 @@ int64_t s3_now(const struct s3_store *s)
     return s->now_s ? s->now_s(s->now_arg) : (int64_t)time(NULL);
 }
 
-static int send_own_header(struct object_call *call, const char *what,
-                           const char *value)
+static int send_own_header(const struct object_call *call, struct http_try *t,
+                           const char *what, const char *value)
 {
     char name[64];
 
     snprintf(name, sizeof(name), "%s%s", is_google(call) ? "x-goog-" : "x-amz-", what);
-    return http_try_header(call->awaiting, name, value);
+    return http_try_header(t, name, value);
 }
 
-static int send_signature(struct object_call *call, const struct sigv4_key *key,
-                          const struct sigv4_signed *s)
+static int send_signature(const struct object_call *call, struct http_try *t,
+                          const struct sigv4_key *key, const struct sigv4_signed *s)
 {
-    int status = http_try_header(call->awaiting, "authorization",
-                                 buffer_text(&s->authorization));
+    int status = http_try_header(t, "authorization", buffer_text(&s->authorization));
 
     if (status == 0)
-        status = send_own_header(call, "date", s->date);
+        status = send_own_header(call, t, "date", s->date);
     if (status == 0)
-        status = send_own_header(call, "content-sha256", call->payload);
+        status = send_own_header(call, t, "content-sha256", call->payload);
     if (status == 0 && key->token)
-        status = send_own_header(call, "security-token", key->token);
+        status = send_own_header(call, t, "security-token", key->token);
     return status;
 }
 
-static int sign(struct object_call *call, const struct credential *credential,
-                const struct s3_url *u)
+static int sign(struct object_call *call, struct http_try *t,
+                const struct credential *credential, const struct s3_url *u)
 {
     CLEANUP(sigv4_signed_release)
     struct sigv4_signed s = { .authorization = BUFFER_INIT };
@@ -340,11 +344,12 @@ static int sign(struct object_call *call, const struct credential *credential,
     };
     int status = path ? sigv4_sign(&key, &r, &s) : -ENOMEM;
 
-    return status < 0 ? status : send_signature(call, &key, &s);
+    return status < 0 ? status : send_signature(call, t, &key, &s);
 }
 
 /* What this try sends: address, headers and signature. */
-static int fill_try(struct object_call *call, const struct credential *credential)
+static int fill_try(struct object_call *call, struct http_try *t,
+                    const struct credential *credential)
 {
     CLEANUP(s3_url_release) struct s3_url u = { .url = BUFFER_INIT };
     int status = call->on_try ? call->on_try(call) : 0;
@@ -354,17 +359,16 @@ static int fill_try(struct object_call *call, const struct credential *credentia
         status = s3_address_url(&call->store->address, call->region, call->name,
                                 buffer_text(&call->query), &u);
     if (status == 0)
-        status = http_try_url(call->awaiting, buffer_text(&u.url));
+        status = http_try_url(t, buffer_text(&u.url));
     for (size_t i = 0; i < call->n_headers && status == 0; i++)
-        status = http_try_header(call->awaiting, call->headers[i].name,
-                                 call->headers[i].value);
+        status = http_try_header(t, call->headers[i].name, call->headers[i].value);
     if (status == 0 && credential)
-        status = sign(call, credential, &u);
+        status = sign(call, t, credential, &u);
     return status;
 }
 
-static int prepare_with(struct object_call *call, const struct credential *credential,
-                        struct error *ret_error)
+static int prepare_with(struct object_call *call, struct http_try *t,
+                        const struct credential *credential, struct error *ret_error)
 {
     int status;
 
@@ -374,28 +378,28 @@ static int prepare_with(struct object_call *call, const struct credential *crede
                     credential->from ? credential->from : "somewhere");
     if (credential)
         snprintf(call->key_id, sizeof(call->key_id), "%s", credential->id);
-    status = fill_try(call, credential);
+    status = fill_try(call, t, credential);
     return status < 0 ? fail(ret_error, status, "the request cannot be signed: %s",
                              strerror(-status))
                       : 0;
 }
 
+/* The engine waits for its try to go on, also when the call is over by now. */
 static void on_key(void *arg, int status, const struct credential *key,
                    const struct error *error)
 {
     struct object_call *call = arg;
-    struct http_try *t = call->awaiting;
+    struct http_try *t = TAKE(call->awaiting);
 
-    if (t) {
-        if (status == 0)
-            status = prepare_with(call, key, &call->error);
-        else if (error)
-            call->error = *error;
-        call->awaiting = NULL;
-        call->prepared = status;
-        if (!call->is_in_prepare)
-            http_try_go(t, status, &call->error);
-    }
+    if (call->is_over)
+        status = -ECANCELED;
+    else if (status == 0)
+        status = prepare_with(call, t, key, &call->error);
+    else if (error)
+        call->error = *error;
+    call->prepared = status;
+    if (!call->is_in_prepare)
+        http_try_go(t, status, &call->error);
     unref_call(call);
 }
 
@@ -524,8 +528,7 @@ static bool is_transient(void *arg, const struct http_answer *answer)
         return false;
     if (s3_call_fault(answer, &fault) < 0)
         return false;
-    return follow_region(call, &fault) || renew_key(call, &fault)
-           || s3_fault_is_transient(&fault);
+    return renew_key(call, &fault) || s3_fault_is_transient(&fault);
 }
 
 int s3_call_ask_whose(struct object_call *call, s3_finish_fn *finish, int refused,
@@ -600,8 +603,16 @@ void s3_about_headers(const struct object_call *call, const struct http_answer *
 void s3_call_over(struct object_call *call)
 {
     call->is_over = true;
-    call->awaiting = NULL;
     unlink_call(call);
+}
+
+/* Another region may be another host, which a further try cannot be sent to. */
+static bool is_elsewhere(struct object_call *call, const struct http_answer *answer)
+{
+    struct s3_fault fault;
+
+    return answer->code >= 300 && s3_call_fault(answer, &fault) == 0
+           && follow_region(call, &fault) && s3_call_start(call) == 0;
 }
 
 static void on_done(void *arg, int status, const struct http_answer *answer,
@@ -610,8 +621,7 @@ static void on_done(void *arg, int status, const struct http_answer *answer,
     struct object_call *call = arg;
 
     call->http = NULL;
-    call->awaiting = NULL;
-    if (!call->is_over)
+    if (!call->is_over && (status < 0 || !is_elsewhere(call, answer)))
         call->finish(call, status, answer, error);
     unref_call(call);
 }
@@ -640,7 +650,6 @@ int s3_call_start(struct object_call *call)
                                 buffer_text(&call->query), &u);
     if (status < 0)
         return status;
-    call->is_region_followed = call->is_key_renewed = false;
     call->refs++;
     status = http_start(call->store->http,
                         &(struct http_request){

@@ -131,7 +131,7 @@ static const struct meaning MEANINGS[] = {
     { "EntityTooSmall", -EINVAL, "a part that is not the last has less than 5 MiB" },
     { "EntityTooLarge", -EINVAL, "send it in parts" },
     { "KeyTooLong*", -EINVAL, "shorten the name or the prefix" },
-    { "XMinioInvalidObjectName", -EINVAL, "this store does not take such names" },
+    { "XMinioInvalid*", -EINVAL, "this store does not take such names" },
     { "InvalidStorageClass", -EINVAL, "correct storage_class" },
     { "InvalidTag", -EINVAL, "correct tags" },
     { "InvalidEncryption*", -EINVAL, "correct encryption: AES256 or aws:kms" },

@@ -137,14 +137,14 @@ static int check_whole(struct object_call *call, struct error *ret_error)
                 call->name, hex, r->about.sha256);
 }
 
-/* From the begin of an object without bytes there is nothing to get. */
+/* Only of an object without bytes not even the first one can be had: that is no error,
+ * it is all of it. */
 static bool is_empty_whole(const struct object_call *call,
                            const struct http_answer *answer)
 {
-    const char *range = http_answer_header(answer, "content-range");
+    const struct s3_reading *r = &call->reading;
 
-    return call->reading.offset == 0 && answer->code == 416 && range
-           && strcmp(range, "bytes */0") == 0;
+    return answer->code == 416 && r->offset == 0 && r->given == 0;
 }
 
 static void finish_get(struct object_call *call, int status,
