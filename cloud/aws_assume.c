@@ -134,18 +134,21 @@ static const char *advice(const struct aws_fault *fault, bool is_web)
 static int refused(const struct aws_assume *a, const struct http_answer *answer,
                    struct error *ret_error)
 {
+    const char *id = http_answer_header(answer, "x-amzn-RequestId");
     struct aws_fault fault;
 
     aws_fault_read_xml(buffer_text(&answer->body), answer->body.len, &fault);
+    if (*fault.request_id || !id)
+        id = fault.request_id;
     if (!*fault.code)
         return fail(ret_error, -EPROTO,
                     "role %.160s: STS answers %d, but not as STS does: check "
                     "AWS_ENDPOINT_URL_STS and proxies",
                     a->role, answer->code);
     return fail(ret_error, -EACCES,
-                "role %.120s: STS says %s: %.120s (%s; request id %s)", a->role,
+                "role %.120s: STS says %s: %.120s (%s; request id %.80s)", a->role,
                 fault.code, fault.message, advice(&fault, a->is_web),
-                *fault.request_id ? fault.request_id : "none");
+                *id ? id : "none");
 }
 
 static void on_answer(void *arg, int status, const struct http_answer *answer,

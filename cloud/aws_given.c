@@ -91,7 +91,7 @@ static void environment_fetch(void *self, credentials_fetched_fn *fetched, void 
 
     (void)self;
     if (!id && !secret)
-        r = fail(&error, -ENOENT, "AWS_ACCESS_KEY_ID is not set");
+        r = fail(&error, -ENOENT, "no key of AWS: AWS_ACCESS_KEY_ID is not set");
     else if (!id || !secret)
         r = fail(&error, -EINVAL, "%s is set but %s is not: set or unset both",
                  id ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",

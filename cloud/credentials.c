@@ -86,7 +86,8 @@ int credentials_new(uv_loop_t *loop, const struct credentials_source *sources, s
         free(c);
         return -ENOMEM;
     }
-    memcpy(c->sources, sources, n * sizeof(*sources));
+    for (size_t i = 0; i < n; i++)
+        c->sources[i] = sources[i];
     c->loop = loop;
     c->n_sources = n;
     *ret_credentials = c;
@@ -188,14 +189,15 @@ static void take_key(struct credentials *c, struct credential *key)
     answer_all(c, 0, &c->key, NULL);
 }
 
-/* Who has no key at all is told of all places where it was looked for. */
+/* Who has no key at all is told of all places where it was looked for; a source that
+ * says nothing leaves it to those behind it. */
 static void add_reason(struct credentials *c, const struct error *error)
 {
     const struct error so_far = c->error;
 
-    fail(&c->error, -ENOENT, "%s%s%s",
-         *so_far.text ? so_far.text : "no key was found: ", *so_far.text ? "; " : "",
-         error && *error->text ? error->text : c->sources[c->asked].name);
+    if (error && *error->text)
+        fail(&c->error, -ENOENT, "%s%s%s", so_far.text, *so_far.text ? "; " : "",
+             error->text);
 }
 
 static void ask_source(struct credentials *c);
@@ -213,6 +215,8 @@ static void on_fetched(void *arg, int status, const struct credential *key,
             c->asked++;
             ask_source(c);
         } else {
+            if (!*c->error.text)
+                fail(&c->error, status, "no place has a key");
             give_up(c, status, &c->error);
         }
         return;

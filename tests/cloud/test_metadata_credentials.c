@@ -26,7 +26,7 @@ static void test_nowhere(void **state)
     const char *why = kit_ask(k, NULL);
 
     assert_int_equal(k->status, -ENOENT);
-    assert_says(why, "no key was found: AWS_ACCESS_KEY_ID is not set; ");
+    assert_says(why, "no key of AWS: AWS_ACCESS_KEY_ID is not set; ");
     assert_says(why, "AWS_WEB_IDENTITY_TOKEN_FILE is not set; ");
     assert_says(why, "there is no profile 'default'");
     assert_says(why, "AWS_CONTAINER_CREDENTIALS_FULL_URI");

@@ -93,6 +93,19 @@ static void test_denied(void **state)
     assert_says(why, "request id ");
 }
 
+/* moto checks the one that is said; one that is missing it lets pass. */
+static void test_external_id(void **state)
+{
+    struct kit *k = *state;
+    struct aws_options o = { .role_arn = ROLE("guarded"),
+                             .external_id = "open-sesame" };
+
+    give_key(kit_given("MESH_TEST_AWS_SECRET"));
+    assert_string_equal(kit_ask(k, &o), "");
+    o.external_id = "open-barley";
+    assert_says(kit_ask(k, &o), "AccessDenied");
+}
+
 static void test_wrong_secret(void **state)
 {
     struct kit *k = *state;
@@ -265,6 +278,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_environment, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_role_of_options, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_denied, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_external_id, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_wrong_secret, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_unknown_key, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_chained_profiles, kit_open, kit_close),

@@ -6,7 +6,8 @@ signed by somebody and checked.
     user mesh     has $MESH_TEST_AWS_ID and $MESH_TEST_AWS_SECRET
     role middle   the user may assume it
     role far      the role middle may assume it, nobody else
-    role guarded  the user may assume it who says the external id "open sesame"
+    role guarded  the user may assume it, but not with another external id than
+                  "open-sesame" (moto lets pass who says none)
     role closed   nobody may assume it
 
 What is ours and not moto's: AssumeRoleWithWebIdentity needs no signature, as with STS
@@ -55,7 +56,7 @@ def add_people() -> None:
     for name, document in [
         ("middle", trust(user)),
         ("far", trust(f"sts::{ACCOUNT}:assumed-role/middle/mesh")),
-        ("guarded", trust(user, {"StringEquals": {"sts:ExternalId": "open sesame"}})),
+        ("guarded", trust(user, {"StringEquals": {"sts:ExternalId": "open-sesame"}})),
         ("closed", trust(f"iam::{ACCOUNT}:user/nobody")),
     ]:
         iam.create_role(name, document, "/", None, "", [], "3600")

@@ -40,7 +40,7 @@ struct source {
     int status; /* of the next answer */
     const char *id;
     int64_t lives_s; /* 0: for ever */
-    bool is_slow, is_static;
+    bool is_slow, is_static, is_silent;
     int n_fetches;
     bool is_freed;
     credentials_fetched_fn *fetched; /* while an answer is due */
@@ -66,7 +66,8 @@ static void answer(struct source *s)
 
     s->fetched = NULL;
     if (s->status < 0) {
-        fail(&error, s->status, "%s has none", s->id);
+        fail(&error, s->status, "%s%s", s->is_silent ? "" : s->id,
+             s->is_silent ? "" : " has none");
         fetched(s->arg, s->status, NULL, &error);
         return;
     }
@@ -185,16 +186,29 @@ static void test_nobody_has_one(void **state UNUSED)
                                     { .id = "b", .status = -ENOENT } } };
 
     scene_open(&s, 2);
-    assert_string_equal(ask(&s), "no key was found: a has none; b has none");
+    assert_string_equal(ask(&s), "a has none; b has none");
     /* The error is held for a second, and is whole again after it. */
-    assert_string_equal(ask(&s), "no key was found: a has none; b has none");
+    assert_string_equal(ask(&s), "a has none; b has none");
     assert_int_equal(s.sources[0].n_fetches, 1);
     pass_s(1);
-    assert_string_equal(ask(&s), "no key was found: a has none; b has none");
+    assert_string_equal(ask(&s), "a has none; b has none");
     assert_int_equal(s.sources[0].n_fetches, 2);
     pass_s(1);
     s.sources[1].status = 0;
     assert_string_equal(ask(&s), "b3");
+    scene_close(&s);
+}
+
+static void test_nobody_says_why(void **state UNUSED)
+{
+    struct scene s = { .sources = { { .id = "a", .status = -ENOENT, .is_silent = true },
+                                    { .id = "b", .status = -ENOENT } } };
+
+    scene_open(&s, 2);
+    assert_string_equal(ask(&s), "b has none");
+    pass_s(1);
+    s.sources[1].is_silent = true;
+    assert_string_equal(ask(&s), "no place has a key");
     scene_close(&s);
 }
 
@@ -261,7 +275,7 @@ static void test_renewal_fails(void **state UNUSED)
     pass_s(190);
     assert_string_equal(ask(&s), "a1");
     pass_s(10);
-    assert_string_equal(ask(&s), "no key was found: a has none");
+    assert_string_equal(ask(&s), "a has none");
     scene_close(&s);
 }
 
@@ -401,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_many_wait_for_one_fetch),
         cmocka_unit_test(test_next_source),
         cmocka_unit_test(test_nobody_has_one),
+        cmocka_unit_test(test_nobody_says_why),
         cmocka_unit_test(test_error_ends_the_chain),
         cmocka_unit_test(test_no_sources),
         cmocka_unit_test(test_renewal),
