@@ -131,7 +131,7 @@ struct http_answer {
     int code;            /* HTTP's status; 0: none */
     struct buffer body;  /* NUL behind its end */
     uint64_t body_bytes; /* also when it went to on_data */
-    uint32_t tries;
+    uint32_t tries; /* how often it was sent: an earlier one may have been obeyed */
     const struct http_call *call; /* for http_answer_header() */
 };
 

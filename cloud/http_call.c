@@ -382,6 +382,8 @@ static int judge(struct http_call *call, CURLcode code, bool *ret_is_transient)
     int status;
 
     call->answer.code = 0;
+    if (code == CURLE_OK && http_try_answered(t) != 0)
+        return t->failed;
     if (code == CURLE_OK || t->is_cut) {
         call->answer.code = http_try_code(t);
         *ret_is_transient = has_tries && answer_is_transient(call);
@@ -399,7 +401,7 @@ static int judge(struct http_call *call, CURLcode code, bool *ret_is_transient)
 
 void http_call_tried(struct http_call *call, CURLcode code)
 {
-    bool is_transient;
+    bool is_transient = false;
     uint64_t wait_ms;
     int status = judge(call, code, &is_transient);
 

@@ -88,7 +88,6 @@ int http_failure(const struct http_call *call, CURLcode code, struct error *ret_
     case CURLE_OUT_OF_MEMORY:
         return fail(ret_error, -ENOMEM, "not enough memory");
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return fail(ret_error, -EPROTO, "%s: %s", origin, curl_text(call, code));
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:

@@ -58,9 +58,10 @@ struct http_try {
     bool is_sent; /* so much as a byte may have reached the service */
     bool is_cut;  /* the rest of an error's body is not wanted */
     bool is_stalled;
-    int failed;    /* said by a callback; its sentence is the call's */
-    uint32_t held; /* HTTP_HELD_* */
-    bool was_held; /* since the last look at stalls */
+    bool is_answered; /* on_answer was asked */
+    int failed;       /* said by a callback; its sentence is the call's */
+    uint32_t held;    /* HTTP_HELD_* */
+    bool was_held;    /* since the last look at stalls */
     struct http_try *held_prev, *held_next;
     struct http_stall stall;
 };
@@ -150,6 +151,9 @@ void http_call_set_timer(struct http_call *call);
 int http_try_start(struct http_try *t);
 /* The transfer is no longer curl's. Nothing when it was not. */
 void http_try_stop(struct http_try *t);
+/* Before the first byte of an answer, or at its end when it has none: 0, or what
+ * on_answer of the request says. */
+int http_try_answered(struct http_try *t);
 int http_try_code(const struct http_try *t);
 /* What was added to this try is forgotten. */
 void http_try_reset(struct http_try *t);

