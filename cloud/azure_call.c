@@ -233,7 +233,7 @@ static int put_trial(struct object_call *c, struct trial *t,
     all[t->n_headers++] = (struct shared_key_header){ "x-ms-date", t->date };
     if (t->range[0])
         all[t->n_headers++] = (struct shared_key_header){ "x-ms-range", t->range };
-    if (is_get(c) && c->given > 0)
+    if (is_get(c) && c->given > 0 && !c->if_match)
         all[t->n_headers++] = (struct shared_key_header){ "If-Match", c->about.etag };
     t->headers = all;
     for (size_t i = c->n_headers; i < t->n_headers; i++)

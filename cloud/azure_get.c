@@ -163,6 +163,8 @@ static int start(struct object_call *c, const struct object_get *get)
     c->on_data = get->on_data;
     c->answered = on_got;
     azure_ask(c, "GET");
+    if (c->if_match)
+        azure_header(c, "If-Match", "%s", c->if_match);
     return azure_send(c);
 }
 

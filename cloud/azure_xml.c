@@ -152,6 +152,7 @@ static void list_begin(struct walk *w, const char *element)
 
     if (!is_in(w, "Blobs"))
         return;
+    free((char *)l->entry.name); /* of one that holds a list of its own */
     l->entry = (struct object_entry){ .is_prefix = strcmp(element, "BlobPrefix") == 0 };
     l->is_folder = false;
 }
