@@ -187,7 +187,9 @@ static int tell(const struct gcs_refused *what, const char *said, int error,
 /* The interface has one reason for both, "notFound"; its sentence tells. */
 bool gcs_says_bucket_missing(const struct gcs_refusal *refusal)
 {
-    return is_reason(refusal, "NoSuchBucket") || strstr(refusal->message, "bucket");
+    if (strncasecmp(refusal->message, "No such object", 14) == 0)
+        return false; /* and then the names of both, which may be anything */
+    return is_reason(refusal, "NoSuchBucket") || strcasestr(refusal->message, "bucket");
 }
 
 int gcs_refused(const struct gcs_refused *what, const struct gcs_refusal *refusal,

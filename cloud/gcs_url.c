@@ -60,7 +60,7 @@ int gcs_endpoint(const char *given, bool has_credentials, char **ret_endpoint,
 
     authority = authority ? authority + 3 : given;
     if ((authority != given && !is_tls && strncmp(given, "http://", 7) != 0)
-        || !isalnum((unsigned char)(*authority == '[' ? authority[1] : *authority))
+        || (*authority != '[' && !isalnum((unsigned char)*authority))
         || strpbrk(given, " ?#@\r\n\t"))
         return fail(ret_error, -EINVAL,
                     "the endpoint '%.120s' is not https://HOST[:PORT][/PATH]", given);

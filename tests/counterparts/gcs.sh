@@ -10,7 +10,7 @@ python=$cache/gcs-gate-1.9.8/bin/python
 install()
 {
     go_install github.com/fsouza/fake-gcs-server@v1.56.1
-    once gcs-gate-1.9.8 pip_into "$cache/gcs-gate-1.9.8" authlib==1.9.8 joserfc==1.7.3 cryptography==48.0.0
+    once gcs-gate-1.9.8 pip_into "$cache/gcs-gate-1.9.8" authlib==1.9.8 joserfc==1.8.0 cryptography==48.0.0
 }
 
 # key_file NAME KEY: a service account's, as the console gives it out.

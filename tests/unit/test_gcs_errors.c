@@ -8,11 +8,9 @@
 
 static int refused(int code, const char *name, const char *body, struct error *error)
 {
-    const struct gcs_refused what = { .verb = "write",
-                                      .bucket = "b",
-                                      .name = name,
-                                      .code = code,
-                                      .request_id = "AHx1" };
+    const struct gcs_refused what = {
+        .verb = "write", .bucket = "b", .name = name, .code = code, .request_id = "AHx1"
+    };
     struct gcs_refusal refusal;
 
     gcs_refusal_read(body, strlen(body), &refusal);
@@ -24,10 +22,11 @@ static void test_sentence(void **state UNUSED)
     struct error error;
 
     assert_int_equal(
-        refused(403, "o",
-                "{\"error\": {\"code\": 403, \"message\": \"m@p does not have\\naccess\","
-                "\"errors\": [{\"reason\": \"forbidden\"}]}}",
-                &error),
+        refused(
+            403, "o",
+            "{\"error\": {\"code\": 403, \"message\": \"m@p does not have\\naccess\","
+            "\"errors\": [{\"reason\": \"forbidden\"}]}}",
+            &error),
         -EACCES);
     assert_string_equal(error.text,
                         "cannot write gs://b/o: give the account the role Storage "
@@ -44,17 +43,18 @@ static void test_reasons(void **state UNUSED)
         int error;
         const char *help;
     } cases[] = {
-        { 404, "o", "No such object: b/o", -ENOENT, "no such object" },
-        { 404, "o", "{\"error\":{\"message\":\"The specified bucket does not exist.\"}}",
-          -ENOENT, "no such bucket" },
+        { 404, "o", "No such object: bucket/o", -ENOENT, "no such object" },
+        { 404, "o",
+          "{\"error\":{\"message\":\"The specified bucket does not exist.\"}}", -ENOENT,
+          "no such bucket" },
         { 404, NULL, "Not Found", -ENOENT, "no such bucket" },
         { 404, "o", "<Error><Code>NoSuchBucket</Code></Error>", -ENOENT,
           "no such bucket" },
         { 401, "o", "", -EACCES, "clock" },
         { 403, "o", "{\"error\":{\"errors\":[{\"reason\":\"retentionPolicyNotMet\"}]}}",
           -EROFS, "retention policy" },
-        { 403, "o", "{\"error\":{\"errors\":[{\"reason\":\"quotaExceeded\"}]}}", -ENOSPC,
-          "quota" },
+        { 403, "o", "{\"error\":{\"errors\":[{\"reason\":\"quotaExceeded\"}]}}",
+          -ENOSPC, "quota" },
         { 403, "o",
           "{\"error\":{\"errors\":[{\"reason\":\"forbidden\"}],"
           "\"details\":[{\"reason\":\"BILLING_DISABLED\"}]}}",
@@ -123,9 +123,10 @@ static void test_tokens(void **state UNUSED)
                            "\"error_description\": \"Invalid JWT Signature.\"}",
                            &error),
                      -EACCES);
-    assert_string_equal(error.text, "the key of m@p is not accepted: its private key is "
-                                    "not, or no longer, one of the account's (400 "
-                                    "invalid_grant: Invalid JWT Signature.)");
+    assert_string_equal(error.text,
+                        "the key of m@p is not accepted: its private key is "
+                        "not, or no longer, one of the account's (400 "
+                        "invalid_grant: Invalid JWT Signature.)");
     assert_int_equal(token(400,
                            "{\"error\": \"invalid_grant\", \"error_description\": "
                            "\"Invalid JWT: Token must be a short-lived token\"}",
@@ -138,7 +139,7 @@ static void test_tokens(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sentence), cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_sentence),  cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_transient), cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_tokens),
     };
