@@ -13,6 +13,7 @@ enum { HTTP_RATE_TICK_MS = 10 };
 struct http_rate {
     uint64_t bytes_per_s; /* 0: no bound */
     int64_t bytes;        /* to take now; below 0: debt */
+    uint64_t rest;        /* of a byte, in thousandths */
     uint64_t filled_ms;
 };
 
@@ -29,20 +30,18 @@ static inline void http_rate_take(struct http_rate *rate, uint64_t bytes)
 }
 
 /* A tenth of a second is saved up at most, so that a pause is not followed by a burst.
- * What is below a byte is not lost: the clock only goes on by what was filled. */
+ */
 static inline void http_rate_fill(struct http_rate *rate, uint64_t now_ms)
 {
     uint64_t ms = now_ms - rate->filled_ms;
+    uint64_t filled = rate->bytes_per_s * (ms < 1000 ? ms : 1000) + rate->rest;
     int64_t most = (int64_t)(rate->bytes_per_s / 10) + 1;
 
     if (rate->bytes_per_s == 0)
         return;
-    if (ms > 1000)
-        ms = 1000;
-    if (rate->bytes_per_s * ms < 1000)
-        return;
     rate->filled_ms = now_ms;
-    rate->bytes += (int64_t)(rate->bytes_per_s * ms / 1000);
+    rate->rest = filled % 1000;
+    rate->bytes += (int64_t)(filled / 1000);
     if (rate->bytes > most)
         rate->bytes = most;
 }
