@@ -20,8 +20,8 @@ struct translation {
     size_t n, cap;
     uint64_t first; /* the engine's ticket of all[0] */
     struct group *group;
-    struct run_id run; /* of the group */
-    struct action *starts;
+    struct run_id run;     /* of the group */
+    struct action *starts; /* and kills of these */
     size_t n_starts, cap_starts;
 };
 
@@ -155,6 +155,14 @@ static int on_fenced(struct mesh *m, struct translation *t, const struct action 
     return mesh_emit(m, &copy);
 }
 
+static int put_off(struct translation *t, const struct action *a)
+{
+    if (mesh_grow(&t->starts, t->n_starts, &t->cap_starts, sizeof(t->starts[0])) < 0)
+        return -ENOMEM;
+    t->starts[t->n_starts++] = *a;
+    return 0;
+}
+
 /* A task that starts here reads what those before it made: the start waits for the end
  * of the translation, when their records are written, as at a node alone. */
 static int on_start(struct mesh *m, struct translation *t, const struct action *a)
@@ -163,10 +171,16 @@ static int on_start(struct mesh *m, struct translation *t, const struct action *
         return guest_on_started(m, a);
     if (!find(m, t, &a->run) || (!t->group->replica && !a->u.start.fence))
         return mesh_emit(m, a);
-    if (mesh_grow(&t->starts, t->n_starts, &t->cap_starts, sizeof(t->starts[0])) < 0)
-        return -ENOMEM;
-    t->starts[t->n_starts++] = *a;
-    return 0;
+    return put_off(t, a);
+}
+
+/* What starts and is killed by one event is killed behind its start. */
+static int on_kill(struct mesh *m, struct translation *t, const struct action *a)
+{
+    for (size_t i = 0; i < t->n_starts; i++)
+        if (t->starts[i].slot == a->slot)
+            return put_off(t, a);
+    return mesh_emit(m, a);
 }
 
 static int emit_starts(struct mesh *m, const struct translation *t)
@@ -179,7 +193,8 @@ static int emit_starts(struct mesh *m, const struct translation *t)
         error = g ? group_append(m, g) : 0;
         if (error == 0)
             error = mesh_emit(m, &t->starts[i]);
-        if (error == 0 && g && t->starts[i].u.start.fence)
+        if (error == 0 && g && t->starts[i].type == ACTION_START
+            && t->starts[i].u.start.fence)
             error = permit_local(m, g, t->starts[i].slot);
     }
     return error;
@@ -196,6 +211,8 @@ static int carry(struct mesh *m, struct translation *t, const struct action *a)
         return on_fenced(m, t, a);
     case ACTION_START:
         return on_start(m, t, a);
+    case ACTION_KILL:
+        return on_kill(m, t, a);
     case ACTION_LEASE:
         (void)find(m, t, &a->run);
         return grant_on_lease(m, a);

@@ -108,10 +108,14 @@ static int take(struct mesh *m, struct work *w, const struct lease *l)
     struct guest *g = find_twin(w, l);
     int error;
 
-    if (g) {
+    if (g && g->fence == l->fence) {
         g->lease = l->id;
         return 0;
     }
+    /* Whatever it waited for, nobody permits it with a fence of before. */
+    error = g ? guest_abandon(m, g) : 0;
+    if (error < 0)
+        return error;
     if (m->is_draining || HASH_COUNT(m->guests) >= GUESTS_MAX)
         return post_lease(m, w, POST_RECALLED, l->id);
     error = guest_add(m, w, ++m->last_guest, &g);

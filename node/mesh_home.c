@@ -170,6 +170,7 @@ static int grow(struct mesh *m, struct group *g)
 
     state.homes[0] = m->self;
     state.promised = group_rank(m, g).ballot;
+    g->has_run = true; /* decided before there was a log */
     error = group_open(m, g, &state, true);
     /* What was permitted for ever is from now on only as long as this node leads. */
     return error ? error : permits_on_proof(m, g, m->now);

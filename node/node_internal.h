@@ -296,6 +296,10 @@ void node_unrecall(struct node *n, struct slot *s);
 
 int node_on_late(struct node *n, struct attempt_record *record);
 int node_on_held(struct node *n, const struct event *event);
+/* Nobody has the task any more but the attempt that is taken. 0; -ENOENT: it is not to
+ * be taken; -ENOMEM. */
+int node_claim_task(struct node *n, struct run *r, struct span *s, uint64_t index,
+                    bool is_good, uint64_t fence);
 /* What is under way there counts no more: a lease is forgotten at once; what runs here
  * keeps its slot, and its run, until it is gone. */
 int node_void_slot(struct node *n, struct slot *s);

@@ -46,10 +46,8 @@ int node_void_slot(struct node *n, struct slot *s)
     return error;
 }
 
-/* Nobody has the task any more but the attempt that is taken. 0; -ENOENT: it is not to
- * be taken; -ENOMEM. */
-static int claim_task(struct node *n, struct run *r, struct span *s, uint64_t index,
-                      bool is_good, uint64_t fence)
+int node_claim_task(struct node *n, struct run *r, struct span *s, uint64_t index,
+                    bool is_good, uint64_t fence)
 {
     struct exception *e = span_exception(s, index);
     int error = run_unready(r, s, index);
@@ -110,7 +108,7 @@ int node_on_late(struct node *n, struct attempt_record *record)
         || run_locate(r, &record->task, false, &s, &index) < 0
         || !is_open(s, index, record->task.iteration))
         return 0;
-    error = claim_task(n, r, s, index, record->reason == REASON_OK, record->fence);
+    error = node_claim_task(n, r, s, index, record->reason == REASON_OK, record->fence);
     if (error < 0)
         return error == -ENOENT ? 0 : error;
     return node_conclude(n, r, s, index, NULL, record);

@@ -36,7 +36,7 @@ static char *message_of(const struct attempt_record *record, const char *why,
 {
     char *message;
 
-    if (!is_last)
+    if (!is_last || !record->attempt)
         return strdup(why);
     return asprintf(&message, "%s; it was made %u times", why,
                     (unsigned)record->attempt + 1)
@@ -117,6 +117,22 @@ static bool is_known(const struct run *r, const struct attempt_record *lost)
     return m && lost->attempt <= m->attempt;
 }
 
+/* Between two iterations of a switch that returns to itself: the next one consumes it.
+ */
+static int undo_iteration(struct node *n, struct run *r,
+                          const struct attempt_record *lost, struct span **ret_span,
+                          uint64_t *ret_index)
+{
+    int error = run_locate(r, &lost->task, false, ret_span, ret_index);
+    const struct exception *e =
+        error < 0 ? NULL : span_exception(*ret_span, *ret_index);
+
+    if (!e || e->iteration <= lost->task.iteration)
+        return -ENOENT;
+    error = node_claim_task(n, r, *ret_span, *ret_index, true, e->fence);
+    return error ? error : remake_undo_iteration(r, lost, *ret_span, *ret_index);
+}
+
 int node_on_undo(struct node *n, const struct event *event)
 {
     const struct attempt_record *lost = event->u.undo.record;
@@ -129,6 +145,8 @@ int node_on_undo(struct node *n, const struct event *event)
     if (!r || !may_undo(r) || !counts(lost->verdict) || is_known(r, lost))
         return 0;
     error = remake_undo(r, lost, &s, &index);
+    if (error == -ENOENT)
+        error = undo_iteration(n, r, lost, &s, &index);
     if (error < 0)
         return error == -ENOENT ? 0 : error;
     copy.reason = REASON_OUTPUT_LOST;

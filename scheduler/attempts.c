@@ -364,6 +364,30 @@ static bool judge_record(const struct run *r, const struct span *s,
     return true;
 }
 
+static void count_later(struct run *r, const struct attempt_record *record)
+{
+    r->n_attempts++;
+    r->n_done += record->verdict == VERDICT_DONE || record->verdict == VERDICT_CAUGHT;
+    r->n_adopted += record->verdict == VERDICT_ADOPTED;
+}
+
+/* Of an iteration that is not due: one before it was undone, so it is a number, and
+ * where that failed one of so many. */
+static void note_later(struct run *r, const struct span *s, uint64_t index,
+                       const struct attempt_record *record)
+{
+    struct exception *e = span_exception(s, index);
+    bool is_undone =
+        record->reason == REASON_STALE || record->reason == REASON_OUTPUT_LOST;
+
+    if (iset_has(&s->failed, index))
+        count_later(r, record);
+    if (!e || !is_undone || record->task.iteration <= e->iteration)
+        return;
+    r->n_attempts++;
+    e->n_later = record->attempt >= e->n_later ? record->attempt + 1 : e->n_later;
+}
+
 int attempts_load(struct run *r, const struct attempt_record *record,
                   bool *ret_is_taken)
 {
@@ -378,10 +402,7 @@ int attempts_load(struct run *r, const struct attempt_record *record,
     if (error < 0)
         return error == -ENOENT ? 0 : error;
     e = span_exception(s, index);
-    if (e && record->reason == REASON_STALE && record->task.iteration > e->iteration) {
-        r->n_attempts++;
-        e->n_later = record->attempt >= e->n_later ? record->attempt + 1 : e->n_later;
-    }
+    note_later(r, s, index, record);
     if (iset_has(&s->done, index) || iset_has(&s->failed, index)
         || record->task.iteration != (e ? e->iteration : 0)
         || !judge_record(r, s, e, record, &j))

@@ -254,6 +254,22 @@ int remake_undo(struct run *r, const struct attempt_record *attempt,
     return take_back(r, s, index, attempt);
 }
 
+int remake_undo_iteration(struct run *r, const struct attempt_record *attempt,
+                          struct span *s, uint64_t index)
+{
+    struct exception *e = run_except(r, s, index);
+
+    if (!e)
+        return -ENOMEM;
+    e->iteration = attempt->task.iteration;
+    e->n_attempts = attempt->attempt + 1;
+    if (attempt->verdict == VERDICT_ADOPTED)
+        r->n_adopted--;
+    else
+        r->n_done--;
+    return run_make_ready(r, s, index, index + 1);
+}
+
 bool remake_is_split_over(const struct run *r, const struct span *s, uint64_t index)
 {
     uint32_t scope = r->steps[s->step].step->foreach.scope;

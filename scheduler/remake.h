@@ -45,5 +45,10 @@ void remakes_release(struct run *r);
  * that is itself not done. -ENOENT: the task is not known to be done; -ENOMEM. */
 int remake_undo(struct run *r, const struct attempt_record *attempt,
                 struct span **ret_span, uint64_t *ret_index);
+/* The same for an iteration of a switch that returns to itself, when a later one is
+ * due: nobody else has that task now, and it stands where this iteration was. -ENOMEM.
+ */
+int remake_undo_iteration(struct run *r, const struct attempt_record *attempt,
+                          struct span *s, uint64_t index);
 /* A done opener's split is over, and its tasks are not to be made anew. */
 bool remake_is_split_over(const struct run *r, const struct span *s, uint64_t index);

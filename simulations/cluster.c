@@ -438,6 +438,9 @@ static void release(struct cluster *c)
     free(c->told);
     free(c->fences);
     free(c->made);
+    for (size_t i = 0; i < c->n_undone; i++)
+        free(c->undone[i].outputs);
+    free(c->undone);
     free(c);
 }
 CLEANUP_POINTER(struct cluster, release);

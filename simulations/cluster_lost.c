@@ -111,6 +111,30 @@ struct getting {
     struct task_id task;
 };
 
+static void remember(struct cluster *c, const struct attempt_record *r)
+{
+    struct undone u = { .n_outputs = r->n_outputs };
+
+    if (witness_of_attempt(r, &u.made) < 0)
+        abort();
+    u.outputs = calloc(r->n_outputs + 1, sizeof(*u.outputs));
+    if (!u.outputs)
+        abort();
+    for (size_t k = 0; k < r->n_outputs; k++)
+        u.outputs[k] = r->outputs[k].id;
+    c->undone = cluster_grow(c->undone, c->n_undone, &c->cap_undone, sizeof(u));
+    c->undone[c->n_undone++] = u;
+}
+
+const struct undone *lost_undone(const struct cluster *c,
+                                 const struct attempt_record *r)
+{
+    for (size_t k = 0; r->has_made && k < c->n_undone; k++)
+        if (digest_equal(&c->undone[k].made, &r->made))
+            return &c->undone[k];
+    return NULL;
+}
+
 static void tell_record(struct cluster *c, unsigned i, enum event_type type,
                         const struct attempt_record *r)
 {
@@ -119,6 +143,8 @@ static void tell_record(struct cluster *c, unsigned i, enum event_type type,
 
     trace(c, "%u says that %s#%u is %s", i, task_text(c, &r->run, &r->task), r->attempt,
           type == EVENT_UNDO ? "lost" : "stale");
+    if (type == EVENT_UNDO)
+        remember(c, r);
     e.u.node.u.undo.record = r;
     e.u.node.u.undo.why = "lost";
     node_tell(c, i, &e);

@@ -288,22 +288,32 @@ bool read_witness(struct cluster *c, unsigned i, const struct run *r,
 /* What was consumed, told by what the steps right before it made: an output's name has
  * what was consumed for it in it, and so on. */
 struct consumed {
+    const struct cluster *c;
     uint64_t hash, before; /* without the last task */
     struct task_id task;
     size_t n;
 };
 
+static void fold(struct consumed *to, const void *data, size_t len)
+{
+    for (size_t k = 0; k < len; k++)
+        to->hash = (to->hash ^ ((const uint8_t *)data)[k]) * 0x100000001b3u;
+}
+
+/* What is lost, and was not made again before its run ended, is what was consumed. */
 static int consume(void *arg, struct span key, struct span value)
 {
     struct consumed *to = arg;
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
+    const struct undone *undone;
     uint8_t task[TASK_ID_SIZE_MAX];
     size_t len;
 
     if (attempt_record_decode(value.data, value.len, &r) < 0
         || attempt_key_decode(key.data, key.len, &r.run, &r.task, &r.attempt) < 0)
         return -EBADMSG;
-    if (!verdict_counts(r.verdict))
+    undone = lost_undone(to->c, &r);
+    if (!verdict_counts(r.verdict) && !undone)
         return 0;
     /* The last one counts: that an earlier one does not any more may not be decided. */
     if (to->n && task_id_equal(&to->task, &r.task))
@@ -313,11 +323,11 @@ static int consume(void *arg, struct span key, struct span value)
     to->task = r.task;
     /* Not its number: what ran once may count as another one under the next leader. */
     len = task_id_encode(&r.task, task);
-    for (size_t k = 0; k < len; k++)
-        to->hash = (to->hash ^ task[k]) * 0x100000001b3u;
+    fold(to, task, len);
     for (size_t o = 0; o < r.n_outputs; o++)
-        for (size_t k = 0; k < DIGEST_SIZE; k++)
-            to->hash = (to->hash ^ r.outputs[o].id.bytes[k]) * 0x100000001b3u;
+        fold(to, r.outputs[o].id.bytes, DIGEST_SIZE);
+    for (size_t o = 0; undone && o < undone->n_outputs; o++)
+        fold(to, undone->outputs[o].bytes, DIGEST_SIZE);
     return 0;
 }
 
@@ -325,7 +335,7 @@ uint64_t read_consumed(struct cluster *c, unsigned i, const struct run *r,
                        const struct task_id *task)
 {
     CLEANUP(needs_release) struct needs needs = { .all = NULL };
-    struct consumed to = { .hash = 0xcbf29ce484222325u };
+    struct consumed to = { .c = c, .hash = 0xcbf29ce484222325u };
 
     if (needs_of(r->flow, &r->id, task, &needs) < 0)
         abort();

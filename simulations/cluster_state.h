@@ -167,6 +167,13 @@ struct made {
     bool has_consumed;
 };
 
+/* What an attempt had made that was undone: its record has but a digest of it. */
+struct undone {
+    struct digest made;
+    struct digest *outputs;
+    size_t n_outputs;
+};
+
 struct cluster {
     const struct cluster_config *config;
     struct cluster_result *result;
@@ -201,6 +208,8 @@ struct cluster {
     size_t n_made, cap_made;
     size_t n_made_before; /* the last of CLUSTER_DEATHS */
     time_us next_death;
+    struct undone *undone;
+    size_t n_undone, cap_undone;
     struct digest *blobs[NODES]; /* who has which */
     size_t n_blobs[NODES], cap_blobs[NODES];
 };
@@ -306,6 +315,9 @@ enum lost_question {
 void lost_ask(struct cluster *c, unsigned i, enum lost_question what,
               const struct run_id *run, const struct task_id *task, uint64_t value);
 void lost_happen(struct cluster *c, const struct incident *i);
+/* Of a record that was written again as its outputs were lost; NULL: of no such one. */
+const struct undone *lost_undone(const struct cluster *c,
+                                 const struct attempt_record *r);
 /* Whether this record says that the attempt counted once and does not any more. */
 bool lost_is_undone(struct cluster *c, unsigned i, const struct run_id *run,
                     const struct task_id *task, uint32_t attempt);

@@ -507,6 +507,13 @@ void mesh_story_cut(struct mesh_story *s, const char *nodes)
         s->is_cut[i] = nodes && strchr(nodes, s->nodes[i].name);
 }
 
+void mesh_story_deafen(struct mesh_story *s, const char *two)
+{
+    memset(s->is_deaf, 0, sizeof(s->is_deaf));
+    if (two)
+        s->is_deaf[index_of(s, two[0])][index_of(s, two[1])] = true;
+}
+
 void mesh_story_network(struct mesh_story *s, unsigned lost, unsigned doubled,
                         unsigned delayed)
 {

@@ -57,6 +57,9 @@ void mesh_story_pause(struct mesh_story *s, char node); /* as SIGSTOP */
 void mesh_story_resume(struct mesh_story *s, char node);
 /* Nothing passes between these and the others, as "ab"; NULL: all is well again. */
 void mesh_story_cut(struct mesh_story *s, const char *nodes);
+/* Nothing of the first comes to the second of these two, as "ba"; the other way it
+ * does. NULL: all is well again. */
+void mesh_story_deafen(struct mesh_story *s, const char *two);
 /* Of a thousand messages; delay: so many are 300 ms late, and so come behind others. */
 void mesh_story_network(struct mesh_story *s, unsigned lost, unsigned doubled,
                         unsigned delayed);

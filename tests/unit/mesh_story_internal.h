@@ -119,6 +119,7 @@ struct mesh_story {
     size_t n_queue, cap_queue;
     uint64_t n_orders, n_serials;
     bool is_cut[NODES_MAX];
+    bool is_deaf[NODES_MAX][NODES_MAX]; /* [from][to] */
     unsigned lost, doubled, delayed;
     struct flow *flows[RUNS_MAX];
     struct run_id runs[RUNS_MAX];

@@ -73,7 +73,8 @@ void happening_release(struct happening *h)
 
 bool network_passes(const struct mesh_story *s, unsigned from, unsigned to)
 {
-    return s->nodes[to].is_up && s->is_cut[from] == s->is_cut[to];
+    return s->nodes[to].is_up && s->is_cut[from] == s->is_cut[to]
+           && !s->is_deaf[from][to];
 }
 
 static void deliver(struct mesh_story *s, unsigned from, unsigned to, const void *bytes,

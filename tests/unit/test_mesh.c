@@ -198,6 +198,32 @@ static void the_same_seed_is_the_same_story(void **state)
     assert_int_equal(hashes[0], hashes[1]);
 }
 
+/* No node has what `odd` and `rare` ask for: both end when it is known, the first
+ * caught, so that `next` starts, which the end of the other kills in the same moment.
+ */
+static void what_starts_and_is_killed_at_once_does_not_run(void **state)
+{
+    struct mesh_story *s = mesh_story_new(3, 2, 5);
+
+    (void)state;
+    mesh_story_show(s, "start end told run");
+    mesh_story_task(s, "next", "60000");
+    mesh_story_meet(s);
+    mesh_story_submit(s, 'a',
+                      "flow on_failure=kill\n"
+                      "odd licence=1000 catch\n"
+                      "next: odd\n"
+                      "rare licence=1000\n");
+    assert_true(mesh_story_run_until(s, "run a 1", 400000));
+    assert_string_equal(mesh_story_trace(s), "[302000] start a next/0#0\n"
+                                             "[302001] end a next/0\n"
+                                             "[302001] told a odd/0#0 failed\n"
+                                             "[302001] told a rare/0#0 failed\n"
+                                             "[302002] told a next/0#0 failed\n"
+                                             "[302003] run a 1 failed\n");
+    mesh_story_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +236,7 @@ int main(void)
         cmocka_unit_test(each_retry_is_a_process),
         cmocka_unit_test(a_run_is_led_where_it_was_submitted),
         cmocka_unit_test(the_same_seed_is_the_same_story),
+        cmocka_unit_test(what_starts_and_is_killed_at_once_does_not_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

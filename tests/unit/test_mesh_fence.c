@@ -151,6 +151,41 @@ static void nobody_starts_it_without_a_majority(void **state)
     mesh_story_free(s);
 }
 
+/* What it says comes not to its leader, so it is asked once more, with another fence:
+ * what waits there for a permit with the first one is not it. */
+static void a_worker_is_asked_again(void **state)
+{
+    struct mesh_story *s = mesh_story_new(3, 1, 5);
+
+    (void)state;
+    mesh_story_show(s, "start run crash guard told");
+    mesh_story_task(s, "long", "60000");
+    mesh_story_task(s, "other", "60000");
+    mesh_story_task(s, "short", "3000");
+    mesh_story_meet(s);
+    mesh_story_submit(s, 'a',
+                      "long\n"
+                      "short\n"
+                      "other\n"
+                      "only exclusive\n");
+    mesh_story_run_for(s, 1000);
+    mesh_story_deafen(s, "ba");
+    mesh_story_run_for(s, 12000);
+    mesh_story_deafen(s, NULL);
+    assert_true(mesh_story_run(s, 90000));
+    assert_string_equal(mesh_story_trace(s), "[ 2000] start a long/0#0\n"
+                                             "[ 2000] start b short/0#0\n"
+                                             "[ 2000] start c other/0#0\n"
+                                             "[13001] told a short/0#0 lost\n"
+                                             "[15003] start b only/0 fence 2\n"
+                                             "[15016] told a only/0#0 done\n"
+                                             "[18004] told a short/0#1 done\n"
+                                             "[62001] told a long/0#0 done\n"
+                                             "[62003] told a other/0#0 done\n"
+                                             "[62004] run a 1 ok\n");
+    mesh_story_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +194,7 @@ int main(void)
         cmocka_unit_test(the_leader_dies),
         cmocka_unit_test(the_leader_runs_it_and_stops),
         cmocka_unit_test(nobody_starts_it_without_a_majority),
+        cmocka_unit_test(a_worker_is_asked_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

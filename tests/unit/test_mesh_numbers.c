@@ -137,6 +137,33 @@ static void a_run_that_is_decided_with_its_end_has_a_number(void **state)
     assert_true(n_ended > 0);
 }
 
+/* It began with one home, so the entry of its number is the first that has its record.
+ */
+static void a_run_that_has_got_more_homes_has_a_number(void **state)
+{
+    struct mesh_story *s = mesh_story_numbered(6, NULL, 6);
+    char homes[HOMES_MAX + 1];
+
+    (void)state;
+    mesh_story_task(s, "work", "60000");
+    mesh_story_meet(s);
+    assert_true(run_until_homes(s, 5, 20000));
+    mesh_story_kill(s, 'a');
+    mesh_story_kill(s, 'b');
+    mesh_story_kill(s, 'f');
+    mesh_story_cut(s, "d");
+    mesh_story_run_for(s, 10000);
+    mesh_story_submit(s, 'c', "work\n");
+    mesh_story_run_for(s, 5000);
+    assert_int_equal(mesh_story_homes(s, 1, homes), 1);
+    mesh_story_cut(s, NULL);
+    mesh_story_run_for(s, 25000);
+    assert_int_equal(mesh_story_homes(s, 1, homes), 3);
+    assert_int_equal(mesh_story_number(s, 1), 1);
+    assert_true(mesh_story_run(s, 90000));
+    mesh_story_free(s);
+}
+
 static void old_numbers_stay_what_they_are(void **state)
 {
     const uint64_t floors[] = { 7, 41, 0 };
@@ -261,6 +288,7 @@ int main(void)
         cmocka_unit_test(another_leader_goes_on_counting),
         cmocka_unit_test(without_a_majority_the_number_comes_later),
         cmocka_unit_test(a_run_that_is_decided_with_its_end_has_a_number),
+        cmocka_unit_test(a_run_that_has_got_more_homes_has_a_number),
         cmocka_unit_test(old_numbers_stay_what_they_are),
         cmocka_unit_test(the_group_grows_and_replaces_the_dead),
         cmocka_unit_test(messages_that_are_lost_or_come_twice_give_no_number_twice),

@@ -185,6 +185,38 @@ static void lost_for_ever(void **state)
     story_free(s);
 }
 
+/* What the next iteration consumes nobody has, and which of them it was made from more
+ * than one record tells: it fails at once, also for who reads it back. */
+static void an_iteration_that_is_over(void **state)
+{
+    struct story *s = quiet_story(2);
+
+    (void)state;
+    story_task(s, "a", "choose a");
+    story_task(s, "a/0~2", "gone");
+    story_task(s, "c", "100");
+    story_submit(s, "flow on_failure=finish\n"
+                    "a switch=a,b max=4\n"
+                    "b: a\n"
+                    "c\n");
+    story_run_until(s, 60);
+    story_lose(s, 1, "a/0");
+    assert_int_equal(node_hash(story_node(s)), story_hash_restored(s));
+    story_crash(s, false);
+    story_run(s);
+    told(s, "[    0] start a/0#0 slot 0\n"
+            "[    0] start c/0#0 slot 1\n"
+            "[   10] start a/0~1#0 slot 0\n"
+            "[   20] start a/0~2#0 slot 0\n"
+            "[   20] start a/0~2#0 slot 0\n"
+            "[   60] lose a/0\n"
+            "[   60] a/0#0 failed, output_lost\n"
+            "[   60] crash\n"
+            "[   60] start c/0#0 slot 0\n"
+            "[  160] run failed: step 'a': output_lost, its output 'x' was lost\n");
+    story_free(s);
+}
+
 /* Lost at any moment, with crashes between: the end is that of a run in which nothing
  * was. */
 static const char *const sketches[] = {
@@ -243,6 +275,7 @@ int main(void)
         cmocka_unit_test(an_item_of_a_split_that_is_over),
         cmocka_unit_test(who_opened_a_split_that_is_over),
         cmocka_unit_test(lost_for_ever),
+        cmocka_unit_test(an_iteration_that_is_over),
         cmocka_unit_test(at_any_moment),
     };
 
