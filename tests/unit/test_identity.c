@@ -664,6 +664,7 @@ static void test_bad_invitations(void **state UNUSED)
     struct chain c;
     struct world w;
 
+    invitation_release(&kept); /* of the test before */
     world_open(&w);
     wanted.uses = 0;
     assert_int_equal(identity_invite(w.founder, &wanted, noon, &token, &kept, &w.why),
