@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +161,8 @@ static void write_attempt(const struct slot *s, json_t *to, bool *failed)
     put_text(to, "token", s->token, failed);
     put_number(to, "gpus", s->gpus, failed);
     put_number(to, "fence", s->fence, failed);
+    put_number(to, "guard", (uint64_t)s->guard_fd, failed);
+    put_number(to, "permit_until", s->guard_fd > 0 ? s->permit_until : 0, failed);
     put_number(to, "generation", s->generation, failed);
     put_number(to, "ballot", s->ballot, failed);
     put_number(to, "started", s->started, failed);
@@ -400,6 +403,14 @@ static int read_key(const json_t *from, struct handover_task *t)
                               &t->slot->attempt);
 }
 
+/* 0: it has none. */
+static int get_guard(const json_t *from)
+{
+    uint64_t fd = number(from, "guard");
+
+    return fd > STDERR_FILENO && fd <= INT_MAX ? (int)fd : 0;
+}
+
 static int read_attempt(const json_t *from, struct slot *s)
 {
     const char *token = json_string_value(json_object_get(from, "token"));
@@ -410,6 +421,8 @@ static int read_attempt(const json_t *from, struct slot *s)
     s->pid = (pid_t)number(from, "pid");
     s->gpus = number(from, "gpus");
     s->fence = number(from, "fence");
+    s->guard_fd = get_guard(from);
+    s->permit_until = number(from, "permit_until");
     s->generation = number(from, "generation");
     s->ballot = number(from, "ballot");
     s->started = number(from, "started");

@@ -360,6 +360,18 @@ static void inherit(int fd, bool is_on)
         fcntl(fd, F_SETFD, is_on ? 0 : FD_CLOEXEC);
 }
 
+/* To its guard too, which would end the task if the other end of its pipe were closed.
+ */
+static void inherit_slot(const struct slot *s, bool is_on)
+{
+    for (int k = 0; k < 2; k++) {
+        inherit(s->pipe_read[k], is_on);
+        inherit(s->pipe_write[k], is_on);
+    }
+    if (s->guard_fd > 0)
+        inherit(s->guard_fd, is_on);
+}
+
 static void set_inherited(const struct runtime *rt, bool is_on)
 {
     inherit(lmdb_lock_fd(rt->store), is_on);
@@ -367,12 +379,8 @@ static void set_inherited(const struct runtime *rt, bool is_on)
     inherit(rt->task_fd, is_on);
     inherit(rt->tcp_fd, is_on);
     for (uint32_t i = 0; i < rt->n_slots; i++)
-        for (int k = 0; rt->slots[i] && k < 2; k++) {
-            bool is_kept = is_on && rt->slots[i]->state == SLOT_RUNNING;
-
-            inherit(rt->slots[i]->pipe_read[k], is_kept);
-            inherit(rt->slots[i]->pipe_write[k], is_kept);
-        }
+        if (rt->slots[i])
+            inherit_slot(rt->slots[i], is_on && rt->slots[i]->state == SLOT_RUNNING);
 }
 
 /* All that was queued is on disk. */
@@ -454,16 +462,6 @@ static void on_look(uv_timer_t *timer)
     }
 }
 
-/* The guard of an exclusive task ends it when its node is gone, and cannot tell this
- * from that. */
-static bool has_guarded(const struct runtime *rt)
-{
-    for (uint32_t i = 0; i < rt->n_slots; i++)
-        if (rt->slots[i] && rt->slots[i]->guard_fd > 0)
-            return true;
-    return false;
-}
-
 static void after_check(uv_work_t *work, int status)
 {
     struct restart *x = work->data;
@@ -473,9 +471,6 @@ static void after_check(uv_work_t *work, int status)
         restart_free(x);
         return;
     }
-    if (!x->failed.text[0] && has_guarded(rt))
-        fail(&x->failed, -EBUSY,
-             "a task that is exclusive runs here, and would end: try again behind it");
     if (x->failed.text[0]) {
         give_up(rt);
         return;

@@ -14,13 +14,14 @@
 enum {
     START_S = 1000,
     STORM_S = 40,
-    CALM_S = 900, /* by then all must be over */
+    DEATHS_S = 45, /* between two of them: to be noticed, given up, and repaired */
+    CALM_S = 900,  /* by then all must be over */
     EVENTS_MAX = 2000000,
 };
 
 static const char *const fault_names[] = {
     "loss",  "twice", "reorder",   "spike", "cut",  "one-way", "flap", "crash",
-    "pause", "death", "slow-disk", "skew",  "fail", "fickle",  "rot",
+    "pause", "death", "slow-disk", "skew",  "fail", "fickle",  "rot",  "deaths",
 };
 
 const char *cluster_fault_name(enum cluster_fault f)
@@ -154,6 +155,24 @@ static void incident_release(struct incident *i)
 
 /* ---- faults ---- */
 
+static void go_for_good(struct cluster *c, unsigned i)
+{
+    trace(c, "%u is gone for good", i);
+    node_crash(c, i);
+    c->nodes[i].is_dead = true;
+}
+
+static void strike_in_turn(struct cluster *c, unsigned i)
+{
+    if (c->now < c->next_death || !check_may_die(c, i))
+        return;
+    lost_check_copies(c);
+    c->next_death = c->now + TIME_S(DEATHS_S);
+    c->n_made_before = c->n_made;
+    if (!check_failed(c))
+        go_for_good(c, i);
+}
+
 static void strike_node(struct cluster *c, unsigned i)
 {
     struct cluster_node *n = &c->nodes[i];
@@ -164,12 +183,12 @@ static void strike_node(struct cluster *c, unsigned i)
         n->paused_until = c->now + draw(c, TIME_S(chance(c, 30) ? 40 : 5));
         trace(c, "%u stops for %.1f s", i, (double)(n->paused_until - c->now) / 1e6);
     }
+    if (may(c, CLUSTER_DEATHS))
+        strike_in_turn(c, i);
     if (may(c, CLUSTER_ROT) && chance(c, 60))
         lost_rot(c, i);
     if (may(c, CLUSTER_DEATH) && chance(c, 10) && check_may_die(c, i)) {
-        trace(c, "%u is gone for good", i);
-        node_crash(c, i);
-        n->is_dead = true;
+        go_for_good(c, i);
         /* One is enough: outputs are kept in two places. */
         c->faults &= ~(unsigned)CLUSTER_DEATH;
     } else if (may(c, CLUSTER_CRASH) && chance(c, 25)) {
@@ -375,6 +394,8 @@ static void draw_nodes(struct cluster *c)
 
 static void draw_all(struct cluster *c)
 {
+    time_us storm;
+
     prng_init(&c->prng, c->config->seed);
     c->faults = c->config->faults & (unsigned)prng_next(&c->prng);
     c->result->faults = c->faults;
@@ -390,14 +411,15 @@ static void draw_all(struct cluster *c)
         c->tasks.failure_in = 4 + draw(c, 20);
     }
     c->now = TIME_S(START_S);
-    c->calm_at = c->now + TIME_S(STORM_S);
+    storm = c->faults & CLUSTER_DEATHS ? 4 * TIME_S(DEATHS_S) : TIME_S(STORM_S);
+    c->calm_at = c->now + storm;
     for (uint64_t i = 0; i < c->config->vary; i++)
         prng_init(&c->prng, prng_next(&c->prng));
     draw_nodes(c);
     users_draw(c);
     clients_draw(c);
     later(c, draw(c, TIME_S(5)), &(struct incident){ .type = INCIDENT_STRIKE });
-    later(c, TIME_S(STORM_S), &(struct incident){ .type = INCIDENT_CALM });
+    later(c, storm, &(struct incident){ .type = INCIDENT_CALM });
 }
 
 static void release(struct cluster *c)

@@ -54,6 +54,9 @@ enum cluster_fault {
     CLUSTER_FAULTS_ALL = (1 << 14) - 1,
     /* By name only: bytes of what nodes made or keep are gone, here or everywhere. */
     CLUSTER_ROT = 1 << 14,
+    /* By name only: one node after the other is gone, with its disk, for good, and
+     * tasks take long. Before each it is asserted that copies were made anew. */
+    CLUSTER_DEATHS = 1 << 15,
 };
 const char *cluster_fault_name(enum cluster_fault f);
 /* "loss,crash"; "all"; "none". -EINVAL */

@@ -326,3 +326,54 @@ void lost_happen(struct cluster *c, const struct incident *i)
         break;
     }
 }
+
+/* ---- copies ---- */
+
+static bool was_made_before(const struct cluster *c, const struct digest *id)
+{
+    for (size_t k = 0; k < c->n_made_before; k++)
+        if (digest_equal(&c->made[k].id, id))
+            return true;
+    return false;
+}
+
+static unsigned count_copies(const struct cluster *c, const struct digest *id)
+{
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < c->n_nodes; k++)
+        n += !c->nodes[k].is_dead && has_blob(c, k, id);
+    return n;
+}
+
+static int check_copies(void *arg, const struct attempt_record *r)
+{
+    struct cluster *c = arg;
+
+    for (size_t k = 0; k < r->n_outputs && r->verdict == VERDICT_DONE; k++) {
+        const struct artifact *a = &r->outputs[k];
+
+        if (a->inline_data || !was_made_before(c, &a->id)
+            || count_copies(c, &a->id) >= 2)
+            continue;
+        check_fail(c, "copies", "what %s made is on %u nodes",
+                   task_text(c, &r->run, &r->task), count_copies(c, &a->id));
+        return 1;
+    }
+    return 0;
+}
+
+void lost_check_copies(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->n_nodes; i++)
+        for (unsigned k = 0; k < c->n_runs && c->nodes[i].mesh && !check_failed(c);
+             k++) {
+            struct record_key all = attempts_of_run(&c->runs[k].id);
+            struct run_where where;
+
+            mesh_where(c->nodes[i].mesh, &c->runs[k].id, &where);
+            if (where.place == RUN_PLACE_LEADS && !where.is_tentative
+                && !c->runs[k].outcome)
+                (void)each_under(c, i, &all, check_copies, c);
+        }
+}

@@ -27,6 +27,9 @@ MUTANTS = [
     ("a request that comes again changes a register", "node/mesh_registers.c",
      "    if (was && was->request == p->request)\n        return repeat(m, g, from, p, was);\n",
      ""),
+    ("a copy is not made again", "node/mesh_repair.c",
+     "           && g->repair.seen < m->n_losses && gossip_alive",
+     "           && g->repair.seen < 0 * m->n_losses && gossip_alive"),
 ]
 
 

@@ -206,6 +206,8 @@ struct cluster {
     size_t n_fences, cap_fences;
     struct made *made;
     size_t n_made, cap_made;
+    size_t n_made_before; /* the last of CLUSTER_DEATHS */
+    time_us next_death;
     struct undone *undone;
     size_t n_undone, cap_undone;
     struct digest *blobs[NODES]; /* who has which */
@@ -283,6 +285,8 @@ void task_kill(struct cluster *c, unsigned i, const struct action *a);
 void task_end(struct cluster *c, unsigned i, uint32_t slot, uint64_t serial);
 void task_prepare(struct cluster *c, unsigned i, const struct action *a);
 void task_keep(struct cluster *c, unsigned i, const struct held *h);
+/* What runs that go on kept before the last death is on two nodes that are not dead. */
+void lost_check_copies(struct cluster *c);
 const struct made *task_made(const struct cluster *c, const struct digest *id);
 
 /* ---- cluster_fence.c ---- */

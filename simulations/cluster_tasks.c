@@ -127,6 +127,7 @@ void task_start(struct cluster *c, unsigned i, const struct action *a)
 {
     struct process *p = &c->nodes[i].slots[a->slot];
     const struct run *r = run_of(c, &a->run);
+    time_us longer = 0;
 
     *p = (struct process){ .is_used = true,
                            .run = a->run,
@@ -148,8 +149,10 @@ void task_start(struct cluster *c, unsigned i, const struct action *a)
     }
     c->result->n_starts++;
     trace(c, "%u runs %s#%u", i, task_text(c, &a->run, &a->task), a->attempt);
+    if (may(c, CLUSTER_DEATHS) && chance(c, 30))
+        longer = draw(c, TIME_S(60));
     if (!p->fence)
-        plan_end(c, i, a->slot, p->plan.duration_us / 10);
+        plan_end(c, i, a->slot, p->plan.duration_us / 10 + longer);
 }
 
 /* What has a fence takes long enough to outlive its leader, while it is stormy. */

@@ -144,7 +144,7 @@ static void print_faults(const struct cluster_config *c)
         return;
     if (!c->faults)
         printf("%snone", before);
-    for (unsigned f = 1; f <= CLUSTER_ROT; f <<= 1)
+    for (unsigned f = 1; f <= CLUSTER_DEATHS; f <<= 1)
         if (c->faults & f) {
             printf("%s%s", before, cluster_fault_name((enum cluster_fault)f));
             before = ",";

@@ -114,8 +114,8 @@ uint32_t peers_bulk_port(const struct peers *p);
 int peers_learn(struct peers *p, const struct chain *chain);
 /* Shut a node out, tell all, drop it. As identity_revoke(). */
 int peers_revoke(struct peers *p, const struct node_id *node, struct error *ret_error);
-/* What became of on_join: status 0 and the certificate, or why not. Nothing happens when
- * who asked is gone. */
+/* What became of on_join: status 0 and the certificate, or why not. Nothing happens
+ * when who asked is gone. */
 void peers_admit(struct peers *p, uint64_t asked, const char *name,
                  const struct chain *chain, int status, const char *text);
 /* Where this node's connected peers are, for identity_remember(). */

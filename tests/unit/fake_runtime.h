@@ -57,8 +57,8 @@ struct runtime {
     struct buffer audited; /* what the interface wrote, a line each */
     bool has_registers;
     int register_error;
-    struct buffer shared; /* the value of the one there is */
-    int identity_error, invite_error;    /* of invitations and revocations */
+    struct buffer shared;             /* the value of the one there is */
+    int identity_error, invite_error; /* of invitations and revocations */
     struct invite invited;
     struct node_id revoked;
 };

@@ -29,8 +29,8 @@ struct site {
     unsigned n_connected, n_disconnected, n_gone, n_messages, n_bulk, n_room, n_refused,
         n_revoked, n_renewed;
     struct node_id last_from;
-    char last[64], refusal[256]; /* the body of the last message, as text */
-    const char *address;         /* told in the HELLO; NULL: as it is */
+    char last[64], refusal[256];  /* the body of the last message, as text */
+    const char *address;          /* told in the HELLO; NULL: as it is */
     struct invitation invitation; /* who may come */
 };
 

@@ -35,6 +35,8 @@ static void make_slot(struct slot *s)
     s->pipe_write[0] = 12, s->pipe_write[1] = 13;
     s->gpus = UINT64_C(1) << 63 | 5;
     s->fence = 77;
+    s->guard_fd = 21;
+    s->permit_until = UINT64_C(1) << 40;
     s->generation = 2;
     s->ballot = 9;
     s->started = 123456789;
@@ -118,6 +120,7 @@ static void check_slot(const struct slot *s)
     assert_memory_equal(s->pipe_read, wanted.pipe_read, sizeof(s->pipe_read));
     assert_memory_equal(s->pipe_write, wanted.pipe_write, sizeof(s->pipe_write));
     assert_true(s->gpus == wanted.gpus && s->fence == 77 && s->generation == 2);
+    assert_true(s->guard_fd == 21 && s->permit_until == wanted.permit_until);
     assert_true(s->ballot == 9 && s->started == wanted.started);
     assert_true(s->started_wall == wanted.started_wall && s->is_guest);
     assert_int_equal(s->kill_reason, REASON_TIMEOUT);

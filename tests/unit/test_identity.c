@@ -664,32 +664,28 @@ static void test_bad_invitations(void **state UNUSED)
     struct chain c;
     struct world w;
 
+    invitation_release(&kept); /* of the test before */
     world_open(&w);
     wanted.uses = 0;
-    assert_int_equal(identity_invite(w.founder, &wanted, noon, &token, &kept,
-                                     &w.why),
+    assert_int_equal(identity_invite(w.founder, &wanted, noon, &token, &kept, &w.why),
                      -EINVAL);
     wanted.uses = 1;
     wanted.roles = 8;
-    assert_int_equal(identity_invite(w.founder, &wanted, noon, &token, &kept,
-                                     &w.why),
+    assert_int_equal(identity_invite(w.founder, &wanted, noon, &token, &kept, &w.why),
                      -EINVAL);
     wanted.roles = ROLE_ISSUER;
     wanted.expires_in_s = INVITE_EXPIRES_MAX_S + 1;
-    assert_int_equal(identity_invite(w.founder, &wanted, noon, &token, &kept,
-                                     &w.why),
+    assert_int_equal(identity_invite(w.founder, &wanted, noon, &token, &kept, &w.why),
                      -EINVAL);
     wanted.expires_in_s = 60;
 
     c = certify(w.founder, w.node, "issuer", ROLE_ISSUER);
     assert_int_equal(identity_adopt(w.node, identity_root(w.founder), &c, noon, NULL),
                      0);
-    expect(identity_invite(w.node, &wanted, noon, &token, &kept,
-                                     &w.why), -EACCES, &w.why,
-           "only the node where mesh init ran invites issuers");
+    expect(identity_invite(w.node, &wanted, noon, &token, &kept, &w.why), -EACCES,
+           &w.why, "only the node where mesh init ran invites issuers");
     wanted.roles = ROLE_WORKER;
-    assert_int_equal(identity_invite(w.node, &wanted, noon, &token, &kept,
-                                     &w.why), 0);
+    assert_int_equal(identity_invite(w.node, &wanted, noon, &token, &kept, &w.why), 0);
     world_close(&w);
 }
 

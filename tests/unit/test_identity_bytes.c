@@ -163,14 +163,15 @@ static void test_token(void **state UNUSED)
 
 static void test_invitation(void **state UNUSED)
 {
-    CLEANUP(invitation_release) struct invitation i = { .mesh = { 0xaa, 1, 2, 3 },
-                                                        .id = { 1 },
-                                                        .key = { 3 },
-                                                        .roles = ROLE_WORKER,
-                                                        .uses = 5,
-                                                        .expires = AT,
-                                                        .has_issuer = true,
-                                                        .issuer = chain().issuer };
+    CLEANUP(invitation_release)
+    struct invitation i = { .mesh = { 0xaa, 1, 2, 3 },
+                            .id = { 1 },
+                            .key = { 3 },
+                            .roles = ROLE_WORKER,
+                            .uses = 5,
+                            .expires = AT,
+                            .has_issuer = true,
+                            .issuer = chain().issuer };
     CLEANUP(invitation_release) struct invitation back = { .admitted = NULL };
     CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
     const struct mesh_root trusted = root();
