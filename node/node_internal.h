@@ -296,8 +296,9 @@ void node_unrecall(struct node *n, struct slot *s);
 
 int node_on_late(struct node *n, struct attempt_record *record);
 int node_on_held(struct node *n, const struct event *event);
-/* Nobody has the task any more but the attempt that is taken. 0; -ENOENT: it is not to
- * be taken; -ENOMEM. */
+/* Nobody has the task any more but the attempt that is taken, which has this fence.
+ * 0; -ENOENT: it is not to be taken; -ENOMEM. */
+#define FENCE_ANY UINT64_MAX
 int node_claim_task(struct node *n, struct run *r, struct span *s, uint64_t index,
                     bool is_good, uint64_t fence);
 /* What is under way there counts no more: a lease is forgotten at once; what runs here

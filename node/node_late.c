@@ -64,7 +64,9 @@ int node_claim_task(struct node *n, struct run *r, struct span *s, uint64_t inde
     }
     slot = find_slot(n, r, s, index);
     /* One with an older fence must not have two of them do something. */
-    if (!slot || (slot->fence && !slot->is_fencing && slot->fence != fence))
+    if (!slot
+        || (fence != FENCE_ANY && slot->fence && !slot->is_fencing
+            && slot->fence != fence))
         return -ENOENT;
     return node_void_slot(n, slot);
 }
