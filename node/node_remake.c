@@ -84,14 +84,13 @@ static bool may_loop(const struct run *r, uint32_t step)
     return false;
 }
 
-/* What is behind one that failed for good, and is lost itself, is ready for nothing:
- * who reads the run back does not wait for it. */
+/* What is behind one that failed for good, as it was lost, may be ready, or lost
+ * itself: who reads the run back knows that it waits for nothing. */
 static int give_up_behind(struct node *n, const struct run *r, uint64_t ticket)
 {
-    for (uint32_t i = 0; i < r->flow->n_all_steps; i++)
-        if (r->steps[i].n_undone)
-            return node_tell_run(n, &r->id, TELL_RUN_TORN, 0, ticket);
-    return 0;
+    if (!r->n_ready && !r->n_retrying && !r->n_running)
+        return 0; /* it ends */
+    return node_tell_run(n, &r->id, TELL_RUN_TORN, 0, ticket);
 }
 
 static int undo(struct node *n, struct run *r, struct span *s, uint64_t index,

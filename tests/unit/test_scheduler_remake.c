@@ -247,6 +247,7 @@ static void an_iteration_that_is_over(void **state)
             "[   20] start a/0~2#0 slot 0\n"
             "[   60] lose a/0\n"
             "[   60] a/0#0 failed, output_lost\n"
+            "[   60] run is to be read back\n"
             "[   60] crash\n"
             "[   60] start c/0#0 slot 0\n"
             "[  160] run failed: step 'a': output_lost, its output 'x' was lost\n");
