@@ -90,6 +90,8 @@ static int give_up_behind(struct node *n, const struct run *r, uint64_t ticket)
 {
     if (!r->n_ready && !r->n_retrying && !r->n_running)
         return 0; /* it ends */
+    if (r->is_tentative)
+        return 0; /* what is lost is in no record until a majority is back */
     return node_tell_run(n, &r->id, TELL_RUN_TORN, 0, ticket);
 }
 
