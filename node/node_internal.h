@@ -278,6 +278,9 @@ int node_find_torn(const struct run *r, const struct attempt_record *record,
 /* What is behind it and under way is ended, and asked for what is done there, when the
  * ticket of its record is decided: until then the one before may be read. */
 int node_tear(struct node *n, struct run *r, struct remake *remake, uint64_t ticket);
+/* What is behind one that failed for good, after its outputs were lost, may be ready,
+ * or lost itself: who reads the run back knows that it waits for nothing. */
+int node_give_up_behind(struct node *n, const struct run *r, uint64_t ticket);
 /* A task is done; if it was undone before, who waited for that goes on. */
 int node_on_remade(struct node *n, struct run *r, const struct task_id *task);
 

@@ -106,7 +106,8 @@ int node_on_late(struct node *n, struct attempt_record *record)
     uint64_t index;
     int error;
 
-    if (!r || r->phase < RUN_ACTIVE || !says_something(record)
+    /* While it is torn, records that count no more are read as if they did. */
+    if (!r || r->phase < RUN_ACTIVE || r->n_torn || !says_something(record)
         || run_locate(r, &record->task, false, &s, &index) < 0
         || !is_open(s, index, record->task.iteration))
         return 0;

@@ -84,10 +84,10 @@ static bool may_loop(const struct run *r, uint32_t step)
     return false;
 }
 
-/* What is behind one that failed for good, as it was lost, may be ready, or lost
- * itself: who reads the run back knows that it waits for nothing. */
-static int give_up_behind(struct node *n, const struct run *r, uint64_t ticket)
+int node_give_up_behind(struct node *n, const struct run *r, uint64_t ticket)
 {
+    if (!r->has_given_up || r->is_stopping)
+        return 0;
     if (!r->n_ready && !r->n_retrying && !r->n_running)
         return 0; /* it ends */
     if (r->is_tentative)
@@ -117,8 +117,8 @@ static int undo(struct node *n, struct run *r, struct span *s, uint64_t index,
     r->outcome = is_last ? r->outcome : 0;
     if (error == 0)
         error = node_recall_blocked(n, r);
-    if (error == 0 && r->has_given_up && !r->is_stopping)
-        error = give_up_behind(n, r, ticket);
+    if (error == 0)
+        error = node_give_up_behind(n, r, ticket);
     return error ? error : node_mark(n, r);
 }
 

@@ -48,7 +48,8 @@ MUTANTS = [
     ("what is killed in the moment of its start goes on", "node/mesh_engine.c",
      "if (t->starts[i].slot == a->slot)", "if (0)"),
     ("what is lost behind one that failed for good", "node/node_remake.c",
-     "if (error == 0 && r->has_given_up && !r->is_stopping)", "if (0)"),
+     "    if (!r->has_given_up || r->is_stopping)\n        return 0;\n    if (!r->n_ready",
+     "    return 0;\n    if (!r->n_ready"),
     ("what is ready behind one that is lost for good", "node/node_remake.c",
      "if (!r->n_ready && !r->n_retrying && !r->n_running)", "if (1)"),
 ]
