@@ -66,7 +66,6 @@ void identity_free(struct identity *i)
         return;
     sodium_free(i->secrets);
     keyring_free(i->keyring);
-    invitations_release(&i->invitations);
     free(i->dir);
     free(i);
 }
@@ -232,18 +231,6 @@ static int read_chain(struct identity *i, struct error *ret_error)
     return 0;
 }
 
-static int read_invitations(struct identity *i, struct error *ret_error)
-{
-    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
-    int r =
-        secret_file_read(i->dir, "invitations", INVITATIONS_BYTES_MAX, &b, ret_error);
-
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
-    r = invitations_decode(b.data, b.len, &i->invitations);
-    return r == -EBADMSG ? fail(ret_error, r, "%s/invitations is damaged", i->dir) : r;
-}
-
 struct reader {
     struct identity *identity;
     time_us wall;
@@ -278,8 +265,6 @@ static int read_mesh(struct identity *i, time_us wall, struct error *ret_error)
     r = read_chain(i, ret_error);
     if (r == 0)
         r = read_authority(i, ret_error);
-    if (r == 0)
-        r = read_invitations(i, ret_error);
     return r < 0 ? r : read_revocations(i, wall, ret_error);
 }
 

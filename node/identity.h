@@ -7,7 +7,7 @@
  *         certificate          chain: who it is to others
  *         authority            "MA" 1 0 | Ed25519 seed 32: where mesh init ran
  *         boot                 how often it started, as text
- *         invitations, revocations, contacts
+ *         revocations, contacts
  *
  * Secrets live in memory that is locked, guarded and wiped (libsodium), and are never
  * handed out but to the transport, which needs the X25519 key. One thread.
@@ -17,7 +17,7 @@
 #pragma once
 
 #include "node/certificate.h"
-#include "node/invitations.h"
+#include "node/invitation.h"
 #include "node/keyring.h"
 
 enum { CONTACTS_MAX = 64, INVITE_EXPIRES_MAX_S = 30 * 24 * 3600 };
@@ -89,21 +89,24 @@ struct invite {
     const struct join_contact *contacts; /* the issuer's own first */
     size_t n_contacts;
 };
-/* Durable when it returns. -EINVAL, -ENOSPC. */
+/* Draws a token, and signs what is to be kept of it in the mesh group's register: by
+ * that alone it counts. -EINVAL. */
 int identity_invite(struct identity *i, const struct invite *invite, time_us wall,
-                    struct join_token *ret, struct error *ret_error);
-/* By the invitation of this name, when its half of the token signed these bytes.
- * -EALREADY is success; -ENOENT, -EKEYREJECTED, -EKEYEXPIRED, -EDQUOT, -EACCES. */
+                    struct join_token *ret, struct invitation *ret_invitation,
+                    struct error *ret_error);
+/* Lets a node in by an invitation, when its half of the token signed these bytes. It is
+ * admitted in *invitation alone: that is to be kept before anybody is told.
+ * -EALREADY is success; -EKEYREJECTED, -EKEYEXPIRED, -EKEYREVOKED, -EDQUOT, -EACCES;
+ * -ENOENT: another issuer may. */
 struct redemption {
-    const uint8_t *invitation; /* INVITATION_ID_SIZE */
     const uint8_t *signature;
     const void *data;
     size_t len;
     struct node_id node;
     uint32_t roles; /* asked for */
 };
-int identity_redeem(struct identity *i, const struct redemption *r, time_us wall,
-                    struct error *ret_error);
+int identity_redeem(const struct identity *i, struct invitation *invitation,
+                    const struct redemption *r, time_us wall, struct error *ret_error);
 
 /* Shut a node out. Durable when it returns. -EEXIST: it is. -EINVAL: the node itself.
  */

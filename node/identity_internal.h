@@ -18,7 +18,6 @@ struct identity {
     bool has_authority, has_chain;
     struct chain chain;
     struct keyring *keyring; /* NULL: of no mesh */
-    struct invitations invitations;
 };
 
 int identity_make_folder(const char *dir, struct error *ret_error);

@@ -134,14 +134,6 @@ int identity_issue(struct identity *i, const struct certificate *wanted, time_us
 
 /* ---- invitations ---- */
 
-static int save_invitations(struct identity *i, struct error *ret_error)
-{
-    CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
-
-    invitations_encode(&i->invitations, &b);
-    return identity_write(i, "invitations", &b, ret_error);
-}
-
 static int check_invite(const struct identity *i, const struct invite *invite,
                         struct error *ret_error)
 {
@@ -183,14 +175,19 @@ static void draw_token(const struct identity *i, const struct invite *invite,
 
     *kept = (struct invitation){ .roles = t->roles,
                                  .uses = t->uses,
-                                 .expires = t->expires };
+                                 .expires = t->expires,
+                                 .has_issuer = !i->has_authority };
+    memcpy(kept->mesh, t->root.mesh, sizeof(kept->mesh));
     memcpy(kept->id, t->invitation, sizeof(kept->id));
+    if (kept->has_issuer)
+        kept->issuer = i->chain.leaf;
     crypto_sign_seed_keypair(kept->key, secret, t->seed);
     sodium_memzero(secret, sizeof(secret));
 }
 
 int identity_invite(struct identity *i, const struct invite *invite, time_us wall,
-                    struct join_token *ret, struct error *ret_error)
+                    struct join_token *ret, struct invitation *ret_invitation,
+                    struct error *ret_error)
 {
     CLEANUP(join_token_release) struct join_token token = { .n_contacts = 0 };
     struct invitation kept;
@@ -199,47 +196,44 @@ int identity_invite(struct identity *i, const struct invite *invite, time_us wal
     if (r < 0)
         return r;
     draw_token(i, invite, wall, &token, &kept);
-    r = invitations_add(&i->invitations, &kept, wall);
-    if (r == -ENOSPC)
-        return fail(ret_error, r, "there are %d invitations, and no more can be",
-                    INVITATIONS_MAX);
+    r = invitation_sign(&kept, signing_key(i));
     if (r < 0)
         return r;
-    r = save_invitations(i, ret_error);
-    if (r < 0) {
-        i->invitations.n--;
-        return r;
-    }
     *ret = token;
+    *ret_invitation = kept;
     return 0;
 }
 
-int identity_redeem(struct identity *i, const struct redemption *r, time_us wall,
-                    struct error *ret_error)
+/* Whether who invited may still do so. */
+static int check_inviter(const struct identity *i, const struct invitation *invitation,
+                         time_us wall, struct error *ret_error)
 {
-    struct invitation *invitation = invitations_find(&i->invitations, r->invitation);
-    int error;
+    struct chain inviter = { .leaf = invitation->issuer };
+    int r = invitation_verify(invitation, identity_root(i), wall, ret_error);
 
-    if (!invitation)
-        return fail(ret_error, -ENOENT,
-                    "no invitation of this node: the token is from another issuer, or "
-                    "over for long");
+    if (r < 0)
+        return r;
+    if (invitation->has_issuer && keyring_is_revoked(i->keyring, &inviter))
+        return fail(ret_error, -EKEYREVOKED, "'%s', who made the token, was revoked",
+                    invitation->issuer.name);
+    return 0;
+}
+
+int identity_redeem(const struct identity *i, struct invitation *invitation,
+                    const struct redemption *r, time_us wall, struct error *ret_error)
+{
+    int error = check_inviter(i, invitation, wall, ret_error);
+
+    if (error < 0)
+        return error;
     if (!signature_is_good(invitation->key, r->data, r->len, r->signature))
         return fail(ret_error, -EKEYREJECTED, "the token is forged");
     if (r->roles & ~invitation->roles)
         return fail(ret_error, -EACCES, "the token does not grant these roles");
-    error = invitation_admit(invitation, &r->node, wall, ret_error);
-    if (error < 0 && error != -EALREADY)
-        return error;
-    if (error == 0) {
-        int saved = save_invitations(i, ret_error);
-
-        if (saved < 0) {
-            invitation_undo(invitation);
-            return saved;
-        }
-    }
-    return error;
+    if ((r->roles & ROLE_ISSUER) && !i->has_authority)
+        return fail(ret_error, -ENOENT,
+                    "only the node where mesh init ran makes issuers");
+    return invitation_admit(invitation, &r->node, wall, ret_error);
 }
 
 /* ---- revocations ---- */

@@ -155,10 +155,9 @@ static int check_renewal(struct identity *i, const struct join_message *m,
 
 static int check_token(struct identity *i, const struct join_message *m,
                        const struct proof *p, const struct buffer *bytes, time_us wall,
-                       struct error *ret_error)
+                       struct invitation *invitation, struct error *ret_error)
 {
-    const struct redemption redemption = { .invitation = p->invitation,
-                                           .signature = p->token_signature,
+    const struct redemption redemption = { .signature = p->token_signature,
                                            .data = bytes->data,
                                            .len = bytes->len,
                                            .node = node_id_of_key(m->node_key),
@@ -168,13 +167,17 @@ static int check_token(struct identity *i, const struct join_message *m,
     if (revocations_has(keyring_revocations(identity_keyring(i)), &redemption.node))
         return fail(ret_error, -EKEYREVOKED,
                     "this node was revoked; it can join only with new keys");
-    r = identity_redeem(i, &redemption, wall, ret_error);
+    if (!invitation || memcmp(invitation->id, p->invitation, INVITATION_ID_SIZE) != 0)
+        return fail(ret_error, -ENOENT,
+                    "nobody knows the token: it is over for long, or of before the "
+                    "mesh counted them");
+    r = identity_redeem(i, invitation, &redemption, wall, ret_error);
     return r == -EALREADY ? 0 : r;
 }
 
 static int check(struct identity *i, const struct join_message *m,
                  const struct proof *p, const uint8_t *connection, time_us wall,
-                 struct error *ret_error)
+                 struct invitation *invitation, struct error *ret_error)
 {
     CLEANUP(buffer_release) struct buffer bytes = BUFFER_INIT;
 
@@ -186,13 +189,26 @@ static int check(struct identity *i, const struct join_message *m,
         || !signature_is_good(m->node_key, bytes.data, bytes.len, p->node_signature))
         return fail(ret_error, -EKEYREJECTED,
                     "the keys are not those of the node that asks");
-    return p->kind == JOIN_RENEWAL ? check_renewal(i, m, p, wall, ret_error)
-                                   : check_token(i, m, p, &bytes, wall, ret_error);
+    return p->kind == JOIN_RENEWAL
+               ? check_renewal(i, m, p, wall, ret_error)
+               : check_token(i, m, p, &bytes, wall, invitation, ret_error);
+}
+
+bool join_is_by_token(const struct join_message *m,
+                      uint8_t ret_invitation[INVITATION_ID_SIZE])
+{
+    struct proof p;
+
+    if (read_proof(m, &p) < 0 || p.kind != JOIN_TOKEN)
+        return false;
+    memcpy(ret_invitation, p.invitation, INVITATION_ID_SIZE);
+    return true;
 }
 
 int join_decide(struct identity *i, const struct join_message *m,
                 const uint8_t connection[CURVE_KEY_SIZE], time_us wall,
-                struct chain *ret, struct error *ret_error)
+                struct invitation *invitation, struct chain *ret,
+                struct error *ret_error)
 {
     struct certificate wanted = { .roles = m->roles };
     struct proof p;
@@ -203,7 +219,7 @@ int join_decide(struct identity *i, const struct join_message *m,
     if (!m->name || !certificate_name_is_good(m->name) || read_proof(m, &p) < 0
         || (p.zone[0] && !certificate_name_is_good(p.zone)) || !m->roles)
         return fail(ret_error, -EBADMSG, "what was sent is no request to join");
-    r = check(i, m, &p, connection, wall, ret_error);
+    r = check(i, m, &p, connection, wall, invitation, ret_error);
     if (r < 0)
         return r;
     memcpy(wanted.node_key, m->node_key, NODE_KEY_SIZE);

@@ -25,10 +25,16 @@ int join_ask(const struct identity *i, const struct join_token *token, const cha
 int join_renew(const struct identity *i, struct buffer *proof,
                struct join_message *ret);
 
+/* Whether it asks by a token, and by that of which invitation. */
+bool join_is_by_token(const struct join_message *m,
+                      uint8_t ret_invitation[INVITATION_ID_SIZE]);
 /* An issuer decides; the certificate in *ret is durable knowledge of nobody but the
- * asker's. connection: the key that the asker's connection was made with.
+ * asker's. connection: the key that the asker's connection was made with. invitation:
+ * the token's, NULL for a renewal; who asks is admitted in it, and *ret is for nobody
+ * until that is kept.
  * -EXDEV, -EKEYREJECTED, -EKEYEXPIRED, -EKEYREVOKED, -EDQUOT, -ENOENT, -EACCES,
  * -EBADMSG, all with a sentence that may be shown to the asker. */
 int join_decide(struct identity *i, const struct join_message *m,
                 const uint8_t connection[CURVE_KEY_SIZE], time_us wall,
-                struct chain *ret, struct error *ret_error);
+                struct invitation *invitation, struct chain *ret,
+                struct error *ret_error);

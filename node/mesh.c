@@ -59,6 +59,7 @@ void mesh_free(struct mesh *m)
     works_release(m);
     groups_release(m);
     registers_release(m);
+    asks_release(m);
     reads_release(m);
     grants_release(m);
     sign_release(m);
@@ -141,6 +142,7 @@ static int housekeep(struct mesh *m)
         error = grants_on_tick(m);
     if (error == 0)
         error = want_update(m);
+    repair_note_losses(m);
     m->has_wishes = m->unnumbered != NULL;
     HASH_ITER (hh, m->groups, g, next) {
         if (group_is_mesh(g)) {
@@ -152,6 +154,8 @@ static int housekeep(struct mesh *m)
         }
         if (error == 0)
             error = home_on_tick(m, g);
+        if (error == 0)
+            error = repair_on_tick(m, g);
         if (error == 0)
             error = keep_on_tick(m, g);
         if (error == 0)
@@ -184,6 +188,8 @@ static int on_tick(struct mesh *m)
         error = groups_on_tick(m);
     if (error == 0)
         error = propose_on_tick(m);
+    if (error == 0)
+        error = asks_on_tick(m);
     if (error || m->now < m->housekeeping_at)
         return error;
     m->is_young = m->is_young && m->now < m->started + HELD_WAIT;
@@ -197,10 +203,10 @@ static int flush(struct mesh *m)
     int error = 0;
 
     while (error == 0
-           && (m->marked || m->has_posts || sign_is_due(m) || numbers_are_due(m))) {
+           && (m->marked || m->has_posts || sign_is_due(m) || propose_is_due(m))) {
         error = sign_flush(m);
         if (error == 0)
-            error = numbers_flush(m);
+            error = propose_flush(m);
         if (error == 0)
             error = groups_flush(m);
         if (error == 0)
@@ -216,9 +222,9 @@ static time_us earlier(time_us a, time_us b)
 
 time_us mesh_deadline(const struct mesh *m)
 {
-    if (m->has_posts || m->marked || sign_is_due(m) || numbers_are_due(m))
+    if (m->has_posts || m->marked || sign_is_due(m) || propose_is_due(m))
         return 0;
-    return earlier(propose_deadline(m),
+    return earlier(earlier(propose_deadline(m), asks_deadline(m)),
                    earlier(earlier(node_deadline(m->node), gossip_deadline(m->gossip)),
                            earlier(m->groups_due, m->housekeeping_at)));
 }
@@ -404,6 +410,8 @@ static int dispatch(struct mesh *m, const struct mesh_event *event)
         return pause_step_down(m, event->u.is_on);
     case MESH_EVENT_LEAVE:
         return on_leave(m);
+    case MESH_EVENT_ASK:
+        return ask_on_event(m, event);
     }
     return 0;
 }

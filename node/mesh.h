@@ -60,6 +60,11 @@ struct mesh_config {
     uint64_t seed;
 };
 
+/* Registers of the mesh group that the runtime knows: an invitation's is called so with
+ * a number of its own behind it, and only an issuer changes it. */
+#define REGISTER_INVITATION "invitation."
+#define REGISTER_TOKENS "tokens"
+
 /* The status of MESH_EVENT_KEPT: nothing that counts is lost. */
 enum { KEPT_NEEDLESS = 1 };
 
@@ -96,6 +101,8 @@ enum mesh_event_type {
     MESH_EVENT_WITNESS,
     MESH_EVENT_KEPT,      /* of ACTION_KEEP; or, KEPT_NEEDLESS, of ACTION_GONE */
     MESH_EVENT_END_FOUND, /* of ACTION_FIND_END */
+
+    MESH_EVENT_ASK, /* the mesh group, about a register; answered by ACTION_ASKED */
 
     MESH_EVENT_CARD,  /* what the node says of itself changed */
     MESH_EVENT_DRAIN, /* take no more; is_on false: do again */
@@ -146,6 +153,10 @@ struct mesh_event {
             const void *key, *value;
             size_t key_len, value_len;
         } record; /* RECORD */
+        struct {
+            const struct propose_message *what; /* its request is filled in; copied */
+            time_us patience;
+        } ask; /* ASK */
         const struct offered_attempt *kept;
         struct {
             const struct mesh_guest *guest;

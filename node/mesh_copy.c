@@ -291,6 +291,8 @@ int copy_on_records(struct mesh *m, const struct mesh_event *event)
 
     if (g && g->replica && r->type == READ_INSTALL)
         error = on_records(m, g, r, event);
+    if (g && r->type == READ_REPAIR)
+        error = repair_on_records(m, g, event);
     if (r)
         read_free(m, r);
     return error;

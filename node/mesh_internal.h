@@ -21,8 +21,10 @@
  *     mesh_sign.c     attempts signed, and checked
  *     mesh_home.c     who is a home
  *     mesh_keep.c     copies of kept outputs
+ *     mesh_repair.c   made anew when a member is gone
  *     mesh_registers.c  the mesh group: its homes, and registers at its leader
  *     mesh_propose.c  asking the mesh group
+ *     mesh_ask.c      what the caller asks of it
  *     mesh_numbers.c  a number for each run
  *     mesh_notes.c    what all are told of a run
  *
@@ -48,6 +50,7 @@ enum {
     HOMES_OF_RUN = 3,
     HOMES_OF_MESH = 5,
     REGISTERS_MAX = 4096,
+    QUESTIONS_MAX = 256,    /* of the caller, not yet answered */
     ASKED_MAX = 4096,       /* of a leader of the mesh group, not yet answered */
     UNNUMBERED_MAX = 1024,  /* runs that have ended and wait for a number */
     PERMITS_ASKED_MAX = 16, /* of a worker's last reports */
@@ -116,7 +119,8 @@ struct peer {
     uint32_t number; /* the engine's name for it, from 1 */
     uint64_t incarnation;
     bool is_live, is_connected;
-    bool is_worker; /* the engine was told of it */
+    bool is_worker;   /* the engine was told of it */
+    bool is_given_up; /* gone for good, and counted as a loss */
     time_us gone_since;
     struct want_message wanted; /* the last WANT that it sent */
     bool has_new_want;          /* which the engine does not know yet */
@@ -165,6 +169,14 @@ enum lead_phase {
     LEAD_LOADING, /* its records are being read back, and members report */
     LEAD_FULL,
     LEAD_ENDED, /* its end is decided */
+};
+
+/* A look at all attempts of a run: mesh_repair.c. */
+struct repair {
+    bool is_on;
+    uint64_t seen, goal; /* losses that it was done for, and is done for */
+    uint64_t read;       /* the token of what is being read; 0: nothing */
+    struct record_key behind;
 };
 
 struct report {
@@ -223,8 +235,9 @@ struct group {
     time_us note_at;
     struct keeping *keepings; /* mesh_keep.c */
     size_t n_keeping;         /* that are asked for */
-    struct cursor *cursors;   /* mesh_copy.c */
-    bool is_marked;           /* to be looked at when the mesh is flushed */
+    struct repair repair;
+    struct cursor *cursors; /* mesh_copy.c */
+    bool is_marked;         /* to be looked at when the mesh is flushed */
     struct group *marked_prev, *marked_next;
     UT_hash_handle hh;
 };
@@ -333,7 +346,8 @@ enum read_type {
     READ_OWN_END,
     READ_MEET,
     READ_KEEP,
-    READ_REGISTERS
+    READ_REGISTERS,
+    READ_REPAIR
 };
 struct read {
     uint64_t token;
@@ -369,11 +383,20 @@ struct registers {
     size_t n_asked;
 };
 
+/* What the caller asks: MESH_EVENT_ASK. */
+struct question {
+    uint64_t token;
+    struct propose_message what; /* owns key, expected and value */
+    time_us until;
+    struct question *prev, *next;
+};
+
 /* What this node asks the mesh group: one thing at a time, so that the register's last
  * request of a node is all that is to be known of those before. */
 struct proposal {
     uint64_t request; /* 0: nothing is asked */
     struct propose_message what;
+    struct question *question; /* NULL: a number of runs is asked for */
     uint8_t expected[8], value[8];
     struct node_id asked;
     bool is_waiting; /* for it */
@@ -431,6 +454,9 @@ struct mesh {
 
     struct registers registers;
     struct proposal proposal;
+    struct question *questions; /* the first asked for first */
+    size_t n_questions;
+    bool has_asked;             /* the last proposal was a question */
     struct node_id mesh_leader; /* of the mesh group, as was told last */
     bool is_founder, has_numbers;
     uint64_t floor; /* numbers up to this one are taken at this node; 0: said so */
@@ -440,6 +466,7 @@ struct mesh {
     bool has_wishes; /* some of them have not asked */
 
     uint64_t last_ticket, last_token;
+    uint64_t n_losses; /* members that were gone for good since this node started */
     time_us housekeeping_at;
     bool has_posts;
 
@@ -807,6 +834,21 @@ int keep_on_kept(struct mesh *m, const struct mesh_event *event);
 int keep_on_message(struct mesh *m, struct peer *p, const struct message *msg);
 int keep_on_tick(struct mesh *m, struct group *g);
 void keep_release(struct group *g);
+/* As keep_begin(), of an attempt that ended long ago: its copies may have been at who
+ * is gone. Asked for when there is room. */
+int keep_again(struct mesh *m, struct group *g, const struct task_id *task,
+               const struct attempt_record *record);
+/* All that there is to keep is asked for, and more could be. */
+bool keep_has_room(const struct group *g);
+/* So many more that the run's end waits for. */
+int keep_count(struct mesh *m, const struct group *g, int32_t by);
+
+/* ---- mesh_repair.c ---- */
+
+/* Looks who is gone. */
+void repair_note_losses(struct mesh *m);
+int repair_on_tick(struct mesh *m, struct group *g);
+int repair_on_records(struct mesh *m, struct group *g, const struct mesh_event *event);
 
 /* ---- mesh_tentative.c ---- */
 
@@ -853,10 +895,27 @@ void registers_release(struct mesh *m);
 int propose_add(struct mesh *m, uint64_t by);
 /* RUN_NUMBER from what was read (NULL: it had no value) to this. */
 int propose_swap(struct mesh *m, const uint8_t *expected, uint64_t to);
+int propose_question(struct mesh *m, struct question *q);
+/* If this is what is asked: its answer is of interest to nobody. */
+void propose_give_up(struct mesh *m, const struct question *q);
+bool propose_is_due(const struct mesh *m);
+int propose_flush(struct mesh *m);
 int propose_on_answer(struct mesh *m, const struct node_id *from,
                       const struct proposed_message *answer);
 int propose_on_tick(struct mesh *m);
 time_us propose_deadline(const struct mesh *m);
+
+/* ---- mesh_ask.c ---- */
+
+int ask_on_event(struct mesh *m, const struct mesh_event *event);
+bool asks_are_due(const struct mesh *m);
+int asks_flush(struct mesh *m);
+int ask_on_answer(struct mesh *m, struct question *q,
+                  const struct proposed_message *answer);
+int asks_on_tick(struct mesh *m);
+time_us asks_deadline(const struct mesh *m);
+void question_free(struct question *q);
+void asks_release(struct mesh *m);
 
 /* ---- mesh_numbers.c ---- */
 

@@ -17,6 +17,7 @@ struct keeping {
     uint64_t token;
     struct node_id holder;
     bool is_asked;
+    bool is_orphan;   /* its holder is gone: here it would be the only copy */
     uint32_t n_asked; /* others to hold a copy */
     bool is_checked;  /* since then, whether it is here at all */
     time_us again;    /* when it is asked once more */
@@ -43,9 +44,10 @@ void keep_release(struct group *g)
     free_keeping(k);
     g->keepings = NULL;
     g->n_keeping = 0;
+    g->repair = (struct repair){ .is_on = false };
 }
 
-static int count(struct mesh *m, const struct group *g, int32_t by)
+int keep_count(struct mesh *m, const struct group *g, int32_t by)
 {
     struct event e = { .type = EVENT_KEEPING, .run = g->run, .u.keeping = by };
 
@@ -58,7 +60,8 @@ int keep_recount(struct mesh *m, const struct group *g)
     int32_t n;
 
     DL_COUNT(g->keepings, k, n);
-    return n ? count(m, g, n) : 0;
+    n += g->repair.is_on;
+    return n ? keep_count(m, g, n) : 0;
 }
 
 static int done(struct mesh *m, struct group *g, struct keeping *k)
@@ -66,7 +69,7 @@ static int done(struct mesh *m, struct group *g, struct keeping *k)
     DL_DELETE(g->keepings, k);
     g->n_keeping -= k->is_asked;
     free_keeping(k);
-    return count(m, g, -1);
+    return keep_count(m, g, -1);
 }
 
 /* ---- asking ---- */
@@ -203,8 +206,38 @@ int keep_begin(struct mesh *m, struct group *g, const struct task_id *task,
     if (!k)
         return -ENOMEM;
     DL_APPEND(g->keepings, k);
-    error = count(m, g, 1);
+    error = keep_count(m, g, 1);
     return error || g->n_keeping >= KEEPS_AT_ONCE ? error : ask(m, g, k);
+}
+
+bool keep_has_room(const struct group *g)
+{
+    return g->n_keeping < KEEPS_AT_ONCE;
+}
+
+static bool is_kept(const struct group *g, const struct task_id *task)
+{
+    const struct keeping *k;
+
+    DL_FOREACH(g->keepings, k)
+    if (task_id_equal(&k->task, task))
+        return true;
+    return false;
+}
+
+int keep_again(struct mesh *m, struct group *g, const struct task_id *task,
+               const struct attempt_record *record)
+{
+    struct keeping *k;
+
+    if (record->reason != REASON_OK || !collect(record, NULL) || is_kept(g, task))
+        return 0;
+    k = new_keeping(m, task, record);
+    if (!k)
+        return -ENOMEM;
+    k->is_orphan = mesh_is_gone(m, &k->holder);
+    DL_APPEND(g->keepings, k);
+    return keep_count(m, g, 1);
 }
 
 /* ---- answers ---- */
@@ -267,6 +300,14 @@ static int give_up(struct mesh *m, struct group *g, struct keeping *k, int statu
     return is_gone ? done(m, g, k) : 0;
 }
 
+/* Here it is now: somebody else is to have it too. */
+static int ask_for_second(struct mesh *m, struct group *g, struct keeping *k)
+{
+    k->is_orphan = false;
+    k->holder = m->self;
+    return ask(m, g, k);
+}
+
 static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
                   int status)
 {
@@ -281,6 +322,8 @@ static int settle(struct mesh *m, uint64_t token, const struct node_id *from,
         return 0;
     if (status < 0)
         error = give_up(m, g, k, status);
+    else if (status == 0 && k->is_orphan)
+        error = ask_for_second(m, g, k);
     else if (status == 0 && node_id_equal(&k->holder, from))
         error = ask(m, g, k);
     else

@@ -169,6 +169,7 @@ int lead_found(struct mesh *m, const struct event *submit)
     if (g) {
         g->phase = LEAD_FULL;
         g->is_loaded = true;
+        g->repair.seen = m->n_losses; /* who is gone has had nothing of it */
         g->leader = m->self;
         state.n_homes = home_choose(m, run, state.homes);
         if (state.n_homes > 1)

@@ -37,6 +37,7 @@ static void shift(struct outbox *out, uintptr_t from, uintptr_t to)
             break;
         case ACTION_SEND:
         case ACTION_KEEP:
+        case ACTION_ASKED:
             move(&a->u.mesh.bytes, from, to);
             break;
         case ACTION_READ_RECORDS:
@@ -92,6 +93,7 @@ int mesh_emit(struct mesh *m, const struct action *a)
         break;
     case ACTION_SEND:
     case ACTION_KEEP:
+    case ACTION_ASKED:
         error = take_span(bytes, &copy.u.mesh.bytes, a->u.mesh.len);
         break;
     case ACTION_READ_RECORDS:

@@ -41,12 +41,14 @@ static int send(struct mesh *m)
     return mesh_send(m, &p->asked, &msg, 0);
 }
 
-static int begin(struct mesh *m, const struct propose_message *what)
+static int begin(struct mesh *m, const struct propose_message *what,
+                 struct question *question)
 {
     struct proposal *p = &m->proposal;
 
     p->what = *what;
-    p->what.key = run_number;
+    p->question = question;
+    m->has_asked = question != NULL;
     p->request = p->what.request = (uint64_t)m->boot << 32 | ++m->n_requests;
     p->n_told = 0;
     return send(m);
@@ -54,14 +56,29 @@ static int begin(struct mesh *m, const struct propose_message *what)
 
 int propose_add(struct mesh *m, uint64_t by)
 {
-    return begin(m, &(struct propose_message){ .op = by ? PROPOSE_ADD : PROPOSE_READ,
-                                               .add = (int64_t)by });
+    return begin(m,
+                 &(struct propose_message){ .op = by ? PROPOSE_ADD : PROPOSE_READ,
+                                            .key = run_number,
+                                            .add = (int64_t)by },
+                 NULL);
+}
+
+int propose_question(struct mesh *m, struct question *q)
+{
+    return begin(m, &q->what, q);
+}
+
+void propose_give_up(struct mesh *m, const struct question *q)
+{
+    if (m->proposal.question == q)
+        m->proposal.request = 0;
 }
 
 int propose_swap(struct mesh *m, const uint8_t *expected, uint64_t to)
 {
     struct proposal *p = &m->proposal;
     struct propose_message what = { .op = PROPOSE_SWAP,
+                                    .key = run_number,
                                     .has_expected = expected != NULL,
                                     .value = p->value,
                                     .value_len = sizeof(p->value) };
@@ -72,7 +89,7 @@ int propose_swap(struct mesh *m, const uint8_t *expected, uint64_t to)
         what.expected = p->expected;
         what.expected_len = sizeof(p->expected);
     }
-    return begin(m, &what);
+    return begin(m, &what, NULL);
 }
 
 /* The next one at once, until all were asked: then after a pause. */
@@ -108,7 +125,8 @@ int propose_on_answer(struct mesh *m, const struct node_id *from,
     }
     m->mesh_leader = *from;
     p->request = 0;
-    return numbers_on_answer(m, p, answer);
+    return p->question ? ask_on_answer(m, TAKE(p->question), answer)
+                       : numbers_on_answer(m, p, answer);
 }
 
 int propose_on_tick(struct mesh *m)
@@ -121,6 +139,20 @@ int propose_on_tick(struct mesh *m)
     if (p->is_waiting && node_id_equal(&p->asked, &m->mesh_leader))
         m->mesh_leader = nobody;
     return send(m);
+}
+
+/* Numbers of runs and questions in turn, so that neither waits for all of the other. */
+int propose_flush(struct mesh *m)
+{
+    bool is_numbers_turn = !asks_are_due(m) || (m->has_asked && numbers_are_due(m));
+
+    m->has_asked = false;
+    return is_numbers_turn ? numbers_flush(m) : asks_flush(m);
+}
+
+bool propose_is_due(const struct mesh *m)
+{
+    return asks_are_due(m) || numbers_are_due(m);
 }
 
 time_us propose_deadline(const struct mesh *m)

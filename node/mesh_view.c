@@ -126,6 +126,7 @@ static void mix_groups(uint64_t *hash, const struct mesh *m)
         mix(hash, g->entries.n + g->entries.n_new);
         mix(hash, g->n_asked);
         mix(hash, g->n_keeping);
+        mix(hash, g->repair.is_on);
         mix(hash, g->replica ? replica_hash(g->replica) : 0);
     }
 }

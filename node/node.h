@@ -225,6 +225,9 @@ enum action_type {
     ACTION_KEEP,         /* have copies of a record's blobs; MESH_EVENT_KEPT */
     ACTION_MEMBER,       /* something about a member changed: people may look */
     ACTION_RECORDED, /* MESH_EVENT_RECORD's is decided; or not, its status tells why */
+    ACTION_ASKED,    /* MESH_EVENT_ASK was answered, as u.mesh.bytes and status say it:
+                        see proposed_message; -ETIMEDOUT: nobody did, and whether
+                        something was changed is not known; -EBUSY: too much is asked */
     ACTION_FIND_END, /* has this run an end record? MESH_EVENT_END_FOUND */
     ACTION_REFUSED,  /* what a peer offered is not what its executor signed; -ENOKEY:
                         nobody signed it; -ENOENT: nobody knows the executor; -EXDEV: it
@@ -253,7 +256,8 @@ enum { NODE_SLOT_NONE = UINT32_MAX };
 struct mesh_action {
     struct node_id peer; /* SEND, CONNECT, DISCONNECT, PREPARE: the leader, KEEP: who
                             has them, MEMBER, REFUSED */
-    const void *bytes;   /* SEND: a frame; KEEP: a record; span like persist's */
+    const void *bytes;   /* SEND: a frame; KEEP: a record; ASKED: a value; span like
+                            persist's */
     size_t len;
     const struct member_card *card; /* CONNECT; borrowed until the next mesh_step() */
     uint64_t token;        /* to be given back with the answer; PREPARE: the guest */
@@ -261,7 +265,7 @@ struct mesh_action {
     uint64_t lo, hi;       /* READ_ENTRIES */
     const void *from;      /* READ_RECORDS: the key to go on behind; span */
     size_t from_len;
-    int status; /* RECORDED, REFUSED */
+    int status; /* RECORDED, REFUSED, ASKED */
 };
 
 struct action {

@@ -36,21 +36,6 @@ int runtime_contact(const struct runtime *rt, struct join_contact *ret)
     return 0;
 }
 
-int runtime_invite(struct runtime *rt, struct invite *invite, struct join_token *ret,
-                   struct error *ret_error)
-{
-    struct join_contact own;
-    int r = require_mesh(rt, ret_error);
-
-    if (r == 0)
-        r = runtime_contact(rt, &own);
-    if (r < 0)
-        return r;
-    invite->contacts = &own;
-    invite->n_contacts = 1;
-    return identity_invite(rt->mesh->identity, invite, runtime_wall(), ret, ret_error);
-}
-
 int runtime_revoke(struct runtime *rt, const struct node_id *node,
                    struct error *ret_error)
 {

@@ -10,9 +10,6 @@
 const struct identity *runtime_identity(const struct runtime *rt);
 /* Where this node is reached, for a token. */
 int runtime_contact(const struct runtime *rt, struct join_contact *ret);
-/* As identity_invite(), with this node as the contact. -ENOTSUP: of no mesh. */
-int runtime_invite(struct runtime *rt, struct invite *invite, struct join_token *ret,
-                   struct error *ret_error);
 /* As peers_revoke(): all nodes that are reached know it when it returns, or soon. */
 int runtime_revoke(struct runtime *rt, const struct node_id *node,
                    struct error *ret_error);

@@ -54,10 +54,12 @@ static void queue_job(struct runtime *rt, const struct action *a)
                                   .group = from->group,
                                   .token = from->token,
                                   .lo = from->lo,
-                                  .hi = from->hi };
+                                  .hi = from->hi,
+                                  .status = from->status };
         r = a->type == ACTION_READ_RECORDS ? copy_span(from->from, from->from_len, job)
-            : a->type == ACTION_KEEP       ? copy_span(from->bytes, from->len, job)
-                                           : 0;
+            : a->type == ACTION_KEEP || a->type == ACTION_ASKED
+                ? copy_span(from->bytes, from->len, job)
+                : 0;
     }
     if (r < 0)
         runtime_give_up(rt, r, "out of memory");
@@ -110,6 +112,9 @@ static void do_job(struct runtime *rt, const struct mesh_job *job)
         break;
     case ACTION_FIND_END:
         runtime_mesh_find_end(rt, job);
+        break;
+    case ACTION_ASKED:
+        runtime_registers_answer(rt, job->token, job->status, job->bytes, job->len);
         break;
     case ACTION_PERSIST: /* of a run's record, see runtime_mesh_store.c */
         runtime_mesh_get_run(rt, job);
@@ -172,6 +177,7 @@ void runtime_mesh_carry_out(struct runtime *rt, const struct action *a)
     case ACTION_GONE:
     case ACTION_TELL:
     case ACTION_KEEP:
+    case ACTION_ASKED:
     case ACTION_FIND_END:
         queue_job(rt, a);
         break;
@@ -424,6 +430,8 @@ void runtime_mesh_release(struct runtime *rt)
     if (!m)
         return;
     runtime_mesh_guests_close(rt);
+    runtime_admissions_release(rt);
+    runtime_registers_release(rt);
     free_jobs(m);
     runtime_mesh_batch_release(&m->batch);
     mesh_free(m->core);

@@ -9,6 +9,8 @@
  *     runtime_mesh_guest.c  tasks of runs that others lead
  *     runtime_mesh_blobs.c  blobs of others
  *     runtime_mesh_full.c   no work while the disk is full
+ *     runtime_register.c    what the whole mesh shares
+ *     runtime_admission.c   invitations, and who comes by them
  *     runtime_mesh_sign.c   signatures of attempts, and whose key is whose
  *
  * A node alone has none of this: rt->mesh is NULL, and each of its events goes to
@@ -37,7 +39,8 @@ struct mesh_job {
     struct node_id peer;
     struct group_id group;
     uint64_t token, lo, hi;
-    uint8_t *bytes; /* KEEP: a record; READ_RECORDS: a key */
+    int status;     /* ASKED */
+    uint8_t *bytes; /* KEEP: a record; READ_RECORDS: a key; ASKED: a value */
     size_t len;
 };
 
@@ -87,6 +90,11 @@ struct runtime_mesh {
     struct exchange *exchange;
     struct gathering *gatherings; /* runtime_mesh_blobs.c */
     uint64_t n_fetches;
+    struct register_job *registers; /* runtime_register.c */
+    uint64_t n_register_jobs;
+    struct admission *admissions; /* runtime_admission.c */
+    size_t n_admissions;
+    uint64_t n_invited;
     struct attestation_memory signatures;
     time_us refused_at;           /* when that was said last */
     uint64_t n_refused;           /* since then */
@@ -199,6 +207,20 @@ bool runtime_mesh_is_used(struct runtime *rt, const struct run_id *run);
 void runtime_mesh_forget_run(struct runtime *rt, const struct run_id *run);
 /* What is kept of runs that others lead goes: copies are of one life of a node. */
 int runtime_mesh_drop_copies(struct runtime *rt);
+
+/* ---- runtime_register.c ---- */
+
+/* ACTION_ASKED, as a job. */
+void runtime_registers_answer(struct runtime *rt, uint64_t id, int status,
+                              const void *value, size_t len);
+void runtime_registers_release(struct runtime *rt);
+
+/* ---- runtime_admission.c ---- */
+
+/* peers_callbacks.on_join. */
+int runtime_admit(void *arg, uint64_t asked, const struct join_message *join,
+                  const uint8_t curve_key[CURVE_KEY_SIZE], struct error *ret_error);
+void runtime_admissions_release(struct runtime *rt);
 
 /* ---- runtime_mesh_sign.c ---- */
 

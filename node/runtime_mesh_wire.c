@@ -109,6 +109,20 @@ bool runtime_mesh_is_connected(const struct runtime *rt, const struct node_id *p
 
 /* ---- what arrives ---- */
 
+/* How often an invitation was used is counted by those who may let nodes in. */
+static bool may_propose(const struct runtime *rt, const struct node_id *from,
+                        const struct propose_message *p)
+{
+    static const char prefix[] = REGISTER_INVITATION;
+    const struct chain *c;
+
+    if (p->op == PROPOSE_READ || !p->key
+        || strncmp(p->key, prefix, sizeof(prefix) - 1) != 0)
+        return true;
+    c = keyring_find(identity_keyring(rt->mesh->identity), from);
+    return c && !c->has_issuer && (c->leaf.roles & ROLE_ISSUER);
+}
+
 static void on_message(void *arg, const struct node_id *from, const void *data,
                        size_t len, bool is_bulk)
 {
@@ -137,6 +151,12 @@ static void on_message(void *arg, const struct node_id *from, const void *data,
     case MESSAGE_BLOB_GET:
     case MESSAGE_BLOB_DATA:
         exchange_on_message(rt->mesh->exchange, from, &m);
+        break;
+    case MESSAGE_PROPOSE:
+        if (!may_propose(rt, from, &m.u.propose))
+            break;
+        e.u.message = &m;
+        runtime_mesh_step(rt, &e);
         break;
     default:
         e.u.message = &m;
@@ -329,6 +349,7 @@ int runtime_mesh_wire_open(struct runtime *rt, struct error *ret_error)
                        .on_room = on_room,
                        .on_refused = on_refused,
                        .on_revoked = on_revoked,
+                       .on_join = runtime_admit,
                        .on_asked = on_asked,
                        .on_renewed = on_renewed,
                        .on_event = on_event },

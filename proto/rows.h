@@ -76,7 +76,7 @@ int peer_row_key_decode(const void *key, size_t len, struct node_id *ret_id);
 /* Of whoever was a member: what it signed is checked with it, also when it has left. */
 struct record_key certificate_key(const struct node_id *id);
 
-enum { REGISTER_CLIENTS_MAX = 32, REGISTER_VALUE_MAX = 4096, REGISTER_NAME_MAX = 32 };
+enum { REGISTER_CLIENTS_MAX = 32, REGISTER_VALUE_MAX = 64 << 10, REGISTER_NAME_MAX = 32 };
 
 /* A register of the mesh group: its value, and the last request of each of the nodes
  * that changed it lately, so that one that comes again changes nothing. */

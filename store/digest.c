@@ -246,23 +246,29 @@ static int hash_tree(int fd, uint64_t size, unsigned threads, struct digest *ret
     return r;
 }
 
+int digest_file_begin(int fd, uint64_t size, unsigned threads,
+                      struct digest *ret_digest)
+{
+    CLEANUP(freep) char *data = NULL;
+    int r;
+
+    if (size > LEAF_SIZE)
+        return hash_tree(fd, size, threads, ret_digest);
+    data = malloc(size ? (size_t)size : 1);
+    if (!data)
+        return -ENOMEM;
+    r = read_at(fd, data, (size_t)size, 0);
+    if (r == 0)
+        *ret_digest = digest_memory(data, (size_t)size);
+    return r;
+}
+
 int digest_file(int fd, uint64_t size, unsigned threads, struct digest *ret_digest)
 {
     struct digest d;
     char more;
-    int r;
+    int r = digest_file_begin(fd, size, threads, &d);
 
-    if (size <= LEAF_SIZE) {
-        CLEANUP(freep) char *data = malloc(size ? (size_t)size : 1);
-
-        if (!data)
-            return -ENOMEM;
-        r = read_at(fd, data, (size_t)size, 0);
-        if (r == 0)
-            d = digest_memory(data, (size_t)size);
-    } else {
-        r = hash_tree(fd, size, threads, &d);
-    }
     if (r < 0)
         return r;
     r = read_at(fd, &more, 1, size);

@@ -24,6 +24,9 @@ struct digest digest_memory(const void *data, size_t len);
 /* Of `size` bytes of an open file, by up to `threads` threads (the caller's included).
  * -EIO or what read() said; -ESTALE if the file is shorter or longer than size. */
 int digest_file(int fd, uint64_t size, unsigned threads, struct digest *ret_digest);
+/* The same of its first `size` bytes: -ESTALE only if it is shorter. */
+int digest_file_begin(int fd, uint64_t size, unsigned threads,
+                      struct digest *ret_digest);
 
 /* The parts of a long blob's name, for who sends or checks it piece by piece. */
 enum { DIGEST_GROUP_LEAVES = 1024 };

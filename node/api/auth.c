@@ -15,6 +15,7 @@
 #include "node/api/note.h"
 #include "node/api/serve.h"
 #include "node/api/server.h"
+#include "node/api/shared_tokens.h"
 #include "node/api/tokens.h"
 
 static const char scheme[] = "Bearer ";
@@ -130,42 +131,84 @@ static bool is_meant_for_us(struct request *r)
     return false;
 }
 
-static bool auth_tcp(struct request *r)
+/* 0; REQUEST_WAIT; or why not: -EHOSTUNREACH, and as tokens_check(). */
+static int check_token(struct request *r, const char *text)
+{
+    struct shared_tokens *shared = r->api->shared_tokens;
+    int error = tokens_check(r->api->tokens, text, &r->token_used);
+
+    if (error != -ENOENT || !shared_tokens_exist(shared))
+        return error;
+    if (shared_tokens_may_open(shared, r))
+        error = shared_tokens_check(shared, text, &r->token_used);
+    if (error != -ENOENT || shared_tokens_are_of(shared, r))
+        return error;
+    error = shared_tokens_read(shared);
+    if (error < 0)
+        return error;
+    return shared_tokens_are_of(shared, r)
+               ? shared_tokens_check(shared, text, &r->token_used)
+               : REQUEST_WAIT;
+}
+
+static void refuse_unknown(struct request *r)
+{
+    reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                "who owns the node may ask it over its socket",
+                "whether this token holds cannot be known: this node does not reach a "
+                "majority of those that keep the tokens of the mesh");
+}
+
+static int auth_tcp(struct request *r)
 {
     const char *text = bearer(r);
-    int error = text ? tokens_check(r->api->tokens, text, &r->token_used) : -ENOENT;
+    int error;
 
     if (!is_meant_for_us(r))
-        return false;
+        return REQUEST_REPLIED;
+    error = text ? check_token(r, text) : -ENOENT;
+    if (error > 0)
+        return error;
     if (error == 0) {
         r->role = r->token_used.role;
         r->user = r->token_used.name;
         note_login(r);
-        return true;
+        return 0;
     }
-    return refuse_token(r, "who owns the node makes one: mesh token create NAME",
-                        !text                   ? NULL
-                        : error == -EKEYEXPIRED ? "this token has expired"
-                                                : "this token is none of this node's");
+    if (error == -EHOSTUNREACH)
+        refuse_unknown(r);
+    else
+        refuse_token(r, "who owns the node makes one: mesh token create NAME",
+                     !text                   ? NULL
+                     : error == -EKEYEXPIRED ? "this token has expired"
+                     : shared_tokens_exist(r->api->shared_tokens)
+                         ? "this token is none of this mesh's"
+                         : "this token is none of this node's");
+    return REQUEST_REPLIED;
 }
 
 /* ---- by door ---- */
 
-bool auth_request(struct request *r, enum peer peer)
+static int told(bool is_known)
+{
+    return is_known ? 0 : REQUEST_REPLIED;
+}
+
+int auth_request(struct request *r, enum peer peer)
 {
     switch (r->listener->door) {
     case DOOR_TCP:
         return auth_tcp(r);
     case DOOR_TASK:
         if (peer == PEER_OWN || peer == PEER_TASK)
-            return auth_task(r);
+            return told(auth_task(r));
         break;
     case DOOR_PEER:
-        return serve_auth(r);
+        return told(serve_auth(r));
     case DOOR_USER:
         break;
     }
-    return auth_user(r, peer);
+    return told(auth_user(r, peer));
 }
 
 /* What names who asks. A peer says who asked it, and tells no token from a user. */

@@ -19,8 +19,9 @@ enum peer auth_peer(struct runtime *rt, int fd, uid_t *ret_uid);
 /* The name of a user of this machine, or the number. */
 void auth_user_name(uid_t uid, char *ret_name, size_t size);
 
-/* Who asks, by the door that they came through. False with the reply set. */
-bool auth_request(struct request *r, enum peer peer);
+/* Who asks, by the door that they came through: 0; REQUEST_WAIT: ask again when the
+ * request was resumed; REQUEST_REPLIED: nobody who may, and the reply is set. */
+int auth_request(struct request *r, enum peer peer);
 /* Whether they may ask this. False with the reply set. */
 bool auth_role(struct request *r);
 /* Whether they may change what belongs to `user`: a submitter only its own. False with

@@ -285,6 +285,7 @@ static enum MHD_Result advance(struct request *r)
 {
     for (;;) {
         switch (r->stage) {
+        case STAGE_AUTH:
         case STAGE_BODY:
             r->stage = STAGE_BEGIN;
             break;
@@ -438,14 +439,32 @@ static bool check_length(struct request *r)
     return r->route->body < BODY_SPOOL || size <= BODY_MEMORY_MAX || has_room(r, size);
 }
 
-static bool open_request(struct request *r, const char *method, const char *path)
+/* 0; REQUEST_WAIT: once more, when it was resumed; REQUEST_REPLIED. */
+static int open_request(struct request *r, const char *method, const char *path)
 {
+    int result;
+
     if (atomic_load(&r->api->is_stopping)) {
         reply_errno(r, -ECANCELED, "");
-        return false;
+        return REQUEST_REPLIED;
     }
-    return auth_request(r, r->peer ? r->peer->peer : PEER_UNKNOWN)
-           && find_route(r, method, path) && check_length(r);
+    result = auth_request(r, r->peer ? r->peer->peer : PEER_UNKNOWN);
+    if (result)
+        return result;
+    return find_route(r, method, path) && check_length(r) ? 0 : REQUEST_REPLIED;
+}
+
+static enum MHD_Result begin_request(struct request *r, const char *method,
+                                     const char *path)
+{
+    int result = open_request(r, method, path);
+
+    if (result == REQUEST_REPLIED)
+        return send_reply(r);
+    r->stage = result == REQUEST_WAIT ? STAGE_AUTH : STAGE_BODY;
+    if (result == REQUEST_WAIT)
+        suspend(r);
+    return MHD_YES;
 }
 
 static struct request *request_new(struct listener *l,
@@ -467,7 +486,7 @@ static struct request *request_new(struct listener *l,
     r->connection = connection;
     r->listener = l;
     r->is_task = l->door == DOOR_TASK;
-    r->stage = STAGE_BODY;
+    r->stage = STAGE_AUTH;
     r->reply.fd = -1;
     r->body.fd = -1;
     r->is_stopping = &api->is_stopping;
@@ -505,10 +524,10 @@ enum MHD_Result exchange_on_request(void *listener, struct MHD_Connection *conne
         r = *state = request_new(listener, connection);
         if (!r)
             return MHD_NO;
-        if (open_request(r, method, url))
-            return MHD_YES;
-        return send_reply(r);
+        return begin_request(r, method, url);
     }
+    if (r->stage == STAGE_AUTH)
+        return begin_request(r, method, url);
     if (*upload_size)
         return add_body(r, upload, upload_size);
     if (r->stage == STAGE_BODY && r->body.error) {

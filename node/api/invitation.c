@@ -9,6 +9,7 @@
 #include "node/api/exchange.h"
 #include "node/api/note.h"
 #include "node/api/nouns.h"
+#include "node/runtime_admission.h"
 #include "node/runtime_identity.h"
 #include "node/runtime_members.h"
 
@@ -23,6 +24,9 @@ static unsigned status_of(int error)
     case -ENOSPC:
     case -EEXIST:
         return MHD_HTTP_CONFLICT;
+    case -EHOSTUNREACH:
+    case -EBUSY:
+        return MHD_HTTP_SERVICE_UNAVAILABLE;
     default:
         return MHD_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -46,45 +50,85 @@ static void emit_roles(struct emit *e, uint32_t roles)
     emit_close(e, ']');
 }
 
-static int reply_token(struct request *r, struct join_token *token)
-{
-    char text[JOIN_TOKEN_TEXT_SIZE];
-    struct emit e = { .out = &r->reply.body };
+struct asked_invitation {
+    struct request *r;
+    uint64_t id;
+    bool is_over;
+    int status;
+    struct join_token token;
+    struct error why;
+};
 
-    join_token_text(token, text);
-    emit_open(&e, NULL, '{');
-    emit_text(&e, "token", text);
-    emit_roles(&e, token->roles);
-    emit_u64(&e, "uses", token->uses);
-    emit_time(&e, "expires", token->expires);
-    emit_close(&e, '}');
-    join_token_release(token);
-    explicit_bzero(text, sizeof(text));
-    reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    return reply_json(r, MHD_HTTP_CREATED);
+static void asked_release(void *data)
+{
+    struct asked_invitation *a = data;
+
+    if (!a->is_over)
+        runtime_invite_cancel(a->r->rt, a->id);
+    join_token_release(&a->token);
+}
+
+static void on_invited(void *arg, int status, const struct join_token *token,
+                       const struct error *why)
+{
+    struct asked_invitation *a = arg;
+
+    a->is_over = true;
+    a->status = status;
+    if (status == 0)
+        a->token = *token;
+    else
+        a->why = *why;
+    request_wake(a->r);
 }
 
 int invitation_create(struct request *r)
 {
+    struct asked_invitation *a = request_data(r, sizeof(*a), asked_release);
+    struct inviting inviting = { .done = on_invited, .arg = a };
     struct invitation_body b;
-    struct invite invite;
     struct error why = { .text = "" };
-    struct join_token token;
-    int error = invitation_body_read(buffer_text(&r->body.memory), r->body.memory.len,
-                                     &b, &why);
+    int error;
 
+    if (!a)
+        return -ENOMEM;
+    *a = (struct asked_invitation){ .r = r, .is_over = true };
+    error = invitation_body_read(buffer_text(&r->body.memory), r->body.memory.len, &b,
+                                 &why);
     if (error < 0)
         return reply_failed(r, error, &why);
-    invite = (struct invite){ .roles = b.roles,
-                              .uses = b.uses,
-                              .expires_in_s = b.expires_in_s };
-    note_about(r, "%s%s%s, uses %u, for %us",
-               invite.roles & ROLE_WORKER ? "worker " : "",
-               invite.roles & ROLE_HOME ? "home " : "",
-               invite.roles & ROLE_ISSUER ? "issuer" : "", invite.uses,
-               invite.expires_in_s);
-    error = runtime_invite(r->rt, &invite, &token, &why);
-    return error < 0 ? reply_failed(r, error, &why) : reply_token(r, &token);
+    inviting.invite = (struct invite){ .roles = b.roles,
+                                       .uses = b.uses,
+                                       .expires_in_s = b.expires_in_s };
+    note_about(r, "%s%s%s, uses %u, for %us", b.roles & ROLE_WORKER ? "worker " : "",
+               b.roles & ROLE_HOME ? "home " : "",
+               b.roles & ROLE_ISSUER ? "issuer" : "", b.uses, b.expires_in_s);
+    a->is_over = false;
+    error = runtime_invite(r->rt, &inviting, &a->id, &why);
+    if (error == 0)
+        return REQUEST_WAIT;
+    a->is_over = true;
+    return reply_failed(r, error, &why);
+}
+
+int invitation_create_end(struct request *r)
+{
+    const struct asked_invitation *a = r->data;
+    struct emit e = { .out = &r->reply.body };
+    char text[JOIN_TOKEN_TEXT_SIZE];
+
+    if (a->status < 0)
+        return reply_failed(r, a->status, &a->why);
+    join_token_text(&a->token, text);
+    emit_open(&e, NULL, '{');
+    emit_text(&e, "token", text);
+    emit_roles(&e, a->token.roles);
+    emit_u64(&e, "uses", a->token.uses);
+    emit_time(&e, "expires", a->token.expires);
+    emit_close(&e, '}');
+    explicit_bzero(text, sizeof(text));
+    reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    return reply_json(r, MHD_HTTP_CREATED);
 }
 
 /* ---- POST /v1/mesh/revocations ---- */

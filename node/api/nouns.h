@@ -82,10 +82,14 @@ int verify_post_work(struct request *r);
 int gc_post_work(struct request *r);
 /* invitation.c */
 int invitation_create(struct request *r);
+int invitation_create_end(struct request *r);
 int revocation_create(struct request *r);
 /* token.c */
-int tokens_list_work(struct request *r);
+int tokens_list_begin(struct request *r);
+int tokens_list_end(struct request *r);
+int token_create(struct request *r);
 int token_create_work(struct request *r);
+int token_create_end(struct request *r);
 int token_revoke(struct request *r);
 int token_revoke_work(struct request *r);
 int token_revoke_end(struct request *r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request - one request, from its first line to its reply.
  *
+ *     auth: a token may have to be looked up elsewhere, then
  *     refused ---------------------------------------------.
  *     body -> begin -> work -> end -------------------------> reply
  *              |  ^                                      ^
@@ -96,6 +97,7 @@ struct request {
     const atomic_bool *is_stopping;
     struct forward *forward;        /* another node is asked; NULL: not so */
     struct gather *gather;          /* all others were asked; NULL: not so */
+    bool awaits_tokens;             /* of the mesh: shared_tokens.h */
     bool is_here;                   /* it is for this node, that is known */
     struct elsewhere elsewhere;     /* what the work found to be missing here */
     int (*work)(struct request *r); /* of REQUEST_WORK */
@@ -106,7 +108,8 @@ struct request {
 
     /* server.c's */
     enum {
-        STAGE_BODY = 1,
+        STAGE_AUTH = 1, /* who asks is being found out */
+        STAGE_BODY,
         STAGE_BEGIN,
         STAGE_WORK,
         STAGE_END,

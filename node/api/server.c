@@ -14,6 +14,7 @@
 #include "node/api/exchange.h"
 #include "node/api/serve.h"
 #include "node/api/tls.h"
+#include "node/api/shared_tokens.h"
 #include "node/api/tokens.h"
 #include "node/api/uploads.h"
 
@@ -206,6 +207,7 @@ static void api_stop(struct api *api)
     events_free(TAKE(api->events));
     uploads_free(TAKE(api->uploads));
     tokens_free(TAKE(api->tokens));
+    shared_tokens_free(TAKE(api->shared_tokens));
     if (api->tls)
         tls_pair_release(api->tls);
     free(TAKE(api->tls));
@@ -263,6 +265,7 @@ static struct api *api_new(struct runtime *rt)
     api->serves = serves_new(api);
     api->events = events_new(api);
     api->uploads = uploads_new(runtime_blobs(rt));
+    api->shared_tokens = shared_tokens_new(api);
     if (asprintf(&api->spool_dir, "%s/spool", runtime_configuration(rt)->dir) < 0)
         api->spool_dir = NULL;
     return api;
@@ -304,7 +307,10 @@ static int api_start(struct runtime *rt, const struct api_sockets *sockets,
 
     if (!api)
         return -ENOMEM;
-    r = api->serves && api->events && api->uploads && api->spool_dir ? 0 : -ENOMEM;
+    r = api->serves && api->events && api->uploads && api->shared_tokens
+                && api->spool_dir
+            ? 0
+            : -ENOMEM;
     if (r == 0)
         r = tokens_open(runtime_configuration(rt)->dir, &api->tokens, &why);
     if (r == 0)

@@ -40,10 +40,11 @@ void listener_kick(struct listener *l);
 const char *listener_name(const struct listener *l); /* "user", "task", "tcp", "peer" */
 size_t listener_connections(const struct listener *l);
 
-struct serves;  /* serve.c: what peers ask */
-struct events;  /* events.c: the open event streams */
-struct uploads; /* uploads.c: blobs that are in no record yet */
-struct tokens;  /* tokens.c: who may ask over TCP */
+struct serves;        /* serve.c: what peers ask */
+struct events;        /* events.c: the open event streams */
+struct uploads;       /* uploads.c: blobs that are in no record yet */
+struct tokens;        /* tokens.c: who may ask over TCP */
+struct shared_tokens; /* shared_tokens.c: who may ask any node of the mesh */
 
 struct api {
     struct runtime *rt;
@@ -56,6 +57,7 @@ struct api {
     struct events *events;
     struct uploads *uploads;
     struct tokens *tokens;
+    struct shared_tokens *shared_tokens;
     struct tls_pair *tls; /* NULL: the TCP port is plain, or there is none */
     struct meter meter;
     struct buffer seen; /* the ids of tokens that were used; note.c */

@@ -59,6 +59,38 @@ const struct token *token_list_find(const struct token_list *l,
     return found;
 }
 
+int token_list_add(struct token_list *l, const struct token *t)
+{
+    struct token *all = reallocarray(l->all, l->n + 1, sizeof(*all));
+
+    if (!all)
+        return -ENOMEM;
+    l->all = all;
+    l->all[l->n++] = *t;
+    return 0;
+}
+
+bool token_list_take(struct token_list *l, const char *id, struct token *ret)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->all[i].id, id) == 0) {
+            *ret = l->all[i];
+            l->all[i] = l->all[--l->n];
+            return true;
+        }
+    return false;
+}
+
+void token_list_forget_expired(struct token_list *l, time_us wall)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (!token_is_expired(&l->all[i], wall))
+            l->all[kept++] = l->all[i];
+    l->n = kept;
+}
+
 static int read_token(json_t *json, struct token *ret, struct error *ret_error)
 {
     const char *name, *role, *hash;

@@ -30,6 +30,7 @@ struct token {
     enum role role;
     time_us created, expires; /* expires 0: never */
     uint8_t hash[TOKEN_HASH_SIZE];
+    bool is_shared; /* it holds at every node of the mesh; in no file */
 };
 
 struct token_list {
@@ -43,6 +44,12 @@ int token_list_read(const char *text, size_t len, struct token_list *ret,
                     struct error *ret_error);
 /* -ENOMEM. */
 int token_list_write(const struct token_list *l, struct buffer *out);
+
+/* -ENOMEM. */
+int token_list_add(struct token_list *l, const struct token *t);
+/* Takes the one with this id out; false: there is none. */
+bool token_list_take(struct token_list *l, const char *id, struct token *ret);
+void token_list_forget_expired(struct token_list *l, time_us wall);
 
 /* 1 to 64 of a-z, A-Z, 0-9 and . _ - @ : it becomes the user of runs. */
 bool token_name_is_good(const char *name);

@@ -155,7 +155,7 @@ static int replace(struct tokens *t, struct token_list *take_list)
     return r;
 }
 
-/* With room for one more. Only who holds `changing` changes the list. */
+/* Only who holds `changing` changes the list. */
 static int copy(const struct tokens *t, struct token_list *ret)
 {
     struct token_list l = { .all = calloc(t->list.n + 1, sizeof(*l.all)) };
@@ -169,14 +169,14 @@ static int copy(const struct tokens *t, struct token_list *ret)
     return 0;
 }
 
-static void hash_of(const char *text, uint8_t ret[TOKEN_HASH_SIZE])
+void token_hash(const char *text, uint8_t ret[TOKEN_HASH_SIZE])
 {
     crypto_generichash(ret, TOKEN_HASH_SIZE, (const unsigned char *)text, strlen(text),
                        NULL, 0);
 }
 
-static void draw(struct token *token, uint64_t expires_in_s,
-                 char ret_text[TOKEN_TEXT_SIZE])
+void token_draw(struct token *token, uint64_t expires_in_s,
+                char ret_text[TOKEN_TEXT_SIZE])
 {
     uint8_t secret[SECRET_BYTES], hash[TOKEN_HASH_SIZE];
 
@@ -185,21 +185,15 @@ static void draw(struct token *token, uint64_t expires_in_s,
     sodium_bin2base64(ret_text + sizeof(prefix) - 1, TOKEN_TEXT_SIZE - sizeof(prefix),
                       secret, sizeof(secret), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     sodium_memzero(secret, sizeof(secret));
-    hash_of(ret_text, hash);
+    token_hash(ret_text, hash);
     token_set_hash(token, hash);
     token->created = wall_now();
     token->expires = expires_in_s ? token->created + TIME_S(expires_in_s) : 0;
 }
 
-static void forget_expired(struct token_list *l)
+void tokens_forget_expired(struct token_list *l)
 {
-    time_us now = wall_now();
-    size_t kept = 0;
-
-    for (size_t i = 0; i < l->n; i++)
-        if (!token_is_expired(&l->all[i], now))
-            l->all[kept++] = l->all[i];
-    l->n = kept;
+    token_list_forget_expired(l, wall_now());
 }
 
 int tokens_create(struct tokens *t, struct token *token, uint64_t expires_in_s,
@@ -211,29 +205,21 @@ int tokens_create(struct tokens *t, struct token *token, uint64_t expires_in_s,
     pthread_mutex_lock(&t->changing);
     r = copy(t, &list);
     if (r == 0)
-        forget_expired(&list);
+        tokens_forget_expired(&list);
     if (r == 0 && list.n >= TOKENS_MAX) {
         token_list_release(&list);
         r = -ENOSPC;
     }
     if (r == 0) {
-        draw(token, expires_in_s, ret_text);
-        list.all[list.n++] = *token;
-        r = replace(t, &list);
+        token_draw(token, expires_in_s, ret_text);
+        r = token_list_add(&list, token);
+        if (r < 0)
+            token_list_release(&list);
     }
+    if (r == 0)
+        r = replace(t, &list);
     pthread_mutex_unlock(&t->changing);
     return r;
-}
-
-static bool take_out(struct token_list *l, const char *id, struct token *ret)
-{
-    for (size_t i = 0; i < l->n; i++)
-        if (strcmp(l->all[i].id, id) == 0) {
-            *ret = l->all[i];
-            l->all[i] = l->all[--l->n];
-            return true;
-        }
-    return false;
 }
 
 int tokens_revoke(struct tokens *t, const char *id, struct token *ret_token)
@@ -243,7 +229,7 @@ int tokens_revoke(struct tokens *t, const char *id, struct token *ret_token)
 
     pthread_mutex_lock(&t->changing);
     r = copy(t, &list);
-    if (r == 0 && !take_out(&list, id, ret_token)) {
+    if (r == 0 && !token_list_take(&list, id, ret_token)) {
         token_list_release(&list);
         r = -ENOENT;
     }
@@ -276,7 +262,7 @@ int tokens_check(struct tokens *t, const char *text, struct token *ret)
     const struct token *found;
     int r = 0;
 
-    hash_of(text, hash);
+    token_hash(text, hash);
     pthread_mutex_lock(&t->lock);
     found = token_list_find(&t->list, hash);
     if (!found)

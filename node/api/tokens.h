@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokens - who may ask over TCP: 256 random bits each, of which DIR/tokens (mode 0600)
- * keeps the hash.
+/* tokens - who may ask this node over TCP: 256 random bits each, of which DIR/tokens
+ * (mode 0600) keeps the hash. A node of a mesh makes shared_tokens instead, and takes
+ * those that it made alone too.
  *
  * A change is in the file before it counts. All functions may be called by any thread;
  * those that change something wait for the disk. */
@@ -15,6 +16,13 @@ struct tokens;
 /* -EACCES: others can read the file, or it is not ours; -EINVAL: it is damaged. */
 int tokens_open(const char *dir, struct tokens **ret, struct error *ret_error);
 void tokens_free(struct tokens *t);
+
+/* *token has the name and the role, and gets the rest; expires_in_s 0: never. */
+void token_draw(struct token *token, uint64_t expires_in_s,
+                char ret_text[TOKEN_TEXT_SIZE]);
+/* What of a token's text is kept. */
+void token_hash(const char *text, uint8_t ret[TOKEN_HASH_SIZE]);
+void tokens_forget_expired(struct token_list *l);
 
 /* *token has the name and the role, and gets the rest; expires_in_s 0: never. ret_text
  * is shown to its holder and kept nowhere. -ENOSPC beyond TOKENS_MAX. */

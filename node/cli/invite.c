@@ -90,7 +90,9 @@ const struct command command_invite = {
     .summary = "make a token by which nodes may join the mesh",
     .about =
         "Prints a token, once. A machine that is given it joins by mesh node --join.\n"
-        "The node that made it has to run then: it signs for who comes.\n"
+        "The node that made it has to run then, or another issuer that ran when it was\n"
+        "made: one of them signs for who comes. The mesh counts how often it is used, so\n"
+        "where a node does not reach a majority nobody is invited or let in.\n"
         "\n"
         "  worker  carries out tasks\n"
         "  home    also keeps the records of runs\n"

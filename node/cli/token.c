@@ -27,9 +27,12 @@ static void say_created(const json_t *json)
 
     if (*text)
         terminal_time(text, &expires);
-    cli_say("token %s for %s, %s, %s%s", json_text(json, "id"), json_text(json, "name"),
-            json_text(json, "role"), *text ? "until " : "without an end",
-            buffer_text(&expires));
+    cli_say("token %s for %s, %s, %s%s%s", json_text(json, "id"),
+            json_text(json, "name"), json_text(json, "role"),
+            *text ? "until " : "without an end", buffer_text(&expires),
+            strcmp(json_text(json, "scope"), "mesh") == 0
+                ? ", at every node of the mesh"
+                : "");
     cli_hint("it is shown this once; keep it in a file that only its user can read");
 }
 
@@ -84,7 +87,7 @@ static int list_tokens(const struct options *o, struct client *c)
         return r;
     if (options_has(o, "json"))
         return json_print(json);
-    table_head(&t, "ID|~NAME|ROLE|CREATED|EXPIRES");
+    table_head(&t, "ID|~NAME|ROLE|CREATED|EXPIRES|WHERE");
     json_array_foreach(json_object_get(json, "tokens"), i, token)
     {
         table_add(&t, COLOUR_BOLD, json_text(token, "id"));
@@ -95,6 +98,8 @@ static int list_tokens(const struct options *o, struct client *c)
             words_time(&t, json_text(token, "expires"));
         else
             table_add(&t, COLOUR_DIM, "never");
+        table_add(&t, NULL,
+                  strcmp(json_text(token, "scope"), "mesh") == 0 ? "mesh" : "here");
     }
     return table_print(&t) < 0 ? CLI_FAILED : CLI_OK;
 }
@@ -142,7 +147,7 @@ const struct command command_token = {
     .synopsis = "create NAME [--role ROLE] [--expires TIME]\n"
                 "list\n"
                 "revoke ID",
-    .summary = "say who may use a node's TCP port",
+    .summary = "say who may use the TCP port of a node or a mesh",
     .about =
         "A node that was started with --listen asks who comes over TCP for a token.\n"
         "create makes one and prints it, once; of what is kept nobody can make it\n"
@@ -151,6 +156,11 @@ const struct command command_token = {
         "  viewer     looks at everything\n"
         "  submitter  also starts runs; cancels, suspends, tags and removes its own\n"
         "  operator   does everything, also with tokens\n"
+        "\n"
+        "At a node of a mesh the token holds at all of its nodes, and any of them "
+        "revokes\n"
+        "it: a second later it opens nothing any more. A node that does not reach a\n"
+        "majority of those that keep the tokens makes none, and takes none either.\n"
         "\n"
         "Whoever uses it keeps it by mesh login, or puts it into a file that nobody\n"
         "else can read, names that file in MESH_TOKEN_FILE and the node in\n"

@@ -23,6 +23,8 @@ struct upload {
     const struct flow_file *file;
     struct tree tree; /* of the package; entries stand as in file->package */
     int dir_fd;
+    const char
+        *written; /* which file was another at the second look; file->package's */
 };
 
 static int describe_link(struct upload *u, const char *path, struct tree_entry *ret)
@@ -48,13 +50,20 @@ static int describe_file(struct upload *u, const char *path, struct tree_entry *
         return -errno;
     r = fstat(fd, &st) < 0 ? -errno : 0;
     if (r == 0)
-        r = digest_file(fd, (uint64_t)st.st_size, THREADS, &ret->id);
+        r = digest_file_begin(fd, (uint64_t)st.st_size, THREADS, &ret->id);
     close(fd);
     ret->mode = st.st_mode & 0100 ? 0755 : 0644;
     ret->size = (uint64_t)st.st_size;
     return r;
 }
 
+static int is_written(struct upload *u, const char *path)
+{
+    u->written = path;
+    return -ESTALE;
+}
+
+/* -ESTALE: a file was cut meanwhile, and nothing was said. */
 static int describe(struct upload *u)
 {
     const struct package *p = &u->file->package;
@@ -71,9 +80,11 @@ static int describe(struct upload *u)
             e->path = strdup(p->files[i].path);
         if (r == 0 && !e->path)
             r = -ENOMEM;
+        if (r == -ESTALE)
+            return is_written(u, p->files[i].path);
         if (r < 0) {
             cli_say("%s/%s cannot be packed: %s", u->file->dir, p->files[i].path,
-                    r == -ESTALE ? "it changes" : strerror(-r));
+                    strerror(-r));
             return CLI_FAILED;
         }
         u->tree.n++;
@@ -82,13 +93,17 @@ static int describe(struct upload *u)
     return 0;
 }
 
-/* Whether it is no longer what was described: somebody writes to it. */
+/* Whether it is no longer what was described: somebody writes to it. What was only
+ * appended, as to a log, does not count: it is sent up to where it was described. */
 static bool has_changed(struct upload *u, const struct tree_entry *e)
 {
-    struct tree_entry now;
+    int fd = openat(u->dir_fd, e->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct digest now;
+    int r = fd < 0 ? -errno : digest_file_begin(fd, e->size, THREADS, &now);
 
-    return e->mode && describe_file(u, e->path, &now) == 0
-           && !digest_equal(&now.id, &e->id);
+    if (fd >= 0)
+        close(fd);
+    return e->mode && (r < 0 || !digest_equal(&now, &e->id));
 }
 
 /* -ESTALE: the file is another meanwhile, and nothing was said. */
@@ -116,7 +131,7 @@ static int put_blob(struct upload *u, const struct tree_entry *e, const char *id
     if (q.has_body_fd && q.body_fd >= 0)
         close(q.body_fd);
     if ((r < 0 || a.status >= 300) && has_changed(u, e))
-        return -ESTALE;
+        return is_written(u, u->file->package.files[e - u->tree.entries].path);
     if (r < 0)
         return client_lost(r, &error);
     return a.status >= 300 ? client_refused(&a) : 0;
@@ -209,8 +224,8 @@ static int upload_package(struct client *c, const struct flow_file *file,
     tree_release(&u.tree);
     close(u.dir_fd);
     if (r == -ESTALE) {
-        cli_say("the code in %s cannot be packed: a file of it is being written",
-                file->dir);
+        cli_say("the code in %s cannot be packed: %s is being written", file->dir,
+                u.written);
         cli_hint("leave it out by .meshignore, or write it elsewhere");
         r = CLI_FAILED;
     }

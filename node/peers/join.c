@@ -129,12 +129,13 @@ static int ask(struct asking *a, const struct join_contact *c, long patience_ms)
     return zmq_poll(&item, 1, patience_ms) > 0 ? read_answer(a, socket) : -EAGAIN;
 }
 
-/* An issuer's refusal is final, but for one that is no issuer: the next may be one. */
+/* An issuer's refusal is final, but for one that is no issuer, the next may be one, and
+ * one whose mesh has no majority now. */
 static int ask_all(struct asking *a)
 {
     const struct join_token *token = a->join->token;
     uint64_t end = now_ms() + a->join->patience_ms;
-    int r = -EAGAIN;
+    int r = -EAGAIN, best = -EAGAIN;
 
     for (;;) {
         for (size_t i = 0; i < token->n_contacts; i++) {
@@ -142,16 +143,20 @@ static int ask_all(struct asking *a)
             long left = now < end ? (long)(end - now) : 0;
 
             r = ask(a, &token->contacts[i], left < ANSWER_MS ? left : ANSWER_MS);
-            if (r != -EAGAIN && r != -ENOENT)
+            if (r != -EAGAIN && r != -ENOENT && r != -EBUSY)
                 return r;
+            best = r == -EAGAIN ? best : r;
         }
         if (r == -ENOENT)
             return r;
         if (now_ms() + AGAIN_MS >= end)
-            return fail(a->error, -ETIMEDOUT,
-                        "nobody answers at %s: is the node there, and does nothing "
-                        "between keep connections out?",
-                        token->contacts[0].address);
+            return best == -EBUSY
+                       ? best
+                       : fail(
+                           a->error, -ETIMEDOUT,
+                           "nobody answers at %s: is the node there, and does nothing "
+                           "between keep connections out?",
+                           token->contacts[0].address);
         zmq_poll(NULL, 0, AGAIN_MS);
     }
 }

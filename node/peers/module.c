@@ -16,6 +16,7 @@ const struct peers_module mesh_peers_module = {
     .bulk_port = peers_bulk_port,
     .learn = peers_learn,
     .revoke = peers_revoke,
+    .admit = peers_admit,
     .contacts = peers_contacts,
     .count = peers_count,
     .join = peers_join,

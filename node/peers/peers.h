@@ -57,6 +57,10 @@ struct peers_callbacks {
     void (*on_refused)(void *arg, const char *address, int status, const char *text);
     /* The node was shut out, known here since now. */
     void (*on_revoked)(void *arg, const struct node_id *node);
+    /* Somebody asks to be let in by a token: peers_admit() is to be called, later, with
+     * this number. Borrowed. 0; or why not, with the sentence. NULL: nobody is. */
+    int (*on_join)(void *arg, uint64_t asked, const struct join_message *m,
+                   const uint8_t curve_key[CURVE_KEY_SIZE], struct error *ret_error);
     /* Somebody asked for a certificate, and says to be called so: 0, or why not. */
     void (*on_asked)(void *arg, const char *name, int status, const char *text);
     /* The own certificate is another one: the card should carry it. */
@@ -110,6 +114,10 @@ uint32_t peers_bulk_port(const struct peers *p);
 int peers_learn(struct peers *p, const struct chain *chain);
 /* Shut a node out, tell all, drop it. As identity_revoke(). */
 int peers_revoke(struct peers *p, const struct node_id *node, struct error *ret_error);
+/* What became of on_join: status 0 and the certificate, or why not. Nothing happens when
+ * who asked is gone. */
+void peers_admit(struct peers *p, uint64_t asked, const char *name,
+                 const struct chain *chain, int status, const char *text);
 /* Where this node's connected peers are, for identity_remember(). */
 size_t peers_contacts(const struct peers *p, struct join_contact *ret, size_t max);
 
@@ -155,6 +163,8 @@ struct peers_module {
     uint32_t (*bulk_port)(const struct peers *p);
     int (*learn)(struct peers *p, const struct chain *chain);
     int (*revoke)(struct peers *p, const struct node_id *node, struct error *ret_error);
+    void (*admit)(struct peers *p, uint64_t asked, const char *name,
+                  const struct chain *chain, int status, const char *text);
     size_t (*contacts)(const struct peers *p, struct join_contact *ret, size_t max);
     const struct peers_counters *(*count)(const struct peers *p);
     int (*join)(const struct peers_join *join, struct error *ret_error);

@@ -62,6 +62,7 @@ struct guest {
     uint8_t route[GUEST_ROUTE_MAX];
     uint8_t route_len;
     uint32_t strikes;
+    uint64_t asked;   /* by its last JOIN; 0: never */
     uint64_t since_ms, farewell_ms; /* farewell 0: it may stay */
     UT_hash_handle hh;
 };
@@ -107,6 +108,7 @@ struct peers {
     struct probe *probes;
     size_t n_strangers;
     uint64_t routes; /* numbers links */
+    uint64_t n_asked; /* to be let in by a token */
     uint64_t renew_ms;
     bool has_new_revocations;
     struct bucket *buckets;

@@ -236,26 +236,61 @@ static void tell_asked(const struct peers *p, const char *name, int status,
         p->callbacks.on_asked(p->callbacks.arg, name ? name : "", status, text);
 }
 
+static void tell_joined(struct peers *p, struct guest *g, const char *name,
+                        const struct chain *chain, int status, const char *text)
+{
+    if (status == 0)
+        peers_tell(p, "peer.joined", "name=%s", name);
+    else
+        peers_tell(p, "peer.refused", "%s", text);
+    tell_asked(p, name, status, text);
+    if (g && status == 0)
+        answer_join(p, g, chain);
+    else if (g)
+        guest_deny(p, g, status, text);
+}
+
+void peers_admit(struct peers *p, uint64_t asked, const char *name,
+                 const struct chain *chain, int status, const char *text)
+{
+    struct guest *g, *next, *found = NULL;
+
+    HASH_ITER (hh, p->guests, g, next)
+        if (g->asked == asked)
+            found = g;
+    tell_joined(p, found, name, chain, status, text);
+}
+
+/* An issuer asks the mesh first; who is none says so itself. */
+static int begin_admission(struct peers *p, struct guest *g,
+                           const struct join_message *m, const uint8_t *curve_key,
+                           struct error *ret_error)
+{
+    if (!p->callbacks.on_join || !identity_is_issuer(p->identity))
+        return fail(ret_error, -ENOENT, "this node is no issuer");
+    g->asked = ++p->n_asked;
+    return p->callbacks.on_join(p->callbacks.arg, g->asked, m, curve_key, ret_error);
+}
+
 static void on_join(struct peers *p, struct guest *g, const uint8_t *curve_key,
                     zmq_msg_t *body)
 {
     CLEANUP(message_release) struct message m = { .arena = NULL };
     struct error why = { .text = "it is no request to join" };
+    uint8_t invitation[INVITATION_ID_SIZE];
     struct chain chain;
     int r = message_decode(zmq_msg_data(body), zmq_msg_size(body), &m);
 
     g->strikes++; /* few are enough */
-    if (r == 0)
-        r = join_decide(p->identity, &m.u.join, curve_key, peers_wall(p), &chain, &why);
-    if (r == 0) {
-        peers_tell(p, "peer.joined", "name=%s", chain.leaf.name);
-        tell_asked(p, chain.leaf.name, 0, "");
-        answer_join(p, g, &chain);
-        return;
+    if (r == 0 && join_is_by_token(&m.u.join, invitation)) {
+        r = begin_admission(p, g, &m.u.join, curve_key, &why);
+        if (r == 0)
+            return;
+    } else if (r == 0) {
+        r = join_decide(p->identity, &m.u.join, curve_key, peers_wall(p), NULL, &chain,
+                        &why);
     }
-    peers_tell(p, "peer.refused", "%s", why.text);
-    tell_asked(p, m.type == MESSAGE_JOIN ? m.u.join.name : NULL, r, why.text);
-    guest_deny(p, g, r, why.text);
+    tell_joined(p, g, m.type == MESSAGE_JOIN ? m.u.join.name : "", &chain, r, why.text);
 }
 
 /* ---- REVOKED ---- */

@@ -78,6 +78,7 @@ ok 'events are told' sh -c 'curl -sS -m 2 --unix-socket "$1/mesh.sock" \
 kill "$node_pid"
 ended "$node_pid" 0 'the node ends when it is told to'
 node again
+node_pid=$pid
 is "$("$MESH" runs --json | grep -o '"number": *[0-9]*' | sort -u | wc -l)" 10 \
     'the next one knows all runs'
 run 0 'and goes on counting' "$MESH" submit sum.mf --follow
@@ -86,10 +87,19 @@ run 0 'submit and follow as JSON' "$MESH" submit sum.mf --a 20 --b 22 --follow -
 is "$(sed -n '1s/^{"event":"\([a-z_]*\)".*/\1/p; $s/^{"event":"\([a-z_]*\)".*/\1/p' "$out" |
     tr '\n' ' ')" 'run_started run_ended ' 'is a line for each event'
 like "$out" '^{"event":"run_started".*"flow":"' 'and the first names the flow'
+# A log beside the flow that grows while it is packed is sent as it was when it was seen.
+head -c 16000000 /dev/zero >grows.log
+start writer sh -c 'i=0; while [ $i -lt 2000000 ]; do echo "line $i"; i=$((i + 1)); done >>grows.log'
+writer=$pid
+wait_for 'a log grows' sh -c 'test "$(stat -c %s grows.log)" -gt 16000000'
+for i in 1 2 3 4 5; do run 0 'a log that grows is packed' "$MESH" submit sum.mf; done
+stop "$writer"
+rm grows.log
+
 printf 'mesh: 1\nflow: Fit\nsteps:\n  a: {run: "true", resources: {cpu: 9999}}\n' >fit.mf
 run 1 'a step that fits no node' "$MESH" submit fit.mf --follow
 like "$out" 'The reason: .*fits no node: it asks for 9999 cpu' 'is told why it was not started'
-stop "$pid"
+stop "$node_pid"
 
 start looking "$MESH" node --inspect --data "$MESH_HOME"
 looking=$pid

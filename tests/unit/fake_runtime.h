@@ -11,7 +11,9 @@
 #include "node/removal.h"
 #include "node/runtime.h"
 #include "node/runtime_audit.h"
+#include "node/runtime_admission.h"
 #include "node/runtime_identity.h"
+#include "node/runtime_register.h"
 #include "node/runtime_members.h"
 #include "node/runtime_peer.h"
 #include "node/workbench.h"
@@ -53,7 +55,10 @@ struct runtime {
     bool is_draining;
     struct audit_log *audit;
     struct buffer audited; /* what the interface wrote, a line each */
-    int identity_error;    /* of invitations and revocations */
+    bool has_registers;
+    int register_error;
+    struct buffer shared; /* the value of the one there is */
+    int identity_error, invite_error;    /* of invitations and revocations */
     struct invite invited;
     struct node_id revoked;
 };
@@ -282,6 +287,7 @@ static inline void release_runtime(struct runtime *rt)
     feed_free(rt->feed);
     audit_log_free(rt->audit);
     buffer_release(&rt->audited);
+    buffer_release(&rt->shared);
 }
 
 void runtime_audit_stranger(struct runtime *rt, struct audit_entry *e)
@@ -406,8 +412,8 @@ int runtime_leave_mesh(struct runtime *rt)
     return rt->other ? 0 : -ENOTSUP;
 }
 
-int runtime_invite(struct runtime *rt, struct invite *invite, struct join_token *ret,
-                   struct error *ret_error)
+int runtime_invite(struct runtime *rt, const struct inviting *inviting,
+                   uint64_t *ret_id, struct error *ret_error)
 {
     static const struct join_token token = { .uses = 3,
                                              .roles = ROLE_WORKER | ROLE_HOME,
@@ -415,12 +421,50 @@ int runtime_invite(struct runtime *rt, struct invite *invite, struct join_token 
                                              .contacts = { { .address =
                                                                  "127.0.0.1:1" } },
                                              .n_contacts = 1 };
+    struct error why = { .text = "" };
 
-    rt->invited = *invite;
-    *ret = token;
-    return rt->identity_error
-               ? (fail)(ret_error, rt->identity_error, "refused by the test")
-               : 0;
+    rt->invited = inviting->invite;
+    *ret_id = 1;
+    if (rt->identity_error)
+        return (fail)(ret_error, rt->identity_error, "refused by the test");
+    if (rt->invite_error)
+        (fail)(&why, rt->invite_error, "refused by the mesh");
+    inviting->done(inviting->arg, rt->invite_error, &token, &why);
+    return 0;
+}
+
+void runtime_invite_cancel(struct runtime *rt, uint64_t id)
+{
+    (void)rt, (void)id;
+}
+
+bool runtime_has_registers(const struct runtime *rt)
+{
+    return rt->has_registers;
+}
+
+/* Of the one register there is. */
+int runtime_register_exchange(struct runtime *rt, const struct register_exchange *x,
+                              uint64_t *ret_id)
+{
+    struct buffer made = BUFFER_INIT;
+    const char *value = rt->shared.len ? rt->shared.data : NULL;
+    int r = rt->register_error;
+
+    *ret_id = 1;
+    if (r == 0 && x->change)
+        r = x->change(x->arg, value, rt->shared.len, &made);
+    if (r == 0 && x->change) {
+        buffer_release(&rt->shared);
+        rt->shared = made;
+    }
+    x->done(x->arg, r, rt->shared.len ? rt->shared.data : NULL, rt->shared.len);
+    return 0;
+}
+
+void runtime_register_cancel(struct runtime *rt, uint64_t id)
+{
+    (void)rt, (void)id;
 }
 
 int runtime_revoke(struct runtime *rt, const struct node_id *node,

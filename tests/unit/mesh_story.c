@@ -442,6 +442,36 @@ void mesh_story_cancel(struct mesh_story *s, char node, unsigned run)
                  &(struct event){ .type = EVENT_CANCEL, .run = s->runs[run - 1] });
 }
 
+static void ask(struct mesh_story *s, char node, const struct propose_message *what)
+{
+    unsigned i = index_of(s, node);
+    struct mesh_event e = { .type = MESH_EVENT_ASK,
+                            .token = 1 + (uint64_t)(what->op == PROPOSE_SWAP),
+                            .u.ask = { .what = what, .patience = TIME_S(4) } };
+
+    node_tell(s, i, &e);
+    node_tell(s, i, &(struct mesh_event){ .type = MESH_EVENT_FLUSH });
+    node_plan(s, i);
+}
+
+void mesh_story_read(struct mesh_story *s, char node, const char *name)
+{
+    ask(s, node, &(struct propose_message){ .op = PROPOSE_READ, .key = (char *)name });
+}
+
+void mesh_story_swap(struct mesh_story *s, char node, const char *name,
+                     const char *expected, const char *value)
+{
+    ask(s, node,
+        &(struct propose_message){ .op = PROPOSE_SWAP,
+                                   .key = (char *)name,
+                                   .has_expected = expected != NULL,
+                                   .expected = (uint8_t *)expected,
+                                   .expected_len = expected ? strlen(expected) : 0,
+                                   .value = (uint8_t *)value,
+                                   .value_len = strlen(value) });
+}
+
 void mesh_story_kill(struct mesh_story *s, char node)
 {
     story_say(s, "crash %c", node);

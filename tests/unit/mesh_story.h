@@ -68,7 +68,7 @@ bool mesh_story_may_leave(const struct mesh_story *s, char node);
 void mesh_story_leave(struct mesh_story *s, char node);
 
 /* Lines that begin with a word of this list, as "start told lead"; NULL: all. Words:
- * start, end (a process), told, run, keep, crash, number, refused. */
+ * start, end (a process), told, run, keep, crash, number, refused, asked. */
 void mesh_story_show(struct mesh_story *s, const char *words);
 /* What was written since the last call: valid until the next one. */
 const char *mesh_story_trace(struct mesh_story *s);
@@ -80,9 +80,17 @@ unsigned mesh_story_starts_of(const struct mesh_story *s, char node);
 char mesh_story_leader(const struct mesh_story *s, unsigned run);
 /* As was told; 0: none yet. That no two runs have one number is asserted. */
 uint64_t mesh_story_number(const struct mesh_story *s, unsigned run);
+/* Asks for a register: NULL is none. The answer is a line "asked NODE reads: VALUE"
+ * (swaps), or what stands instead of a value: "none", "no", "nobody". */
+void mesh_story_read(struct mesh_story *s, char node, const char *name);
+void mesh_story_swap(struct mesh_story *s, char node, const char *name,
+                     const char *expected, const char *value);
 /* Of the mesh group, as its leader knows; 0: nobody leads. */
 char mesh_story_mesh_leader(const struct mesh_story *s);
 unsigned mesh_story_mesh_homes(const struct mesh_story *s);
+/* The least number of nodes that are up and have what an attempt made, over all that a
+ * rule gave a `blob`. */
+unsigned mesh_story_copies(const struct mesh_story *s);
 enum run_outcome mesh_story_outcome(const struct mesh_story *s, unsigned run);
 uint64_t mesh_story_hash(const struct mesh_story *s);
 /* What all up nodes hold of runs: rows of logs, of groups, kept attempts. */

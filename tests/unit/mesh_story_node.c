@@ -188,6 +188,24 @@ static void on_witness(struct mesh_story *s, unsigned i, const struct action *a)
     queue_push(s, &h);
 }
 
+/* From that node, or from any that has it. */
+static int keep_one(struct mesh_story *s, unsigned i, unsigned from,
+                    const struct digest *id)
+{
+    if (blob_has(s, i, id))
+        return 0;
+    for (unsigned k = 0; k < s->n_nodes; k++) {
+        unsigned at = (from + k) % s->n_nodes;
+
+        if (!network_passes(s, i, at) || !blob_has(s, at, id))
+            continue;
+        blob_add(s, i, id);
+        story_say(s, "keep %c from %c", s->nodes[i].name, s->nodes[at].name);
+        return 0;
+    }
+    return -EHOSTUNREACH;
+}
+
 static void on_keep(struct mesh_story *s, unsigned i, const struct held_action *held)
 {
     CLEANUP(attempt_record_release) struct attempt_record r = { .attempt = 0 };
@@ -200,14 +218,8 @@ static void on_keep(struct mesh_story *s, unsigned i, const struct held_action *
                                       .token = held->action.u.mesh.token } };
 
     assert(attempt_record_decode(held->bytes, held->len, &r) == 0);
-    for (size_t k = 0; k < r.n_outputs; k++) {
-        if (!network_passes(s, i, from) || !blob_has(s, from, &r.outputs[k].id))
-            h.event.status = -EHOSTUNREACH;
-        else if (!blob_has(s, i, &r.outputs[k].id))
-            blob_add(s, i, &r.outputs[k].id);
-    }
-    if (h.event.status == 0)
-        story_say(s, "keep %c from %c", s->nodes[i].name, s->nodes[from].name);
+    for (size_t k = 0; k < r.n_outputs && h.event.status == 0; k++)
+        h.event.status = keep_one(s, i, from, &r.outputs[k].id);
     queue_push(s, &h);
 }
 
@@ -237,6 +249,20 @@ static void on_refused(struct mesh_story *s, unsigned i, const struct action *a)
     story_say(s, "refused %c %s of %c: %s", s->nodes[i].name, name,
               s->nodes[node_index(s, &a->u.mesh.peer)].name,
               fault_text(a->u.mesh.status));
+}
+
+static void on_asked(struct mesh_story *s, unsigned i, const struct action *a)
+{
+    const char *instead = a->u.mesh.status == -ENOENT      ? "none"
+                          : a->u.mesh.status == -ESTALE    ? "no"
+                          : a->u.mesh.status == -ETIMEDOUT ? "nobody"
+                          : a->u.mesh.status < 0           ? "refused"
+                                                           : NULL;
+
+    story_say(s, "asked %c %s: %.*s", s->nodes[i].name,
+              a->u.mesh.token == 1 ? "reads" : "swaps",
+              instead ? (int)strlen(instead) : (int)a->u.mesh.len,
+              instead ? instead : (const char *)a->u.mesh.bytes);
 }
 
 static void on_fenced(struct mesh_story *s, unsigned i, const struct action *a)
@@ -374,6 +400,9 @@ static void carry(struct mesh_story *s, unsigned i, const struct action *a)
         break;
     case ACTION_REFUSED:
         on_refused(s, i, a);
+        break;
+    case ACTION_ASKED:
+        on_asked(s, i, a);
         break;
     default:
         break;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 
 #include "tests/unit/mesh_story_internal.h"
@@ -340,4 +341,26 @@ bool blob_has(const struct mesh_story *s, unsigned i, const struct digest *id)
         if (digest_equal(&s->blobs[i][k], id))
             return true;
     return false;
+}
+
+static unsigned count_copies(const struct mesh_story *s, const struct digest *id)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->n_nodes; i++)
+        n += s->nodes[i].is_up && blob_has(s, i, id);
+    return n;
+}
+
+unsigned mesh_story_copies(const struct mesh_story *s)
+{
+    unsigned least = UINT_MAX;
+
+    for (unsigned i = 0; i < s->n_nodes; i++)
+        for (size_t k = 0; k < s->n_blobs[i]; k++) {
+            unsigned n = count_copies(s, &s->blobs[i][k]);
+
+            least = n < least ? n : least;
+        }
+    return least;
 }

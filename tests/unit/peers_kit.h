@@ -31,6 +31,7 @@ struct site {
     struct node_id last_from;
     char last[64], refusal[256]; /* the body of the last message, as text */
     const char *address;         /* told in the HELLO; NULL: as it is */
+    struct invitation invitation; /* who may come */
 };
 
 struct kit {
@@ -125,6 +126,20 @@ UNUSED static void on_room(void *arg, const struct node_id *peer UNUSED,
     s->n_room++;
 }
 
+/* The answer comes before it returns, which is the hardest. */
+UNUSED static int on_join(void *arg, uint64_t asked, const struct join_message *m,
+                          const uint8_t *curve_key, struct error *ret_error UNUSED)
+{
+    struct site *s = arg;
+    struct error why = { .text = "" };
+    struct chain chain;
+    int r = join_decide(s->identity, m, curve_key, kit_wall(), &s->invitation, &chain,
+                        &why);
+
+    peers_admit(s->peers, asked, m->name, &chain, r, why.text);
+    return 0;
+}
+
 UNUSED static void on_refused(void *arg, const char *address UNUSED, int status UNUSED,
                               const char *text)
 {
@@ -208,6 +223,7 @@ UNUSED static void site_start(struct site *s, const char *listen)
                        .on_room = on_room,
                        .on_refused = on_refused,
                        .on_revoked = on_revoked,
+                       .on_join = on_join,
                        .on_renewed = on_renewed },
     };
     struct error why = { .text = "" };
@@ -282,6 +298,7 @@ UNUSED static void kit_close(struct kit *k)
     assert_int_equal(uv_loop_close(&k->loop), 0);
     for (size_t i = 0; i < k->n; i++) {
         identity_free(k->sites[i].identity);
+        invitation_release(&k->sites[i].invitation);
         free(k->sites[i].dir);
     }
     assert_int_equal(remove_tree(k->dir), 0);

@@ -58,6 +58,16 @@ static void what_the_identity_refuses_is_told(void **state)
     }
 }
 
+static void what_the_mesh_refuses_is_told(void **state)
+{
+    (void)state;
+    fake.invite_error = -EHOSTUNREACH;
+    post("POST /v1/mesh/invitations",
+         "{\"roles\": [\"home\"], \"uses\": 1, \"expires_in_s\": 1}");
+    expect_status(503);
+    expect_text("refused by the mesh");
+}
+
 static void a_node_is_shut_out(void **state)
 {
     (void)state;
@@ -78,6 +88,7 @@ int main(void)
         CASE(a_token_is_made),
         CASE(what_is_no_invitation_is_refused),
         CASE(what_the_identity_refuses_is_told),
+        CASE(what_the_mesh_refuses_is_told),
         CASE(a_node_is_shut_out),
     };
 

@@ -264,6 +264,91 @@ static void restart(int expected)
     assert_int_equal(mesh_http_module.start(&fake, &sockets, &api, &error), expected);
 }
 
+/* ---- the tokens of a mesh ---- */
+
+static void ask_until(int status)
+{
+    do
+        ask_as(made, "GET /v1/node", NULL);
+    while (atoi(buffer_text(&answer) + strlen("HTTP/1.1 ")) != status);
+}
+
+static void a_token_of_a_mesh_is_asked_for_at_the_mesh(void **state)
+{
+    struct buffer kept;
+
+    (void)state;
+    fake.has_registers = true;
+    make_token("ci", "viewer");
+    expect_text("\"scope\":\"mesh\"");
+    assert_non_null(strstr(buffer_text(&fake.shared), made_id));
+    assert_null(strstr(buffer_text(&fake.shared), made + 5));
+    ask("GET /v1/tokens");
+    expect_text(made_id);
+    restart(0); /* as another node would, it knows nothing yet */
+    ask_as(made, "GET /v1/node", NULL);
+    expect_status(200);
+
+    kept = fake.shared; /* another node revokes it */
+    fake.shared = (struct buffer)BUFFER_INIT;
+    buffer_puts(&fake.shared, "{\"tokens\": []}");
+    ask_until(401);
+    buffer_release(&fake.shared);
+    fake.shared = kept;
+    ask_until(200);
+    fake.register_error = -ETIMEDOUT;
+    ask_until(503);
+    expect_text("does not reach a majority");
+    ask("GET /v1/tokens");
+    expect_status(503);
+    post("POST /v1/tokens", "{\"name\": \"a\", \"role\": \"viewer\", "
+                            "\"expires_in_s\": 0}");
+    expect_status(503);
+    fake.register_error = 0;
+    ask_until(200);
+}
+
+static void what_was_begun_ends_with_a_token_of_a_mesh(void **state)
+{
+    char request[256], line[64];
+    int fd = dial_tcp();
+
+    (void)state;
+    fake.has_registers = true;
+    make_token("ci", "viewer");
+    snprintf(request, sizeof(request),
+             "GET /v1/events HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
+             listened, made);
+    send_text(fd, request);
+    buffer_release(&answer);
+    answer = BUFFER_INIT;
+    receive(fd, ":\n\n", &answer);
+    buffer_release(&fake.shared); /* revoked elsewhere */
+    receive(fd, NULL, &answer);   /* up to its end */
+    close(fd);
+    snprintf(line, sizeof(line), "POST /v1/tokens/%s/revoke", made_id);
+    post(line, "");
+    expect_status(404);
+}
+
+static void a_token_of_before_the_mesh_holds_where_it_was_made(void **state)
+{
+    char line[64];
+
+    (void)state;
+    make_token("old", "viewer");
+    fake.has_registers = true;
+    ask_as(made, "GET /v1/node", NULL);
+    expect_status(200);
+    ask("GET /v1/tokens");
+    expect_text("\"scope\":\"node\"");
+    snprintf(line, sizeof(line), "POST /v1/tokens/%s/revoke", made_id);
+    post(line, "");
+    expect_status(200);
+    ask_as(made, "GET /v1/node", NULL);
+    expect_status(401);
+}
+
 static void tokens_are_kept_as_hashes_that_nobody_else_reads(void **state)
 {
     char path[128], text[1024] = "";
@@ -340,6 +425,9 @@ int main(void)
         CASE(each_role_may_do_its_part),
         CASE(a_submitter_ends_only_its_own_runs),
         CASE(what_was_begun_with_a_revoked_token_ends),
+        CASE(a_token_of_a_mesh_is_asked_for_at_the_mesh),
+        CASE(what_was_begun_ends_with_a_token_of_a_mesh),
+        CASE(a_token_of_before_the_mesh_holds_where_it_was_made),
         CASE(tokens_are_kept_as_hashes_that_nobody_else_reads),
         CASE(an_expired_token_opens_nothing),
         CASE(who_keeps_us_waiting_is_too_slow),

@@ -151,6 +151,8 @@ static void test_changed_size(void **state)
 
         assert_int_equal(digest_file(fd, sizes[i] - 1, 2, &d), -ESTALE);
         assert_int_equal(digest_file(fd, sizes[i] + 1, 2, &d), -ESTALE);
+        assert_int_equal(digest_file_begin(fd, sizes[i] + 1, 2, &d), -ESTALE);
+        assert_int_equal(digest_file_begin(fd, sizes[i] - 1, 2, &d), 0);
         assert_int_equal(digest_file(fd, sizes[i], 2, &d), 0);
         close(fd);
         free(data);

@@ -8,7 +8,7 @@
 
 #include <sodium.h>
 
-#include "node/invitations.h"
+#include "node/invitation.h"
 #include "node/join_token.h"
 #include "node/revocation.h"
 
@@ -161,31 +161,32 @@ static void test_token(void **state UNUSED)
     assert_string_equal(back.contacts[1].address, "[fe80::1]:1");
 }
 
-static void test_invitations(void **state UNUSED)
+static void test_invitation(void **state UNUSED)
 {
-    CLEANUP(invitations_release) struct invitations s = { .n = 0 }, back = { .n = 0 };
+    CLEANUP(invitation_release) struct invitation i = { .mesh = { 0xaa, 1, 2, 3 },
+                                                        .id = { 1 },
+                                                        .key = { 3 },
+                                                        .roles = ROLE_WORKER,
+                                                        .uses = 5,
+                                                        .expires = AT,
+                                                        .has_issuer = true,
+                                                        .issuer = chain().issuer };
+    CLEANUP(invitation_release) struct invitation back = { .admitted = NULL };
     CLEANUP(buffer_release) struct buffer b = BUFFER_INIT;
-    struct invitation one = {
-        .id = { 1, 2 }, .key = { 3 }, .roles = 1, .uses = 5, .expires = AT
-    };
+    const struct mesh_root trusted = root();
     const struct node_id node = { { 6 } };
 
-    assert_int_equal(invitation_admit(&one, &node, AT - 1, NULL), 0);
-    assert_int_equal(invitations_add(&s, &one, 0), 0);
-    one.admitted = NULL;
-    one.n_admitted = 0;
-    one.id[0] = 9;
-    assert_int_equal(invitations_add(&s, &one, 0), 0);
-    assert_int_equal(invitations_encode(&s, &b), 0);
-    golden_compare("identity_invitations", &b);
-    assert_int_equal(invitations_decode(b.data, b.len, &back), 0);
-    assert_int_equal(back.n, 2);
-    assert_int_equal(back.all[0].n_admitted, 1);
+    assert_int_equal(invitation_sign(&i, keys_of(2).secret), 0);
+    assert_int_equal(invitation_admit(&i, &node, AT - 1, NULL), 0);
+    assert_int_equal(invitation_encode(&i, &b), 0);
+    golden_compare("identity_invitation", &b);
+    assert_int_equal(invitation_decode(b.data, b.len, &back), 0);
+    assert_int_equal(back.n_admitted, 1);
+    assert_int_equal(invitation_verify(&back, &trusted, AT, NULL), 0);
     for (size_t len = 0; len < b.len; len++) {
-        CLEANUP(invitations_release) struct invitations cut = { .n = 0 };
+        struct invitation cut;
 
-        if (invitations_decode(b.data, len, &cut) == 0)
-            assert_true(cut.n < 2);
+        assert_int_equal(invitation_decode(b.data, len, &cut), -EBADMSG);
     }
 }
 
@@ -194,7 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chain), cmocka_unit_test(test_largest),
         cmocka_unit_test(test_root),  cmocka_unit_test(test_revocations),
-        cmocka_unit_test(test_token), cmocka_unit_test(test_invitations),
+        cmocka_unit_test(test_token), cmocka_unit_test(test_invitation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -345,6 +345,72 @@ static void a_node_drains_and_leaves(void **state)
     mesh_story_free(s);
 }
 
+/* ---- copies of what is kept ---- */
+
+static const unsigned REPAIR_MS =
+    20000; /* to be taken for dead, to be given up, to copy */
+
+static struct mesh_story *begin_long(const char *join)
+{
+    struct mesh_story *s = mesh_story_new(5, 2, 11);
+
+    mesh_story_show(s, "keep run crash");
+    mesh_story_task(s, "fit", "30 blob 5000");
+    mesh_story_task(s, "join", join);
+    mesh_story_meet(s);
+    mesh_story_submit(s, 'a', fan);
+    assert_true(mesh_story_run_until(s, "keep", 2000));
+    mesh_story_run_for(s, 1000);
+    assert_int_equal(mesh_story_copies(s), 2);
+    (void)mesh_story_trace(s);
+    return s;
+}
+
+/* Whoever goes, leader or not, what one of two had is on two again. */
+static void a_copy_is_made_again_when_its_holder_dies(void **state)
+{
+    static const char gone[] = "bdc"; /* two of the homes among them */
+    struct mesh_story *s = begin_long("120000");
+
+    (void)state;
+    for (const char *c = gone; *c; c++) {
+        mesh_story_kill(s, *c);
+        mesh_story_run_for(s, REPAIR_MS);
+        assert_int_equal(mesh_story_copies(s), 2);
+    }
+    assert_true(mesh_story_run(s, 300000));
+    assert_int_equal(mesh_story_outcome(s, 1), RUN_OK);
+    mesh_story_free(s);
+}
+
+static void a_new_leader_makes_the_copies_that_the_old_one_had(void **state)
+{
+    struct mesh_story *s = begin_long("60000");
+
+    (void)state;
+    mesh_story_kill(s, 'a');
+    mesh_story_run_for(s, REPAIR_MS);
+    assert_int_equal(mesh_story_copies(s), 2);
+    assert_true(mesh_story_run(s, 300000));
+    assert_int_equal(mesh_story_outcome(s, 1), RUN_OK);
+    mesh_story_free(s);
+}
+
+/* It is back in time with all that it had: nothing is copied. */
+static void who_comes_back_has_its_copies(void **state)
+{
+    struct mesh_story *s = begin_long("40000");
+
+    (void)state;
+    mesh_story_kill(s, 'd');
+    mesh_story_run_for(s, 6000);
+    mesh_story_start(s, 'd');
+    mesh_story_run_for(s, REPAIR_MS);
+    assert_string_equal(mesh_story_trace(s), "[ 3040] crash d\n");
+    assert_true(mesh_story_run(s, 300000));
+    mesh_story_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +424,9 @@ int main(void)
         cmocka_unit_test(every_node_restarts),
         cmocka_unit_test(a_bad_network_loses_nothing),
         cmocka_unit_test(a_node_drains_and_leaves),
+        cmocka_unit_test(a_copy_is_made_again_when_its_holder_dies),
+        cmocka_unit_test(a_new_leader_makes_the_copies_that_the_old_one_had),
+        cmocka_unit_test(who_comes_back_has_its_copies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,9 +220,68 @@ static void messages_that_are_lost_or_come_twice_give_no_number_twice(void **sta
     }
 }
 
+/* ---- what the caller asks ---- */
+
+static void who_swaps_first_has_it(void **state)
+{
+    struct mesh_story *s = mesh_story_numbered(3, NULL, 8);
+
+    (void)state;
+    mesh_story_meet(s);
+    assert_true(run_until_homes(s, 3, 5000));
+    mesh_story_show(s, "asked");
+    mesh_story_read(s, 'b', "x");
+    mesh_story_run_for(s, 100);
+    mesh_story_swap(s, 'b', "x", NULL, "one");
+    mesh_story_run_for(s, 100);
+    mesh_story_swap(s, 'c', "x", NULL, "two");
+    mesh_story_run_for(s, 100);
+    mesh_story_swap(s, 'c', "x", "one", "two");
+    mesh_story_run_for(s, 100);
+    mesh_story_kill(s, 'a');
+    mesh_story_read(s, 'b', "x");
+    mesh_story_run_for(s, 4500);
+    assert_string_equal(mesh_story_trace(s), "[ 2001] asked b reads: none\n"
+                                             "[ 2101] asked b swaps: one\n"
+                                             "[ 2201] asked c swaps: no\n"
+                                             "[ 2301] asked c swaps: two\n"
+                                             "[ 4401] asked b reads: two\n");
+    mesh_story_free(s);
+}
+
+/* What is given up is in nobody's way: later questions, and numbers. */
+static void a_question_that_nobody_answers_is_given_up(void **state)
+{
+    struct mesh_story *s = mesh_story_numbered(3, NULL, 9);
+
+    (void)state;
+    mesh_story_meet(s);
+    assert_true(run_until_homes(s, 3, 5000));
+    mesh_story_show(s, "asked");
+    mesh_story_cut(s, "c");
+    mesh_story_swap(s, 'c', "x", NULL, "one");
+    mesh_story_read(s, 'c', "x");
+    mesh_story_swap(s, 'a', "x", NULL, "other");
+    mesh_story_run_for(s, 10000);
+    mesh_story_cut(s, NULL);
+    mesh_story_run_for(s, 20000);
+    mesh_story_read(s, 'c', "x");
+    mesh_story_run_for(s, 1000);
+    assert_string_equal(mesh_story_trace(s), "[ 2001] asked a swaps: other\n"
+                                             "[ 6000] asked c swaps: nobody\n"
+                                             "[ 6000] asked c reads: nobody\n"
+                                             "[32001] asked c reads: other\n");
+    mesh_story_submit(s, 'c', one);
+    mesh_story_run_for(s, 2000);
+    assert_int_equal(mesh_story_number(s, 1), 1);
+    mesh_story_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_swaps_first_has_it),
+        cmocka_unit_test(a_question_that_nobody_answers_is_given_up),
         cmocka_unit_test(numbers_count_up_over_all_nodes),
         cmocka_unit_test(many_at_once_have_one_each),
         cmocka_unit_test(a_request_that_comes_twice_is_answered_once),

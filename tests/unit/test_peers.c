@@ -250,7 +250,8 @@ static struct join_token invite(struct site *a, uint32_t uses)
                                    .n_contacts = 1 };
     struct join_token token;
 
-    assert_int_equal(identity_invite(a->identity, &wanted, kit_wall(), &token, NULL),
+    assert_int_equal(identity_invite(a->identity, &wanted, kit_wall(), &token,
+                                     &a->invitation, NULL),
                      0);
     return token;
 }
