@@ -137,6 +137,9 @@ int node_conclude(struct node *n, struct run *r, struct span *s, uint64_t index,
         error = node_tear(n, r, torn, ticket);
     if (error == 0)
         error = follow(n, r, s, index, record->verdict, &j);
+    if (error == 0 && j.is_final && record->verdict == VERDICT_FAILED && r->remakes
+        && remake_find(r, &record->task))
+        error = node_give_up_behind(n, r, ticket);
     return error ? error : node_mark(n, r);
 }
 

@@ -188,6 +188,9 @@ static bool can_go_on(const struct run *r)
         return true;
     if (r->phase == RUN_HOOK)
         return !r->n_cancels && !is_resolved(hook_of(r, r->outcome));
+    /* What was made of something else is not to be in the records of its end. */
+    if (r->n_torn && !r->n_cancels)
+        return true;
     if (r->is_stopping)
         return false;
     return r->phase == RUN_HELD || r->n_torn || r->n_ready || r->n_retrying;

@@ -278,6 +278,9 @@ int node_find_torn(const struct run *r, const struct attempt_record *record,
 /* What is behind it and under way is ended, and asked for what is done there, when the
  * ticket of its record is decided: until then the one before may be read. */
 int node_tear(struct node *n, struct run *r, struct remake *remake, uint64_t ticket);
+/* What is behind one that failed for good, after its outputs were lost, may be ready,
+ * or lost itself: who reads the run back knows that it waits for nothing. */
+int node_give_up_behind(struct node *n, const struct run *r, uint64_t ticket);
 /* A task is done; if it was undone before, who waited for that goes on. */
 int node_on_remade(struct node *n, struct run *r, const struct task_id *task);
 
@@ -296,8 +299,9 @@ void node_unrecall(struct node *n, struct slot *s);
 
 int node_on_late(struct node *n, struct attempt_record *record);
 int node_on_held(struct node *n, const struct event *event);
-/* Nobody has the task any more but the attempt that is taken. 0; -ENOENT: it is not to
- * be taken; -ENOMEM. */
+/* Nobody has the task any more but the attempt that is taken, which has this fence.
+ * 0; -ENOENT: it is not to be taken; -ENOMEM. */
+#define FENCE_ANY UINT64_MAX
 int node_claim_task(struct node *n, struct run *r, struct span *s, uint64_t index,
                     bool is_good, uint64_t fence);
 /* What is under way there counts no more: a lease is forgotten at once; what runs here

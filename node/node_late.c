@@ -64,7 +64,9 @@ int node_claim_task(struct node *n, struct run *r, struct span *s, uint64_t inde
     }
     slot = find_slot(n, r, s, index);
     /* One with an older fence must not have two of them do something. */
-    if (!slot || (slot->fence && !slot->is_fencing && slot->fence != fence))
+    if (!slot
+        || (fence != FENCE_ANY && slot->fence && !slot->is_fencing
+            && slot->fence != fence))
         return -ENOENT;
     return node_void_slot(n, slot);
 }
@@ -104,7 +106,8 @@ int node_on_late(struct node *n, struct attempt_record *record)
     uint64_t index;
     int error;
 
-    if (!r || r->phase < RUN_ACTIVE || !says_something(record)
+    /* While it is torn, records that count no more are read as if they did. */
+    if (!r || r->phase < RUN_ACTIVE || r->n_torn || !says_something(record)
         || run_locate(r, &record->task, false, &s, &index) < 0
         || !is_open(s, index, record->task.iteration))
         return 0;

@@ -84,6 +84,17 @@ static bool may_loop(const struct run *r, uint32_t step)
     return false;
 }
 
+int node_give_up_behind(struct node *n, const struct run *r, uint64_t ticket)
+{
+    if (!r->has_given_up || r->is_stopping)
+        return 0;
+    if (!r->n_ready && !r->n_retrying && !r->n_running)
+        return 0; /* it ends */
+    if (r->is_tentative)
+        return 0; /* what is lost is in no record until a majority is back */
+    return node_tell_run(n, &r->id, TELL_RUN_TORN, 0, ticket);
+}
+
 static int undo(struct node *n, struct run *r, struct span *s, uint64_t index,
                 struct attempt_record *copy, const char *why)
 {
@@ -106,6 +117,8 @@ static int undo(struct node *n, struct run *r, struct span *s, uint64_t index,
     r->outcome = is_last ? r->outcome : 0;
     if (error == 0)
         error = node_recall_blocked(n, r);
+    if (error == 0)
+        error = node_give_up_behind(n, r, ticket);
     return error ? error : node_mark(n, r);
 }
 
@@ -129,7 +142,7 @@ static int undo_iteration(struct node *n, struct run *r,
 
     if (!e || e->iteration <= lost->task.iteration)
         return -ENOENT;
-    error = node_claim_task(n, r, *ret_span, *ret_index, true, e->fence);
+    error = node_claim_task(n, r, *ret_span, *ret_index, true, FENCE_ANY);
     return error ? error : remake_undo_iteration(r, lost, *ret_span, *ret_index);
 }
 

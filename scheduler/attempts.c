@@ -251,6 +251,8 @@ static int apply_failed(struct run *r, struct span *s, uint64_t index,
     if (is_hook(r, s))
         return 0;
     r->n_failed++;
+    r->has_given_up = r->has_given_up || record->reason == REASON_OUTPUT_LOST
+                      || remake_find(r, &record->task);
     if (remake_close(r, &record->task) < 0)
         return -ENOMEM;
     return keep_message(r, record);

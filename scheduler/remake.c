@@ -66,7 +66,8 @@ static int block_behind(struct run *r, uint32_t step)
 }
 
 /* Behind one that failed for good some may never be done again: then nothing waits for
- * them, and fails by itself. */
+ * them, and fails by itself. What is torn is mended soon, and whatever starts behind it
+ * before would count for what it is not. */
 static int block(struct run *r)
 {
     int error = 0;
@@ -74,7 +75,7 @@ static int block(struct run *r)
     for (uint32_t i = 0; i < r->flow->n_all_steps; i++)
         r->steps[i].is_blocked = false;
     for (uint32_t i = 0; i < r->flow->n_all_steps && error == 0; i++)
-        if (r->steps[i].n_undone && !r->n_failed)
+        if (r->steps[i].n_undone && (!r->n_failed || r->n_torn))
             error = block_behind(r, i);
     for (uint32_t i = 0; i < r->flow->n_all_steps; i++)
         run_sync_step(r, i);
@@ -103,11 +104,14 @@ int remake_close(struct run *r, const struct task_id *task)
 
 int remake_tear(struct run *r, struct remake *m)
 {
+    int error;
+
     if (m->is_torn)
         return 0;
     m->is_torn = true;
     r->n_torn++;
-    return count_undone(r, m, m->task.step, true);
+    error = count_undone(r, m, m->task.step, true);
+    return error ? error : block(r);
 }
 
 int remake_note(struct run *r, const struct attempt_record *undone, struct remake **ret)

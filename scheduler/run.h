@@ -171,6 +171,7 @@ struct run {
     size_t change_head, n_changes, cap_changes;
     struct remake *remakes; /* hash by task */
     uint64_t n_torn;        /* of them */
+    bool has_given_up;      /* one of them has failed for good */
     struct instance **doomed;
     size_t n_doomed, cap_doomed;
 

@@ -111,9 +111,9 @@ struct getting {
     struct task_id task;
 };
 
-static void remember(struct cluster *c, const struct attempt_record *r)
+static void remember(struct cluster *c, unsigned i, const struct attempt_record *r)
 {
-    struct undone u = { .n_outputs = r->n_outputs };
+    struct undone u = { .run = r->run, .node = i, .n_outputs = r->n_outputs };
 
     if (witness_of_attempt(r, &u.made) < 0)
         abort();
@@ -135,6 +135,14 @@ const struct undone *lost_undone(const struct cluster *c,
     return NULL;
 }
 
+bool lost_any(const struct cluster *c, unsigned i, const struct run_id *run)
+{
+    for (size_t k = 0; k < c->n_undone; k++)
+        if (c->undone[k].node == i && run_id_equal(&c->undone[k].run, run))
+            return true;
+    return false;
+}
+
 static void tell_record(struct cluster *c, unsigned i, enum event_type type,
                         const struct attempt_record *r)
 {
@@ -144,7 +152,7 @@ static void tell_record(struct cluster *c, unsigned i, enum event_type type,
     trace(c, "%u says that %s#%u is %s", i, task_text(c, &r->run, &r->task), r->attempt,
           type == EVENT_UNDO ? "lost" : "stale");
     if (type == EVENT_UNDO)
-        remember(c, r);
+        remember(c, i, r);
     e.u.node.u.undo.record = r;
     e.u.node.u.undo.why = "lost";
     node_tell(c, i, &e);

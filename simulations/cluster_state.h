@@ -169,6 +169,8 @@ struct made {
 
 /* What an attempt had made that was undone: its record has but a digest of it. */
 struct undone {
+    struct run_id run;
+    unsigned node; /* that said so */
     struct digest made;
     struct digest *outputs;
     size_t n_outputs;
@@ -318,6 +320,8 @@ void lost_happen(struct cluster *c, const struct incident *i);
 /* Of a record that was written again as its outputs were lost; NULL: of no such one. */
 const struct undone *lost_undone(const struct cluster *c,
                                  const struct attempt_record *r);
+/* Whether a node found that something of the run is lost. */
+bool lost_any(const struct cluster *c, unsigned i, const struct run_id *run);
 /* Whether this record says that the attempt counted once and does not any more. */
 bool lost_is_undone(struct cluster *c, unsigned i, const struct run_id *run,
                     const struct task_id *task, uint32_t attempt);

@@ -184,6 +184,7 @@ static bool may_follow(const struct step *s, const struct ledger_attempt *a)
 {
     switch (a->reason) {
     case REASON_CANCELLED:
+    case REASON_OUTPUT_LOST: /* once too often */
         return false;
     case REASON_TIMEOUT:
         return s->retry.when & RETRY_TIMEOUT;

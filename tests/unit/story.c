@@ -302,8 +302,10 @@ static void on_tell(struct story *s, const struct action *a)
     case TELL_RUN_ACCEPTED:
         assert(a->ticket);
         break;
-    case TELL_TASK_TORN:
     case TELL_RUN_TORN:
+        say(s, "run is to be read back");
+        break;
+    case TELL_TASK_TORN:
     case TELL_RUN_NUMBERED:
         break;
     case TELL_TASK_STARTED:

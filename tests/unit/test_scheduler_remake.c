@@ -185,6 +185,42 @@ static void lost_for_ever(void **state)
     story_free(s);
 }
 
+/* Who made its input has failed for good: what was lost behind it waits for nothing. */
+static void lost_behind_what_is_lost_for_ever(void **state)
+{
+    struct story *s = quiet_story(2);
+
+    (void)state;
+    story_task(s, "b/0#1", "gone");
+    story_task(s, "c", "1000");
+    story_submit(s, "flow on_failure=finish\n"
+                    "a\n"
+                    "b: a\n"
+                    "c: b\n");
+    for (unsigned i = 1; i <= 6; i++) {
+        story_run_until(s, 50 * i);
+        (void)story_trace(s);
+        if (i == 6)
+            story_lose(s, 1, "b/0");
+        story_lose(s, 1, "a/0");
+    }
+    story_run_until(s, 310);
+    story_crash(s, false);
+    story_run(s);
+    told(s,
+         "[  300] lose b/0\n"
+         "[  300] b/0#0 lost, output_lost, again in 0 ms\n"
+         "[  300] start b/0#1 slot 1\n"
+         "[  300] lose a/0\n"
+         "[  300] a/0#5 failed, output_lost\n"
+         "[  300] run is to be read back\n"
+         "[  300] start b/0#1 slot 1\n"
+         "[  310] crash\n"
+         "[  310] run failed: step 'a': output_lost, its output 'x' was lost; it was "
+         "made 6 times, after 6 attempts\n");
+    story_free(s);
+}
+
 /* What the next iteration consumes nobody has, and which of them it was made from more
  * than one record tells: it fails at once, also for who reads it back. */
 static void an_iteration_that_is_over(void **state)
@@ -211,6 +247,7 @@ static void an_iteration_that_is_over(void **state)
             "[   20] start a/0~2#0 slot 0\n"
             "[   60] lose a/0\n"
             "[   60] a/0#0 failed, output_lost\n"
+            "[   60] run is to be read back\n"
             "[   60] crash\n"
             "[   60] start c/0#0 slot 0\n"
             "[  160] run failed: step 'a': output_lost, its output 'x' was lost\n");
@@ -275,6 +312,7 @@ int main(void)
         cmocka_unit_test(an_item_of_a_split_that_is_over),
         cmocka_unit_test(who_opened_a_split_that_is_over),
         cmocka_unit_test(lost_for_ever),
+        cmocka_unit_test(lost_behind_what_is_lost_for_ever),
         cmocka_unit_test(an_iteration_that_is_over),
         cmocka_unit_test(at_any_moment),
     };
