@@ -370,6 +370,7 @@ static int get(struct token_source *s, const char *endpoint, const char *path,
         .method = "GET",
         .headers = { *header },
         .repeat = HTTP_REPEAT,
+        .is_direct = true,
         .tries_max = s->is_metadata ? 4 : 0,
         .deadline_ms = s->is_metadata ? METADATA_DEADLINE_MS : TOKEN_DEADLINE_MS,
         .store = "azure-token",
@@ -392,14 +393,35 @@ static int get(struct token_source *s, const char *endpoint, const char *path,
     return http_start(s->http, &r, &s->call);
 }
 
+/* By TLS, or to what is on this machine or answers on its link alone. */
+static bool may_have_secrets(const char *url)
+{
+    const char *host = url + strlen("http://");
+    size_t n;
+
+    if (strchr(url, '@'))
+        return false;
+    if (strncmp(url, "https://", 8) == 0)
+        return true;
+    if (strncmp(url, "http://", 7) != 0)
+        return false;
+    n = strcspn(host, ":/?#");
+    if ((n == 9 && strncmp(host, "localhost", n) == 0)
+        || strncmp(host, "[::1]", 5) == 0)
+        return true;
+    return strspn(host, "0123456789.") == n
+           && (strncmp(host, "127.", 4) == 0 || strncmp(host, "169.254.", 8) == 0);
+}
+
 static int ask_app_service(struct token_source *s, struct error *ret_error)
 {
     const char *endpoint = env("IDENTITY_ENDPOINT"), *secret = env("IDENTITY_HEADER");
 
     if (!endpoint || !secret)
         return -ENOENT;
-    if (strncmp(endpoint, "http://", 7) != 0 && strncmp(endpoint, "https://", 8) != 0)
-        return fail(ret_error, -EACCES, "IDENTITY_ENDPOINT is no URL");
+    if (!may_have_secrets(endpoint))
+        return fail(ret_error, -EACCES,
+                    "IDENTITY_ENDPOINT must be of this machine or begin with https://");
     return get(s, endpoint, "", "2019-08-01",
                &(struct http_header){ "X-IDENTITY-HEADER", secret });
 }

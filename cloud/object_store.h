@@ -12,6 +12,7 @@
  *   -EEXIST     put_if_absent, and it is there
  *   -EACCES     the service refuses: wrong key, no right, skewed clock; its own code
  *               and request id are in the sentence
+ *   -EINVAL     such a name, size or option the service does not take
  *   -ERANGE     the range begins behind the end
  *   -EBADMSG    bytes are not those that were sent or promised
  *   -ENOSPC     the store is full or a quota is reached

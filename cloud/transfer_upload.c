@@ -123,7 +123,8 @@ static void begin(struct transfer *t)
     free(TAKE(t->upload));
     ask(t,
         &(struct object_upload){ .step = OBJECT_UPLOAD_BEGIN,
-                                 .content_type = t->request.content_type },
+                                 .content_type = t->request.content_type,
+                                 .is_if_absent = t->request.is_if_absent },
         on_begun);
 }
 

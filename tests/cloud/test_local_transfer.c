@@ -23,7 +23,7 @@ struct object {
 
 /* One upload is enough for a test. */
 struct uploading {
-    bool is_there;
+    bool is_there, is_if_absent;
     char id[16];
     struct buffer bytes;
     uint64_t sizes[OBJECT_PARTS_MAX];
@@ -266,6 +266,7 @@ static void finish(struct object_call *c, const struct object_upload *u)
         size += p.size;
     }
     assert_int_equal(size, u->size);
+    assert_int_equal(u->is_if_absent, f->up.is_if_absent); /* some ask at the begin */
     if (u->is_if_absent && find(f, u->name, false)) {
         c->status = -EEXIST;
         return;
@@ -291,6 +292,7 @@ static void take_step(struct object_call *c, const struct object_upload *u)
         memset(f->up.sizes, 0, sizeof(f->up.sizes));
         f->up.n_parts = f->part_last = 0;
         f->up.is_there = true;
+        f->up.is_if_absent = u->is_if_absent;
         snprintf(f->up.id, sizeof(f->up.id), "up-%u", ++f->n_begun);
         c->u.upload = f->up.id;
         break;
@@ -481,6 +483,9 @@ static void test_small_and_empty(void **state)
     assert_int_equal(x->to.n_begun, 0);
     x->q.is_if_absent = true;
     assert_int_equal(copy(x), -EEXIST);
+    place(&x->from, "a", x->bytes, SIZE);
+    assert_int_equal(copy(x), -EEXIST);
+    assert_int_equal(find(&x->to, "b", false)->bytes.len, 0);
 }
 
 static void test_from_memory(void **state)

@@ -90,7 +90,7 @@ static void test_placed_headers(void **state UNUSED)
                               "/devstoreaccount1/devstoreaccount1/box/a%20b");
 }
 
-/* Found by another implementation of HMAC: openssl dgst -sha256 -mac HMAC. */
+/* Found by another implementation of HMAC, Python's. */
 static void test_signature(void **state UNUSED)
 {
     CLEANUP(buffer_release) struct buffer out = BUFFER_INIT;
@@ -116,7 +116,7 @@ static void test_too_many(void **state UNUSED)
 
 /* ---- SAS ---- */
 
-/* The string of "Create a service SAS", version 2020-12-06; signed by openssl. */
+/* The string of "Create a service SAS", version 2020-12-06; signed by Python's HMAC. */
 static void test_sas_made(void **state UNUSED)
 {
     const struct sas_grant blob = { .account = "acc",
