@@ -378,15 +378,15 @@ int google_token_read(const char *text, size_t len, int64_t now_s,
     CLEANUP(json_decrefp) json_t *json = json_loadb(text, len, 0, NULL);
     const char *token = json_string_value(json_object_get(json, "access_token"));
     json_int_t lives_s = json_integer_value(json_object_get(json, "expires_in"));
-    int64_t expires_s = now_s + lives_s;
+    bool is_bad = lives_s < 0 || lives_s > INT32_MAX;
+    int64_t expires_s = is_bad ? 0 : now_s + lives_s;
 
     if (!token) {
         token = json_string_value(json_object_get(json, "accessToken"));
         expires_s = read_time(json_string_value(json_object_get(json, "expireTime")));
     }
     if (!token || !*token || strlen(token) >= GOOGLE_TOKEN_MAX
-        || strpbrk(token, " \t\r\n") || lives_s < 0 || lives_s > INT32_MAX
-        || expires_s <= now_s)
+        || strpbrk(token, " \t\r\n") || is_bad || expires_s <= now_s)
         return fail(ret_error, -EPROTO,
                     "what answers gives no token of Google's: look at the address in "
                     "the file and at proxies between");

@@ -231,8 +231,14 @@ static int carry_append(struct mesh *m, struct group *g, const struct replica_ac
 {
     const struct append_message *append = &a->message.u.append;
     uint64_t ticket;
-    int error = append->n_entries ? take_entries(m, g, a->lo, append) : 0;
+    int error = 0;
 
+    /* What was decided tentatively goes before: a record may have the same name as one
+     * of the entries, whose leader is known only when they are durable. */
+    if (append->n_entries)
+        error = tentative_end(m, g);
+    if (error == 0 && append->n_entries)
+        error = take_entries(m, g, a->lo, append);
     for (uint64_t i = a->lo; i <= a->hi && error == 0; i++) {
         struct entry *e = entries_at(&g->entries, i);
 

@@ -52,6 +52,8 @@ MUTANTS = [
      "    return 0;\n    if (!r->n_ready"),
     ("what is ready behind one that is lost for good", "node/node_remake.c",
      "if (!r->n_ready && !r->n_retrying && !r->n_running)", "if (1)"),
+    ("an entry has the name of what was decided tentatively", "node/mesh_group.c",
+     "    if (append->n_entries)\n        error = tentative_end(m, g);\n", ""),
 ]
 
 

@@ -631,6 +631,38 @@ uint64_t mesh_story_hash(const struct mesh_story *s)
     return hash;
 }
 
+static size_t attempts_at(const struct mesh_story *s, unsigned run, char node,
+                          const struct disk_row **ret_first)
+{
+    const struct disk_map *d = &s->nodes[index_of(s, node)].disk;
+    struct record_key prefix = attempts_of_run(&s->runs[run - 1]);
+    size_t first = disk_map_find(d, prefix.bytes, prefix.len), n = 0;
+
+    while (first + n < d->n
+           && disk_row_begins(&d->rows[first + n], prefix.bytes, prefix.len))
+        n++;
+    *ret_first = &d->rows[first];
+    return n;
+}
+
+size_t mesh_story_same(const struct mesh_story *s, unsigned run, const char *nodes)
+{
+    const struct disk_row *rows, *other;
+    size_t n = attempts_at(s, run, *nodes, &rows);
+
+    for (; *nodes; nodes++) {
+        if (attempts_at(s, run, *nodes, &other) != n)
+            return 0;
+        for (size_t i = 0; i < n; i++)
+            if (other[i].key_len != rows[i].key_len
+                || other[i].value_len != rows[i].value_len
+                || memcmp(other[i].key, rows[i].key, rows[i].key_len) != 0
+                || memcmp(other[i].value, rows[i].value, rows[i].value_len) != 0)
+                return 0;
+    }
+    return n;
+}
+
 static bool is_of_a_run(const struct disk_row *row)
 {
     static const uint8_t mesh[RUN_ID_SIZE];

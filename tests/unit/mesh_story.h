@@ -93,6 +93,9 @@ unsigned mesh_story_mesh_homes(const struct mesh_story *s);
 unsigned mesh_story_copies(const struct mesh_story *s);
 enum run_outcome mesh_story_outcome(const struct mesh_story *s, unsigned run);
 uint64_t mesh_story_hash(const struct mesh_story *s);
+/* Whether these nodes, as "abc", have the same attempts of a run, and how many: 0 is
+ * not. */
+size_t mesh_story_same(const struct mesh_story *s, unsigned run, const char *nodes);
 /* What all up nodes hold of runs: rows of logs, of groups, kept attempts. */
 size_t mesh_story_rows(const struct mesh_story *s);
 /* These, for a person; valid as a trace is. */

@@ -62,6 +62,7 @@ static void all_but_one_die(void **state)
                                              "[23630] told c fit/3#0 done\n"
                                              "[23640] told c join/0#0 done\n"
                                              "[23641] run c 1 ok\n");
+    assert_int_equal(mesh_story_same(s, 1, "abc"), 6);
     mesh_story_free(s);
 }
 
@@ -145,6 +146,7 @@ static void the_tentative_leader_dies(void **state)
                                              "[27602] told c fit/3#1 done\n"
                                              "[27612] told c join/0#0 done\n"
                                              "[27613] run c 1 ok\n");
+    assert_int_equal(mesh_story_same(s, 1, "abc"), 8);
     mesh_story_free(s);
 }
 
