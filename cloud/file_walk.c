@@ -219,7 +219,8 @@ static int push_level(struct file_walk *w, struct error *ret_error)
                                    "the folder %.120s/%.300s cannot be read: %s",
                                    w->folder, path, strerror(-r));
     }
-    qsort(l.entries, l.n, sizeof(*l.entries), compare_entries);
+    if (l.n)
+        qsort(l.entries, l.n, sizeof(*l.entries), compare_entries);
     w->levels[w->depth++] = l;
     return 0;
 }
