@@ -578,7 +578,7 @@ def main() -> int:
     parser.add_argument("--only", help="rows whose function name holds this")
     parser.add_argument("--json", type=Path, help="also write the rows here")
     parser.add_argument("--against", type=Path, help="rows kept by --json: tell the change, and"
-                        f" exit with 1 if one is more than {TOLERANCE:.0%} worse")
+                        f" exit with 1 if one is more than {TOLERANCE:.0%}% worse")
     args = parser.parse_args()
     kept = Kept(args.against)
     done: list[Row] = []
