@@ -332,16 +332,17 @@ int file_walk_next(struct file_walk *w, const file_stop *stop,
 {
     while (w->depth) {
         struct level *l = &w->levels[w->depth - 1];
-        struct entry *e = &l->entries[l->at++];
+        struct entry *e;
         bool is_found;
         int r;
 
-        if (l->at > l->n) {
+        if (l->at == l->n) {
             pop_level(w);
             continue;
         }
         if (atomic_load(stop))
             return -ECANCELED;
+        e = &l->entries[l->at++];
         truncate_to(&w->name, l->name_len);
         truncate_to(&w->path, l->path_len);
         buffer_printf(&w->name, "%s%s", e->key, e->is_folder ? "/" : "");
