@@ -407,9 +407,16 @@ static int say_adopted(struct client *c, const struct order *order, const char *
     CLEANUP(json_decrefp) json_t *json = NULL;
     int r = client_get_json(c, path, &json);
 
-    if (r == 0)
-        order_say_adopted(order, json_number(json_object_get(json, "tasks"), "adopted"),
-                          strcmp(json_text(json, "state"), "ended") == 0);
+    if (r == 0) {
+        const json_t *tasks = json_object_get(json, "tasks");
+        uint64_t n = json_number(tasks, "adopted");
+
+        /* A short run may have ended by now, with tasks of its own. */
+        order_say_adopted(order, n,
+                          strcmp(json_text(json, "state"), "ended") == 0
+                              && json_number(tasks, "done") == n
+                              && json_number(tasks, "failed") == 0);
+    }
     return r;
 }
 
