@@ -409,13 +409,12 @@ static int say_adopted(struct client *c, const struct order *order, const char *
 
     if (r == 0) {
         const json_t *tasks = json_object_get(json, "tasks");
-        uint64_t n = json_number(tasks, "adopted");
 
         /* A short run may have ended by now, with tasks of its own. */
-        order_say_adopted(order, n,
+        order_say_adopted(order, json_number(tasks, "adopted"),
                           strcmp(json_text(json, "state"), "ended") == 0
-                              && json_number(tasks, "done") == n
-                              && json_number(tasks, "failed") == 0);
+                              && !json_number(tasks, "done")
+                              && !json_number(tasks, "failed"));
     }
     return r;
 }
